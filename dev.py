@@ -1,0 +1,248 @@
+#!/usr/bin/env python3
+"""Everything a developer does, on a machine that has nothing but Python 3.11 or newer.
+
+    python3 dev.py demo      the article's neuron: derived, certified, trained and shown
+    python3 dev.py test      format, lint, types and all tests (further words go to pytest)
+    python3 dev.py setup     installs all extras and test tools (--peers: PyTorch and JAX as well)
+    python3 dev.py lint      format, lint and types only
+    python3 dev.py docs      builds docs/_build/html
+
+It all happens in .venv beside this file. What is installed there is noted, so the next run starts at once.
+"""
+
+import sys
+
+# Before anything that an older Python lacks; so nothing above the functions may be newer than Python 3.6.
+if sys.version_info < (3, 11):
+    sys.exit(f"gradstep needs Python 3.11 or newer; this is Python {sys.version.split()[0]}.")
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
+STAMP = VENV / "installed.json"
+
+FORMAT = ["ruff", "format", "--check", "."]
+LINT = ["ruff", "check", "."]
+TYPES = ["mypy", "--strict"]
+TESTS = ["pytest", "-n", "auto", "--dist", "worksteal"]
+
+BROWSERS = [
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    r"C:\Program Files\Google\Chrome\Application\chrome.exe",
+]
+
+AS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+# ---- commands
+
+
+def demo(words: list[str]) -> int:
+    install(set())
+    # Ctrl-C is for the demo, which stops and shows what it has reached; this process only waits for it.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    return call(BIN / "gradstep", "demo", *words)
+
+
+def test(words: list[str]) -> int:
+    install({"test"})
+    provide_browser()
+    return run_all([FORMAT, LINT, TYPES, [*TESTS, *words]])
+
+
+def setup(words: list[str]) -> int:
+    extras = set(pyproject()["project"]["optional-dependencies"])
+    install(extras | {"peers"} if "--peers" in words else extras)
+    print(f"All tools are in {BIN}")
+    return 0
+
+
+def lint(words: list[str]) -> int:
+    install({"test"})
+    return run_all([FORMAT, LINT, TYPES])
+
+
+def docs(words: list[str]) -> int:
+    install({"docs"})
+    pages = ROOT / "docs" / "_build" / "html"
+    code = call(PYTHON, "-m", "sphinx", "-q", "docs", pages, *words)
+    if code == 0:
+        print(f"Open {pages / 'index.html'}")
+    return code
+
+
+COMMANDS = {"demo": demo, "test": test, "setup": setup, "lint": lint, "docs": docs}
+
+
+def main() -> int:
+    command, *words = sys.argv[1:] or ["help"]
+    if command not in COMMANDS:
+        print(__doc__.strip())
+        return 0 if command in ("help", "--help", "-h") else 2
+    try:
+        return COMMANDS[command](words)
+    except KeyboardInterrupt:
+        return 130
+
+
+def call(*command: object) -> int:
+    return subprocess.call([str(word) for word in command], cwd=ROOT)
+
+
+def run_all(tools: list[list[str]]) -> int:
+    """Run every tool, also after one has failed, and say at the end which did."""
+    lines = []
+    for tool in tools:
+        print(f"\n== {' '.join(tool)} ==", flush=True)
+        began = time.monotonic()
+        code = call(PYTHON, "-m", *tool)
+        verdict = "passed" if code == 0 else "FAILED"
+        lines.append(f"{verdict}  {' '.join(tool[:2]):<14}{time.monotonic() - began:6.1f} s")
+    print("\n== summary ==", *lines, sep="\n")
+    return 1 if any(line.startswith("FAILED") for line in lines) else 0
+
+
+# ---- the virtual environment
+
+
+def install(wanted: set[str]) -> None:
+    """Make sure that .venv holds gradstep with the `wanted` extras ("peers" is a dependency group)."""
+    key = stamp_key()
+    noted = json.loads(STAMP.read_text()) if STAMP.exists() else {"key": "", "extras": []}
+    if noted["key"] == key and wanted <= set(noted["extras"]) and PYTHON.exists():
+        return
+    if not usable():
+        make_venv()
+    # What an earlier run installed stays, and follows a changed pyproject.toml too.
+    extras = sorted(wanted.union(noted["extras"]))
+    print(f"Installing {' + '.join(['gradstep', *extras])} into .venv (once) ...", flush=True)
+    began = time.monotonic()
+    named = [extra for extra in extras if extra != "peers"]
+    peers = pyproject()["dependency-groups"]["peers"] if "peers" in extras else []
+    pip_install("--editable", f".[{','.join(named)}]", *peers)
+    STAMP.write_text(json.dumps({"key": key, "extras": extras}))
+    print(f"Installed in {time.monotonic() - began:.0f} s.", flush=True)
+
+
+def stamp_key() -> str:
+    """What makes an installation stale when it changes: the requirements, the Python, the place."""
+    facts = f"{sys.version_info[:2]} {ROOT} ".encode() + (ROOT / "pyproject.toml").read_bytes()
+    return hashlib.sha256(facts).hexdigest()
+
+
+def pyproject() -> dict:
+    import tomllib  # not needed when everything is installed already
+
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def usable() -> bool:
+    """Does .venv have a Python that runs, of our own version?"""
+    if not PYTHON.exists():
+        return False
+    asked = [str(PYTHON), "-c", "import sys; print(*sys.version_info[:2])"]
+    answer = subprocess.run(asked, capture_output=True, text=True).stdout
+    return answer.split() == [str(part) for part in sys.version_info[:2]]
+
+
+def make_venv() -> None:
+    """Make .venv; where Debian has cut ensurepip out of its Python, make it without a pip of its own."""
+    venv = [sys.executable, "-m", "venv", "--clear", str(VENV)]
+    for command in (venv, [*venv, "--without-pip"]):
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode == 0:
+            return
+    sys.exit(f"Python could not make a virtual environment in {VENV}: {last_word(done.stderr + done.stdout)}")
+
+
+def installers() -> list[list[str]]:
+    """The ways to install into .venv that this machine has, the fastest first."""
+    ways = []
+    uv = shutil.which("uv")
+    if uv:
+        ways.append([uv, "pip", "install", "--python", str(PYTHON)])
+    if subprocess.run([str(PYTHON), "-m", "pip", "--version"], capture_output=True).returncode == 0:
+        ways.append([str(PYTHON), "-m", "pip", "install"])
+    elif importlib.util.find_spec("pip"):
+        ways.append([sys.executable, "-m", "pip", "--python", str(PYTHON), "install"])
+    return ways
+
+
+def pip_install(*requirements: str) -> None:
+    ways = installers()
+    if not ways:
+        version = f"python3.{sys.version_info.minor}"
+        apt = f"{'' if AS_ROOT else 'sudo '}apt-get install -y {version}-venv"
+        line = apt if shutil.which("apt-get") else "dnf install python3-pip, apk add py3-pip, or the like"
+        sys.exit(f"This Python has no pip. Run this, then the same command again:  {line}")
+    # All ways are tried: uv may fail where pip does not, for it does not read pip's list of indexes.
+    for way in ways:
+        code, said = run_and_tell([*way, *requirements])
+        if code == 0:
+            return
+    log = VENV / "install.log"
+    log.write_text(said, encoding="utf-8")
+    sys.exit(f"Installing failed (no network?). pip says: {last_word(said)}  [all of it: {log}]")
+
+
+def run_and_tell(command: list[str]) -> tuple[int, str]:
+    """Run, keep what is said, and in a terminal show its newest line, so that a long wait is no riddle."""
+    said = []
+    width = shutil.get_terminal_size().columns - 1
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as process:
+        for line in process.stdout:
+            said.append(line)
+            if sys.stdout.isatty():
+                print(f"\r{line.strip()[:width]:<{width}}", end="", flush=True)
+    if sys.stdout.isatty():
+        print("\r" + " " * width, end="\r")
+    return process.returncode, "".join(said)
+
+
+def last_word(said: str) -> str:
+    """The last line that names an error; pip closes with general advice."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()] or ["nothing"]
+    errors = [line for line in lines if line.lower().startswith(("error: ", "fatal", "warning: retrying"))]
+    return (errors or lines)[-1]
+
+
+# ---- a browser for the tests that look at a page
+
+
+def find_browser() -> str | None:
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+def provide_browser() -> None:
+    if find_browser():
+        return
+    ways = [[[str(PYTHON), "-m", "playwright", "install", "--only-shell", "chromium"]]]
+    if AS_ROOT and shutil.which("apt-get"):
+        ways.insert(0, [["apt-get", "update"], ["apt-get", "install", "-y", "chromium"]])
+    for way in ways:
+        print(f"No Chromium here: {' '.join(way[-1])} ...", flush=True)
+        if all(run_and_tell(command)[0] == 0 for command in way):
+            return
+    print("No Chromium could be installed, so the browser tests are skipped (where CI=true they fail).")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""gradstep: the mathematics of a neural network, derived step by step."""

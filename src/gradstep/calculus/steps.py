@@ -1,0 +1,95 @@
+"""What is a derivation made of? Lines of inner products, and the steps between them.
+
+The differential of the loss is a sum of terms ⟨G, dN⟩ = Σ G ⊙ dN: N is a part that is still to be opened and G
+is ∂C/∂N. A step replaces some terms by others that are worth the same, so every line is the same number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gradstep.expression.node import Expr
+
+if TYPE_CHECKING:
+    from gradstep.calculus.certificate import Certificate
+
+Term = tuple[Expr, Expr]  # (G, N): the inner product ⟨G, dN⟩; G has the shape of N
+Line = tuple[Term, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """One law applied once: `before` became `after`, both parts of a cotangent. Equal as they stand."""
+
+    rule: str
+    why: str
+    before: Expr
+    after: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line became the next: by which rule, why it holds, and where.
+
+    `place` is the part that was opened, or the part whose cotangent a law rewrote. `before` are the terms that
+    the step replaced and `after` what stands there now; the rest of the line is unchanged. `details` are the
+    small rewrites folded into the step; `kink` says what is taken where there is no slope.
+    """
+
+    rule: str
+    why: str
+    place: Expr
+    before: Line
+    after: Line
+    details: tuple[Rewrite, ...] = ()
+    kink: str = ""
+
+
+@dataclass(slots=True)
+class Derivation:
+    """The derivative of `of` with respect to the variables `wrt`, worked out line by line.
+
+    of           the loss, an expression of shape ()
+    wrt          names of the parameters, in the order asked for
+    parameters   the variables themselves, by name
+    steps        from ⟨1, dC⟩ to one term ⟨∂C/∂w, dw⟩ for each parameter
+    answers      the gradient for each parameter, in the parameter's own shape
+    cotangents   ∂C/∂N for every part N that was opened, and for the parameters
+    names        short names of parts (z, a, e …), the user's own or chosen; a view and a fence
+    assumptions  what the user told about variables, in words, by name
+    certificate  how every line was checked
+    """
+
+    of: Expr
+    wrt: tuple[str, ...]
+    parameters: Mapping[str, Expr]
+    steps: tuple[Step, ...]
+    answers: Mapping[str, Expr]
+    cotangents: Mapping[Expr, Expr]
+    names: Mapping[Expr, str]
+    assumptions: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+    certificate: Certificate | None = field(default=None)
+
+    def lines(self) -> list[Line]:
+        """The lines of the derivation, each a sum of terms worth the same number; one more than the steps."""
+        from_one: list[Line] = []
+        line: dict[int, Term] = {}
+        order = 0
+        for step in self.steps:
+            if not from_one:
+                line = {k: term for k, term in enumerate(step.before)}
+                order = len(line)
+                from_one.append(tuple(line.values()))
+            gone = list(step.before)
+            for key, term in list(line.items()):
+                if term in gone:
+                    gone.remove(term)
+                    del line[key]
+            for term in step.after:
+                line[order] = term
+                order += 1
+            from_one.append(tuple(line.values()))
+        return from_one

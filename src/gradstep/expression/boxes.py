@@ -1,0 +1,141 @@
+"""How does written mathematics look, before anyone chooses a terminal, LaTeX or a browser?
+
+A box is a picture of notation: symbols side by side, raised, lowered, stacked. An operation lays its
+operands out as boxes; a renderer turns boxes into plain text, LaTeX or MathML and decides nothing about
+mathematics. `Of` marks which expression a box shows, so that a renderer can colour it, tell its shape, or
+point at it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+SymbolKind = Literal["scalar", "vector", "matrix", "size", "index", "number", "function", "operator", "text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sym:
+    """One symbol. `text` is Unicode ("λ", "X", "⊙", "log"); `kind` chooses the typeface.
+
+    A vector is bold upright small letter and a matrix bold upright capital in LaTeX and MathML, both plain in
+    a terminal; a function is upright (log); an operator is spaced by the renderer (" + ", " ⊙ ", "·");
+    text is words.
+    """
+
+    text: str
+    kind: SymbolKind = "scalar"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Boxes side by side. Juxtaposed factors are separated by a thin space where letters would touch."""
+
+    items: tuple[Box, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sup:
+    """`base` with `exponent` raised: Xᵀ, e², σ′."""
+
+    base: Box
+    exponent: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Sub:
+    """`base` with `index` lowered: zᵢ, W₁."""
+
+    base: Box
+    index: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Frac:
+    """`top` over `bottom`; in one line of text top/bottom."""
+
+    top: Box
+    bottom: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Big:
+    """A large operator before its body: Σᵢ body. `below` and `above` may be absent."""
+
+    sign: str
+    below: Box | None
+    above: Box | None
+    body: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Accent:
+    """A mark over `base`: "bar" for z̄, "hat" for x̂."""
+
+    base: Box
+    mark: Literal["bar", "hat"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """`body` between brackets that grow with it: ( ), [ ], ‖ ‖, | |, ⟨ ⟩."""
+
+    left: str
+    body: Box
+    right: str
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """The square root of `body`."""
+
+    body: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """A value for each condition: (value, condition) from top to bottom, behind one tall brace."""
+
+    rows: tuple[tuple[Box, Box], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Of:
+    """`box`, and the thing it shows (`what`: an expression, or any hashable key) for colour, shape and place."""
+
+    what: Any
+    box: Box
+
+
+Box = Sym | Row | Sup | Sub | Frac | Big | Accent | Fence | Root | Cases | Of
+
+# How tightly a piece of notation binds, loosest first. An operand looser than its place gets parentheses.
+RELATION, SUM, PRODUCT, PREFIX, POWER, ATOM = 10, 20, 30, 40, 50, 60
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A box, and how tightly it binds (one of RELATION … ATOM)."""
+
+    box: Box
+    level: int = ATOM
+
+
+def row(*items: Box | str) -> Row:
+    """Boxes side by side; a plain string is an operator sign."""
+    return Row(tuple(Sym(item, "operator") if isinstance(item, str) else item for item in items))
+
+
+def word(text: str) -> Sym:
+    """Words inside a formula."""
+    return Sym(text, "text")
+
+
+def number(value: object) -> Sym:
+    """A number as written."""
+    return Sym(str(value), "number")
+
+
+def fenced(written: Written, level: int) -> Box:
+    """The box of `written`, in parentheses when it binds more loosely than `level`."""
+    return written.box if written.level >= level else Fence("(", written.box, ")")

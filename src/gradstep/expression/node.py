@@ -1,0 +1,235 @@
+"""What is an expression made of?
+
+One kind of node: an operation, its operands, its parameters, and the shape that follows. Nodes are immutable
+and interned, so that equal means identical, a tree is a graph, and common parts are common for free. No
+function here knows an operation by name: an operator looks its operation up in a table that the room of
+operations fills.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakValueDictionary
+
+from gradstep.expression.boxes import Written
+from gradstep.expression.errors import MathError
+from gradstep.expression.shapes import Shape, shape_text
+
+Params = tuple[Hashable, ...]
+Spelled = tuple[str, int]  # plain text, and how tightly it binds
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Operation:
+    """Everything gradstep knows about one operation, said once.
+
+    name          as the user writes it
+    shape         (params, *operand shapes) -> shape, or a `MathError`
+    meaning       (np, sizes, params, *values) -> value: the reference interpreter's step; what a slope at a
+                  kink is, is said in `kink`
+    text          (expr, spell) -> (plain text, level) that the parser reads back
+    layout        (expr, write) -> Written: the written mathematics
+    differential  (y, args, dargs) -> dy, forward; a darg of None does not move
+    adjoint       (G, y, args) -> one cotangent per operand (None where it never moves), reverse
+    rule, why     the name of the derivative rule, and the sentence that makes it believable
+    indices       (params, *ranks) -> "ik,kj->ij" for what is linear in each operand, or None
+    slopes        per operand, (y, *args) -> dy/darg for what acts entry by entry, or None
+    definition    (params, *args) -> the same in simpler operations, where there is one
+    code          NumPy source as a template, "np.tanh({0})", or expr -> template; empty: the same as `text`.
+                  `helper` is the source of a function that the template calls
+    domain        "real", "positive", "nonzero": where it is defined
+    kink          the value of the slope where there is none, in words
+    example       (params, shapes of operands) for each way in which the tests call it
+    """
+
+    name: str
+    shape: Callable[..., Shape]
+    meaning: Callable[..., Any]
+    text: Callable[[Expr, Callable[[Expr], Spelled]], Spelled]
+    layout: Callable[[Expr, Callable[[Expr], Written]], Written]
+    differential: Callable[[Expr, Sequence[Expr], Sequence[Expr | None]], Expr] | None
+    adjoint: Callable[[Expr, Expr, Sequence[Expr]], Sequence[Expr | None]] | None
+    rule: str
+    why: str
+    code: str | Callable[[Expr], str] = ""
+    indices: Callable[..., str] | None = None
+    slopes: tuple[Callable[..., Expr], ...] | None = None
+    definition: Callable[..., Expr] | None = None
+    helper: str = ""
+    domain: str = "real"
+    kink: str = ""
+    example: tuple[tuple[Params, tuple[Shape, ...]], ...] = ()
+
+    def __call__(self, *args: Expr, params: Params = ()) -> Expr:
+        """The expression of this operation on `args`; a clash of shapes names the operands."""
+        key = (self, params, *map(id, args))
+        found = _INTERNED.get(key)
+        if found is not None:
+            return found
+        try:
+            shape = self.shape(params, *(arg.shape for arg in args))
+        except MathError as error:
+            if not error.facts:
+                error.facts = tuple(dict.fromkeys(f"{describe(a)} is {shape_text(a.shape)}" for a in args))
+            raise
+        made = Expr(self, args, params, shape)
+        _INTERNED[key] = made
+        return made
+
+    def __repr__(self) -> str:
+        return f"<operation {self.name}>"
+
+
+_INTERNED: WeakValueDictionary[tuple[Hashable, ...], Expr] = WeakValueDictionary()
+
+# What each operator of Python means: filled once, by operations/__init__.py.
+OPERATORS: dict[str, Callable[..., Expr]] = {}
+
+Number = int | float
+
+
+class Expr:
+    """An expression: `op` applied to `args` with `params`; `shape` is a tuple of sizes.
+
+    Made by operators and by functions such as `gs.relu`, never directly. Equal expressions are the same
+    object, so `is` compares them; `==` does too and gives a bool.
+    """
+
+    __slots__ = ("__weakref__", "args", "op", "params", "shape")
+    __array_ufunc__ = None  # so that `array @ expr` asks the expression, which then explains
+
+    op: Operation
+    args: tuple[Expr, ...]
+    params: Params
+    shape: Shape
+
+    def __init__(self, op: Operation, args: tuple[Expr, ...], params: Params, shape: Shape) -> None:
+        for name, value in (("op", op), ("args", args), ("params", params), ("shape", shape)):
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise MathError(f"an expression does not change: {name} cannot be set")
+
+    @property
+    def rank(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def T(self) -> Expr:
+        """The transpose: the last two axes swapped. A vector is its own transpose, as in NumPy."""
+        return OPERATORS["T"](self)
+
+    def __add__(self, other: Expr | Number) -> Expr:
+        return OPERATORS["+"](self, other)
+
+    def __radd__(self, other: Number) -> Expr:
+        return OPERATORS["+"](other, self)
+
+    def __sub__(self, other: Expr | Number) -> Expr:
+        return OPERATORS["-"](self, other)
+
+    def __rsub__(self, other: Number) -> Expr:
+        return OPERATORS["-"](other, self)
+
+    def __mul__(self, other: Expr | Number) -> Expr:
+        return OPERATORS["*"](self, other)
+
+    def __rmul__(self, other: Number) -> Expr:
+        return OPERATORS["*"](other, self)
+
+    def __truediv__(self, other: Expr | Number) -> Expr:
+        return OPERATORS["/"](self, other)
+
+    def __rtruediv__(self, other: Number) -> Expr:
+        return OPERATORS["/"](other, self)
+
+    def __pow__(self, other: Expr | Number) -> Expr:
+        return OPERATORS["**"](self, other)
+
+    def __rpow__(self, other: Number) -> Expr:
+        return OPERATORS["**"](other, self)
+
+    def __matmul__(self, other: Expr) -> Expr:
+        return OPERATORS["@"](self, other)
+
+    def __rmatmul__(self, other: object) -> Expr:
+        return OPERATORS["@"](other, self)
+
+    def __neg__(self) -> Expr:
+        return OPERATORS["neg"](self)
+
+    def __pos__(self) -> Expr:
+        return self
+
+    def __gt__(self, other: Expr | Number) -> Expr:
+        return OPERATORS[">"](self, other)
+
+    def __lt__(self, other: Expr | Number) -> Expr:
+        return OPERATORS["<"](self, other)
+
+    def __ge__(self, other: Expr | Number) -> Expr:
+        return OPERATORS[">="](self, other)
+
+    def __le__(self, other: Expr | Number) -> Expr:
+        return OPERATORS["<="](self, other)
+
+    def __bool__(self) -> bool:
+        raise MathError(
+            "an expression is neither true nor false before it has numbers",
+            mend="gs.evaluate(expr, …) for its value, or `is` to ask whether two expressions are the same",
+        )
+
+    def __str__(self) -> str:
+        return OPERATORS["str"](self)  # type: ignore[return-value]
+
+    def __repr__(self) -> str:
+        return f"<{self} : {shape_text(self.shape)}>"
+
+
+def describe(expr: Expr) -> str:
+    """`expr` in an error message: its text when short."""
+    text = str(expr)
+    return text if len(text) <= 40 else f"{text[:36]} …"
+
+
+def walk(*roots: Expr, stop: Callable[[Expr], bool] | None = None) -> Iterator[Expr]:
+    """Every distinct node once, operands before what uses them; nothing beneath a node where `stop` holds."""
+    seen: set[int] = set()
+    stack: list[tuple[Expr, bool]] = [(root, False) for root in reversed(roots)]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            yield node
+        elif id(node) not in seen:
+            seen.add(id(node))
+            stack.append((node, True))
+            if stop is None or not stop(node):
+                stack.extend((arg, False) for arg in reversed(node.args) if id(arg) not in seen)
+
+
+def rebuild(expr: Expr, args: Sequence[Expr]) -> Expr:
+    """`expr` with other operands."""
+    if all(new is old for new, old in zip(args, expr.args, strict=True)):
+        return expr
+    return expr.op(*args, params=expr.params)
+
+
+def replace(expr: Expr, table: Mapping[Expr, Expr]) -> Expr:
+    """`expr` with every node in `table` exchanged for what stands there."""
+    done: dict[Expr, Expr] = {}
+    for node in walk(expr, stop=lambda node: node in table):
+        found = table.get(node)
+        done[node] = found if found is not None else rebuild(node, [done[arg] for arg in node.args])
+    return done[expr]
+
+
+def uses(roots: Iterable[Expr]) -> dict[Expr, int]:
+    """How many places use each node."""
+    counts: dict[Expr, int] = {}
+    for node in walk(*roots):
+        for arg in node.args:
+            counts[arg] = counts.get(arg, 0) + 1
+    return counts

@@ -1,0 +1,125 @@
+"""What do all renderers share? How a box is walked, and what happens where two pieces of it meet.
+
+A renderer turns each box into pieces that stand side by side. A piece keeps what it shows to its left and
+right neighbour, so that spacing is decided in one place, after rows inside rows have become one line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+from gradstep.expression.boxes import Box, Sym
+from gradstep.notation.symbols import Edge, edge, spelled_out
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece(Generic[T]):
+    """Something rendered. `begins` are the things (`Of.what`) that start with it, `ends` how many end."""
+
+    body: T
+    left: Edge
+    right: Edge
+    begins: tuple[Any, ...] = ()
+    ends: int = 0
+
+
+Pieces = list[Piece[T]]
+Rendering = Generator[Box, Pieces[T], Pieces[T]]
+
+FRACTIONS: frozenset[Edge | None] = frozenset({"fraction", "slope"})
+LOOSE: frozenset[Edge] = frozenset({"binary", "relation", "comma", "big", "text"})
+SIGN_AFTER: frozenset[Edge | None] = frozenset(
+    {None, "binary", "relation", "comma", "sign", "prefix", "dot", "function", "text"}
+)
+
+
+def fold(box: Box, render: Callable[[Box], Rendering[T]]) -> Pieces[T]:
+    """The pieces of `box`. `render` yields an inner box and gets its pieces back: no recursion, no limit."""
+    waiting = [render(spelled_out(box))]
+    answer: Pieces[T] | None = None
+    while waiting:
+        try:
+            asked = waiting[-1].send(answer)  # type: ignore[arg-type]  # None starts a generator
+            waiting.append(render(spelled_out(asked)))
+            answer = None
+        except StopIteration as done:
+            waiting.pop()
+            answer = done.value
+    assert answer is not None
+    return answer
+
+
+def collected(boxes: Sequence[Box]) -> Rendering[T]:
+    """The pieces of several boxes, as one line."""
+    pieces: Pieces[T] = []
+    for box in boxes:
+        pieces += yield box
+    return pieces
+
+
+def lone(symbol: Sym, body: T) -> Pieces[T]:
+    """The one piece that a symbol is."""
+    shown = edge(symbol)
+    return [Piece(body, shown, shown)]
+
+
+def owned(what: Hashable, pieces: Pieces[T]) -> Pieces[T]:
+    """The same pieces, which together show `what`."""
+    if not pieces:
+        return pieces
+    first = replace(pieces[0], begins=(what, *pieces[0].begins))
+    pieces = [first, *pieces[1:]]
+    return [*pieces[:-1], replace(pieces[-1], ends=pieces[-1].ends + 1)]
+
+
+def settled(pieces: Pieces[T]) -> Pieces[T]:
+    """The same pieces, where − and + know whether they are signs, and · whether it needs space."""
+    out: Pieces[T] = []
+    for k, piece in enumerate(pieces):
+        before = out[-1].right if out else None
+        after = pieces[k + 1].left if k + 1 < len(pieces) else None
+        known: Edge = piece.left
+        if known == "plus":
+            known = "sign" if before in SIGN_AFTER else "binary"
+        elif known == "dot" and {before, after} & (FRACTIONS | {"big", "function", "word"}):
+            known = "binary"
+        out.append(piece if known == piece.left else replace(piece, left=known, right=known))
+    return out
+
+
+def is_whole(pieces: Pieces[T]) -> bool:
+    """Whether a raised symbol or a mark beside these pieces would clearly belong to all of them."""
+    match settled(pieces):
+        case [one]:
+            return one.left not in LOOSE | FRACTIONS
+        case [name, body]:
+            return name.right in ("function", "one") and body.left == "open"
+        case _:
+            return False
+
+
+def scripted(base: Pieces[T], body: T) -> Piece[T]:
+    """`body` is `base` with something raised or lowered; log² is still a function and ∂² still a prefix."""
+    left = base[0].left if base else "letter"
+    right: Edge = left if left in ("function", "prefix") and len(base) == 1 else "letter"
+    return Piece(body, left, right)
+
+
+def fraction(top: Pieces[T], body: T) -> Piece[T]:
+    """`body` is a fraction; under ∂ or d it is a slope."""
+    shown: Edge = "slope" if top and top[0].left == "prefix" else "fraction"
+    return Piece(body, shown, shown)
+
+
+def enclosed(body: T) -> Piece[T]:
+    """`body` stands between brackets."""
+    return Piece(body, "open", "close")
+
+
+def needs_if(condition: Pieces[T]) -> bool:
+    """Whether a condition is mathematics, which "if" goes before; words such as "otherwise" stand alone."""
+    return bool(condition) and condition[0].left != "text"

@@ -1,0 +1,397 @@
+"""+ − ⊙ ⊘, powers, exp and log, and comparisons: how do entries combine?
+
+The functions at the end are the door: they take Python numbers too, and spread operands to a common shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gradstep.expression.boxes import (
+    POWER,
+    PREFIX,
+    PRODUCT,
+    RELATION,
+    SUM,
+    Box,
+    Fence,
+    Frac,
+    Sup,
+    Sym,
+    Written,
+    fenced,
+    row,
+)
+from gradstep.expression.errors import MathError
+from gradstep.expression.node import Expr, Number, Operation, Params, Spelled
+from gradstep.expression.shapes import Shape, shape_text
+from gradstep.operations.broadcasting import LETTERS, repeat_op, spread, sum_over, together
+from gradstep.operations.families import (
+    JUXTAPOSED,
+    SIGNED,
+    Spell,
+    Write,
+    elementwise,
+    enclosed,
+    implicit,
+    infix_text,
+    multilinear,
+    shown,
+)
+from gradstep.operations.leaves import expression, is_constant, number, number_op, size_op, value_of
+
+
+def one_like(x: Expr) -> Expr:
+    """1 in every entry, in the shape of `x`."""
+    return spread(number(1), x.shape)
+
+
+def _add_box(sign: str) -> Any:
+    def layout(expr: Expr, write: Write) -> Written:
+        a, b = (shown(arg, write) for arg in expr.args)
+        return Written(row(fenced(a, SUM), sign, fenced(b, SUM + 6)), SUM)
+
+    return layout
+
+
+add_op = elementwise(
+    "add",
+    lambda y, a, b: one_like(a),
+    lambda y, a, b: one_like(a),
+    code="{0} + {1}",
+    rule="sum rule",
+    why="a sum moves as much as its terms together",
+    text=infix_text(" + ", SUM),
+    layout=_add_box("+"),
+)
+subtract_op = elementwise(
+    "subtract",
+    lambda y, a, b: one_like(a),
+    lambda y, a, b: -one_like(a),
+    code="{0} - {1}",
+    rule="difference rule",
+    why="a difference moves as its first term and against its second",
+    text=infix_text(" - ", SUM),
+    layout=_add_box("−"),
+)
+negate_op = elementwise(
+    "negate",
+    lambda y, a: -one_like(a),
+    code="-{0}",
+    rule="multiplication by a constant",
+    why="the minus sign is a constant factor",
+    text=lambda expr, spell: (f"-{enclosed(spell(expr.args[0]), PREFIX)}", PREFIX),
+    layout=lambda expr, write: Written(row("−", fenced(write(expr.args[0]), PRODUCT)), SIGNED),
+)
+
+
+def _multiply_box(expr: Expr, write: Write) -> Written:
+    a, b = (shown(arg, write) for arg in expr.args)
+    if expr.rank:
+        return Written(row(fenced(a, PRODUCT), "⊙", fenced(b, PRODUCT)), PRODUCT)
+    left, right = fenced(a, PRODUCT), fenced(b, JUXTAPOSED)
+    both = all(value_of(arg) is not None for arg in expr.args[1:])
+    return Written(row(left, "·", right) if both else row(left, right), JUXTAPOSED)
+
+
+multiply_op = elementwise(
+    "multiply",
+    lambda y, a, b: b,
+    lambda y, a, b: a,
+    code="{0} * {1}",
+    rule="product rule",
+    why="each factor moves while the other stands still",
+    text=infix_text("*", PRODUCT),
+    layout=_multiply_box,
+)
+
+
+def _divide_box(expr: Expr, write: Write) -> Written:
+    a, b = (shown(arg, write) for arg in expr.args)
+    if expr.rank:
+        return Written(row(fenced(a, PRODUCT), "⊘", fenced(b, PRODUCT + 1)), PRODUCT)
+    top = value_of(expr.args[0])
+    if top is not None and top < 0:
+        return Written(row("−", Frac(write(number(-top)).box, b.box)), SIGNED)
+    return Written(Frac(a.box, b.box), JUXTAPOSED)
+
+
+divide_op = elementwise(
+    "divide",
+    lambda y, a, b: one_like(a) / b,
+    lambda y, a, b: -(y / b),
+    code="{0} / {1}",
+    rule="quotient rule",
+    why="d(a/b) = da/b − (a/b) db/b",
+    text=infix_text("/", PRODUCT),
+    layout=_divide_box,
+    domain="nonzero",
+)
+
+
+def _power_text(expr: Expr, spell: Spell) -> Spelled:
+    base, exponent = (spell(arg) for arg in expr.args)
+    return f"{enclosed(base, POWER + 1)}**{enclosed(exponent, PREFIX)}", POWER
+
+
+def _power_box(expr: Expr, write: Write) -> Written:
+    base, exponent = (write(arg) for arg in expr.args)
+    return Written(Sup(fenced(base, POWER + 1), exponent.box), POWER)
+
+
+def _power_shape(params: Params, base: Shape, exponent: Shape) -> Shape:
+    if exponent:
+        raise MathError(f"the exponent should be a number, not {shape_text(exponent)}")
+    return base
+
+
+def _power_slope(y: Expr, x: Expr, n: Expr) -> Expr:
+    exponent = value_of(n)
+    if exponent == 2:
+        return 2 * x
+    return n * power(x, number(exponent - 1) if exponent is not None else n - 1)
+
+
+def _log_slope(y: Expr, x: Expr) -> Expr:
+    return log(x) * y
+
+
+def _power_adjoint(G: Expr, y: Expr, args: Sequence[Expr]) -> list[Expr | None]:
+    x, n = args
+    moves = value_of(n) is None and n.op is not size_op
+    return [G * _power_slope(y, x, n), sum_over(G * _log_slope(y, x), tuple(range(x.rank))) if moves else None]
+
+
+def _power_differential(y: Expr, args: Sequence[Expr], dargs: Sequence[Expr | None]) -> Expr:
+    (x, n), (dx, dn) = args, dargs
+    parts = [] if dx is None else [dx * _power_slope(y, x, n)]
+    parts += [] if dn is None else [dn * _log_slope(y, x)]
+    return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+
+power_op = Operation(
+    "power",
+    _power_shape,
+    lambda np, sizes, params, a, n: a**n,
+    _power_text,
+    _power_box,
+    _power_differential,
+    _power_adjoint,
+    "power rule",
+    "d(xⁿ) = n xⁿ⁻¹ dx",
+    "{0}**{1}",
+    domain="positive",
+    example=(((), ((), ())), ((), (("n",), ())), ((), (("m", "n"), ()))),
+)
+
+
+def _scale_text(expr: Expr, spell: Spell) -> Spelled:
+    factor, body = expr.args
+    if factor.op is divide_op and value_of(factor.args[0]) == 1:  # 1/N X reads better as X/N
+        return f"{enclosed(spell(body), PRODUCT)}/{enclosed(spell(factor.args[1]), PRODUCT + 1)}", PRODUCT
+    return f"{enclosed(spell(factor), PRODUCT)}*{enclosed(spell(body), PRODUCT + 1)}", PRODUCT
+
+
+def _scale_box(expr: Expr, write: Write) -> Written:
+    factor, body = expr.args
+    front, back = write(factor), write(body)
+    if factor.op is divide_op and not is_constant(factor.args[1]):  # x/‖x‖ rather than 1/‖x‖ x
+        top = back if value_of(factor.args[0]) == 1 else Written(row(front_of(factor, write), fenced(back, PRODUCT)))
+        return Written(Frac(top.box, write(factor.args[1]).box), JUXTAPOSED)
+    if front.level == SIGNED:  # −2/N X: the sign in front of it all
+        return Written(row(front.box, fenced(back, PRODUCT)), SIGNED)
+    return Written(row(fenced(front, PRODUCT), fenced(back, PRODUCT)), min(JUXTAPOSED, max(back.level, PRODUCT)))
+
+
+def front_of(factor: Expr, write: Write) -> Box:
+    """The numerator of a fraction, fit to stand before another factor."""
+    return fenced(write(factor.args[0]), PRODUCT)
+
+
+def _scale_indices(params: Params, *ranks: int) -> str:
+    letters = LETTERS[: ranks[1]]
+    return f",{letters}->{letters}"
+
+
+scale_op = multilinear(
+    "scale",
+    _scale_indices,
+    lambda G, y, args: (sum_over(G * args[1], tuple(range(y.rank))), scale(args[0], G)),
+    rule="product rule",
+    why="a number times an array: each factor moves while the other stands still",
+    text=_scale_text,
+    layout=_scale_box,
+    meaning=lambda np, sizes, params, c, a: c * a,
+    code="{0} * {1}",
+    example=(((), ((), ("n",))), ((), ((), ("m", "n")))),
+)
+
+
+def scale(factor: Expr, body: Expr) -> Expr:
+    """A number times an array."""
+    return scale_op(factor, body) if body.rank else multiply(factor, body)
+
+
+# ------------------------------------------------------------------------------------------- exp and log
+
+exp_op = elementwise(
+    "exp",
+    lambda y, x: y,
+    code="np.exp({0})",
+    why="exp is its own slope",
+)
+log_op = elementwise(
+    "log",
+    lambda y, x: 1 / x,
+    code="np.log({0})",
+    why="the slope of log x is 1/x",
+    domain="positive",
+)
+
+
+def exp(x: Expr | Number) -> Expr:
+    """The exponential of each entry."""
+    return exp_op(expression(x))
+
+
+def log(x: Expr | Number) -> Expr:
+    """The natural logarithm of each entry; the entries should be positive."""
+    return log_op(expression(x))
+
+
+# ------------------------------------------------------------------------------------------- comparisons
+
+
+def _mask_text(sign: str) -> Any:
+    def text(expr: Expr, spell: Spell) -> Spelled:
+        a, b = implicit(expr, spell)
+        return f"{enclosed(a, RELATION + 1)} {sign} {enclosed(b, RELATION + 1)}", RELATION
+
+    return text
+
+
+def _mask_box(sign: str) -> Any:
+    """1[a > b]: one where it holds, zero elsewhere."""
+
+    def layout(expr: Expr, write: Write) -> Written:
+        a, b = (shown(arg, write) for arg in expr.args)
+        inside: Box = row(fenced(a, RELATION + 1), sign, fenced(b, RELATION + 1))
+        return Written(row(Sym("1", "function"), Fence("[", inside, "]")))
+
+    return layout
+
+
+def _mask(name: str, sign: str, written: str) -> Operation:
+    return elementwise(
+        name,
+        lambda y, a, b: 0 * one_like(a),
+        lambda y, a, b: 0 * one_like(a),
+        code=f"({{0}} {sign} {{1}})",
+        rule="slope of a comparison",
+        why="a comparison is 0 or 1 and stands still between its jumps: its slope is 0",
+        text=_mask_text(sign),
+        layout=_mask_box(written),
+        kink="0 where both sides are equal",
+    )
+
+
+greater_op = _mask("greater", ">", ">")
+greater_equal_op = _mask("greater_equal", ">=", "≥")
+equal_op = _mask("equal", "==", "=")
+
+
+# ------------------------------------------------------------------------------------------- the door
+
+
+def add(a: Expr | Number, b: Expr | Number) -> Expr:
+    """a + b, entry by entry."""
+    a, b = together("+", a, b)
+    x, y = value_of(a), value_of(b)
+    return number(x + y) if x is not None and y is not None else add_op(a, b)
+
+
+def subtract(a: Expr | Number, b: Expr | Number) -> Expr:
+    """a − b, entry by entry."""
+    a, b = together("-", a, b)
+    x, y = value_of(a), value_of(b)
+    return number(x - y) if x is not None and y is not None else subtract_op(a, b)
+
+
+def negate(a: Expr | Number) -> Expr:
+    """−a."""
+    a = expression(a)
+    x = value_of(a)
+    if a.op is repeat_op and (inner := value_of(a.args[0])) is not None:
+        return repeat_op(number(-inner), params=a.params)
+    return number(-x) if x is not None else negate_op(a)
+
+
+def multiply(a: Expr | Number, b: Expr | Number) -> Expr:
+    """a ⊙ b, entry by entry; a number times an array scales it."""
+    a, b = expression(a), expression(b)
+    x, y = value_of(a), value_of(b)
+    if x is not None and y is not None:
+        return number(x * y)
+    if a.rank == 0 != b.rank:
+        return scale_op(a, b)
+    if b.rank == 0 != a.rank:
+        return scale_op(b, a)
+    return multiply_op(*together("*", a, b))
+
+
+def divide(a: Expr | Number, b: Expr | Number) -> Expr:
+    """a ⊘ b, entry by entry; an array over a number is scaled by 1 over the number."""
+    a, b = expression(a), expression(b)
+    x, y = value_of(a), value_of(b)
+    if y == 0:
+        raise MathError("division by zero")
+    if x is not None and y is not None:
+        return number(x / y)
+    if b.rank == 0 != a.rank:
+        return scale_op(divide(1, b), a)
+    return divide_op(*together("/", a, b))
+
+
+def power(a: Expr | Number, n: Expr | Number) -> Expr:
+    """aⁿ, entry by entry; the exponent is a number. A number to an array is exp of it times its logarithm."""
+    a, n = expression(a), expression(n)
+    x, k = value_of(a), value_of(n)
+    if k is not None and (abs(k) > 64 or k.denominator > 1000):
+        raise MathError(f"the exponent {float(k):g} is out of bounds", facts=["exponents lie between −64 and 64"])
+    if x is not None and k is not None and k.denominator == 1:
+        if x == 0 and k < 0:
+            raise MathError("division by zero")
+        if max(abs(x.numerator), x.denominator).bit_length() * abs(int(k)) > 4096:
+            raise MathError("this power has more than 1,000 digits")
+        return number(x ** int(k))
+    if n.rank and not a.rank:
+        return exp(n * log(a))
+    if k == 1:
+        return a
+    return power_op(a, n)
+
+
+def greater(a: Expr | Number, b: Expr | Number) -> Expr:
+    """1 where a > b, 0 elsewhere."""
+    return greater_op(*together(">", a, b))
+
+
+def greater_equal(a: Expr | Number, b: Expr | Number) -> Expr:
+    """1 where a ≥ b, 0 elsewhere."""
+    return greater_equal_op(*together(">=", a, b))
+
+
+def less(a: Expr | Number, b: Expr | Number) -> Expr:
+    """1 where a < b, 0 elsewhere."""
+    return greater(b, a)
+
+
+def less_equal(a: Expr | Number, b: Expr | Number) -> Expr:
+    """1 where a ≤ b, 0 elsewhere."""
+    return greater_equal(b, a)
+
+
+def equal(a: Expr | Number, b: Expr | Number) -> Expr:
+    """1 where a = b, 0 elsewhere."""
+    return equal_op(*together("==", a, b))

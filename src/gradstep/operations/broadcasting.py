@@ -1,0 +1,231 @@
+"""Repetition and its mirror, the sum over axes: how do arrays of different rank meet?
+
+Broadcasting is settled here, at the door: `X + b` builds an explicit repetition of b, so that no derivative
+rule has to think of it and its adjoint, a sum, is a visible step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradstep.expression.boxes import (
+    ATOM,
+    POWER,
+    PRODUCT,
+    Big,
+    Box,
+    Fence,
+    Of,
+    Sup,
+    Sym,
+    Written,
+    fenced,
+    row,
+)
+from gradstep.expression.boxes import number as number_box
+from gradstep.expression.errors import MathError
+from gradstep.expression.node import Expr, Number, Params, Spelled, describe
+from gradstep.expression.shapes import Shape, Size, axis_number, broadcast, shape_text
+from gradstep.operations.families import JUXTAPOSED, Spell, Write, multilinear
+from gradstep.operations.leaves import checked_size, expression, number, value_of
+
+LETTERS = "ijklmnop"
+ONE = Sym("𝟏", "vector")
+TRANSPOSED = Sym("ᵀ", "operator")
+
+def _repeated_shape(params: Params, shape: Shape) -> Shape:
+    axes, sizes = params
+    result = list(shape)
+    for axis, dim in zip(axes, sizes, strict=True):  # type: ignore[call-overload]
+        result.insert(axis, dim)
+    return tuple(result)
+
+
+def _repeat_indices(params: Params, *ranks: int) -> str:
+    letters = "ijklmnop"[: ranks[0] + len(params[0])]  # type: ignore[arg-type]
+    return f"{''.join(x for k, x in enumerate(letters) if k not in params[0])}->{letters}"  # type: ignore[operator]
+
+
+def _repeat_meaning(np: Any, sizes: Any, params: Params, a: Any) -> Any:
+    for axis, dim in zip(*params, strict=True):  # type: ignore[call-overload]
+        a = np.repeat(np.expand_dims(a, axis), dim if isinstance(dim, int) else sizes[dim], axis)
+    return a
+
+
+def _repeat_text(expr: Expr, spell: Spell) -> Spelled:
+    axes, sizes = expr.params
+    inner = expr.args[0]
+    if value_of(inner) == 1:
+        return f"ones({', '.join(map(str, sizes))})", ATOM  # type: ignore[arg-type]
+    axis, dim = (axes[0], sizes[0]) if len(axes) == 1 else (axes, f"({', '.join(map(str, sizes))})")  # type: ignore[arg-type,index]
+    return f"repeat({spell(inner)[0]}, axis={axis}, size={dim})", ATOM
+
+
+
+
+def _repeat_box(expr: Expr, write: Write) -> Written:
+    """b 𝟏, 𝟏 bᵀ (each row is b), v 𝟏ᵀ (each column is v)."""
+    inner, axes = expr.args[0], expr.params[0]
+    body = write(inner)
+    if inner.rank == 0:
+        ones: Box = Of(expr, ONE if expr.rank == 1 else row(ONE, Sup(ONE, TRANSPOSED)))
+        return Written(ones) if value_of(inner) == 1 else Written(row(fenced(body, JUXTAPOSED), ones), JUXTAPOSED)
+    if expr.rank == 2 and axes == (0,):
+        return Written(row(ONE, Sup(fenced(body, POWER), TRANSPOSED)), JUXTAPOSED)
+    if expr.rank == 2 and axes == (1,):
+        return Written(row(fenced(body, JUXTAPOSED), Sup(ONE, TRANSPOSED)), JUXTAPOSED)
+    return body
+
+
+# params: the axes of the result that are new, and their sizes.
+repeat_op = multilinear(
+    "repeat",
+    _repeat_indices,
+    lambda G, y, args: (sum_over(G, y.params[0]),),
+    rule="repetition rule",
+    why="what is repeated moves every copy: its cotangent is the sum over the copies",
+    text=_repeat_text,
+    layout=_repeat_box,
+    meaning=_repeat_meaning,
+    example=((((0,), ("n",)), ((),)), (((0, 1), ("m", "n")), ((),)), (((0,), ("m",)), (("n",),)), (((1,), ("n",)), (("m",),))),
+    shape=_repeated_shape,
+)
+squeeze_op = multilinear(
+    "squeeze",
+    lambda params, *ranks: _sum_indices(params, *ranks),
+    lambda G, y, args: (repeat_op(G, params=(y.params[0], (1,) * len(y.params[0]))),),  # type: ignore[arg-type]
+    rule="squeeze rule",
+    why="an axis of size one holds the same entries",
+    text=lambda expr, spell: (f"squeeze({spell(expr.args[0])[0]}, axis={_axes_text(expr)})", ATOM),
+    layout=lambda expr, write: write(expr.args[0]),
+    meaning=lambda np, sizes, params, a: np.squeeze(a, axis=params[0]),
+    code=lambda expr: f"np.squeeze({{0}}, axis={_axes_text(expr)})",
+    example=((((1,),), (("n", 1),)),),
+    shape=lambda params, shape: tuple(x for k, x in enumerate(shape) if k not in params[0]),
+)
+
+
+def _axes_text(expr: Expr) -> str:
+    axes = expr.params[0]
+    return str(axes[0] if len(axes) == 1 else axes)  # type: ignore[arg-type,index]
+
+
+def repeat(x: Expr | Number, axis: int | tuple[int, ...], size: Size | tuple[Size, ...]) -> Expr:
+    """`x` repeated along new axes: `axis` are their places in the result, `size` how often."""
+    x = expression(x)
+    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    sizes = (size,) if isinstance(size, int | str) else tuple(size)
+    if len(axes) != len(sizes):
+        raise MathError("repeat needs one size for every new axis")
+    if not axes:
+        return x
+    if x.op is repeat_op and x.rank - len(x.params[0]) == 0:  # type: ignore[arg-type]
+        rank = x.rank + len(axes)
+        return repeat_op(x.args[0], params=(tuple(range(rank)), _repeated_shape((axes, sizes), x.shape)))
+    return repeat_op(x, params=(axes, sizes))
+
+
+def squeeze(x: Expr, axis: int | tuple[int, ...]) -> Expr:
+    """`x` without the axes of size one that `axis` names."""
+    axes = tuple(sorted(axis_number(a, x.rank) for a in ((axis,) if isinstance(axis, int) else axis)))
+    for a in axes:
+        if x.shape[a] != 1:
+            raise MathError(f"axis {a} has size {x.shape[a]}: only an axis of size 1 can be squeezed")
+    if not axes:
+        return x
+    if x.op is repeat_op and x.params[0] == axes:
+        return x.args[0]
+    return squeeze_op(x, params=(axes,))
+
+
+def spread(x: Expr, shape: Shape) -> Expr:
+    """`x` repeated to `shape` as NumPy broadcasts: missing axes in front, axes of size one stretched."""
+    if x.shape == shape:
+        return x
+    lead = len(shape) - x.rank
+    stretched = tuple(k for k in range(x.rank) if x.shape[k] == 1 != shape[lead + k])
+    thin = squeeze(x, stretched)
+    axes = (*range(lead), *(lead + k for k in stretched))
+    return repeat(thin, axes, tuple(shape[k] for k in axes))
+
+
+def ones(*sizes: Size) -> Expr:
+    """The vector, matrix … of ones with these sizes."""
+    return repeat(number(1), tuple(range(len(sizes))), tuple(map(checked_size, sizes)))
+
+
+def together(name: str, a: Expr | Number, b: Expr | Number) -> tuple[Expr, Expr]:
+    """Both operands of an entrywise operation, spread to their common shape."""
+    a, b = expression(a), expression(b)
+    try:
+        shape = broadcast(a.shape, b.shape)
+    except MathError as error:
+        error.facts = tuple(dict.fromkeys(f"{describe(x)} is {shape_text(x.shape)}" for x in (a, b)))
+        raise
+    return spread(a, shape), spread(b, shape)
+
+
+
+
+# ------------------------------------------------------------------------------------------- sums
+
+
+def _sum_indices(params: Params, *ranks: int) -> str:
+    letters = LETTERS[: ranks[0]]
+    return f"{letters}->{''.join(x for k, x in enumerate(letters) if k not in params[0])}"  # type: ignore[operator]
+
+
+def _sum_text(expr: Expr, spell: Spell) -> Spelled:
+    body, axes = expr.args[0], expr.params[0]
+    inner = spell(body)[0]
+    if axes == tuple(range(body.rank)):
+        return f"sum({inner})", ATOM
+    return f"sum({inner}, axis={_axes_text(expr)})", ATOM
+
+
+def _sum_box(expr: Expr, write: Write) -> Written:
+    """𝟏ᵀv, Gᵀ𝟏 (column sums), G𝟏 (row sums), ‖e‖² for a sum of squares, Σ for the sum of a matrix."""
+    body, axes = expr.args[0], expr.params[0]
+    if axes == tuple(range(body.rank)) and body.op.name == "power" and value_of(body.args[1]) == 2:
+        return Written(Sup(Fence("‖", write(body.args[0]).box, "‖"), number_box(2)), POWER)
+    if body.rank == 1:
+        return Written(row(Sup(ONE, TRANSPOSED), fenced(write(body), JUXTAPOSED)), JUXTAPOSED)
+    if body.rank == 2 and axes == (0,):
+        return Written(row(Sup(fenced(write(body), POWER), TRANSPOSED), ONE), JUXTAPOSED)
+    if body.rank == 2 and axes == (1,):
+        return Written(row(fenced(write(body), JUXTAPOSED), ONE), JUXTAPOSED)
+    return Written(Big("Σ", None, None, fenced(write(body), PRODUCT)), PRODUCT)
+
+
+def _sum_code(expr: Expr) -> str:
+    axes = expr.params[0]
+    if axes == tuple(range(expr.args[0].rank)):
+        return "np.sum({0})"
+    return f"np.sum({{0}}, axis={_axes_text(expr)})"
+
+
+# params: the axes that are summed away.
+sum_op = multilinear(
+    "sum",
+    _sum_indices,
+    lambda G, y, args: (
+        repeat(G, y.params[0], tuple(args[0].shape[k] for k in y.params[0])),  # type: ignore[arg-type,attr-defined]
+    ),
+    rule="sum over entries",
+    why="the derivative moves inside the sum: every entry counts once",
+    text=_sum_text,
+    layout=_sum_box,
+    meaning=lambda np, sizes, params, a: np.sum(a, axis=params[0]),
+    code=_sum_code,
+    example=(
+        (((0,),), (("n",),)),
+        (((0, 1),), (("m", "n"),)),
+        (((0,),), (("m", "n"),)),
+        (((1,),), (("m", "n"),)),
+    ),
+)
+
+
+def sum_over(x: Expr, axes: tuple[int, ...]) -> Expr:
+    """The sum over `axes`; with no axes `x` itself."""
+    return sum_op(x, params=(axes,)) if axes else x

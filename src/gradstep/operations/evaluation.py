@@ -1,0 +1,104 @@
+"""What is an expression worth? The reference interpreter, in float64 NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from gradstep.expression.errors import MathError
+from gradstep.expression.node import Expr, walk
+from gradstep.expression.shapes import shape_text
+from gradstep.operations.leaves import symbol_op
+
+# Variables that belong to an expression though it does not mention them (any more): their arrays still tell
+# the sizes. A gradient of mean(w * x) with respect to w needs N even where x is gone.
+_BELONGING: WeakKeyDictionary[Expr, dict[str, Expr]] = WeakKeyDictionary()
+
+
+def belongs(expr: Expr, variables: Iterable[Expr]) -> Expr:
+    """`expr`, which now knows these variables too."""
+    _BELONGING.setdefault(expr, {}).update({str(v.params[0]): v for v in variables})
+    return expr
+
+
+def variables(*roots: Expr) -> dict[str, Expr]:
+    """The variables that the expressions mention or that belong to them, by name."""
+    found: dict[str, Expr] = {}
+    for root in roots:
+        found.update(_BELONGING.get(root, {}))
+    found.update({str(node.params[0]): node for node in walk(*roots) if node.op is symbol_op})
+    return found
+
+
+def sizes_of(declared: Mapping[str, Expr], arrays: Mapping[str, Any]) -> dict[str, int]:
+    """Every size by name, read from the shapes of the arrays; a contradiction is a `MathError`."""
+    sizes: dict[str, int] = {}
+    told: dict[str, str] = {}
+    for name, variable in declared.items():
+        if name not in arrays:
+            continue
+        shape = arrays[name].shape
+        if len(shape) != variable.rank:
+            raise MathError(
+                f"{name} has {len(shape)} axes, but was declared as {shape_text(variable.shape)}",
+                facts=[f"{name} is {shape_text(shape)}"],
+            )
+        for size, length in zip(variable.shape, shape, strict=True):
+            known = sizes.setdefault(size, length) if isinstance(size, str) else size
+            if known != length:
+                where = f" ({told[size]})" if isinstance(size, str) else ""
+                raise MathError(
+                    f"{name} does not fit: the size {size} is {known}{where}, here it is {length}",
+                    facts=[f"{name} is {shape_text(shape)}, declared {shape_text(variable.shape)}"],
+                )
+            if isinstance(size, str):
+                told.setdefault(size, f"told by {name}")
+    return sizes
+
+
+def as_arrays(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as float64 arrays; what is not made of numbers is a `MathError`."""
+    import numpy as np
+
+    arrays = {}
+    for name, value in values.items():
+        try:
+            array = np.asarray(value)
+            if array.dtype.kind not in "biuf":
+                raise TypeError
+            arrays[name] = array.astype(np.float64)
+        except (TypeError, ValueError):
+            raise MathError(f"{name} should be an array of numbers, not {type(value).__name__}") from None
+    return arrays
+
+
+def evaluate(expr: Expr, /, **values: Any) -> Any:
+    """The value of `expr` as a float64 NumPy array (a float when it is a number).
+
+    Give every variable by name. Sizes come from the arrays, by the declared shapes. Raises `MathError` where
+    a value is missing, unknown or does not fit its declared shape. Outside its domain a function gives what
+    NumPy gives there (nan or inf).
+    """
+    import numpy as np
+
+    declared = variables(expr)
+    arrays = as_arrays(values)
+    missing = sorted(v.params[0] for v in walk(expr) if v.op is symbol_op and v.params[0] not in arrays)  # type: ignore[type-var]
+    if missing:
+        raise MathError(f"{missing[0]} has no value", mend=f"giving one: {missing[0]}=…")
+    sizes = sizes_of(declared, arrays)
+    done: dict[Expr, Any] = {}
+    with np.errstate(all="ignore"):
+        for node in walk(expr):
+            if node.op is symbol_op:
+                done[node] = arrays[str(node.params[0])]
+                continue
+            try:
+                done[node] = node.op.meaning(np, sizes, node.params, *(done[arg] for arg in node.args))
+            except KeyError as error:
+                raise MathError(
+                    f"the size {error.args[0]} is not known", mend="the value of a variable that has this size"
+                ) from None
+    result = np.asarray(done[expr], dtype=np.float64)
+    return result if result.ndim else float(result)

@@ -1,0 +1,273 @@
+"""What do operations of one kind have in common?
+
+A family fills in most of an operation's record, so that a member writes only what is its own: an entrywise
+function its slope and one sentence, a product its adjoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gradstep.expression.boxes import (
+    ATOM,
+    POWER,
+    PRODUCT,
+    Box,
+    Fence,
+    Of,
+    Row,
+    Sym,
+    Written,
+    fenced,
+    row,
+)
+from gradstep.expression.errors import MathError
+from gradstep.expression.node import Expr, Operation, Params, Spelled
+from gradstep.expression.shapes import Shape, contraction, same, shape_text
+
+JUXTAPOSED = PRODUCT + 5  # A B binds tighter than A ⊙ B
+SIGNED = PRODUCT - 5  # −x: no parentheses first in a sum, parentheses inside a product
+
+Spell = Callable[[Expr], Spelled]
+Write = Callable[[Expr], Written]
+Slope = Callable[..., Expr]
+
+
+# ------------------------------------------------------------------------------------------- writing
+
+
+def enclosed(spelled: Spelled, level: int) -> str:
+    """Plain text, in parentheses when it binds more loosely than `level`."""
+    text, binds = spelled
+    return text if binds >= level else f"({text})"
+
+
+def call_text(expr: Expr, spell: Spell) -> Spelled:
+    """f(a, b, axis=1): a function call, the axis parameter spelled out."""
+    parts = [spell(arg)[0] for arg in expr.args]
+    return f"{expr.op.name}({', '.join(parts)})", ATOM
+
+
+def axis_text(expr: Expr, spell: Spell) -> Spelled:
+    """f(a, axis=1); no axis where the operand has only one."""
+    axis = f", axis={expr.params[0]}" if expr.args[0].rank > 1 else ""
+    return f"{expr.op.name}({spell(expr.args[0])[0]}{axis})", ATOM
+
+
+def call_box(name: str) -> Callable[[Expr, Write], Written]:
+    """The function's upright name before its operands in parentheses."""
+
+    def layout(expr: Expr, write: Write) -> Written:
+        items: list[Box] = []
+        for arg in expr.args:
+            items += [Sym(", ", "operator"), shown(arg, write).box]
+        return Written(Row((Sym(name, "function"), Fence("(", Row(tuple(items[1:])), ")"))))
+
+    return layout
+
+
+def shown(operand: Expr, write: Write) -> Written:
+    """The operand of an entrywise operation: a repeated number reads as the number (1 − H², not 𝟏𝟏ᵀ − H²)."""
+    if operand.op.name == "repeat" and operand.args[0].rank == 0:
+        inner = write(operand.args[0])
+        return Written(Of(operand, inner.box), inner.level)
+    return write(operand)
+
+
+def infix_text(sign: str, level: int) -> Callable[[Expr, Spell], Spelled]:
+    """a sign b, left-associative; repetitions that NumPy's broadcasting brings back are left out."""
+
+    def text(expr: Expr, spell: Spell) -> Spelled:
+        left, right = implicit(expr, spell)
+        return f"{enclosed(left, level)}{sign}{enclosed(right, level + 1)}", level
+
+    return text
+
+
+def implicit(expr: Expr, spell: Spell) -> list[Spelled]:
+    """The operands of an entrywise operation, each spelled before repetition if broadcasting restores it."""
+    spelled = [spell(arg) for arg in expr.args]
+    for k, arg in enumerate(expr.args):
+        others = [other for j, other in enumerate(expr.args) if j != k]
+        if arg.op.name != "repeat" or all(other.op.name == "repeat" for other in others):
+            continue
+        inner, axes = arg.args[0], arg.params[0]
+        if axes == tuple(range(len(axes))):  # type: ignore[arg-type]
+            spelled[k] = spell(inner)
+        elif axes == (1,) and inner.rank == 1:
+            spelled[k] = f"{enclosed(spell(inner), POWER)}[:, None]", POWER
+        else:
+            continue
+        break
+    return spelled
+
+
+def infix_box(sign: str, level: int, right: int | None = None) -> Callable[[Expr, Write], Written]:
+    """a sign b as written mathematics."""
+
+    def layout(expr: Expr, write: Write) -> Written:
+        a, b = (shown(arg, write) for arg in expr.args)
+        return Written(row(fenced(a, level), sign, fenced(b, level + 1 if right is None else right)), level)
+
+    return layout
+
+
+# ------------------------------------------------------------------------------------------- families
+
+
+def _template_meaning(code: str, arity: int) -> Callable[..., Any]:
+    """The meaning that a template of our own states: "np.tanh({0})" as a function."""
+    names = "abc"[:arity]
+    source = f"lambda np, sizes, params, {', '.join(names)}: {code.format(*names)}"
+    meaning: list[Callable[..., Any]] = []
+
+    def evaluate(np: Any, sizes: Any, params: Params, *values: Any) -> Any:
+        if not meaning:
+            meaning.append(eval(source))  # our own constant, never a user's text
+        return meaning[0](np, sizes, params, *values)
+
+    return evaluate
+
+
+def same_shape(params: Params, *shapes: Shape) -> Shape:
+    """All operands have one shape, and so has the result."""
+    for shape in shapes[1:]:
+        if shape != shapes[0]:
+            if len(shape) == len(shapes[0]):
+                for x, y in zip(shapes[0], shape, strict=True):
+                    same((x, y))
+            raise MathError(f"the shapes {shape_text(shapes[0])} and {shape_text(shape)} should be equal")
+    return shapes[0]
+
+
+def weighted(slope: Expr, change: Expr) -> Expr:
+    """slope ⊙ change, without writing a slope that is one."""
+    return change if is_one(slope) else change * slope
+
+
+def is_one(expr: Expr) -> bool:
+    """Whether `expr` is the number 1, repeated or not."""
+    inner = expr.args[0] if expr.op.name == "repeat" else expr
+    return inner.op.name == "number" and inner.params[0] == 1
+
+
+def total(changes: Sequence[Expr]) -> Expr:
+    """The sum of one or more changes."""
+    result = changes[0]
+    for change in changes[1:]:
+        result = result + change
+    return result
+
+
+def elementwise(
+    name: str,
+    *slopes: Slope,
+    code: str,
+    why: str,
+    rule: str = "",
+    text: Callable[[Expr, Spell], Spelled] = call_text,
+    layout: Callable[[Expr, Write], Written] | None = None,
+    meaning: Callable[..., Any] | None = None,
+    definition: Callable[..., Expr] | None = None,
+    domain: str = "real",
+    kink: str = "",
+    helper: str = "",
+    example: tuple[tuple[Params, tuple[Shape, ...]], ...] | None = None,
+) -> Operation:
+    """A function of each entry by itself: a member gives its slopes (y, *args) -> dy/darg."""
+
+    def differential(y: Expr, args: Sequence[Expr], dargs: Sequence[Expr | None]) -> Expr:
+        return total(
+            [
+                weighted(slope(y, *args), d)
+                for slope, d in zip(slopes, dargs, strict=True)
+                if d is not None
+            ]
+        )
+
+    def adjoint(G: Expr, y: Expr, args: Sequence[Expr]) -> list[Expr | None]:
+        return [weighted(slope(y, *args), G) for slope in slopes]
+
+    arity = len(slopes)
+    shapes: tuple[Shape, ...] = ((), ("n",), ("m", "n"))
+    return Operation(
+        name,
+        same_shape,
+        meaning or _template_meaning(code, arity),
+        text,
+        layout or call_box(name),
+        differential,
+        adjoint,
+        rule or f"chain rule for {name}",
+        why,
+        code,
+        slopes=slopes,
+        definition=definition,
+        domain=domain,
+        kink=kink,
+        helper=helper,
+        example=example or tuple(((), (shape,) * arity) for shape in shapes),
+    )
+
+
+def multilinear(
+    name: str,
+    indices: Callable[..., str],
+    adjoint: Callable[[Expr, Expr, Sequence[Expr]], Sequence[Expr | None]],
+    *,
+    rule: str,
+    why: str,
+    text: Callable[[Expr, Spell], Spelled],
+    layout: Callable[[Expr, Write], Written],
+    meaning: Callable[..., Any],
+    code: str | Callable[[Expr], str] = "",
+    example: tuple[tuple[Params, tuple[Shape, ...]], ...],
+    shape: Callable[..., Shape] | None = None,
+) -> Operation:
+    """Linear in each operand. `indices` (params, *ranks) -> "ik,kj->ij" states shape, meaning and proof."""
+
+    def shape_rule(params: Params, *shapes: Shape) -> Shape:
+        return contraction(indices(params, *map(len, shapes)), shapes)
+
+    def differential(y: Expr, args: Sequence[Expr], dargs: Sequence[Expr | None]) -> Expr:
+        return total(
+            [
+                y.op(*args[:k], d, *args[k + 1 :], params=y.params)
+                for k, d in enumerate(dargs)
+                if d is not None
+            ]
+        )
+
+    return Operation(
+        name,
+        shape or shape_rule,
+        meaning,
+        text,
+        layout,
+        differential,
+        adjoint,
+        rule,
+        why,
+        code,
+        indices=indices,
+        example=example,
+    )
+
+
+def leaf(
+    name: str,
+    shape: Callable[..., Shape],
+    meaning: Callable[..., Any],
+    text: Callable[[Expr, Spell], Spelled],
+    layout: Callable[[Expr, Write], Written],
+    why: str,
+    code: str | Callable[[Expr], str] = "",
+    example: tuple[tuple[Params, tuple[Shape, ...]], ...] = (),
+) -> Operation:
+    """What has no operands: a variable, a number, a size."""
+    return Operation(
+        name, shape, meaning, text, layout, None, None, "", why, code, example=example
+    )
+
+

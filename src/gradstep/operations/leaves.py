@@ -1,0 +1,199 @@
+"""Variables, numbers and sizes: what is a formula made of before anything happens to it?"""
+
+from __future__ import annotations
+
+import keyword
+import math
+import re
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+from gradstep.expression.boxes import ATOM, PREFIX, PRODUCT, Box, Frac, Of, Sym, Written, row
+from gradstep.expression.boxes import number as number_box
+from gradstep.expression.errors import MathError
+from gradstep.expression.node import Expr, Number, Spelled
+from gradstep.expression.shapes import Size
+from gradstep.operations.families import SIGNED, Write, leaf
+
+
+def _symbol_box(expr: Expr, write: Write) -> Written:
+    """The bare name; the room of notation knows Greek letters and subscripts and writes it better."""
+    kind = ("scalar", "vector", "matrix")[min(expr.rank, 2)]
+    return Written(Of(expr, Sym(str(expr.params[0]), kind)))  # type: ignore[arg-type]
+
+
+# params: name, shape, assumptions (sorted words such as "positive").
+symbol_op = leaf(
+    "symbol",
+    lambda params: params[1],
+    lambda np, sizes, params: _unbound(params[0]),
+    lambda expr, spell: (str(expr.params[0]), ATOM),
+    _symbol_box,
+    "a variable",
+)
+
+
+def _unbound(name: object) -> Any:
+    raise MathError(f"{name} has no value", mend=f"giving one: {name}=…")
+
+
+def decimal(value: Fraction) -> str | None:
+    """The finite decimal form of `value` where it has one and it is shorter to read than the fraction."""
+    rest, places = value.denominator, 0
+    while rest % 10 == 0:
+        rest, places = rest // 10, places + 1
+    twos = fives = 0
+    while rest % 2 == 0:
+        rest, twos = rest // 2, twos + 1
+    while rest % 5 == 0:
+        rest, fives = rest // 5, fives + 1
+    if rest != 1:
+        return None
+    places += max(twos, fives)
+    digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
+    return ("-" if value < 0 else "") + digits[:-places] + "." + digits[-places:]
+
+
+def number_text(value: Fraction) -> Spelled:
+    """A number in plain text: 2, 1/2, 0.01; the same number when read back."""
+    if value.denominator == 1:
+        text = str(value.numerator)
+    elif value.denominator < 10 or (text := decimal(value) or "") == "":
+        return f"{value.numerator}/{value.denominator}", PRODUCT
+    return text, PREFIX if value < 0 else ATOM
+
+
+def _number_box(expr: Expr, write: Write) -> Written:
+    value = expr.params[0]
+    assert isinstance(value, Fraction)
+    text, level = number_text(abs(value))
+    box: Box = number_box(text)
+    if level == PRODUCT:
+        box = Frac(number_box(abs(value.numerator)), number_box(value.denominator))
+    return Written(row("−", box), SIGNED) if value < 0 else Written(box)
+
+
+number_op = leaf(
+    "number",
+    lambda params: (),
+    lambda np, sizes, params: float(params[0]),
+    lambda expr, spell: number_text(expr.params[0]),  # type: ignore[arg-type]
+    _number_box,
+    "a number does not move",
+)
+
+size_op = leaf(
+    "size",
+    lambda params: (),
+    lambda np, sizes, params: float(sizes[params[0]]),
+    lambda expr, spell: (str(expr.params[0]), ATOM),
+    lambda expr, write: Written(Of(expr, Sym(str(expr.params[0]), "size"))),
+    "a size does not move",
+)
+
+pi_op = leaf(
+    "pi",
+    lambda params: (),
+    lambda np, sizes, params: math.pi,
+    lambda expr, spell: ("pi", ATOM),
+    lambda expr, write: Written(Sym("π", "number")),
+    "a number does not move",
+    code="np.pi",
+)
+pi = pi_op()
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
+RESERVED: set[str] = {"pi"}  # and the names of all functions: operations/__init__.py adds them
+KNOWN_ASSUMPTIONS = (
+    "symmetric",
+    "symmetric positive definite",
+    "positive",
+    "invertible",
+    "diagonal",
+    "orthogonal",
+    "rows sum to one",
+)
+
+
+def checked_name(name: object) -> str:
+    """`name`, if a variable or a size may be called so."""
+    if not isinstance(name, str):
+        raise MathError(f"a name is text, not {type(name).__name__}")
+    if len(name) > 64 or not NAME.match(name) or "__" in name:
+        raise MathError(
+            f"{name[:70]!r} cannot be a name: ASCII letters, digits and single underscores, starting with a "
+            "letter, at most 64 characters"
+        )
+    if keyword.iskeyword(name):
+        raise MathError(f"{name!r} is a reserved word of Python", mend=f"{name}_ or another name")
+    if name in RESERVED:
+        raise MathError(f"{name!r} is a function of gradstep", mend=f"{name}_0 or another name")
+    return name
+
+
+def checked_size(size: object) -> Size:
+    """`size`, if an axis may have it: a name or a positive integer."""
+    if isinstance(size, str):
+        return int(size) if size.isdigit() and len(size) < 16 and int(size) > 0 else checked_name(size)
+    if isinstance(size, int) and not isinstance(size, bool) and size > 0:
+        return size
+    raise MathError(f"a size is a name or a positive integer, not {size!r}")
+
+
+def symbol(name: str, shape: str | Sequence[Size] = (), assume: Sequence[str] = ()) -> Expr:
+    """A variable of the given shape: `symbol("X", "N d")`, `symbol("b", "")`.
+
+    Sizes are names or positive integers, separated by spaces or commas.
+    """
+    checked_name(name)
+    parts = shape.replace(",", " ").split() if isinstance(shape, str) else tuple(shape)
+    sizes = tuple(checked_size(part) for part in parts)
+    if name in sizes:
+        raise MathError(f"{name} is both a variable and a size", mend="another name for one of them")
+    for word in assume:
+        if word not in KNOWN_ASSUMPTIONS:
+            raise MathError(
+                f"gradstep does not know the assumption {word!r}", facts=[f"known: {', '.join(KNOWN_ASSUMPTIONS)}"]
+            )
+    return symbol_op(params=(name, sizes, tuple(sorted(assume))))
+
+
+def number(value: object) -> Expr:
+    """A number as an exact expression: 0.1 is 1/10, not the nearest binary fraction."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Fraction):
+        try:
+            value = float(value)  # type: ignore[arg-type]  # NumPy's scalars
+        except (TypeError, ValueError):
+            raise MathError(f"this is neither a number nor an expression: {value!r:.60}") from None
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise MathError(f"{value} is not a number that a formula can hold")
+        value = Fraction(repr(value))
+    return number_op(params=(Fraction(value),))
+
+
+def size(of: Size) -> Expr:
+    """A size as a number in a formula: N."""
+    return number(of) if isinstance(of, int) else size_op(params=(of,))
+
+
+def expression(value: Expr | Number) -> Expr:
+    """`value` as an expression."""
+    return value if isinstance(value, Expr) else number(value)
+
+
+def value_of(expr: Expr) -> Fraction | None:
+    """The number that `expr` is, if it is one."""
+    return expr.params[0] if expr.op is number_op else None  # type: ignore[return-value]
+
+
+def is_constant(expr: Expr) -> bool:
+    """Whether `expr` is made of numbers and sizes alone."""
+    stack = [expr]
+    while stack:
+        node = stack.pop()
+        if node.op is symbol_op:
+            return False
+        stack.extend(node.args)
+    return True

@@ -1,0 +1,159 @@
+"""Products of arrays: how do vectors and matrices multiply, and why does a transpose appear?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gradstep.expression.boxes import POWER, PRODUCT, Box, Row, Sup, Written, fenced, row
+from gradstep.expression.errors import MathError
+from gradstep.expression.node import Expr, Params, Spelled
+from gradstep.expression.shapes import Shape, contraction, shape_text
+from gradstep.operations.arithmetic import multiply, scale
+from gradstep.operations.broadcasting import TRANSPOSED
+from gradstep.operations.families import JUXTAPOSED, Spell, Write, call_text, enclosed, infix_text, multilinear
+from gradstep.operations.leaves import expression
+
+# ------------------------------------------------------------------------------------------- transpose
+
+
+def _transpose_shape(params: Params, shape: Shape) -> Shape:
+    if len(shape) < 2:
+        raise MathError(f"only a matrix has a transpose, not {shape_text(shape)}")
+    return (*shape[:-2], shape[-1], shape[-2])
+
+
+def _transpose_text(expr: Expr, spell: Spell) -> Spelled:
+    return f"{enclosed(spell(expr.args[0]), POWER + 5)}.T", POWER + 5
+
+
+transpose_op = multilinear(
+    "transpose",
+    lambda params, *ranks: {2: "ij->ji", 3: "aij->aji", 4: "abij->abji"}[ranks[0]],
+    lambda G, y, args: (transpose(G),),
+    rule="transpose rule",
+    why="⟨G, dAᵀ⟩ = ⟨Gᵀ, dA⟩: transposing both sides of an inner product changes nothing",
+    text=_transpose_text,
+    layout=lambda expr, write: Written(Sup(fenced(write(expr.args[0]), POWER + 5), TRANSPOSED), POWER),
+    meaning=lambda np, sizes, params, a: np.swapaxes(a, -1, -2),
+    example=(((), (("m", "n"),)),),
+    shape=_transpose_shape,
+)
+
+
+def transpose(x: Expr) -> Expr:
+    """The last two axes swapped; a vector or a number is its own transpose, as in NumPy."""
+    if x.rank < 2:
+        return x
+    return x.args[0] if x.op is transpose_op else transpose_op(x)
+
+
+# ------------------------------------------------------------------------------------------- matrix product
+
+_PRODUCTS = {(2, 2): "ik,kj->ij", (2, 1): "ik,k->i", (1, 2): "k,kj->j", (1, 1): "k,k->"}
+
+
+def _matmul_indices(params: Params, *ranks: int) -> str:
+    return _PRODUCTS[ranks]  # type: ignore[index]
+
+
+def _matmul_shape(params: Params, a: Shape, b: Shape) -> Shape:
+    if (len(a), len(b)) not in _PRODUCTS:
+        raise MathError(f"@ multiplies vectors and matrices, not {shape_text(a)} with {shape_text(b)}")
+    return contraction(_PRODUCTS[len(a), len(b)], (a, b))
+
+
+def _matmul_adjoint(G: Expr, y: Expr, args: Sequence[Expr]) -> tuple[Expr, Expr]:
+    A, B = args
+    match A.rank, B.rank:
+        case 2, 2:
+            return G @ B.T, A.T @ G
+        case 2, 1:
+            return outer(G, B), A.T @ G
+        case 1, 2:
+            return B @ G, outer(A, G)
+        case _:
+            return scale(G, B), scale(G, A)
+
+
+def _matmul_box(expr: Expr, write: Write) -> Written:
+    """A B, A x, Aᵀx for x @ A, and x·y: written for column vectors."""
+    A, B = expr.args
+    a, b = write(A), write(B)
+    if A.rank == B.rank == 1:
+        return Written(row(fenced(a, JUXTAPOSED), "·", fenced(b, JUXTAPOSED)), JUXTAPOSED)
+    if A.rank == 1:
+        flipped: Box = Sup(fenced(b, POWER + 5), TRANSPOSED)
+        if B.op is transpose_op:
+            flipped = fenced(write(B.args[0]), JUXTAPOSED)
+        return Written(Row((flipped, fenced(a, JUXTAPOSED))), JUXTAPOSED)
+    return Written(Row((fenced(a, JUXTAPOSED), fenced(b, JUXTAPOSED))), JUXTAPOSED)
+
+
+matmul_op = multilinear(
+    "matmul",
+    _matmul_indices,
+    _matmul_adjoint,
+    rule="matrix product rule",
+    why="a factor crosses an inner product transposed: ⟨G, A dB⟩ = ⟨AᵀG, dB⟩ and ⟨G, dA B⟩ = ⟨G Bᵀ, dA⟩",
+    text=infix_text(" @ ", PRODUCT),
+    layout=_matmul_box,
+    meaning=lambda np, sizes, params, a, b: a @ b,
+    example=(
+        ((), (("m", "k"), ("k", "n"))),
+        ((), (("m", "k"), ("k",))),
+        ((), (("k",), ("k", "n"))),
+        ((), (("k",), ("k",))),
+    ),
+    shape=_matmul_shape,
+)
+
+
+def matmul(a: Expr, b: Expr) -> Expr:
+    """The matrix product, NumPy's `@`."""
+    a, b = expression(a), expression(b)
+    if not a.rank or not b.rank:
+        raise MathError("@ multiplies vectors and matrices: for a number use *", mend="* instead of @")
+    return matmul_op(a, b)
+
+
+def dot(a: Any, b: Any) -> Expr:
+    """NumPy's dot: the product of numbers, the inner product of vectors, the product of matrices."""
+    a, b = expression(a), expression(b)
+    return multiply(a, b) if not a.rank or not b.rank else matmul_op(a, b)
+
+
+# ------------------------------------------------------------------------------------------- outer product
+
+
+def _outer_box(expr: Expr, write: Write) -> Written:
+    a, b = (write(arg) for arg in expr.args)
+    return Written(Row((fenced(a, JUXTAPOSED), Sup(fenced(b, POWER + 5), TRANSPOSED))), JUXTAPOSED)
+
+
+def _outer_shape(params: Params, a: Shape, b: Shape) -> Shape:
+    if len(a) != 1 or len(b) != 1:
+        raise MathError("the outer product is of two vectors")
+    return a + b
+
+
+outer_op = multilinear(
+    "outer",
+    lambda params, *ranks: "i,j->ij",
+    lambda G, y, args: (G @ args[1], G.T @ args[0]),
+    rule="outer product rule",
+    why="entry ij is aᵢ bⱼ: ⟨G, da bᵀ⟩ = ⟨G b, da⟩ and ⟨G, a dbᵀ⟩ = ⟨Gᵀa, db⟩",
+    text=call_text,
+    layout=_outer_box,
+    meaning=lambda np, sizes, params, a, b: np.outer(a, b),
+    code="np.outer({0}, {1})",
+    example=(((), (("m",), ("n",))),),
+    shape=_outer_shape,
+)
+
+
+def outer(a: Expr, b: Expr) -> Expr:
+    """The matrix a bᵀ of two vectors."""
+    return outer_op(expression(a), expression(b))
+
+

@@ -1,0 +1,152 @@
+"""Functions of whole rows: softmax and logsumexp. How do the entries of a row share one number?
+
+Each works along one axis, and on every other axis entry by entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gradstep.expression.boxes import Fence, Row, Sub, Sym, Written
+from gradstep.expression.boxes import number as number_box
+from gradstep.expression.errors import MathError
+from gradstep.expression.node import Expr, Operation, Params
+from gradstep.expression.shapes import Shape, axis_number
+from gradstep.operations.arithmetic import exp, log
+from gradstep.operations.broadcasting import repeat
+from gradstep.operations.families import Write, axis_text
+from gradstep.operations.leaves import expression
+from gradstep.operations.sums import sum
+
+
+def back(x: Expr, y: Expr, axis: int) -> Expr:
+    """`x`, which lost `axis`, repeated along it to the shape of `y`."""
+    return repeat(x, axis, y.shape[axis])
+
+
+def _lost(params: Params, shape: Shape) -> Shape:
+    axis = params[0]
+    return tuple(size for k, size in enumerate(shape) if k != axis)
+
+
+def _rowwise_box(name: str) -> Callable[[Expr, Write], Written]:
+    """softmax(Z); along another axis than the last the axis is said."""
+
+    def layout(expr: Expr, write: Write) -> Written:
+        sign = Sym(name, "function")
+        axis = expr.params[0]
+        last = axis == expr.args[0].rank - 1
+        head = sign if last else Sub(sign, Row((Sym("axis ", "text"), number_box(axis))))
+        return Written(Row((head, Fence("(", write(expr.args[0]).box, ")"))))
+
+    return layout
+
+
+def _softmax_change(y: Expr, d: Expr) -> Expr:
+    """P ⊙ (D − its rows' means under P): the Jacobian diag(p) − p pᵀ, which is symmetric, row by row."""
+    axis = int(y.params[0])  # type: ignore[call-overload]
+    weighted = y * d
+    return weighted - y * back(sum(weighted, axis), y, axis)
+
+
+_EXAMPLE = (((0,), (("n",),)), ((1,), (("m", "n"),)), ((0,), (("m", "n"),)))
+
+# params: the axis.
+softmax_op = Operation(
+    "softmax",
+    lambda params, shape: shape,
+    lambda np, sizes, params, x: (
+        np.exp(x - np.max(x, axis=params[0], keepdims=True))
+        / np.sum(np.exp(x - np.max(x, axis=params[0], keepdims=True)), axis=params[0], keepdims=True)
+    ),
+    axis_text,
+    _rowwise_box("softmax"),
+    lambda y, args, dargs: _softmax_change(y, dargs[0]),  # type: ignore[arg-type]
+    lambda G, y, args: (_softmax_change(y, G),),
+    "softmax rule",
+    "a row p of softmax moves by (diag(p) − p pᵀ) dz",
+    "softmax({0}, axis={p0})",
+    definition=lambda params, x: exp(x) / back(sum(exp(x), params[0]), x, params[0]),  # type: ignore[arg-type]
+    helper=(
+        "def softmax(z, axis):\n"
+        "    e = np.exp(z - z.max(axis=axis, keepdims=True))\n"
+        "    return e / e.sum(axis=axis, keepdims=True)\n"
+    ),
+    example=_EXAMPLE,
+)
+log_softmax_op = Operation(
+    "log_softmax",
+    lambda params, shape: shape,
+    lambda np, sizes, params, x: (
+        (x - np.max(x, axis=params[0], keepdims=True))
+        - np.log(np.sum(np.exp(x - np.max(x, axis=params[0], keepdims=True)), axis=params[0], keepdims=True))
+    ),
+    axis_text,
+    _rowwise_box("log softmax"),
+    lambda y, args, dargs: dargs[0]  # type: ignore[operator]
+    - back(sum(softmax(args[0], y.params[0]) * dargs[0], y.params[0]), y, y.params[0]),  # type: ignore[arg-type]
+    lambda G, y, args: (
+        G - softmax(args[0], y.params[0]) * back(sum(G, y.params[0]), y, y.params[0]),  # type: ignore[arg-type]
+    ),
+    "log softmax rule",
+    "log softmax(z) = z − logsumexp(z), and the gradient of logsumexp is softmax",
+    "log_softmax({0}, axis={p0})",
+    definition=lambda params, x: x - back(log(sum(exp(x), params[0])), x, params[0]),  # type: ignore[arg-type]
+    helper=(
+        "def log_softmax(z, axis):\n"
+        "    z = z - z.max(axis=axis, keepdims=True)\n"
+        "    return z - np.log(np.exp(z).sum(axis=axis, keepdims=True))\n"
+    ),
+    example=_EXAMPLE,
+)
+logsumexp_op = Operation(
+    "logsumexp",
+    _lost,
+    lambda np, sizes, params, x: (
+        np.log(np.sum(np.exp(x - np.max(x, axis=params[0], keepdims=True)), axis=params[0]))
+        + np.max(x, axis=params[0])
+    ),
+    axis_text,
+    _rowwise_box("logsumexp"),
+    lambda y, args, dargs: sum(softmax(args[0], y.params[0]) * dargs[0], y.params[0]),  # type: ignore[operator,arg-type]
+    lambda G, y, args: (back(G, args[0], y.params[0]) * softmax(args[0], y.params[0]),),  # type: ignore[arg-type]
+    "logsumexp rule",
+    "the gradient of log Σ exp z is softmax(z)",
+    "logsumexp({0}, axis={p0})",
+    definition=lambda params, x: log(sum(exp(x), params[0])),  # type: ignore[arg-type]
+    helper=(
+        "def logsumexp(z, axis):\n"
+        "    top = z.max(axis=axis, keepdims=True)\n"
+        "    return np.log(np.exp(z - top).sum(axis=axis)) + top.squeeze(axis)\n"
+    ),
+    example=_EXAMPLE,
+)
+
+
+def _along(op: Operation, x: Expr, axis: object) -> Expr:
+    x = expression(x)
+    if axis is None:
+        if x.rank != 1:
+            raise MathError(
+                f"{op.name} needs an axis, unless its operand is a vector",
+                mend=f"{op.name}(…, axis=1) to work along each row" if x.rank == 2 else None,
+            )
+        axis = 0
+    return op(x, params=(axis_number(axis, x.rank),))  # type: ignore[arg-type]
+
+
+def softmax(x: Expr, axis: int | None = None) -> Expr:
+    """exp(x) divided by its sum along `axis`, without overflow."""
+    return _along(softmax_op, x, axis)
+
+
+def log_softmax(x: Expr, axis: int | None = None) -> Expr:
+    """log softmax(x), without overflow or underflow."""
+    return _along(log_softmax_op, x, axis)
+
+
+def logsumexp(x: Expr, axis: int | None = None) -> Expr:
+    """log Σ exp x along `axis`, without overflow."""
+    return _along(logsumexp_op, x, axis)
+
+

@@ -1,0 +1,75 @@
+"""What do all tests share: a browser, PyTorch and JAX, and the rule about where these may be missing."""
+
+import importlib.util
+import os
+
+import pytest
+from hypothesis import settings
+
+from dev import find_browser
+
+CI = os.environ.get("CI", "").lower() in {"true", "1"}
+# A test with this marker may be skipped on a user's machine; where the value is true, a skip is a failure.
+REQUIRED = {"browser": CI, "peers": bool(os.environ.get("GRADSTEP_REQUIRE_PEERS"))}
+MARKER_OF_FIXTURE = {"browser": "browser", "torch": "peers", "jax": "peers"}
+
+CHROMIUM_OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+settings.register_profile("gradstep", deadline=None, derandomize=CI)
+settings.load_profile("gradstep")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        for fixture, marker in MARKER_OF_FIXTURE.items():
+            if fixture in item.fixturenames:
+                item.add_marker(marker)
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("peers") and importlib.util.find_spec("torch") is None:
+        pytest.skip("PyTorch is not installed (python3 dev.py setup --peers)")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    report = yield
+    required = any(REQUIRED[marker.name] for marker in item.iter_markers() if marker.name in REQUIRED)
+    if required and report.skipped and not hasattr(report, "wasxfail"):
+        *_, reason = report.longrepr
+        report.outcome, report.longrepr = "failed", f"may not be skipped here: {reason}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def torch():
+    return pytest.importorskip("torch")
+
+
+@pytest.fixture(scope="session")
+def jax():
+    module = pytest.importorskip("jax")
+    module.config.update("jax_enable_x64", True)
+    return module
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A Chromium of Playwright's; `browser.new_page()` opens a page."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        try:
+            # Without a path Playwright looks for the one that `playwright install` has fetched.
+            chromium = driver.chromium.launch(executable_path=find_browser(), args=CHROMIUM_OPTIONS)
+        except playwright.Error as error:
+            pytest.skip(f"no Chromium: {error.message.splitlines()[0]}")
+        yield chromium
+        chromium.close()

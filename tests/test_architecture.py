@@ -1,0 +1,204 @@
+"""Does the code keep to the picture of the house in docs/architecture.md?"""
+
+import ast
+import importlib
+import pkgutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src"
+FILES = sorted((SOURCE / "gradstep").rglob("*.py"))
+
+# room: the rooms it imports. What those import it may import too; nothing else.
+ARROWS = {
+    "expression": [],
+    "operations": ["expression"],
+    "calculus": ["operations"],
+    "notation": ["calculus"],
+    "backends": ["operations"],
+    "learn": ["calculus", "backends"],
+    "page": ["notation", "learn"],
+}
+# The doors of the house: they see everything, and may look public names up in a table of strings.
+DOORS = {"gradstep", "cli", "app", "__main__"}
+
+# Third-party packages, by the rooms that may import them as they load. A command that only derives loads the
+# first four rooms, so these load nothing; in a function any room may import any package of the table.
+LOADED = {
+    "numpy": {"backends", "learn", "page", "app"},
+    "click": {"cli", "app"},
+    "rich": {"cli", "app"},
+    "safetensors": {"learn"},
+    "sklearn": {"learn"},
+    "torch": set(),
+    "jax": set(),
+    "IPython": set(),
+}
+
+LINES_OF_A_FILE = 500
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported module: dotted name, line, and where the statement stands."""
+
+    name: str
+    line: int
+    in_function: bool
+    for_types: bool
+
+
+def module_name(file: Path) -> str:
+    parts = file.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(file): file for file in FILES}
+
+
+def room_of(name: str) -> str:
+    """gradstep.calculus.laws is in the room calculus; gradstep itself is a room of one file."""
+    return [*name.split("."), "gradstep"][1]
+
+
+def reachable(room: str) -> set[str]:
+    return {room}.union(*(reachable(below) for below in ARROWS[room]))
+
+
+@cache
+def imports(file: Path) -> list[Import]:
+    found = []
+    package = module_name(file if file.name == "__init__.py" else file.parent / "__init__.py")
+
+    def visit(node: ast.AST, in_function: bool, for_types: bool) -> None:
+        for name in imported_names(node, package):
+            found.append(Import(name, node.lineno, in_function, for_types))
+        in_function |= isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        guards = for_types or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
+        for child in ast.iter_child_nodes(node):
+            visit(child, in_function, guards)
+
+    visit(ast.parse(file.read_text(encoding="utf-8")), False, False)
+    return found
+
+
+def imported_names(node: ast.AST, package: str) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        origin = node.module or ""
+        if node.level:
+            origin = importlib.util.resolve_name("." * node.level + origin, package)
+        # `from gradstep.calculus import laws` imports the module laws, `from … import derive` a name.
+        return [f"{origin}.{a.name}" if f"{origin}.{a.name}" in MODULES else origin for a in node.names]
+    return []
+
+
+def is_ours(found: Import) -> bool:
+    return found.name.partition(".")[0] == "gradstep"
+
+
+def at(file: Path, found: Import) -> str:
+    return f"{file.relative_to(SOURCE.parent)}:{found.line} imports {found.name}"
+
+
+@pytest.fixture(params=FILES, ids=module_name)
+def file(request):
+    return request.param
+
+
+def test_every_import_follows_an_arrow(file):
+    room = room_of(module_name(file))
+    if room in DOORS:
+        return
+    assert room in ARROWS, f"{room} is not in the picture of the house: draw it there first"
+    wrong = [
+        at(file, found)
+        for found in imports(file)
+        if is_ours(found) and room_of(found.name) not in reachable(room)
+    ]
+    assert not wrong, f"{room} may import only {', '.join(sorted(reachable(room)))}"
+
+
+def test_no_import_of_our_own_is_hidden(file):
+    wrong = [
+        at(file, found)
+        for found in imports(file)
+        if is_ours(found) and found.in_function and not found.for_types
+    ]
+    if room_of(module_name(file)) not in DOORS:
+        text = file.read_text(encoding="utf-8")
+        wrong += [f"{file.name} calls {name}" for name in ("import_module(", "__import__(") if name in text]
+    assert not wrong, "an import hidden in a function hides an arrow"
+
+
+def test_third_party_packages_load_where_they_may(file):
+    room = room_of(module_name(file))
+    for found in imports(file):
+        package = found.name.partition(".")[0]
+        if is_ours(found) or package in sys.stdlib_module_names:
+            continue
+        assert package in LOADED, f"{at(file, found)}, which is not among our dependencies"
+        if not (found.in_function or found.for_types):
+            assert room in LOADED[package], (
+                f"{at(file, found)} as it loads: import it in the function that needs it"
+            )
+
+
+def test_modules_import_each_other_in_no_circle():
+    graph = {
+        name: {found.name for found in imports(file) if is_ours(found) and not found.for_types}
+        for name, file in MODULES.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
+
+
+def test_a_file_answers_one_question(file):
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= LINES_OF_A_FILE
+
+
+def strings_of_tables(file: Path) -> list[str]:
+    """The strings in a module's own tables that name something of ours: "gradstep.notation.parsing:parse"."""
+    tables = [node for node in ast.parse(file.read_text(encoding="utf-8")).body if hasattr(node, "value")]
+    texts = [part.value for table in tables for part in ast.walk(table) if isinstance(part, ast.Constant)]
+    rooms = tuple(
+        f"{prefix}{room}." for room in [*ARROWS, *DOORS - {"gradstep"}] for prefix in ("gradstep.", ".", "")
+    )
+    return [text for text in texts if isinstance(text, str) and text.startswith(rooms) and " " not in text]
+
+
+@pytest.mark.parametrize("door", ["gradstep", "gradstep.cli"])
+def test_what_a_lazy_table_names_exists(door):
+    for text in strings_of_tables(MODULES[door]):
+        pkgutil.resolve_name("gradstep." + text.removeprefix("gradstep").removeprefix("."))
+
+
+def test_every_public_name_exists():
+    gradstep = importlib.import_module("gradstep")
+    assert gradstep.__all__
+    assert [name for name in gradstep.__all__ if not hasattr(gradstep, name)] == []
+
+
+def test_every_subcommand_exists():
+    import click
+
+    from gradstep.cli import main
+
+    context = click.Context(main)
+    assert main.list_commands(context)
+    assert [name for name in main.list_commands(context) if main.get_command(context, name) is None] == []
+
+
+def test_importing_gradstep_loads_nothing_slow():
+    ask = f"import sys, gradstep; print(*set({sorted(LOADED)}) & set(sys.modules))"
+    answer = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == []
