@@ -67,7 +67,7 @@ def test(words: list[str]) -> int:
 
 
 def setup(words: list[str]) -> int:
-    extras = set(pyproject()["project"]["optional-dependencies"])
+    extras = set(pyproject()["project"]["optional-dependencies"]) - {"all"}
     install(extras | {"peers"} if "--peers" in words else extras)
     print(f"All tools are in {BIN}")
     return 0
@@ -80,10 +80,10 @@ def lint(words: list[str]) -> int:
 
 def docs(words: list[str]) -> int:
     install({"docs"})
-    pages = ROOT / "docs" / "_build" / "html"
-    code = call(PYTHON, "-m", "sphinx", "-q", "docs", pages, *words)
+    built = ROOT / "docs" / "_build"
+    code = call(PYTHON, "-m", "sphinx", "-q", "-d", built / "doctrees", "docs", built / "html", *words)
     if code == 0:
-        print(f"Open {pages / 'index.html'}")
+        print(f"Open {built / 'html' / 'index.html'}")
     return code
 
 
@@ -133,9 +133,9 @@ def install(wanted: set[str]) -> None:
     extras = sorted(wanted.union(noted["extras"]))
     print(f"Installing {' + '.join(['gradstep', *extras])} into .venv (once) ...", flush=True)
     began = time.monotonic()
-    named = [extra for extra in extras if extra != "peers"]
+    named = ",".join(extra for extra in extras if extra != "peers")
     peers = pyproject()["dependency-groups"]["peers"] if "peers" in extras else []
-    pip_install("--editable", f".[{','.join(named)}]", *peers)
+    pip_install("--editable", f".[{named}]" if named else ".", *peers)
     STAMP.write_text(json.dumps({"key": key, "extras": extras}))
     print(f"Installed in {time.monotonic() - began:.0f} s.", flush=True)
 
@@ -172,15 +172,18 @@ def make_venv() -> None:
 
 
 def installers() -> list[list[str]]:
-    """The ways to install into .venv that this machine has, the fastest first."""
+    """The ways to install into .venv that this machine has, the fastest first.
+
+    pip need not compile everything (half of its time): Python compiles what is imported.
+    """
     ways = []
     uv = shutil.which("uv")
     if uv:
         ways.append([uv, "pip", "install", "--python", str(PYTHON)])
     if subprocess.run([str(PYTHON), "-m", "pip", "--version"], capture_output=True).returncode == 0:
-        ways.append([str(PYTHON), "-m", "pip", "install"])
+        ways.append([str(PYTHON), "-m", "pip", "install", "--no-compile"])
     elif importlib.util.find_spec("pip"):
-        ways.append([sys.executable, "-m", "pip", "--python", str(PYTHON), "install"])
+        ways.append([sys.executable, "-m", "pip", "--python", str(PYTHON), "install", "--no-compile"])
     return ways
 
 
@@ -198,7 +201,8 @@ def pip_install(*requirements: str) -> None:
             return
     log = VENV / "install.log"
     log.write_text(said, encoding="utf-8")
-    sys.exit(f"Installing failed (no network?). pip says: {last_word(said)}  [all of it: {log}]")
+    cause = "The package index cannot be reached" if "connect" in said else "Installing failed"
+    sys.exit(f"{cause}. pip's last word: {last_word(said)}  (all it said: {log})")
 
 
 def run_and_tell(command: list[str]) -> tuple[int, str]:
@@ -218,10 +222,10 @@ def run_and_tell(command: list[str]) -> tuple[int, str]:
 
 
 def last_word(said: str) -> str:
-    """The last line that names an error; pip closes with general advice."""
+    """The last line that names an error; pip ends with general advice instead."""
     lines = [line.strip() for line in said.splitlines() if line.strip()] or ["nothing"]
-    errors = [line for line in lines if line.lower().startswith(("error: ", "fatal", "warning: retrying"))]
-    return (errors or lines)[-1]
+    errors = [line for line in lines if line.startswith("ERROR: ")]
+    return (errors or lines)[-1].removeprefix("ERROR: ")
 
 
 # ---- a browser for the tests that look at a page
@@ -236,7 +240,9 @@ def provide_browser() -> None:
         return
     ways = [[[str(PYTHON), "-m", "playwright", "install", "--only-shell", "chromium"]]]
     if AS_ROOT and shutil.which("apt-get"):
-        ways.insert(0, [["apt-get", "update"], ["apt-get", "install", "-y", "chromium"]])
+        # What Debian recommends with it is a desktop: 150 packages more, and others upgraded.
+        chromium = ["apt-get", "install", "-y", "--no-install-recommends", "chromium"]
+        ways.insert(0, [["apt-get", "update"], chromium])
     for way in ways:
         print(f"No Chromium here: {' '.join(way[-1])} ...", flush=True)
         if all(run_and_tell(command)[0] == 0 for command in way):

@@ -14,6 +14,7 @@ from gradstep.expression.node import Expr
 
 if TYPE_CHECKING:
     from gradstep.calculus.certificate import Certificate
+    from gradstep.calculus.naming import Part
 
 Term = tuple[Expr, Expr]  # (G, N): the inner product ⟨G, dN⟩; G has the shape of N
 Line = tuple[Term, ...]
@@ -57,7 +58,8 @@ class Derivation:
     steps        from ⟨1, dC⟩ to one term ⟨∂C/∂w, dw⟩ for each parameter
     answers      the gradient for each parameter, in the parameter's own shape
     cotangents   ∂C/∂N for every part N that was opened, and for the parameters
-    names        short names of parts (z, a, e …), the user's own or chosen; a view and a fence
+    fences       cotangents that are called by name, ∂C/∂N, and the part N each belongs to
+    parts        names of parts (z, a, e …) and what they are, the user's own or chosen; a view and a fence
     assumptions  what the user told about variables, in words, by name
     certificate  how every line was checked
     """
@@ -68,10 +70,16 @@ class Derivation:
     steps: tuple[Step, ...]
     answers: Mapping[str, Expr]
     cotangents: Mapping[Expr, Expr]
-    names: Mapping[Expr, str]
+    fences: Mapping[Expr, Expr]
+    parts: Mapping[Expr, Part]
     assumptions: Mapping[str, str]
     notes: tuple[str, ...] = ()
     certificate: Certificate | None = field(default=None)
+
+    @property
+    def names(self) -> dict[Expr, str]:
+        """The short name of each named part."""
+        return {node: part.name for node, part in self.parts.items()}
 
     def lines(self) -> list[Line]:
         """The lines of the derivation, each a sum of terms worth the same number; one more than the steps."""

@@ -1,20 +1,20 @@
 """How is mathematics written in a terminal?
 
 `line` writes a box as one line of Unicode; `block` draws it over several lines, with fraction bars and tall
-braces, and joins the parts on their baselines; `columns` tells which part of the line shows what; `wrap` breaks
-a line that is too long.
+braces, everything joined on its baseline; `columns` tells which part of the line shows what; `wrap` breaks a
+line that is too long.
 """
 
 from __future__ import annotations
 
-import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
 from gradstep.expression.boxes import Accent, Big, Box, Cases, Fence, Frac, Of, Root, Row, Sub, Sup, Sym
 from gradstep.notation.rendering import (
+    FRACTIONS,
     LOOSE,
     Piece,
     Pieces,
@@ -30,12 +30,12 @@ from gradstep.notation.rendering import (
     scripted,
     settled,
 )
-from gradstep.notation.symbols import Edge, unified
+from gradstep.notation.symbols import SIGNS, Edge, unified
 
 SUPERSCRIPTS = str.maketrans("0123456789+−=()ijklmntTᵀ′*", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁱʲᵏˡᵐⁿᵗᵀᵀ′*")
 SUBSCRIPTS = str.maketrans("0123456789+−=()ijklmnt", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ᵢⱼₖₗₘₙₜ")
-COMBINING = {"bar": "\u0304", "hat": "\u0302"}
-PLAIN_LETTERS = str.maketrans("𝟏𝟙", "11")
+MARKS = {"bar": "\u0304", "hat": "\u0302"}
+LETTERS = str.maketrans("𝟏𝟙∑∏\n", "11ΣΠ ")
 
 # Brackets of several lines: top, middle, bottom, and what fills the rest.
 TALL = {
@@ -43,14 +43,14 @@ TALL = {
     "⌊": "⎢⎢⎣⎢", "⌋": "⎥⎥⎦⎥", "⌈": "⎡⎢⎢⎢", "⌉": "⎤⎥⎥⎥",
 }  # fmt: skip
 
-INLINE = 4  # a fraction whose parts are this short stays in line: 2/N, ∂C/∂w
-LIMIT = 6  # so does what stands below a sum: Σᵢ, Σᵢ₌₁
+SHORT = 4  # a fraction whose parts are this short stays in line: 2/N, ∂C/∂w
+LOOSENESS = {"relation": 0, "plus": 1, "binary": 2}  # a long line breaks at the loosest sign
 
 
 class Block(NamedTuple):
-    """A drawing in characters: `lines` of equal display width; `baseline` is the line that joins neighbours.
+    """A drawing in characters: lines of equal display width; `baseline` is the line that joins neighbours.
 
-    `spans` are (what, start, end) string positions, kept while the drawing is one line.
+    `spans` are (what, start, end) positions in the text, kept while the drawing is one line.
     """
 
     lines: tuple[str, ...]
@@ -60,12 +60,15 @@ class Block(NamedTuple):
     @property
     def width(self) -> int:
         """Columns on the screen."""
-        return width(self.lines[0])
+        return max(map(display_width, self.lines))
 
     @property
     def below(self) -> int:
         """Lines under the baseline."""
         return len(self.lines) - self.baseline - 1
+
+
+Drawing = Pieces[Block]
 
 
 def line(box: Box) -> str:
@@ -74,45 +77,53 @@ def line(box: Box) -> str:
 
 
 def columns(box: Box) -> tuple[str, list[tuple[Any, int, int]]]:
-    """The line, and for each thing that a part of it shows (what, start, end): text[start:end] shows it.
+    """The line, and (what, start, end) for each `Of` in it, outer before inner: text[start:end] shows it.
 
-    `width(text[:start])` is the column on the screen.
+    These count characters; `display_width(text[:start])` is the column on the screen.
     """
     drawn = _joined(fold(box, partial(_render, tall=False)))
     return drawn.lines[0], sorted(drawn.spans, key=lambda span: (span[1], -span[2]))
 
 
 def block(box: Box, width: int = 100) -> Block:
-    """`box` drawn over as many lines as help, broken at + − = where it is wider than `width`."""
-    pieces = fold(box, partial(_render, tall=True))
+    """`box` drawn over as many lines as help, broken before = + − ⊙ where it is wider than `width`."""
+    pieces = settled(fold(box, partial(_render, tall=True)))
     drawn = _joined(pieces)
     if drawn.width > width:
-        drawn = _broken(settled(pieces), width)
-    return Block(tuple(text.rstrip() for text in drawn.lines), drawn.baseline, drawn.spans)
+        drawn = _broken(pieces, width)
+    return drawn._replace(lines=tuple(text.rstrip() for text in drawn.lines))
 
 
-def width(text: str) -> int:
+def wrap(text: str, width: int, indent: int = 4) -> tuple[str, ...]:
+    """One long line as several, broken before the loosest signs outside brackets; the later ones indented."""
+    lines: list[str] = []
+    margin = ""
+    while display_width(margin + text) > width and (cut := _cut(text, width - len(margin))):
+        lines.append(margin + text[:cut])
+        text, margin = text[cut + 1 :], " " * indent
+    return (*lines, margin + text)
+
+
+def display_width(text: str) -> int:
     """The columns that `text` takes on a screen: marks over letters take none, wide letters two."""
-    return sum(_columns_of(letter) for letter in text)
+    return len(text) if text.isascii() else sum(map(_letter_width, text))
 
 
-def _columns_of(letter: str) -> int:
-    if letter < "\u0300":
-        return 1
+def _letter_width(letter: str) -> int:
     if unicodedata.category(letter) in ("Mn", "Me", "Cf"):
         return 0
     return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
 
 
-# ------------------------------------------------------------------------------------- a box, case by case
+# ------------------------------------------------------------------------------------------- case by case
 
 
 def _render(box: Box, tall: bool) -> Rendering[Block]:
     match box:
         case Sym(text, "operator"):
             return lone(box, _text(unified(text)))
-        case Sym(text, kind):
-            return lone(box, _text(text.translate(PLAIN_LETTERS).replace("\n", " ")))
+        case Sym(text):
+            return lone(box, _text(text.translate(LETTERS)))
         case Row(items):
             return (yield from collected(items))
         case Of(what, inner):
@@ -136,24 +147,24 @@ def _render(box: Box, tall: bool) -> Rendering[Block]:
         case Big(sign, below, above, body):
             low = _compact((yield below)) if below else None
             high = _compact((yield above)) if above else None
+            head = Piece(_limits(_text(sign.translate(LETTERS)), low, high, tall), "big", "big")
             inner = yield body
-            head = Piece(_with_limits(sign, low, high, tall), "big", "big")
             return [Piece(_joined([head, *inner]), "big", inner[-1].right if inner else "big")]
         case Cases(rows):
             drawn = []
             for value, condition in rows:
                 drawn.append((_joined((yield value)), _condition((yield condition))))
-            return [Piece(_braced(drawn) if tall else _in_braces(drawn), "big", "big")]
+            return [Piece(_braced(drawn) if tall else _in_braces(drawn), "cases", "cases")]
 
 
-# ------------------------------------------------------------------------------------- side by side
+# ------------------------------------------------------------------------------------------- side by side
 
 
 def _gap(left: Edge | None, right: Edge) -> str:
     """The space between neighbours: factors stand apart, except where both are clear without (2e, 1[z > 0])."""
     match left, right:
-        case (None | "sign" | "dot" | "postfix", _) | (_, "dot" | "comma" | "postfix"):
-            return "" if left != "postfix" or right in ("comma", "dot", "postfix") else " "
+        case (None | "sign" | "dot", _) | (_, "dot" | "comma" | "postfix"):
+            return ""
         case ("prefix", "function" | "text" | "word"):
             return " "
         case ("prefix", _) | ("function", "open") | ("number" | "one", "letter" | "open"):
@@ -162,53 +173,56 @@ def _gap(left: Edge | None, right: Edge) -> str:
             return " "
 
 
-def _joined(pieces: Pieces[Block]) -> Block:
-    """Pieces side by side on one baseline, each apart from its neighbours as far as both need."""
+def _joined(pieces: Drawing) -> Block:
+    """Pieces side by side, each as far from its neighbour as both need."""
     parts: list[Block] = []
     spans: list[tuple[Any, int, int]] = []
-    waiting: list[tuple[Any, int]] = []
-    before: Edge | None = None
-    end = 0
-    pieces = settled(pieces)
-    for k, piece in enumerate(pieces):
-        body = piece.body
-        if piece.right == "slope" and k + 1 < len(pieces) and pieces[k + 1].left == "slope" and "/" in body.lines[0]:
-            body = _fenced("(", body, ")")  # (da/dz) ∂z/∂w, where a bar does not show what belongs together
-        parts += [_text(_gap(before, piece.left)), body]
-        start = end + len(parts[-2].lines[0])
-        end = start + len(body.lines[0])
-        spans += [(what, first + start, last + start) for what, first, last in body.spans]
-        waiting += [(what, start) for what in piece.begins]
-        for _ in range(piece.ends):
-            spans.append((*waiting.pop(), end))
-        before = piece.right
+    opened: list[tuple[Any, int]] = []
+    before, end = None, 0
+    pieces = _slopes_apart(settled(pieces))
+    for piece in pieces:
+        gap = _gap(before, piece.left)
+        start, before = end + len(gap), piece.right
+        end = start + len(piece.body.lines[0])
+        parts += [_text(gap), piece.body]
+        opened += [(what, start) for what in piece.begins]
+        spans += [(*opened.pop(), end) for _ in range(piece.ends)]
     drawn = _beside(*parts)
-    return drawn._replace(spans=tuple(spans)) if len(drawn.lines) == 1 else drawn
+    return drawn._replace(spans=(*drawn.spans, *spans)) if len(drawn.lines) == 1 else drawn
+
+
+def _slopes_apart(pieces: Drawing) -> Iterator[Piece[Block]]:
+    """(da/dz) ∂z/∂w: brackets show what belongs together, where no bar does."""
+    for piece, after in zip(pieces, [*pieces[1:], None], strict=True):
+        side_by_side = piece.right == "slope" and after is not None and after.left == "slope"
+        if side_by_side and len(piece.body.lines) == 1:
+            piece = Piece(_fenced("(", piece.body, ")"), "open", "close", piece.begins, piece.ends)
+        yield piece
 
 
 def _beside(*blocks: Block) -> Block:
     """Blocks side by side, baseline to baseline."""
     above = max((part.baseline for part in blocks), default=0)
     below = max((part.below for part in blocks), default=0)
-    rows = zip(*(_grown(part, above, below) for part in blocks), strict=True)
-    return Block(tuple("".join(row) for row in rows) or ("",), above)
+    rows = [""] * (above + 1 + below)
+    spans: list[tuple[Any, int, int]] = []
+    for part in blocks:
+        blank, start = " " * part.width, len(rows[0])
+        spans += [(what, first + start, last + start) for what, first, last in part.spans]
+        grown = [blank] * (above - part.baseline) + [*part.lines] + [blank] * (below - part.below)
+        rows = [row + more for row, more in zip(rows, grown, strict=True)]
+    return Block(tuple(rows), above, tuple(spans) if len(rows) == 1 else ())
 
 
-def _grown(part: Block, above: int, below: int) -> list[str]:
-    blank = " " * part.width
-    return [blank] * (above - part.baseline) + [*part.lines] + [blank] * (below - part.below)
-
-
-def _over(*blocks: Block, baseline: int, centred: bool = True) -> Block:
-    """Blocks one above the other; `baseline` counts lines of the whole."""
+def _over(*blocks: Block, baseline: int, lean: str = "^") -> Block:
+    """Blocks one above the other, centred ("^") or to the left ("<"); `baseline` counts lines of the whole."""
     full = max(part.width for part in blocks)
-    lines = [text for part in blocks for text in part.lines]
-    return Block(tuple(_padded(text, full, centred) for text in lines), baseline)
+    return Block(tuple(_padded(text, full, lean) for part in blocks for text in part.lines), baseline)
 
 
-def _padded(text: str, full: int, centred: bool = False) -> str:
-    missing = full - width(text)
-    left = missing // 2 if centred else 0
+def _padded(text: str, full: int, lean: str) -> str:
+    missing = full - display_width(text)
+    left = missing // 2 if lean == "^" else 0
     return " " * left + text + " " * (missing - left)
 
 
@@ -216,57 +230,173 @@ def _text(text: str) -> Block:
     return Block((text,))
 
 
+def _broken(pieces: Drawing, width: int) -> Block:
+    """Pieces over several rows, each starting with a sign; = stands under =, and + a little to its right."""
+    chunks: list[Drawing] = [[]]
+    for piece in pieces:
+        if chunks[-1] and piece.left in ("binary", "relation"):
+            chunks.append([])
+        chunks[-1].append(piece)
+    head = _joined(chunks[0]).width + 1 if len(chunks) > 1 and chunks[1][0].left == "relation" else 2
+    head = min(head, width // 3)
+    rows, current = [], chunks[0]
+    for chunk in chunks[1:]:
+        if _joined([*current, *chunk]).width > width:
+            rows.append(_joined(current))
+            margin = _text(" " * (head + 2 * (chunk[0].left == "binary")))
+            current = [Piece(margin, "open", "sign")]
+        current = [*current, *chunk]
+    rows.append(_joined(current))
+    return _over(*rows, baseline=rows[0].baseline, lean="<")
+
+
+def _cut(text: str, room: int) -> int:
+    """Where to break `text`: at a space, outside brackets if possible, before the loosest sign, as late as fits."""
+    depth = column = 0
+    best = (True, 99, 99, 0), 0
+    for place, letter in enumerate(text):
+        depth += (letter in "([{⟨") - (letter in ")]}⟩")
+        if letter == " " and 0 < column <= room:
+            known = SIGNS.get(text[place + 1 :].split(" ", 1)[0])
+            loose = LOOSENESS.get(known.edge, 3) if known else 3
+            best = min(best, ((column < room // 3, depth, loose, -column), place))
+        column += _letter_width(letter)
+    return best[1]
+
+
+# ------------------------------------------------------------------------------------------- raised and lowered
+
+
 def _parenthesised(body: Block, needed: bool) -> Block:
     return _fenced("(", body, ")") if needed else body
 
 
-# ------------------------------------------------------------------------------------- raised and lowered
-
-
-def _nucleus(pieces: Pieces[Block]) -> Block:
+def _nucleus(pieces: Drawing) -> Block:
     return _parenthesised(_joined(pieces), not is_whole(pieces))
 
 
-def _compact(pieces: Pieces[Block]) -> Block:
-    """A small formula without spaces: l−1, ij; words keep theirs."""
-    if any(piece.left == "text" or len(piece.body.lines) > 1 for piece in pieces):
+def _compact(pieces: Drawing) -> Block:
+    """A small formula without spaces: l−1, ij. Words keep theirs."""
+    if any(piece.left == "text" for piece in pieces):
         return _joined(pieces)
-    tight: Pieces[Block] = [Piece(p.body, "dot", "dot", p.begins, p.ends) for p in pieces]
-    return _joined(tight)
+    return _joined([Piece(piece.body, "dot", "dot", piece.begins, piece.ends) for piece in pieces])
 
 
 def _small(body: Block, letters: dict[int, int]) -> Block | None:
     """`body` in small raised or lowered letters, if Unicode has them all."""
-    fits = len(body.lines) == 1 and all(ord(letter) in letters for letter in body.lines[0])
-    return body._replace(lines=(body.lines[0].translate(letters),)) if fits else None
+    if len(body.lines) > 1 or not all(ord(letter) in letters for letter in body.lines[0]):
+        return None
+    return body._replace(lines=(body.lines[0].translate(letters),))
 
 
-def _with_tail(base: Block, tail: Block, at: int) -> Block:
-    """`tail` written directly after line `at` of `base`."""
-    joined = _beside(base._replace(baseline=at), tail)
-    lines = base.lines
-    drawn = Block(joined.lines, base.baseline + joined.baseline - at)
-    shift = len(lines[0])
-    spans = (*base.spans, *((what, start + shift, end + shift) for what, start, end in tail.spans))
-    return drawn._replace(spans=spans) if len(drawn.lines) == 1 else drawn
+def _attached(base: Block, tail: Block, at: int) -> Block:
+    """`tail` directly after line `at` of `base`."""
+    whole = _beside(base._replace(baseline=at), tail)
+    return whole._replace(baseline=whole.baseline - at + base.baseline)
 
 
 def _raised(base: Block, exponent: Block) -> Block:
-    if small := _small(exponent, SUPERSCRIPTS):
-        return _with_tail(base, small, 0)
-    if len(base.lines) == len(exponent.lines) == 1:
-        bare = len(exponent.lines[0]) == 1
-        return _with_tail(base, _beside_spans("^" if bare else "^(", exponent, "" if bare else ")"), 0)
-    lifted = exponent._replace(baseline=len(exponent.lines), lines=(*exponent.lines, " " * exponent.width))
-    return _with_tail(base, lifted._replace(spans=()), 0)
+    tail = _small(exponent, SUPERSCRIPTS)
+    if tail is None and len(base.lines) == len(exponent.lines) == 1:
+        bare = exponent.width == 1
+        tail = _beside(_text("^" if bare else "^("), exponent, _text("" if bare else ")"))
+    if tail is None:
+        lines = (*exponent.lines, " " * exponent.width)
+        tail = Block(lines, len(exponent.lines))
+    return _attached(base, tail, 0)
 
 
 def _lowered(base: Block, index: Block) -> Block:
-    if small := _small(index, SUBSCRIPTS):
-        return _with_tail(base, small, len(base.lines) - 1)
-    if len(index.lines) == 1:
+    tail = _small(index, SUBSCRIPTS)
+    if tail is None and len(index.lines) == 1:
         bare = index.lines[0].isalnum()
-        tail = _beside_spans("_" if bare else "_{", index, "" if bare else "}")
-        return _with_tail(base, tail, len(base.lines) - 1)
-    dropped = Block((" " * index.width, *index.lines), 0)
-    return _with_tail(base, dropped, len(base.lines) - 1)
+        tail = _beside(_text("_" if bare else "_{"), index, _text("" if bare else "}"))
+    if tail is None:
+        tail = Block((" " * index.width, *index.lines))
+    return _attached(base, tail, len(base.lines) - 1)
+
+
+def _limits(sign: Block, low: Block | None, high: Block | None, tall: bool) -> Block:
+    """A large sign with what stands below and above it: beside it where that is short, Σᵢ."""
+    short = high is None and (low is None or _small(low, SUBSCRIPTS))
+    if tall and not short:
+        stack = [part for part in (high, sign, low) if part is not None]
+        return _over(*stack, baseline=len(high.lines) if high else 0)
+    sign = _lowered(sign, low) if low else sign
+    return _raised(sign, high) if high else sign
+
+
+def _accented(body: Block, mark: str) -> Block:
+    """z̄: the mark after its letter; over more than one letter, bar(a + b)."""
+    if len(body.lines) == 1 and body.width == 1:
+        return body._replace(lines=(body.lines[0] + MARKS[mark],))
+    return _beside(_text(mark), _fenced("(", body, ")"))
+
+
+def _root(pieces: Drawing) -> Block:
+    """√d, √(a + b)."""
+    body = _joined(pieces)
+    single = len(pieces) == 1 and pieces[0].left in ("letter", "number")
+    raised = any(letter in body.lines[0] for letter in ("^", *map(chr, SUPERSCRIPTS.values())))
+    return _beside(_text("√"), _parenthesised(body, not single or raised))
+
+
+# ------------------------------------------------------------------------------------------- fractions, braces
+
+
+def _inline(over: Drawing, under: Drawing) -> Block:
+    """2/N, (a + b)/(N m)."""
+    loose = any(piece.left in LOOSE | FRACTIONS for piece in settled(over))
+    after_prefix = len(under) == 2 and under[0].right == "prefix" and is_whole(under[1:])
+    bottom = _parenthesised(_joined(under), not (is_whole(under) or after_prefix))
+    return _beside(_parenthesised(_joined(over), loose), _text("/"), bottom)
+
+
+def _stacked(over: Drawing, under: Drawing) -> Block:
+    """A fraction with its bar, unless both parts are short."""
+    top, bottom, inline = _joined(over), _joined(under), _inline(over, under)
+    if len(inline.lines) == 1 and inline.width <= top.width + 1 + bottom.width <= 2 * SHORT + 1:
+        return inline
+    taller = len(top.lines) > 1 or len(bottom.lines) > 1
+    bar = _text("─" * (max(top.width, bottom.width) + 2 * taller))
+    return _over(top, bar, bottom, baseline=len(top.lines))
+
+
+def _fenced(left: str, body: Block, right: str) -> Block:
+    """Brackets as tall as what they hold."""
+    return _beside(_bracket(left, body), body, _bracket(right, body))
+
+
+def _bracket(sign: str, body: Block) -> Block:
+    height = len(body.lines)
+    if height == 1 or sign not in TALL:
+        return Block((sign,) * height, body.baseline)
+    top, middle, bottom, rest = TALL[sign]
+    column = [top, *rest * (height - 2), bottom]
+    if height > 2:
+        column[min(max(body.baseline, 1), height - 2)] = middle
+    return Block(tuple(column), body.baseline)
+
+
+def _condition(pieces: Drawing) -> Block:
+    return _beside(_text("if " if needs_if(pieces) else ""), _joined(pieces))
+
+
+def _in_braces(rows: list[tuple[Block, Block]]) -> Block:
+    """{0 if z ≤ 0; 1 if z > 0}"""
+    parts = [part for value, condition in rows for part in (_text("; "), value, _text(" "), condition)]
+    return _beside(_text("{"), *parts[1:], _text("}"))
+
+
+def _braced(rows: list[tuple[Block, Block]]) -> Block:
+    """The same, one row under the other behind a tall brace."""
+    if len(rows) < 2:
+        return _in_braces(rows)
+    full = max(value.width for value, _ in rows)
+    drawn = []
+    for value, condition in rows:
+        wide = value._replace(lines=tuple(_padded(text, full, "<") for text in value.lines))
+        drawn.append(_beside(wide, _text("   "), condition))
+    height = sum(len(part.lines) for part in drawn)
+    whole = _over(*drawn, baseline=(height - 1) // 2, lean="<")
+    return _beside(_bracket("{", whole), _text(" "), whole)

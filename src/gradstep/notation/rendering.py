@@ -31,9 +31,9 @@ Pieces = list[Piece[T]]
 Rendering = Generator[Box, Pieces[T], Pieces[T]]
 
 FRACTIONS: frozenset[Edge | None] = frozenset({"fraction", "slope"})
-LOOSE: frozenset[Edge] = frozenset({"binary", "relation", "comma", "big", "text"})
+LOOSE: frozenset[Edge] = frozenset({"binary", "relation", "comma", "big", "cases", "text"})
 SIGN_AFTER: frozenset[Edge | None] = frozenset(
-    {None, "binary", "relation", "comma", "sign", "prefix", "dot", "function", "text"}
+    {None, "binary", "relation", "comma", "sign", "prefix", "dot", "big", "function", "text"}
 )
 
 
@@ -85,7 +85,7 @@ def settled(pieces: Pieces[T]) -> Pieces[T]:
         known: Edge = piece.left
         if known == "plus":
             known = "sign" if before in SIGN_AFTER else "binary"
-        elif known == "dot" and {before, after} & (FRACTIONS | {"big", "function", "word"}):
+        elif known == "dot" and {before, after} & (FRACTIONS | {"big", "cases", "function", "word"}):
             known = "binary"
         out.append(piece if known == piece.left else replace(piece, left=known, right=known))
     return out
@@ -123,3 +123,18 @@ def enclosed(body: T) -> Piece[T]:
 def needs_if(condition: Pieces[T]) -> bool:
     """Whether a condition is mathematics, which "if" goes before; words such as "otherwise" stand alone."""
     return bool(condition) and condition[0].left != "text"
+
+
+def touching(left: Edge, right: Edge) -> bool:
+    """Whether typeset neighbours need a thin space: words, numbers, fractions and differentials do."""
+    match left, right:
+        case ("word", "letter" | "word" | "number" | "one" | "prefix" | "open"):
+            return True
+        case ("letter" | "number" | "one" | "close", "word" | "prefix"):
+            return True
+        case ("number", "number" | "one") | ("one", "number"):
+            return True
+        case ("fraction" | "slope", "letter" | "word" | "number" | "one" | "prefix" | "fraction" | "slope"):
+            return True
+        case _:
+            return False

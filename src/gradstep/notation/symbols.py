@@ -13,7 +13,7 @@ from gradstep.expression.boxes import Accent, Box, Frac, Of, Row, Sub, Sup, Sym,
 
 # What a piece of notation shows to its neighbour: this alone decides the space between the two.
 Edge = Literal[
-    "letter", "word", "number", "one", "function", "text", "fraction", "slope", "open", "close", "big",
+    "letter", "word", "number", "one", "function", "text", "fraction", "slope", "open", "close", "big", "cases",
     "plus", "sign", "binary", "relation", "dot", "comma", "prefix", "postfix",
 ]  # fmt: skip
 

@@ -11,12 +11,16 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from html import escape
+from html import escape, unescape
 from importlib import resources
+from itertools import zip_longest
 from typing import Any
 
 FONT = "STIXTwoMath-subset.woff2"
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; font-src data:; img-src data:; base-uri 'none'; form-action 'none'"
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; font-src data:; img-src data:; "
+    "base-uri 'none'; form-action 'none'"
+)
 
 
 class Html(str):
@@ -133,46 +137,53 @@ class Page:
 
     def html(self) -> str:
         """One self-contained HTML file."""
-        idents = _idents([section.heading for section in self.sections])
-        links = "".join(
-            f'<li><a href="#{ident}">{_words(section.heading)}</a></li>'
-            for section, ident in zip(self.sections, idents, strict=True)
-        )
-        body = "\n".join(
-            f'<section id="{ident}" aria-labelledby="{ident}-heading">\n<h2 id="{ident}-heading">{_words(section.heading)}</h2>\n'
-            + "\n".join(_block(block, f"{ident}-{k}") for k, block in enumerate(section.blocks))
-            + "\n</section>"
-            for section, ident in zip(self.sections, idents, strict=True)
-        )
+        named = list(zip(_idents([s.heading for s in self.sections]), self.sections, strict=True))
         lead = [self.lead] if isinstance(self.lead, str) else self.lead
-        return f"""<!DOCTYPE html>
-<html lang="{escape(self.language)}">
+        blanks = {
+            "language": escape(self.language),
+            "policy": POLICY,
+            "title": escape(self.title),
+            "style": _style(),
+            "heading": _words(self.title),
+            "lead": "".join(_element("p", p, "lead") for p in lead),
+            "links": "".join(f'<li><a href="#{i}">{_words(s.heading)}</a></li>' for i, s in named),
+            "body": "\n".join(_section(section, ident) for ident, section in named),
+            "footer": _element("p", self.footer),
+            "credit": CREDIT if _font() else "",
+        }
+        return re.sub(r"\{(\w+)\}", lambda blank: blanks[blank[1]], TEMPLATE)
+
+
+CREDIT = "Mathematics is set in STIX Two Math (SIL Open Font License 1.1)."
+TEMPLATE = """\
+<!DOCTYPE html>
+<html lang="{language}">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="referrer" content="no-referrer">
 <meta name="generator" content="gradstep">
-<title>{escape(self.title)}</title>
+<title>{title}</title>
 <link rel="icon" href="data:,">
 <style>
-{_style()}
+{style}
 </style>
 </head>
 <body>
 <a class="skip" href="#main">Skip to the content</a>
 <header>
-<h1>{_words(self.title)}</h1>
-{"".join(f'<p class="lead">{_words(p)}</p>' for p in lead if p)}
+<h1>{heading}</h1>
+{lead}
 <nav aria-label="On this page"><ol>{links}</ol></nav>
 </header>
 <main id="main" tabindex="-1">
 {body}
 </main>
 <footer>
-{f"<p>{_words(self.footer)}</p>" if self.footer else ""}
-<p>Made with gradstep. This file is complete: it needs no network and loads nothing. {_credit()}</p>
+{footer}
+<p>Made with gradstep. This file is complete: it needs no network and loads nothing. {credit}</p>
 </footer>
 </body>
 </html>
@@ -183,13 +194,20 @@ def _words(text: str) -> str:
     return text if isinstance(text, Html) else escape(text, quote=False)
 
 
+def _element(name: str, words: str, kind: str = "", **attributes: str) -> str:
+    """An element with words in it, or nothing where there are none."""
+    said = ({"class": kind} if kind else {}) | attributes
+    opening = name + "".join(f' {key}="{escape(value)}"' for key, value in said.items())
+    return f"<{opening}>{_words(words)}</{name}>" if words else ""
+
+
 def _idents(headings: Sequence[str]) -> list[str]:
     """Short unique names for links to headings."""
     names: list[str] = []
     for heading in headings:
         plain = re.sub(r"<[^>]*>", "", heading) if isinstance(heading, Html) else heading
         name = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:40] or "section"
-        names.append(name if name not in names else f"{name}-{len(names)}")
+        names.append(name if name not in names and name != "main" else f"{name}-{len(names) + 1}")
     return names
 
 
@@ -203,110 +221,99 @@ def _font() -> str:
 @cache
 def _style() -> str:
     sheet = (resources.files("gradstep.page") / "page.css").read_text("utf-8")
-    face = (
-        f'@font-face{{font-family:"STIX Two Math";src:url(data:font/woff2;base64,{_font()}) format("woff2");font-display:block}}\n'
-        if _font()
-        else ""
-    )
-    return face + re.sub(r"\s*\n\s*", "\n", re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL)).strip()
-
-
-def _credit() -> str:
-    return "Mathematics is set in STIX Two Math (SIL Open Font License 1.1)." if _font() else ""
+    face = f'url(data:font/woff2;base64,{_font()}) format("woff2")'
+    rule = f'@font-face{{font-family:"STIX Two Math";src:{face};font-display:block}}\n' if _font() else ""
+    return rule + re.sub(r"\s*\n\s*", "\n", re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL)).strip()
 
 
 # Each kind of part, and how it is written
 
 
-def _block(block: Block, ident: str) -> str:
-    return WRITERS[type(block)](block, ident)
+def _section(section: Section, ident: str) -> str:
+    heading = _element("h2", section.heading, id=f"{ident}-heading")
+    opening = f'<section id="{ident}" aria-labelledby="{ident}-heading">'
+    return f"{opening}\n{heading}\n{_blocks(section, ident)}\n</section>"
+
+
+def _blocks(part: Section | Row, ident: str) -> str:
+    return "\n".join(WRITERS[type(block)](block, f"{ident}--{k}") for k, block in enumerate(part.blocks, 1))
 
 
 def _text(block: Text, ident: str) -> str:
-    return "\n".join(f"<p>{_words(p)}</p>" for p in block.paragraphs)
+    return "\n".join(_element("p", p) for p in block.paragraphs)
 
 
 def _formula(block: Formula, ident: str) -> str:
     lines = [block.mathml] if isinstance(block.mathml, str) else block.mathml
-    remarks = [*block.remarks, *[""] * (len(lines) - len(block.remarks))]
     rows = "".join(
-        f'<div class="formula-line"><div class="math" tabindex="0" role="group">{line}</div>'
-        + (f'<div class="remark">{_words(remark)}</div>' if remark else "")
-        + "</div>"
-        for line, remark in zip(lines, remarks, strict=True)
+        f'<div class="formula-line"><div class="math">{line}</div>{_element("div", remark, "remark")}</div>'
+        for line, remark in zip_longest(lines, block.remarks, fillvalue="")
     )
-    return f'<figure class="formula" id="{ident}">{rows}{_caption(block.caption)}</figure>'
+    return f'<figure class="formula" id="{ident}">{rows}{_element("figcaption", block.caption)}</figure>'
 
 
 def _steps(block: Steps, ident: str) -> str:
     room = max((_width(step.left) for step in block.steps), default=0)
-    lines = "\n".join(_step(step, f"{ident}-{k}") for k, step in enumerate(block.steps, 1))
-    return f'<ol class="steps" id="{ident}" aria-label="{escape(block.label)}" style="--left:{room:.1f}em">\n{lines}\n</ol>'
-
-
-def _step(step: StepView, ident: str) -> str:
-    shape = f' title="{escape(f"shape: {step.shape}")}"' if step.shape else ""
-    left = f'<span class="left">{step.left}</span>' if step.left else ""
-    marks = {
-        True: ' <span class="mark" title="certified">✓</span>',
-        False: ' <span class="mark wrong" title="wrong">✗</span>',
-        None: "",
-    }
-    parts = [
-        f'<p class="why">{_words(step.why)}</p>' if step.why else "",
-        f'<div class="proof"><h3>Proof</h3>{"".join(f"<div class=proof-line>{line}</div>" for line in step.proof)}</div>'
-        if step.proof
-        else "",
-        f'<ul class="folded">{"".join(f"<li>{_words(line)}</li>" for line in step.details)}</ul>'
-        if step.details
-        else "",
-        f'<p class="shape">shape: {_words(step.shape)}</p>' if step.shape else "",
-    ]
-    summary = (
-        f'<span class="number">{_words(str(step.number))}</span>'
-        f'<span class="line"{shape}>{left}<span class="right">{step.mathml}</span></span>'
-        f'<span class="rule">{_words(step.rule)}{marks[step.checked]}</span>'
-    )
+    style = f"--left:{room:.1f}em"
+    lines = "\n".join(_step(step, f"{ident}-{k}", room > 0) for k, step in enumerate(block.steps, 1))
     return (
-        f'<li id="{ident}" class="step" data-number="{escape(str(step.number))}" data-rule="{escape(step.rule)}">'
-        f'<details><summary>{summary}</summary><div class="inside">{"".join(parts)}</div></details></li>'
+        f'<ol class="steps" id="{ident}" aria-label="{escape(block.label)}" style="{style}">\n{lines}\n</ol>'
+    )
+
+
+MARKS: Mapping[bool | None, str] = {
+    True: ' <span class="mark" title="certified">✓</span>',
+    False: ' <span class="mark wrong" title="wrong">✗</span>',
+    None: "",
+}
+
+
+def _step(step: StepView, ident: str, aligned: bool) -> str:
+    hint = f' title="{escape(f"shape: {step.shape}")}"' if step.shape else ""
+    left = f'<span class="left">{step.left}</span>' if aligned else ""
+    proof = "".join(f'<div class="math">{line}</div>' for line in step.proof)
+    folded = "".join(_element("li", line) for line in step.details)
+    data = f'data-number="{escape(str(step.number))}" data-rule="{escape(step.rule)}"'
+    return (
+        f'<li class="step" id="{ident}" {data}><details><summary>'
+        f'<span class="number">{_words(str(step.number))}</span>'
+        f'<span class="line"{hint}>{left}<span class="right">{step.mathml}</span></span>'
+        f'<span class="rule">{_words(step.rule)}{MARKS[step.checked]}</span></summary>'
+        f'<div class="inside">{_element("p", step.why, "why")}'
+        + (f'<div class="proof"><h3>Proof</h3>{proof}</div>' if proof else "")
+        + (f'<ul class="folded">{folded}</ul>' if folded else "")
+        + (f'<p class="shape">shape: {_words(step.shape)}</p>' if step.shape else "")
+        + "</div></details></li>"
     )
 
 
 def _width(mathml: str) -> float:
-    """About how many ems a formula takes: the wider half of each fraction, then its letters."""
-    fraction = r"<mfrac[^>]*>((?:(?!<mfrac).)*?)</mfrac>"
-    letters = len(re.sub(r"<[^>]*>|\s", "", re.sub(fraction, "", mathml, flags=re.DOTALL)))
-    halves = [len(re.sub(r"<[^>]*>|\s", "", inner)) / 2 for inner in re.findall(fraction, mathml, re.DOTALL)]
-    return 0.62 * (letters + sum(halves)) + 0.8 * bool(mathml) + 0.3 * len(halves)
+    """About how many ems a formula takes: its letters, of a fraction the half of them."""
+
+    def letters(markup: str) -> int:
+        return len(unescape(re.sub(r"<[^>]*>|\s", "", markup)))
+
+    fractions = re.findall(r"<mfrac.*?</mfrac>", mathml, re.DOTALL)
+    count = letters(mathml) - sum(letters(fraction) / 2 for fraction in fractions)
+    return 0.66 * count + 0.4 + 0.25 * len(fractions) if mathml else 0
 
 
 def _picture(block: Picture, ident: str) -> str:
-    picture = (
-        f'<div class="wide">{block.svg}</div><div class="narrow">{block.narrow}</div>'
-        if block.narrow
-        else f"<div>{block.svg}</div>"
-    )
-    return f'<figure class="picture" id="{ident}">{picture}{_caption(block.caption)}</figure>'
+    both = [("wide", block.svg), ("narrow", block.narrow)] if block.narrow else [("any", block.svg)]
+    drawn = "".join(f'<div class="{width}">{svg}</div>' for width, svg in both)
+    return f'<figure class="picture" id="{ident}">{drawn}{_element("figcaption", block.caption)}</figure>'
 
 
 def _table(block: Table, ident: str) -> str:
     head = "".join(f'<th scope="col">{_words(cell)}</th>' for cell in block.head)
     rows = "".join(
-        f"<tr{' class=strong' if k == block.strong else ''}>"
-        + "".join(
-            f'<th scope="row">{_words(c)}</th>' if j == 0 else f"<td>{_words(c)}</td>"
-            for j, c in enumerate(row)
-        )
+        f'<tr class="{"strong" if k == block.strong else "plain"}"><th scope="row">{_words(name)}</th>'
+        + "".join(f"<td>{_words(cell)}</td>" for cell in cells)
         + "</tr>"
-        for k, row in enumerate(block.rows)
+        for k, (name, *cells) in enumerate(block.rows)
     )
-    caption = f"<caption>{_words(block.caption)}</caption>" if block.caption else ""
-    label = escape(block.caption or "Table")
-    return (
-        f'<div class="table" id="{ident}" tabindex="0" role="region" aria-label="{label}"><table>{caption}'
-        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
-    )
+    table = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
+    return f'<div class="table" id="{ident}"><table>{_element("caption", block.caption)}{table}</table></div>'
 
 
 COMMENTS = {"JavaScript": "//", "C": "//", "LaTeX": "%"}
@@ -318,12 +325,14 @@ def _code(block: Code, ident: str) -> str:
     for k, (language, source) in enumerate(block.tabs):
         comment = re.escape(COMMENTS.get(language, "#"))
         text = re.sub(rf"(?m)(^|\s)({comment}.*)$", r"\1<i>\2</i>", escape(source.rstrip(), quote=False))
+        name = f"{ident}-{k}"
         parts.append(
-            f'<input type="radio" name="{ident}" id="{ident}-{k}"{" checked" if k == 0 else ""}>'
-            f'<label for="{ident}-{k}">{_words(language)}</label>'
-            f'<pre tabindex="0" aria-label="{escape(language)}" data-language="{escape(language)}"><code>{text}</code></pre>'
+            f'<input type="radio" name="{ident}" id="{name}"{"" if k else " checked"}>'
+            f'<label for="{name}">{_words(language)}</label>'
+            f'<pre tabindex="0" data-language="{escape(language)}"><code>{text}</code></pre>'
         )
-    return f'<div class="code" id="{ident}" role="radiogroup" aria-label="{escape(block.label)}">{"".join(parts)}</div>'
+    label = f'role="group" aria-label="{escape(block.label)}"'
+    return f'<div class="code" id="{ident}" {label}>{"".join(parts)}</div>'
 
 
 VERDICTS = {True: ("proved", "✓"), False: ("wrong", "✗"), None: ("open", "○")}
@@ -331,17 +340,21 @@ VERDICTS = {True: ("proved", "✓"), False: ("wrong", "✗"), None: ("open", "�
 
 def _verdict(block: Verdict, ident: str) -> str:
     name, mark = VERDICTS[block.ok]
-    return f'<p class="verdict {name}" id="{ident}"><span aria-hidden="true">{mark}</span> {_words(block.text)}</p>'
+    words = f'<span aria-hidden="true">{mark}</span> <span>{_words(block.text)}</span>'
+    return f'<p class="verdict {name}" id="{ident}">{words}</p>'
 
 
 def _row(block: Row, ident: str) -> str:
-    return f'<div class="row" id="{ident}">{"".join(_block(part, f"{ident}-{k}") for k, part in enumerate(block.blocks))}</div>'
-
-
-def _caption(words: str) -> str:
-    return f"<figcaption>{_words(words)}</figcaption>" if words else ""
+    return f'<div class="row" id="{ident}">{_blocks(block, ident)}</div>'
 
 
 WRITERS: Mapping[type[Any], Callable[[Any, str], str]] = {
-    Text: _text, Formula: _formula, Steps: _steps, Picture: _picture, Table: _table, Code: _code, Verdict: _verdict, Row: _row,
-}  # fmt: skip
+    Text: _text,
+    Formula: _formula,
+    Steps: _steps,
+    Picture: _picture,
+    Table: _table,
+    Code: _code,
+    Verdict: _verdict,
+    Row: _row,
+}

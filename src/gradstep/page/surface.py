@@ -15,7 +15,7 @@ Objective = Callable[[dict[str, Array]], float]
 
 @dataclass(frozen=True)
 class Plane:
-    """A loss over a plane: values are len(y) × len(x), path is steps × 2; `caption` says which plane it is."""
+    """A loss over a plane: values are len(y) × len(x), path is steps × 2; `caption` says which plane."""
 
     x: Array
     y: Array
@@ -55,7 +55,7 @@ def sample(objective: Objective, path: Sequence[Parameters], *, size: int = 61) 
             return float(objective({name: point[a:b].reshape(shape) for (name, shape), a, b in parts}))
 
     if len(numbers) == 1:
-        (grid,) = _frame(loss, recorded, end, np.eye(1), size)
+        (grid,) = _frame(loss, recorded, np.zeros(1), np.eye(1), size)
         values = np.array([loss(np.array([u])) for u in grid])
         return Slice(grid, values, recorded[:, 0], np.array([loss(p) for p in recorded]), numbers[0])
     if len(numbers) == 2:
@@ -64,8 +64,9 @@ def sample(objective: Objective, path: Sequence[Parameters], *, size: int = 61) 
         directions, share = _principal(recorded - end)
         origin, labels = end, ("u", "v")
         caption = (
-            f"The network has {len(numbers)} parameters; the picture is the plane through the end of the descent along the two "
-            f"directions u and v in which it moved most. They hold {100 * share:.0f} % of its movement."
+            f"The network has {len(numbers)} parameters; this is the plane through the end of the descent "
+            "along the two directions u and v in which it moved most. "
+            f"They hold {100 * share:.0f} % of its movement."
         )
     track = (recorded - origin) @ directions.T
     x, y = _frame(loss, track, origin, directions, size)

@@ -1,0 +1,23 @@
+"""How do these Markdown pages become a site? By `python3 dev.py docs`; it loads nothing from a network."""
+
+import tomllib
+from pathlib import Path
+
+root = Path(__file__).parent.parent
+facts = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+project = facts["name"]
+release = facts["version"]
+author = "the gradstep maintainers"
+copyright = f"2026, {author}"
+
+# No mathematics extension: gradstep writes its own MathML, and Sphinx's would load MathJax from a network.
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+exclude_patterns = ["_build"]
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+
+html_theme = "furo"
+html_title = f"gradstep {release}"

@@ -1,0 +1,297 @@
+"""What would overflow, cancel or divide nothing by nothing if it were computed as it is written?
+
+A derivation keeps what the user wrote; code computes the same number by a form that is safe for any size of
+its operand. An `Improvement` is one such equation, used from left to right, for code only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from gradstep.expression.node import Expr, Operation, rebuild, uses, walk
+from gradstep.operations.activations import sigmoid, sigmoid_op, softplus
+from gradstep.operations.arithmetic import (
+    add_op,
+    divide_op,
+    exp,
+    exp_op,
+    log,
+    log_op,
+    multiply_op,
+    negate_op,
+    scale_op,
+    subtract_op,
+)
+from gradstep.operations.broadcasting import repeat, repeat_op, sum_op
+from gradstep.operations.families import is_one
+from gradstep.operations.leaves import symbol
+from gradstep.operations.rowwise import log_softmax, log_softmax_op, logsumexp, softmax, softmax_op
+from gradstep.operations.sums import sum
+
+Alone = Callable[[Expr], bool]  # whether an expression is used in one place only
+
+
+@dataclass(frozen=True, slots=True)
+class Improvement:
+    """An equation for code: what stands left is computed as what stands right.
+
+    `apply` (expr, alone) gives the right side, or None where the equation does not apply; `heads` are the
+    operations that its left side may start with, and `examples` are expressions that it must change.
+    """
+
+    name: str
+    why: str
+    heads: tuple[Operation, ...]
+    apply: Callable[[Expr, Alone], Expr | None]
+    examples: tuple[Expr, ...]
+
+
+def improved(roots: Sequence[Expr], book: Iterable[Improvement]) -> dict[Expr, Expr]:
+    """What every node under `roots` becomes, when the book is applied until nothing changes.
+
+    From the innermost node outwards, each node once.
+    """
+    by_head: dict[Operation, list[Improvement]] = {}
+    for improvement in book:
+        for head in improvement.heads:
+            by_head.setdefault(head, []).append(improvement)
+    counts = uses(roots)
+    for root in roots:
+        counts[root] = counts.get(root, 0) + 1
+
+    def alone(node: Expr) -> bool:
+        return counts.get(node, 0) < 2
+
+    done: dict[Expr, Expr] = {}
+    becomes: dict[Expr, Expr] = {}  # met, rewritten, and waiting for what it was rewritten to
+    stack = list(reversed(roots))
+    while stack:
+        node = stack[-1]
+        if node in done:
+            counts[done[node]] = max(counts.get(done[node], 0), counts.get(node, 0))
+            stack.pop()
+        elif node in becomes:
+            after = becomes[node]
+            if after in done:
+                done[node] = done[after]
+            else:
+                stack.append(after)
+        elif waiting := [arg for arg in node.args if arg not in done]:
+            stack.extend(reversed(waiting))
+        else:
+            settled = rebuild(node, [done[arg] for arg in node.args])
+            changed = (found.apply(settled, alone) for found in by_head.get(settled.op, ()))
+            after = next((new for new in changed if new is not None and new is not settled), settled)
+            if after is node:
+                done[node] = node
+            else:
+                becomes[node] = after
+    return done
+
+
+def is_all(node: Expr) -> bool:
+    """Whether a sum runs over every axis."""
+    return node.params[0] == tuple(range(node.args[0].rank))
+
+
+# ------------------------------------------------------------------------------------------- the equations
+
+
+def _other_than_one(total: Expr) -> Expr | None:
+    """x of 1 + x or x + 1."""
+    a, b = total.args
+    return b if is_one(a) else a if is_one(b) else None
+
+
+def _exponent(expr: Expr) -> Expr | None:
+    """x of exp(x)."""
+    return expr.args[0] if expr.op is exp_op else None
+
+
+def _exponent_beside_one(expr: Expr) -> Expr | None:
+    """x of 1 + exp(x)."""
+    power = _other_than_one(expr) if expr.op is add_op else None
+    return None if power is None else _exponent(power)
+
+
+def _log_of_softmax(y: Expr, alone: Alone) -> Expr | None:
+    x = y.args[0]
+    return log_softmax(x.args[0], x.params[0]) if x.op is softmax_op else None  # type: ignore[arg-type]
+
+
+def _log_of_sigmoid(y: Expr, alone: Alone) -> Expr | None:
+    x = y.args[0]
+    return -softplus(-x.args[0]) if x.op is sigmoid_op else None
+
+
+def _log_of_the_other(y: Expr, alone: Alone) -> Expr | None:
+    x = y.args[0]
+    if x.op is subtract_op and is_one(x.args[0]) and x.args[1].op is sigmoid_op:
+        return -softplus(x.args[1].args[0])
+    return None
+
+
+def _log_of_one_and_exp(y: Expr, alone: Alone) -> Expr | None:
+    x = _exponent_beside_one(y.args[0])
+    return None if x is None else softplus(x)
+
+
+def _log_of_exp(y: Expr, alone: Alone) -> Expr | None:
+    return _exponent(y.args[0])
+
+
+def _log_of_sum_of_exp(y: Expr, alone: Alone) -> Expr | None:
+    total = y.args[0]
+    x = _exponent(total.args[0]) if total.op is sum_op else None
+    if x is None:
+        return None
+    for axis in reversed(total.params[0]):  # type: ignore[call-overload]
+        x = logsumexp(x, axis)
+    return x
+
+
+def _share_of_exp(y: Expr, alone: Alone) -> Expr | None:
+    """exp(x)/Σ exp(x) by rows, or exp(x)/(1 + exp(x)), or 1/(1 + exp(x))."""
+    top, bottom = y.args
+    x = _exponent_beside_one(bottom)
+    if x is not None and is_one(top):
+        return sigmoid(-x)
+    if x is not None and _exponent(top) is x:
+        return sigmoid(x)
+    total = bottom.args[0] if bottom.op is repeat_op else None
+    x = _exponent(top)
+    if x is None or total is None or total.op is not sum_op or total.args[0] is not top:
+        return None
+    axes = total.params[0]
+    return softmax(x, axes[0]) if axes == bottom.params[0] and len(axes) == 1 else None  # type: ignore[arg-type,index]
+
+
+def _share_of_exp_of_vector(y: Expr, alone: Alone) -> Expr | None:
+    """1/Σ exp(x) · exp(x) of a vector, which is how an array over a number is held."""
+    factor, top = y.args
+    x = _exponent(top)
+    if x is None or x.rank != 1 or factor.op is not divide_op or not is_one(factor.args[0]):
+        return None
+    return softmax(x, 0) if factor.args[1] is sum(top) else None
+
+
+def _sigmoid_times_exp(y: Expr, alone: Alone) -> Expr | None:
+    """σ(−x) ⊙ exp(x), also with other factors between them."""
+    factors = [node for node in walk(y, stop=lambda node: node.op is not multiply_op) if node.op is not multiply_op]
+    for power in factors:
+        x = _exponent(power)
+        if x is None:
+            continue
+        for share in factors:
+            if share.op is sigmoid_op and _opposite(share.args[0], x):
+                rest = [factor for factor in factors if factor is not power and factor is not share]
+                made = sigmoid(x)
+                for factor in rest:
+                    made = multiply_op(factor, made)
+                return made
+    return None
+
+
+def _opposite(a: Expr, b: Expr) -> bool:
+    return (a.op is negate_op and a.args[0] is b) or (b.op is negate_op and b.args[0] is a)
+
+
+def _twice_negated(y: Expr, alone: Alone) -> Expr | None:
+    x = y.args[0]
+    return x.args[0] if x.op is negate_op else None
+
+
+_x, _v, _M = symbol("x"), symbol("v", "n"), symbol("M", "m n")
+
+STABLE: tuple[Improvement, ...] = (
+    Improvement(
+        "log of softmax",
+        "softmax of a far smaller entry is 0 in floating point, and log 0 is −∞",
+        (log_op,),
+        _log_of_softmax,
+        (log(softmax(_v)), log(softmax(_M, 1)), log(softmax(_M, 0))),
+    ),
+    Improvement(
+        "log of sigmoid",
+        "σ(x) is 0 in floating point for x below −745: log σ(x) = −log(1 + e⁻ˣ)",
+        (log_op,),
+        _log_of_sigmoid,
+        (log(sigmoid(_x)), log(sigmoid(_v))),
+    ),
+    Improvement(
+        "log of 1 − sigmoid",
+        "1 − σ(x) is 0 in floating point for x above 37: log(1 − σ(x)) = −log(1 + eˣ)",
+        (log_op,),
+        _log_of_the_other,
+        (log(1 - sigmoid(_x)), log(1 - sigmoid(_v))),
+    ),
+    Improvement(
+        "log of 1 + exp",
+        "eˣ overflows for x above 709",
+        (log_op,),
+        _log_of_one_and_exp,
+        (log(1 + exp(_x)), log(exp(_v) + 1)),
+    ),
+    Improvement("log of exp", "eˣ overflows for x above 709", (log_op,), _log_of_exp, (log(exp(_v)),)),
+    Improvement(
+        "log of a sum of exp",
+        "eˣ overflows for x above 709; the largest entry can be taken out first",
+        (log_op,),
+        _log_of_sum_of_exp,
+        (log(sum(exp(_v))), log(sum(exp(_M))), log(sum(exp(_M), 1)), log(sum(exp(_M), 0))),
+    ),
+    Improvement(
+        "share of exp",
+        "eˣ overflows for x above 709, and ∞/∞ is no number",
+        (divide_op,),
+        _share_of_exp,
+        (
+            1 / (1 + exp(-_x)),
+            exp(_v) / (1 + exp(_v)),
+            1 / (exp(_v) + 1),
+            exp(_M) / repeat(sum(exp(_M), 1), 1, "n"),
+            exp(_M) / sum(exp(_M), 0),
+        ),
+    ),
+    Improvement(
+        "share of exp",
+        "eˣ overflows for x above 709, and ∞/∞ is no number",
+        (scale_op,),
+        _share_of_exp_of_vector,
+        (exp(_v) / sum(exp(_v)),),
+    ),
+    Improvement(
+        "sigmoid times exp",
+        "0 · ∞ is no number: σ(−x) eˣ = σ(x)",
+        (multiply_op,),
+        _sigmoid_times_exp,
+        (multiply_op(sigmoid(-_v), exp(_v)), multiply_op(multiply_op(_v, exp(-_v)), sigmoid(_v))),
+    ),
+    Improvement("minus minus", "−(−x) = x", (negate_op,), _twice_negated, (negate_op(negate_op(_v)),)),
+)
+
+
+def _softmax_from_its_log(log_rows: frozenset[tuple[Expr, object]]) -> Improvement:
+    def apply(y: Expr, alone: Alone) -> Expr | None:
+        x, axis = y.args[0], y.params[0]
+        return exp(log_softmax(x, axis)) if (x, axis) in log_rows else None  # type: ignore[arg-type]
+
+    return Improvement(
+        "softmax from its logarithm", "where log softmax is needed too, exp of it is softmax", (softmax_op,), apply, ()
+    )
+
+
+def stabilised(roots: Sequence[Expr], parts: Sequence[Expr] = ()) -> dict[Expr, Expr]:
+    """What every node under `roots` and `parts` becomes in code that is safe for operands of any size."""
+    first = improved([*roots, *parts], STABLE)
+    logs = frozenset(
+        (node.args[0], node.params[0])
+        for node in walk(*(first[root] for root in roots))
+        if node.op is log_softmax_op
+    )
+    if not logs:
+        return first
+    second = improved([first[node] for node in (*roots, *parts)], [_softmax_from_its_log(logs)])
+    return {node: second.get(after, after) for node, after in first.items()}
+

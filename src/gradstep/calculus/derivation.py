@@ -1,0 +1,275 @@
+"""How is a gradient derived? Open the loss part by part, from the outside inwards, one rule a step.
+
+The line dC = Σ ⟨G, dN⟩ is the frontier of reverse mode: opening N replaces ⟨G, dN⟩ by inner products with the
+differentials of N's operands, by the adjoint that N's operation declares. When only parameters are left, what
+stands beside dw is ∂C/∂w. The steps are the algorithm; there is no second engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from gradstep.calculus.certificate import certify as certify_lines
+from gradstep.calculus.laws import BOOK, LAWS, assumed, zeros
+from gradstep.calculus.naming import named_parts
+from gradstep.calculus.rewriting import Book, Law, Simplifier
+from gradstep.calculus.steps import Derivation, Rewrite, Step, Term
+from gradstep.expression.errors import MathError
+from gradstep.expression.node import Expr, walk
+from gradstep.expression.shapes import shape_text
+from gradstep.operations.arithmetic import add
+from gradstep.operations.evaluation import belongs, variables
+from gradstep.operations.leaves import number, symbol_op
+
+CONSTANT_FACTOR = frozenset({"multiply", "scale", "divide"})
+HEAVY = 14  # a cotangent with more symbols than this is called by its name rather than written out
+
+
+def derive(
+    loss: Expr,
+    wrt: str | Sequence[str],
+    *,
+    names: Mapping[Expr, str] | None = None,
+    certify: bool = True,
+    seed: int | None = None,
+) -> Derivation:
+    """The gradient of a scalar `loss` with respect to the variables `wrt`, step by step.
+
+    `names` calls parts of the loss by names of your own; other parts worth a name get one. Every line is
+    checked exactly (`certify=False` leaves that out); a derivation whose check fails raises `MathError`.
+    Raises `MathError` when the loss is not a number, a name is unknown, or an operation has no derivative.
+    """
+    known = variables(loss)
+    parameters = _parameters(loss, wrt, known)
+    moving = _moving(loss, parameters.values())
+    parts = named_parts(loss, moving, names or {}, {*known, *_sizes(known.values())})
+    facts = _facts(known.values())
+    book = Book((*(law for v, fact in facts for law in assumed(v, fact)), *LAWS)) if facts else BOOK
+    opened = _Opening(loss, list(parameters.values()), moving, {part for part in parts if part is not loss}, book)
+    opened.run()
+    answers = {}
+    for name, variable in parameters.items():
+        answer = opened.cotangents.get(variable)
+        answers[name] = belongs(zeros(variable) if answer is None else answer, known.values())
+    derivation = Derivation(
+        of=loss,
+        wrt=tuple(parameters),
+        parameters=parameters,
+        steps=tuple(opened.steps),
+        answers=answers,
+        cotangents=opened.cotangents,
+        fences=opened.fenced,
+        parts=parts,
+        assumptions={str(v.params[0]): fact for v, fact in facts},
+        notes=tuple(
+            f"{loss_name(parts, loss)} does not depend on {name}: its gradient is 0"
+            for name, variable in parameters.items()
+            if variable not in opened.cotangents
+        ),
+    )
+    if certify:
+        derivation.certificate = certify_lines(derivation, seed=seed)
+        if derivation.certificate.verdict is False:
+            raise MathError(
+                "this derivation failed its own check, so it is not shown",
+                facts=[str(derivation.certificate)],
+                mend="reporting this loss to the authors of gradstep",
+            )
+    return derivation
+
+
+def loss_name(parts: Mapping[Expr, object], loss: Expr) -> str:
+    """What the loss is called."""
+    return str(getattr(parts[loss], "name", "C"))
+
+
+def _parameters(loss: Expr, wrt: str | Sequence[str], known: Mapping[str, Expr]) -> dict[str, Expr]:
+    if not isinstance(loss, Expr):
+        raise MathError(f"derive takes an expression, not {type(loss).__name__}", mend="gs.parse(text, X=\"N d\", …)")
+    if loss.rank:
+        raise MathError(
+            f"a gradient belongs to a number, but this is {shape_text(loss.shape)}",
+            mend=f"mean({loss}) or sum({loss})" if len(str(loss)) < 60 else "its mean or its sum",
+        )
+    asked = [wrt] if isinstance(wrt, str | Expr) else list(wrt)
+    chosen: dict[str, Expr] = {}
+    for one in asked:
+        name = str(one.params[0]) if isinstance(one, Expr) and one.op is symbol_op else one
+        if not isinstance(name, str) or name not in known:
+            raise MathError(f"there is no variable {name} here", facts=[f"the variables are {', '.join(sorted(known))}"])
+        chosen[name] = known[name]
+    if not chosen:
+        raise MathError("with respect to what?", mend=f'wrt="{next(iter(known), "w")}"')
+    return chosen
+
+
+def _sizes(symbols: Iterable[Expr]) -> set[str]:
+    return {size for s in symbols for size in s.shape if isinstance(size, str)}
+
+
+def _facts(symbols: Iterable[Expr]) -> list[tuple[Expr, str]]:
+    return [(s, str(fact)) for s in symbols for fact in s.params[2]]  # type: ignore[attr-defined]
+
+
+def _moving(loss: Expr, parameters: Iterable[Expr]) -> set[Expr]:
+    """The nodes that depend on a parameter."""
+    moving = set(parameters)
+    for node in walk(loss):
+        if any(arg in moving for arg in node.args):
+            moving.add(node)
+    return moving
+
+
+class _Opening:
+    """The work of one derivation: the parts still to be opened, and the steps so far."""
+
+    def __init__(
+        self, loss: Expr, parameters: Sequence[Expr], moving: set[Expr], named: set[Expr], book: Book
+    ) -> None:
+        self.loss, self.parameters, self.moving, self.named = loss, parameters, moving, named
+        self.steps: list[Step] = []
+        self.cotangents: dict[Expr, Expr] = {}
+        self.fenced: dict[Expr, Expr] = {}  # a cotangent that is called by name -> the part it belongs to
+        self.pending: dict[Expr, list[Expr]] = {}
+        self._fences = _Either(named, self.fenced)
+        self.simplify = Simplifier(book, self._fences)
+        self.quietly = Simplifier(Book(law for law in book.laws if law.quiet), self._fences)
+
+    def run(self) -> None:
+        if self.loss not in self.moving:
+            return
+        self.pending[self.loss] = [number(1)]
+        order = [node for node in walk(self.loss) if node in self.moving]
+        for node in reversed(order):
+            arrived = self.pending.pop(node, [])
+            if not arrived:
+                continue
+            G = arrived[0] if len(arrived) == 1 else self.collect(node, arrived)
+            self.cotangents[node] = G
+            if node in self.named and self.deserves_name(node, G):
+                self.fenced.setdefault(G, node)
+            if node not in self.parameters:
+                self.open(node, G)
+
+    def collect(self, node: Expr, arrived: list[Expr]) -> Expr:
+        """Several paths lead to `node`: what arrives along them is added."""
+        total = arrived[0]
+        for other in arrived[1:]:
+            total = add(total, other)
+        G, details, _ = self.simplify(total)
+        before = tuple((g, node) for g in arrived)
+        why = f"{len(arrived)} paths lead here: what arrives along them is added"
+        self.steps.append(Step("sum over paths", why, node, before, ((G, node),), tuple(details)))
+        return G
+
+    def open(self, node: Expr, G: Expr) -> None:
+        """One step: ⟨G, d node⟩ becomes inner products with the differentials of its operands."""
+        if node.op.adjoint is None:
+            raise MathError(
+                f"{node.op.name} has no derivative rule", facts=[f"in {node}"], mend="another function in its place"
+            )
+        parts: dict[Expr, Expr] = {}
+        for arg, H in zip(node.args, node.op.adjoint(G, node, node.args), strict=True):
+            if arg in self.moving and H is not None:
+                parts[arg] = add(parts[arg], H) if arg in parts else H
+        details: list[Rewrite] = []
+        named_laws: list[tuple[Expr, Expr, Expr, list[Rewrite], Law]] = []
+        after: list[Term] = []
+        for arg, H in parts.items():
+            tidy, quiet, _ = self.quietly(H)
+            final, rewrites, laws = self.simplify(tidy)
+            if G in self.fenced:
+                seen = self.seen_through(H, G)
+                if seen is not None and self.visible(seen[0]) < self.visible(final):
+                    tidy, quiet = H, []
+                    final, rewrites, laws = seen
+            details += quiet
+            loud = next((law for law in laws if not law.quiet), None)
+            if loud is None:
+                details += rewrites
+                tidy = final
+            else:
+                named_laws.append((arg, tidy, final, rewrites, loud))
+            if not is_zero(tidy):
+                after.append((tidy, arg))
+        rule, why = self.rule(node)
+        self.steps.append(Step(rule, why, node, ((G, node),), tuple(after), tuple(details), node.op.kink))
+        results = dict((arg, g) for g, arg in after)
+        for arg, tidy, final, rewrites, loud in named_laws:
+            self.steps.append(
+                Step(loud.name, loud.why, arg, ((tidy, arg),), ((final, arg),), tuple(rewrites))
+            )
+            results[arg] = final
+        for arg, g in results.items():
+            self.pending.setdefault(arg, []).append(g)
+
+    def rule(self, node: Expr) -> tuple[str, str]:
+        """The rule that opens `node`, told as it reads when some of its operands stand still."""
+        still = [arg for arg in node.args if arg not in self.moving]
+        if still and node.op.name in CONSTANT_FACTOR and node.args[-1 if node.op.name == "divide" else 0] in still:
+            return "multiplication by a constant", "a factor that does not move stays in front"
+        if still and node.op.name == "multiply":
+            return "multiplication by a constant", "a factor that does not move stays where it is"
+        if still and node.op.name in ("add", "subtract"):
+            return node.op.rule, "what does not depend on the parameters drops out"
+        return node.op.rule, node.op.why
+
+    def seen_through(self, H: Expr, G: Expr) -> tuple[Expr, list[Rewrite], list[Law]] | None:
+        """`H` simplified with the named cotangent `G` written out: denominators may cancel."""
+        if self.visible(G) > 3 * HEAVY or not any(
+            part.op.name == "divide" and part.rank for part in walk(G, stop=self.named.__contains__)
+        ):
+            return None
+        rest = _Either(self.named, {g: node for g, node in self.fenced.items() if g is not G})
+        return Simplifier(self.simplify.book, rest)(H)
+
+    def visible(self, expr: Expr) -> int:
+        """How many symbols a reader sees, with names for what has names."""
+        count, stack = 0, [expr]
+        while stack and count < 10 * HEAVY:
+            node = stack.pop()
+            count += 1
+            if node is expr or node not in self._fences:
+                stack += node.args
+        return count
+
+    def deserves_name(self, node: Expr, G: Expr) -> bool:
+        """Whether ∂C/∂node is used by name from here on, rather than written out.
+
+        It is when it is long, and in a deep network where it leads to a parameter: where it uses such a name
+        itself, or leads also, through a product with a parameter, to an earlier part.
+        """
+        if self.visible(G) > HEAVY:
+            return True
+        below = set(self._until_named(node))
+        if not any(arg in self.parameters for arg in below):
+            return False
+        return any(arg in self.named for arg in below) or any(
+            part in self.fenced for part in walk(G, stop=self._fences.__contains__)
+        )
+
+    def _until_named(self, node: Expr) -> Iterable[Expr]:
+        """The moving parts that `node` is made of directly: named ones and parameters."""
+        stack = [arg for arg in node.args if arg in self.moving]
+        while stack:
+            part = stack.pop()
+            if part in self.named or part in self.parameters:
+                yield part
+            else:
+                stack += [arg for arg in part.args if arg in self.moving]
+
+
+def is_zero(expr: Expr) -> bool:
+    """Whether `expr` is written as zero."""
+    inner = expr.args[0] if expr.op.name == "repeat" else expr
+    return inner.op.name == "number" and inner.params[0] == 0
+
+
+class _Either:
+    """Membership in one of two collections, both of which may still grow."""
+
+    def __init__(self, one: Iterable[Expr], other: Mapping[Expr, Expr]) -> None:
+        self.one, self.other = one, other
+
+    def __contains__(self, item: object) -> bool:
+        return item in self.one or item in self.other  # type: ignore[operator]

@@ -1,0 +1,220 @@
+"""How is mathematics written in LaTeX?
+
+`latex` gives what stands between the dollars. It needs `PACKAGES` and nothing else, and KaTeX and MathJax read
+it as well. Letters and signs come from tables; no character of a user's text gets through in any other way.
+"""
+
+from __future__ import annotations
+
+import string
+import unicodedata
+from typing import NamedTuple
+
+from gradstep.expression.boxes import Accent, Big, Box, Cases, Fence, Frac, Of, Root, Row, Sub, Sup, Sym
+from gradstep.notation.rendering import (
+    Piece,
+    Pieces,
+    Rendering,
+    collected,
+    enclosed,
+    fold,
+    fraction,
+    is_whole,
+    lone,
+    needs_if,
+    owned,
+    scripted,
+    settled,
+    touching,
+)
+from gradstep.notation.symbols import GREEK, SIGNS, sign, unified
+
+PACKAGES = ("amsmath", "amssymb")
+
+SAFE = frozenset(string.ascii_letters + string.digits + " .,:;!?()[]=+-/*'")
+LETTERS: dict[str, str] = {
+    **{greek: rf"\{name}" for name, greek in GREEK.items()},
+    "ε": r"\varepsilon", "ϵ": r"\epsilon", "φ": r"\varphi", "ϕ": r"\phi", "ℓ": r"\ell", "∞": r"\infty",
+    "ℝ": r"\mathbb{R}", "𝟏": r"\mathbf{1}", "𝟙": r"\mathbf{1}", "∅": r"\varnothing", "✓": r"\checkmark",
+    "_": r"\_", "{": r"\{", "}": r"\}", "$": r"\$", "%": r"\%", "#": r"\#", "&": r"\&", "~": r"\sim",
+    "^": r"\wedge", "\\": r"\backslash", "|": r"\vert", "<": "<", ">": ">", '"': "''",
+    "‖": r"\Vert", "⟨": r"\langle", "⟩": r"\rangle", "°": r"^{\circ}",
+    **{text: known.latex for text, known in SIGNS.items() if not text.isascii()},
+}  # fmt: skip
+
+FUNCTIONS = frozenset(
+    "arccos arcsin arctan arg cos cosh cot coth csc deg det dim exp gcd hom inf ker lg lim liminf limsup ln log "
+    "max min Pr sec sin sinh sup tan tanh".split()
+)
+BIG = {"Σ": r"\sum", "∑": r"\sum", "Π": r"\prod", "∏": r"\prod", "∫": r"\int", "⋃": r"\bigcup", "⋂": r"\bigcap"}
+OPENING = {"{": r"\{", "⟨": r"\langle", "‖": r"\lVert", "|": r"\lvert", "⌊": r"\lfloor", "⌈": r"\lceil"}
+CLOSING = {"}": r"\}", "⟩": r"\rangle", "‖": r"\rVert", "|": r"\rvert", "⌋": r"\rfloor", "⌉": r"\rceil"}
+GROWING = frozenset(["", *"()[]", *OPENING, *CLOSING])
+MARKS = {"bar": (r"\bar", r"\overline"), "hat": (r"\hat", r"\widehat")}
+
+
+class Tex(NamedTuple):
+    """LaTeX source; whether it is taller than a line; which of ^ and _ it already carries."""
+
+    source: str
+    tall: bool = False
+    scripts: str = ""
+
+
+def latex(box: Box) -> str:
+    r"""`box` as LaTeX mathematics, without dollars: -\frac{2}{N}\,\mathbf{X}^{\top} …"""
+    return _joined(fold(box, _render)).source
+
+
+def document(body: str) -> str:
+    r"""A minimal article around `body`, which is LaTeX text such as `\[ … \]`."""
+    packages = "\n".join(rf"\usepackage{{{name}}}" for name in PACKAGES)
+    return f"\\documentclass{{article}}\n{packages}\n\\begin{{document}}\n{body}\n\\end{{document}}\n"
+
+
+# ------------------------------------------------------------------------------------------- case by case
+
+
+def _render(box: Box) -> Rendering[Tex]:
+    match box:
+        case Sym():
+            return lone(box, Tex(_symbol(box)))
+        case Row(items):
+            return (yield from collected(items))
+        case Of(what, inner):
+            return owned(what, (yield inner))
+        case Sup(base, exponent):
+            nucleus = yield base
+            return [scripted(nucleus, _script(nucleus, "^", _joined((yield exponent))))]
+        case Sub(base, index):
+            nucleus = yield base
+            return [scripted(nucleus, _script(nucleus, "_", _joined((yield index))))]
+        case Frac(top, bottom):
+            over, under = (yield top), (yield bottom)
+            source = rf"\frac{{{_joined(over).source}}}{{{_joined(under).source}}}"
+            return [fraction(over, Tex(source, tall=True))]
+        case Root(body):
+            inner = _joined((yield body))
+            return [Piece(Tex(rf"\sqrt{{{inner.source}}}", inner.tall), "letter", "letter")]
+        case Accent(base, mark):
+            nucleus = yield base
+            body = _joined(nucleus)
+            narrow = len(nucleus) == 1 and nucleus[0].left in ("letter", "one") and not body.scripts
+            return [scripted(nucleus, Tex(f"{MARKS[mark][not narrow]}{{{body.source}}}", body.tall))]
+        case Fence(left, body, right):
+            return [enclosed(_fenced(left, _joined((yield body)), right))]
+        case Big(name, below, above, body):
+            low = _limit("_", _joined((yield below))) if below else ""
+            high = _limit("^", _joined((yield above))) if above else ""
+            inner = yield body
+            source = f"{_big(name)}{low}{high} {_joined(inner).source}"
+            return [Piece(Tex(source, tall=True), "big", inner[-1].right if inner else "big")]
+        case Cases(rows):
+            lines = []
+            for value, condition in rows:
+                shown, when = _joined((yield value)), yield condition
+                lines.append(f"{shown.source} & {_if(when)}{_joined(when).source}")
+            body = " \\\\ ".join(lines)
+            return [Piece(Tex(rf"\begin{{cases}} {body} \end{{cases}}", tall=True), "cases", "cases")]
+
+
+def _joined(pieces: Pieces[Tex]) -> Tex:
+    """Pieces side by side, with a thin space where TeX would leave none and letters would touch."""
+    source, before = "", None
+    pieces = settled(pieces)
+    for piece in pieces:
+        if before is not None:
+            words = "text" in (before, piece.left)
+            source += r"\ " if words else r"\," if touching(before, piece.left) else " "
+        source, before = source + piece.body.source, piece.right
+    if len(pieces) == 1:
+        return pieces[0].body
+    return Tex(source, any(piece.body.tall for piece in pieces))
+
+
+def _script(nucleus: Pieces[Tex], mark: str, script: Tex) -> Tex:
+    """`script` raised (^) or lowered (_); braces keep two scripts of one kind apart."""
+    base = _joined(nucleus)
+    if not is_whole(nucleus):
+        base = _fenced("(", base, ")")
+    if mark in base.scripts or base.source[:1] == "^":
+        base = Tex(f"{{{base.source}}}", base.tall)
+    return Tex(f"{base.source}{mark}{{{script.source}}}", base.tall, base.scripts + mark)
+
+
+def _limit(mark: str, limit: Tex) -> str:
+    return f"{mark}{{{limit.source}}}"
+
+
+def _if(condition: Pieces[Tex]) -> str:
+    return r"\text{if } " if needs_if(condition) else ""
+
+
+def _fenced(left: str, body: Tex, right: str) -> Tex:
+    """Brackets; they grow only around what is taller than a line."""
+    opening, closing = OPENING.get(left, _letters(left)), CLOSING.get(right, _letters(right))
+    if body.tall and {left, right} <= GROWING:
+        return Tex(rf"\left{opening or '.'} {body.source} \right{closing or '.'}", tall=True)
+    gap = " " if opening.startswith("\\") else ""
+    return Tex(f"{opening}{gap}{body.source}{closing}", body.tall)
+
+
+# ------------------------------------------------------------------------------------------- letters and words
+
+
+def _symbol(symbol: Sym) -> str:
+    match symbol:
+        case Sym(text, "operator"):
+            known = sign(text)
+            return known.latex or _words(unified(text))
+        case Sym(text, "text"):
+            return _words(text)
+        case Sym(text, "function") if len(text) > 1:
+            return rf"\{text}" if text in FUNCTIONS else rf"\operatorname{{{_letters(text)}}}"
+        case Sym(text, "vector" | "matrix"):
+            return _bold(text)
+        case Sym(text, "number"):
+            return _letters(text)
+        case Sym(text):
+            return _letters(text) if len(text) == 1 else rf"\mathit{{{_letters(text)}}}"
+
+
+def _bold(text: str) -> str:
+    source = _letters(text)
+    if source.startswith(r"\mathbf"):
+        return source
+    return rf"\boldsymbol{{{source}}}" if source.startswith("\\") else rf"\mathbf{{{source}}}"
+
+
+def _big(name: str) -> str:
+    if name in BIG:
+        return BIG[name]
+    return rf"\{name}" if name in FUNCTIONS else rf"\operatorname*{{{_letters(name)}}}"
+
+
+def _letters(text: str) -> str:
+    """Letters, digits and signs of a name, each from the table."""
+    return "".join(map(_letter, text)).strip()
+
+
+def _letter(letter: str) -> str:
+    if letter in LETTERS:
+        source = LETTERS[letter]
+        return source + " " if source[-1].isalpha() and source[0] == "\\" else source
+    plain = unicodedata.normalize("NFKD", letter)[:1]
+    return letter if letter in SAFE else plain if plain in SAFE else "?"
+
+
+def _words(text: str) -> str:
+    r"""Words inside a formula: \text{…} around what is plain, signs from the table between."""
+    source, run = "", ""
+    for letter in text:
+        if letter in SAFE:
+            run += letter
+        else:
+            source, run = source + _upright(run) + _letter(letter), ""
+    return (source + _upright(run)).strip()
+
+
+def _upright(run: str) -> str:
+    return rf"\text{{{run}}}" if run else ""
