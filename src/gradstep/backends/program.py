@@ -6,7 +6,7 @@ the lines down in its language; what is shared, what is stable and what is cheap
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
@@ -15,12 +15,11 @@ from gradstep.backends.economy import LEAN, LINEAR, scaled
 from gradstep.backends.safe_names import Names
 from gradstep.backends.stabilising import improved, stabilised
 from gradstep.expression.errors import MathError
-from gradstep.expression.node import Expr, Spelled, rebuild, uses, walk
+from gradstep.expression.node import Expr, Spelled, rebuild, replace, walk
 from gradstep.expression.shapes import Shape, Size
-from gradstep.operations.arithmetic import scale
 from gradstep.operations.broadcasting import repeat_op, squeeze_op
 from gradstep.operations.evaluation import variables
-from gradstep.operations.leaves import NAME, pi_op, size_op, symbol_op
+from gradstep.operations.leaves import NAME, is_constant, size_op, symbol_op
 from gradstep.operations.products import transpose_op
 
 VIEWS = frozenset({repeat_op, transpose_op, squeeze_op})  # cost nothing, so they get no line of their own
@@ -126,12 +125,10 @@ def program(
         called.setdefault(stable[node], name)
     roots = _by_known_cotangents([stable[root] for root in roots], called)
     named = _lines_by_name(roots, called)
-    pieces, hints = writing.pieces(roots, called, named)
-    pieces, hints = _lean(pieces, hints)
-    key = next(iter(outputs))
-    finished = writing.straight(pieces, hints, key if len(outputs) > 1 else None)
+    pieces = writing.pieces(roots, called, named).lean()
+    finished = writing.straight(pieces, next(iter(outputs)) if len(outputs) > 1 else None)
     results = dict(zip(outputs, finished, strict=True))
-    return Program(inputs, tuple(writing.lines), results, sizes, header or _header(outputs, inputs))
+    return Program(inputs, tuple(writing.lines), results, sizes, header or writing.header(outputs, finished))
 
 
 # ------------------------------------------------------------------------------------------- the check
@@ -194,11 +191,205 @@ def _by_known_cotangents(roots: list[Expr], called: Mapping[Expr, str]) -> list[
                 wanted.setdefault(target[0], {})[node] = rebuild(part[1], args)
                 break
     table = {old: new for sites in wanted.values() if len(sites) > 1 for old, new in sites.items()}
-    return [_replaced(root, table) for root in roots] if table else roots
+    return [replace(root, table) for root in roots] if table else roots
 
 
-def _replaced(root: Expr, table: Mapping[Expr, Expr]) -> Expr:
-    done: dict[Expr, Expr] = {}
-    for node in walk(root):
-        done[node] = table.get(node) or rebuild(node, [done[arg] for arg in node.args])
-    return done[root]
+# ------------------------------------------------------------------------------------------- the lines
+
+
+@dataclass(slots=True)
+class _Pieces:
+    """The graph cut at its named parts: what each name stands for, and the outputs, in terms of names."""
+
+    bodies: dict[Expr, Expr]  # the symbol of a name -> what it stands for
+    outputs: list[Expr]
+    hints: dict[Expr, str]  # what to call other parts, should they need a line
+
+    def lean(self) -> _Pieces:
+        """The same with the cheaper form of every piece."""
+        pieces = self
+        for _ in range(4):
+            roots = [*pieces.bodies.values(), *pieces.outputs]
+            table = improved(roots, LEAN)
+            if all(table[root] is root for root in roots):
+                break
+            pieces = _Pieces(
+                {symbol: table[body] for symbol, body in pieces.bodies.items()},
+                [table[output] for output in pieces.outputs],
+                {table.get(node, node): name for node, name in pieces.hints.items()},
+            )
+        return pieces
+
+    def order(self) -> list[Expr]:
+        """Every node once, operands before what uses them; what a name stands for counts as its operand."""
+        seen: set[Expr] = set()
+        order: list[Expr] = []
+        stack = [(output, False) for output in reversed(self.outputs)]
+        while stack:
+            node, ready = stack.pop()
+            if ready:
+                order.append(node)
+            elif node not in seen:
+                seen.add(node)
+                below = (self.bodies[node],) if node in self.bodies else node.args
+                stack += [(node, True), *((arg, False) for arg in reversed(below))]
+        return order
+
+
+@dataclass(slots=True)
+class _Writing:
+    """A program while it is written: the names given so far, and the lines."""
+
+    names: Names
+    comments: Mapping[str, str]
+    lines: list[Line] = field(default_factory=list)
+    renamed: dict[str, str] = field(default_factory=dict)  # sizes
+    leaves: dict[Expr, Expr] = field(default_factory=dict)
+    comment_of: dict[str, str] = field(default_factory=dict)
+    texts: dict[Expr, Spelled] = field(default_factory=dict)
+    made: dict[Expr, Expr] = field(default_factory=dict)  # a node -> what stands for it, in terms of the lines
+    half: Literal["forward", "backward"] = "forward"
+
+    def inputs(self, roots: Sequence[Expr]) -> tuple[tuple[Input, ...], dict[str, tuple[str, int]]]:
+        """The variables that the outputs mention or that belong to them, and where each size is found."""
+        declared = variables(*roots)
+        symbols = {name: self.names.give(name) for name in declared}
+        for variable in declared.values():
+            for size in variable.shape:
+                if isinstance(size, str) and size not in self.renamed:
+                    self.renamed[size] = self.names.give(size)
+        inputs = []
+        sizes: dict[str, tuple[str, int]] = {}
+        for name, variable in declared.items():
+            shape = tuple(self.size(size) for size in variable.shape)
+            symbol = self.leaves[variable] = symbol_op(params=(symbols[name], shape, ()))
+            inputs.append(Input(name, symbol, variable))
+            for axis, size in enumerate(shape):
+                if isinstance(size, str):
+                    sizes.setdefault(size, (symbols[name], axis))
+        return tuple(inputs), sizes
+
+    def size(self, size: Size) -> Size:
+        return self.renamed.get(size, size) if isinstance(size, str) else size
+
+    def leaf(self, node: Expr) -> Expr:
+        """A variable or a size under its safe name."""
+        if node.op is size_op and node.params[0] not in self.renamed:
+            raise MathError(
+                f"the size {node.params[0]} is not known from any variable",
+                mend="a variable that has this size, or a number in its place",
+            )
+        if node not in self.leaves:
+            self.leaves[node] = node.op(params=self.params(node.params))
+        return self.leaves[node]
+
+    def params(self, params: tuple[object, ...]) -> tuple[object, ...]:
+        """Parameters with the safe names of sizes."""
+        return tuple(
+            self.params(p) if isinstance(p, tuple) else self.renamed.get(p, p) if isinstance(p, str) else p
+            for p in params
+        )
+
+    def pieces(self, roots: Sequence[Expr], called: Mapping[Expr, str], named: set[Expr]) -> _Pieces:
+        """The graph under `roots` cut at the nodes in `named`, with safe names throughout."""
+        cut: dict[Expr, Expr] = {}
+        bodies: dict[Expr, Expr] = {}
+        for node in walk(*roots):
+            args = [cut[arg] for arg in node.args]
+            made = node.op(*args, params=self.params(node.params)) if args else self.leaf(node)
+            if node in named:
+                symbol = self.symbol(called[node], made.shape)
+                bodies[symbol] = made
+                made = symbol
+            cut[node] = made
+        hints = {cut[node]: name for node, name in called.items() if node in cut and node not in named}
+        return _Pieces(bodies, [cut[root] for root in roots], hints)
+
+    def symbol(self, wanted: str, shape: Shape) -> Expr:
+        """A new name of this shape."""
+        name = self.names.give(wanted)
+        if wanted in self.comments:
+            self.comment_of[name] = self.comments[wanted]
+        return symbol_op(params=(name, shape, ()))
+
+    def straight(self, pieces: _Pieces, key: str | None) -> list[Expr]:
+        """Writes the lines, and gives the outputs in terms of them; `key` is what to call the value."""
+        order = pieces.order()
+        asked = _demand(order, pieces.outputs, pieces.bodies)
+        value = pieces.outputs[0]
+        wants_line = {node for node in order if asked[node] > 1 and _is_work(node)}
+        if key is not None and value.op is not symbol_op:
+            wants_line.add(value)
+            pieces.hints.setdefault(value, key or "C")
+        for node in order:
+            if node in pieces.bodies:
+                self.line(node, self.made[pieces.bodies[node]])
+            elif node in wants_line:
+                self.made[node] = self.new_line(node, pieces.hints, self.short(node, pieces.hints))
+            else:
+                self.made[node] = self.short(node, pieces.hints)
+            if node is value:
+                self.half = "backward"
+        return [self.made[output] for output in pieces.outputs]
+
+    def short(self, node: Expr, hints: Mapping[Expr, str]) -> Expr:
+        """`node` in terms of the lines, with new ones for its longest operands as long as its text is too long."""
+        new = rebuild(node, [self.made[arg] for arg in node.args])
+        while len(self.spell(new)[0]) > COLUMNS:
+            parts = {_beneath_views(arg): _beneath_views(old) for arg, old in zip(new.args, node.args, strict=True)}
+            longest = max(parts, key=lambda part: len(self.spell(part)[0]) if part.args else 0, default=None)
+            if longest is None or not longest.args:
+                break
+            table = {longest: self.new_line(parts[longest], hints, longest)}
+            new = rebuild(new, [replace(arg, table) for arg in new.args])
+            self.made.update({old: replace(self.made[old], table) for old in node.args})
+        return new
+
+    def new_line(self, node: Expr, hints: Mapping[Expr, str], value: Expr) -> Expr:
+        """The symbol of a new line for `value`, which is what became of `node`."""
+        letter = LETTERS.get(value.op.name, "t") if self.half == "forward" else "g"
+        symbol = self.symbol(hints.get(node) or (letter.upper() if value.rank > 1 else letter), value.shape)
+        self.line(symbol, value)
+        return symbol
+
+    def line(self, symbol: Expr, value: Expr) -> None:
+        name = str(symbol.params[0])
+        self.made[symbol] = symbol
+        self.lines.append(Line(name, value, self.half, self.comment_of.get(name, "")))
+
+    def spell(self, node: Expr) -> Spelled:
+        """The text of a node in terms of lines."""
+        if node not in self.texts:
+            self.texts[node] = node.op.text(node, self.spell)
+        return self.texts[node]
+
+    def header(self, outputs: Mapping[str, Expr], finished: Sequence[Expr]) -> str:
+        """What is computed, in one sentence: C = mean(…) and ∂C/∂w, ∂C/∂b."""
+        value = finished[0]
+        text = spelled(next(iter(outputs.values())), self.leaves)[0]
+        if len(text) > COLUMNS:
+            body = next((line.value for line in self.lines if line.name == value.params[:1]), value)
+            text = self.spell(body)[0]
+        name = self.spell(value)[0] if value.op is symbol_op else "f"
+        slopes = ", ".join(f"∂{name}/∂{parameter}" for parameter in list(outputs)[1:])
+        return f"{name} = {text} and {slopes}" if slopes else text
+
+
+def _is_work(node: Expr) -> bool:
+    """Whether computing `node` twice would cost something."""
+    return bool(node.args) and node.op not in VIEWS and not (node.rank == 0 and is_constant(node))
+
+
+def _beneath_views(node: Expr) -> Expr:
+    while node.op in VIEWS:
+        node = node.args[0]
+    return node
+
+
+def spelled(expr: Expr, leaves: Mapping[Expr, Expr] | None = None) -> Spelled:
+    """The plain text of `expr`, with other names for the `leaves`."""
+    texts: dict[Expr, Spelled] = {}
+    for node in walk(expr):
+        leaf = (leaves or {}).get(node, node)
+        texts[node] = leaf.op.text(leaf, texts.__getitem__)
+    return texts[expr]

@@ -7,7 +7,7 @@ stands beside dw is ∂C/∂w. The steps are the algorithm; there is no second e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from gradstep.calculus.certificate import certify as certify_lines
 from gradstep.calculus.laws import BOOK, LAWS, assumed, zeros
@@ -41,11 +41,13 @@ def derive(
     """
     known = variables(loss)
     parameters = _parameters(loss, wrt, known)
-    moving = _moving(loss, parameters.values())
+    moving = moving_nodes(loss, parameters.values())
     parts = named_parts(loss, moving, names or {}, {*known, *_sizes(known.values())})
     facts = _facts(known.values())
     book = Book((*(law for v, fact in facts for law in assumed(v, fact)), *LAWS)) if facts else BOOK
-    opened = _Opening(loss, list(parameters.values()), moving, {part for part in parts if part is not loss}, book)
+    opened = Opening(
+        loss, number(1), set(parameters.values()), moving, {part for part in parts if part is not loss}, book
+    )
     opened.run()
     answers = {}
     for name, variable in parameters.items():
@@ -85,7 +87,9 @@ def loss_name(parts: Mapping[Expr, object], loss: Expr) -> str:
 
 def _parameters(loss: Expr, wrt: str | Sequence[str], known: Mapping[str, Expr]) -> dict[str, Expr]:
     if not isinstance(loss, Expr):
-        raise MathError(f"derive takes an expression, not {type(loss).__name__}", mend="gs.parse(text, X=\"N d\", …)")
+        raise MathError(
+            f"derive takes an expression, not {type(loss).__name__}", mend='gs.parse(text, X="N d", …)'
+        )
     if loss.rank:
         raise MathError(
             f"a gradient belongs to a number, but this is {shape_text(loss.shape)}",
@@ -96,7 +100,9 @@ def _parameters(loss: Expr, wrt: str | Sequence[str], known: Mapping[str, Expr])
     for one in asked:
         name = str(one.params[0]) if isinstance(one, Expr) and one.op is symbol_op else one
         if not isinstance(name, str) or name not in known:
-            raise MathError(f"there is no variable {name} here", facts=[f"the variables are {', '.join(sorted(known))}"])
+            raise MathError(
+                f"there is no variable {name} here", facts=[f"the variables are {', '.join(sorted(known))}"]
+            )
         chosen[name] = known[name]
     if not chosen:
         raise MathError("with respect to what?", mend=f'wrt="{next(iter(known), "w")}"')
@@ -108,10 +114,10 @@ def _sizes(symbols: Iterable[Expr]) -> set[str]:
 
 
 def _facts(symbols: Iterable[Expr]) -> list[tuple[Expr, str]]:
-    return [(s, str(fact)) for s in symbols for fact in s.params[2]]  # type: ignore[attr-defined]
+    return [(s, str(fact)) for s in symbols for fact in s.params[2]]
 
 
-def _moving(loss: Expr, parameters: Iterable[Expr]) -> set[Expr]:
+def moving_nodes(loss: Expr, parameters: Iterable[Expr]) -> set[Expr]:
     """The nodes that depend on a parameter."""
     moving = set(parameters)
     for node in walk(loss):
@@ -120,13 +126,13 @@ def _moving(loss: Expr, parameters: Iterable[Expr]) -> set[Expr]:
     return moving
 
 
-class _Opening:
-    """The work of one derivation: the parts still to be opened, and the steps so far."""
+class Opening:
+    """Opens `start`, whose cotangent is `G`, part by part down to `stops`; keeps the steps taken."""
 
     def __init__(
-        self, loss: Expr, parameters: Sequence[Expr], moving: set[Expr], named: set[Expr], book: Book
+        self, start: Expr, G: Expr, stops: set[Expr], moving: set[Expr], named: set[Expr], book: Book
     ) -> None:
-        self.loss, self.parameters, self.moving, self.named = loss, parameters, moving, named
+        self.start, self.G, self.stops, self.moving, self.named = start, G, stops, moving, named
         self.steps: list[Step] = []
         self.cotangents: dict[Expr, Expr] = {}
         self.fenced: dict[Expr, Expr] = {}  # a cotangent that is called by name -> the part it belongs to
@@ -136,10 +142,10 @@ class _Opening:
         self.quietly = Simplifier(Book(law for law in book.laws if law.quiet), self._fences)
 
     def run(self) -> None:
-        if self.loss not in self.moving:
+        if self.start not in self.moving:
             return
-        self.pending[self.loss] = [number(1)]
-        order = [node for node in walk(self.loss) if node in self.moving]
+        self.pending[self.start] = [self.G]
+        order = [node for node in walk(self.start, stop=self.stops.__contains__) if node in self.moving]
         for node in reversed(order):
             arrived = self.pending.pop(node, [])
             if not arrived:
@@ -148,7 +154,7 @@ class _Opening:
             self.cotangents[node] = G
             if node in self.named and self.deserves_name(node, G):
                 self.fenced.setdefault(G, node)
-            if node not in self.parameters:
+            if node not in self.stops:
                 self.open(node, G)
 
     def collect(self, node: Expr, arrived: list[Expr]) -> Expr:
@@ -166,7 +172,9 @@ class _Opening:
         """One step: ⟨G, d node⟩ becomes inner products with the differentials of its operands."""
         if node.op.adjoint is None:
             raise MathError(
-                f"{node.op.name} has no derivative rule", facts=[f"in {node}"], mend="another function in its place"
+                f"{node.op.name} has no derivative rule",
+                facts=[f"in {node}"],
+                mend="another function in its place",
             )
         parts: dict[Expr, Expr] = {}
         for arg, H in zip(node.args, node.op.adjoint(G, node, node.args), strict=True):
@@ -206,7 +214,11 @@ class _Opening:
     def rule(self, node: Expr) -> tuple[str, str]:
         """The rule that opens `node`, told as it reads when some of its operands stand still."""
         still = [arg for arg in node.args if arg not in self.moving]
-        if still and node.op.name in CONSTANT_FACTOR and node.args[-1 if node.op.name == "divide" else 0] in still:
+        if (
+            still
+            and node.op.name in CONSTANT_FACTOR
+            and node.args[-1 if node.op.name == "divide" else 0] in still
+        ):
             return "multiplication by a constant", "a factor that does not move stays in front"
         if still and node.op.name == "multiply":
             return "multiplication by a constant", "a factor that does not move stays where it is"
@@ -242,7 +254,7 @@ class _Opening:
         if self.visible(G) > HEAVY:
             return True
         below = set(self._until_named(node))
-        if not any(arg in self.parameters for arg in below):
+        if not any(arg in self.stops for arg in below):
             return False
         return any(arg in self.named for arg in below) or any(
             part in self.fenced for part in walk(G, stop=self._fences.__contains__)
@@ -253,7 +265,7 @@ class _Opening:
         stack = [arg for arg in node.args if arg in self.moving]
         while stack:
             part = stack.pop()
-            if part in self.named or part in self.parameters:
+            if part in self.named or part in self.stops:
                 yield part
             else:
                 stack += [arg for arg in part.args if arg in self.moving]
@@ -268,8 +280,8 @@ def is_zero(expr: Expr) -> bool:
 class _Either:
     """Membership in one of two collections, both of which may still grow."""
 
-    def __init__(self, one: Iterable[Expr], other: Mapping[Expr, Expr]) -> None:
+    def __init__(self, one: Container[object], other: Container[object]) -> None:
         self.one, self.other = one, other
 
     def __contains__(self, item: object) -> bool:
-        return item in self.one or item in self.other  # type: ignore[operator]
+        return item in self.one or item in self.other

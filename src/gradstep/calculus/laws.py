@@ -67,9 +67,19 @@ NEUTRAL = (
     Law("subtracting itself", "x − x = 0", at_every_rank(lambda x: (subtract_op(x, x), zeros(x)), "x")),
     Law("multiplying by one", "1 ⊙ x = x", at_every_rank(lambda x: (multiply_op(x, one_like(x)), x), "x")),
     Law("multiplying by one", "1 x = x", at_every_rank(lambda x: (scale_op(number(1), x), x), "x", ARRAYS)),
-    Law("multiplying by zero", "0 ⊙ x = 0", at_every_rank(lambda x: (multiply_op(x, zeros(x)), zeros(x)), "x")),
-    Law("multiplying by zero", "0 x = 0", at_every_rank(lambda x: (scale_op(number(0), x), zeros(x)), "x", ARRAYS)),
-    Law("a multiple of zero", "c 0 = 0", at_every_rank(lambda x: (scale_op(c, zeros(x)), zeros(x)), "x", ARRAYS)),
+    Law(
+        "multiplying by zero", "0 ⊙ x = 0", at_every_rank(lambda x: (multiply_op(x, zeros(x)), zeros(x)), "x")
+    ),
+    Law(
+        "multiplying by zero",
+        "0 x = 0",
+        at_every_rank(lambda x: (scale_op(number(0), x), zeros(x)), "x", ARRAYS),
+    ),
+    Law(
+        "a multiple of zero",
+        "c 0 = 0",
+        at_every_rank(lambda x: (scale_op(c, zeros(x)), zeros(x)), "x", ARRAYS),
+    ),
     Law(
         "multiplying by minus one",
         "(−1) ⊙ x = −x",
@@ -81,7 +91,12 @@ NEUTRAL = (
         at_every_rank(lambda x: (scale_op(number(-1), x), negate_op(x)), "x", ARRAYS),
     ),
     Law("dividing by one", "x ⊘ 1 = x", at_every_rank(lambda x: (divide_op(x, one_like(x)), x), "x")),
-    Law("zero divided", "0 ⊘ x = 0", at_every_rank(lambda x: (divide_op(zeros(x), x), zeros(x)), "x"), domain="nonzero"),
+    Law(
+        "zero divided",
+        "0 ⊘ x = 0",
+        at_every_rank(lambda x: (divide_op(zeros(x), x), zeros(x)), "x"),
+        domain="nonzero",
+    ),
     Law("minus minus", "−(−x) = x", at_every_rank(lambda x: (negate_op(negate_op(x)), x), "x")),
     Law("first power", "x¹ = x", at_every_rank(lambda x: (power_op(x, number(1)), x), "x")),
 )
@@ -89,7 +104,11 @@ NEUTRAL = (
 # ------------------------------------------------------------------------------------------- signs and numbers
 
 SIGNS = (
-    Law("adding a negative", "x + (−y) = x − y", at_every_rank(lambda x, y: (add_op(x, negate_op(y)), subtract_op(x, y)), "xy")),
+    Law(
+        "adding a negative",
+        "x + (−y) = x − y",
+        at_every_rank(lambda x, y: (add_op(x, negate_op(y)), subtract_op(x, y)), "xy"),
+    ),
     Law(
         "subtracting a negative",
         "x − (−y) = x + y",
@@ -116,36 +135,73 @@ SIGNS = (
         at_every_rank(lambda x, y: (divide_op(negate_op(x), y), negate_op(divide_op(x, y))), "xy"),
         domain="nonzero",
     ),
-    Law("the sign joins the number", "c (−x) = (−c) x", at_every_rank(lambda x: (scale_op(k, negate_op(x)), scale_op(negate_op(k), x)), "x", ARRAYS)),
-    Law("the sign joins the number", "−(c x) = (−c) x", at_every_rank(lambda x: (negate_op(scale_op(k, x)), scale_op(negate_op(k), x)), "x", ARRAYS)),
-    Law("numbers multiply", "c (d x) = (c d) x", at_every_rank(lambda x: (scale_op(c, scale_op(d, x)), scale_op(multiply_op(c, d), x)), "x", ARRAYS)),
+    Law(
+        "the sign joins the number",
+        "c (−x) = (−c) x",
+        at_every_rank(lambda x: (scale_op(k, negate_op(x)), scale_op(negate_op(k), x)), "x", ARRAYS),
+    ),
+    Law(
+        "the sign joins the number",
+        "−(c x) = (−c) x",
+        at_every_rank(lambda x: (negate_op(scale_op(k, x)), scale_op(negate_op(k), x)), "x", ARRAYS),
+    ),
+    Law(
+        "numbers multiply",
+        "c (d x) = (c d) x",
+        at_every_rank(lambda x: (scale_op(c, scale_op(d, x)), scale_op(multiply_op(c, d), x)), "x", ARRAYS),
+    ),
     Law(
         "the number comes out",
         "(c x) ⊙ y = c (x ⊙ y)",
-        at_every_rank(lambda x, y: (multiply_op(scale_op(c, x), y), scale_op(c, multiply_op(x, y))), "xy", ARRAYS),
+        at_every_rank(
+            lambda x, y: (multiply_op(scale_op(c, x), y), scale_op(c, multiply_op(x, y))), "xy", ARRAYS
+        ),
     ),
     Law(
         "the number comes out",
         "(c x) ⊘ y = c (x ⊘ y)",
-        at_every_rank(lambda x, y: (divide_op(scale_op(c, x), y), scale_op(c, divide_op(x, y))), "xy", ARRAYS),
+        at_every_rank(
+            lambda x, y: (divide_op(scale_op(c, x), y), scale_op(c, divide_op(x, y))), "xy", ARRAYS
+        ),
         domain="nonzero",
     ),
     Law(
         "common factor",
         "c x + c y = c (x + y)",
-        at_every_rank(lambda x, y: (add_op(scale_op(c, x), scale_op(c, y)), scale_op(c, add_op(x, y))), "xy", ARRAYS),
+        at_every_rank(
+            lambda x, y: (add_op(scale_op(c, x), scale_op(c, y)), scale_op(c, add_op(x, y))), "xy", ARRAYS
+        ),
     ),
     Law(
         "common factor",
         "c x − c y = c (x − y)",
-        at_every_rank(lambda x, y: (subtract_op(scale_op(c, x), scale_op(c, y)), scale_op(c, subtract_op(x, y))), "xy", ARRAYS),
+        at_every_rank(
+            lambda x, y: (subtract_op(scale_op(c, x), scale_op(c, y)), scale_op(c, subtract_op(x, y))),
+            "xy",
+            ARRAYS,
+        ),
     ),
     Law(
         "the sign joins the number",
         "−(s 𝟏) = (−s) 𝟏",
         tuple(
-            (negate_op(repeat(c, tuple(range(len(shape))), shape)), repeat(-c, tuple(range(len(shape))), shape))
+            (
+                negate_op(repeat(c, tuple(range(len(shape))), shape)),
+                repeat(-c, tuple(range(len(shape))), shape),
+            )
             for shape in ARRAYS
+        ),
+    ),
+    Law(
+        "common factor",
+        "x ⊙ y − x ⊙ z = x ⊙ (y − z)",
+        at_every_rank(
+            lambda x, y, z: (
+                subtract_op(multiply_op(x, y), multiply_op(x, z)),
+                multiply_op(x, subtract_op(y, z)),
+            ),
+            "xyz",
+            ARRAYS,
         ),
     ),
     Law("equal terms", "x + x = 2 x", at_every_rank(lambda x: (add_op(x, x), 2 * x), "x")),
@@ -153,7 +209,10 @@ SIGNS = (
         "a repeated number scales",
         "(s 𝟏) ⊙ x = s x",
         tuple(
-            (multiply_op(repeat(c, tuple(range(len(shape))), shape), wildcard("x", shape)), scale(c, wildcard("x", shape)))
+            (
+                multiply_op(repeat(c, tuple(range(len(shape))), shape), wildcard("x", shape)),
+                scale(c, wildcard("x", shape)),
+            )
             for shape in ARRAYS
         ),
     ),
@@ -161,7 +220,10 @@ SIGNS = (
         "a number over every entry",
         "x ⊘ (s 𝟏) = (1/s) x",
         tuple(
-            (divide_op(wildcard("x", shape), repeat(c, tuple(range(len(shape))), shape)), scale(divide_op(number(1), c), wildcard("x", shape)))
+            (
+                divide_op(wildcard("x", shape), repeat(c, tuple(range(len(shape))), shape)),
+                scale(divide_op(number(1), c), wildcard("x", shape)),
+            )
             for shape in ARRAYS
         ),
         domain="nonzero",
@@ -185,8 +247,12 @@ def _generated() -> tuple[Law, ...]:
                 signed = [*operands[:i], negate_op(operand), *operands[i + 1 :]]
                 numbers.append((op(*scaled, params=params), scale(c, y)))
                 signs.append((op(*signed, params=params), negate_op(y)))
-        laws.append(Law("the number comes out", f"{op.name} is linear: a number may stand in front", tuple(numbers)))
-        laws.append(Law("the sign comes out", f"{op.name} is linear: a sign may stand in front", tuple(signs)))
+        laws.append(
+            Law("the number comes out", f"{op.name} is linear: a number may stand in front", tuple(numbers))
+        )
+        laws.append(
+            Law("the sign comes out", f"{op.name} is linear: a sign may stand in front", tuple(signs))
+        )
     return tuple(laws)
 
 
@@ -252,7 +318,13 @@ def gathered(expr: Expr, fences: Container[Expr]) -> Expr | None:
             if below
             else product(Fraction(top, bottom), *above)
         )
-        made = front if not factors else product(1, front, *factors) if front is not number(1) else product(1, *factors)
+        made = (
+            front
+            if not factors
+            else product(1, front, *factors)
+            if front is not number(1)
+            else product(1, *factors)
+        )
     return negate_op(made) if negative else made
 
 
@@ -280,9 +352,9 @@ def negative_factor(expr: Expr, fences: Container[Expr]) -> Expr | None:
 def counted(expr: Expr, fences: Container[Expr]) -> Expr | None:
     """The sum of a repeated number is the number times how often: Σ s = n s."""
     body, axes = expr.args[0], expr.params[0]
-    if body.op is not repeat_op or body in fences or set(body.params[0]) != set(axes):  # type: ignore[call-overload]
+    if body.op is not repeat_op or body in fences or set(body.params[0]) != set(axes):
         return None
-    return scale(count([body.shape[a] for a in axes]), body.args[0])  # type: ignore[attr-defined]
+    return scale(count([body.shape[a] for a in axes]), body.args[0])
 
 
 def ones_multiplied(expr: Expr, fences: Container[Expr]) -> Expr | None:
@@ -371,16 +443,25 @@ CANCELLING = (
     Law(
         "divide, then multiply back",
         "(x ⊘ y) ⊙ (y ⊙ z) = x ⊙ z: the denominators cancel entry by entry",
-        at_every_rank(lambda x, y, z: (multiply_op(divide_op(x, y), multiply_op(y, z)), multiply_op(x, z)), "xyz"),
+        at_every_rank(
+            lambda x, y, z: (multiply_op(divide_op(x, y), multiply_op(y, z)), multiply_op(x, z)), "xyz"
+        ),
         domain="nonzero",
     ),
     Law(
         "times one over",
         "x ⊙ (1 ⊘ y) = x ⊘ y",
-        at_every_rank(lambda x, y: (multiply_op(x, divide_op(one_like(y), y)), divide_op(x, y)), "xy", ARRAYS),
+        at_every_rank(
+            lambda x, y: (multiply_op(x, divide_op(one_like(y), y)), divide_op(x, y)), "xy", ARRAYS
+        ),
         domain="nonzero",
     ),
-    Law("dividing by itself", "x ⊘ x = 1", at_every_rank(lambda x: (divide_op(x, x), one_like(x)), "x"), domain="nonzero"),
+    Law(
+        "dividing by itself",
+        "x ⊘ x = 1",
+        at_every_rank(lambda x: (divide_op(x, x), one_like(x)), "x"),
+        domain="nonzero",
+    ),
     Law(
         "clearing the denominators",
         "(x ⊘ s − y ⊘ t) ⊙ (s ⊙ t) = x ⊙ t − y ⊙ s",
@@ -421,7 +502,11 @@ CANCELLING = (
 # ------------------------------------------------------------------------------------------- products of arrays
 
 PRODUCTS = (
-    Law("transposed product", "(AB)ᵀ = BᵀAᵀ", ((transpose_op(matmul_op(A, B)), matmul_op(transpose_op(B), transpose_op(A))),)),
+    Law(
+        "transposed product",
+        "(AB)ᵀ = BᵀAᵀ",
+        ((transpose_op(matmul_op(A, B)), matmul_op(transpose_op(B), transpose_op(A))),),
+    ),
     Law("transposed outer product", "(a bᵀ)ᵀ = b aᵀ", ((transpose_op(outer_op(v, w)), outer_op(w, v)),)),
     Law(
         "transposed repetition",
@@ -435,7 +520,10 @@ PRODUCTS = (
         "repeated twice",
         "repeating what is repeated is one repetition",
         tuple(
-            (repeat_op(repeat_op(c, params=((0,), (a,))), params=((axis,), (b,))), repeat_op(c, params=((0, 1), ("m", "n"))))
+            (
+                repeat_op(repeat_op(c, params=((0,), (a,))), params=((axis,), (b,))),
+                repeat_op(c, params=((0, 1), ("m", "n"))),
+            )
             for axis, a, b in ((1, "m", "n"), (0, "n", "m"))
         ),
     ),
@@ -462,7 +550,9 @@ def assumed(variable: Expr, fact: str) -> tuple[Law, ...]:
             raise MathError(f"{name} is a number and has no rows", mend=f'no "rows sum to one" for {name}')
         return (
             Law(
-                f"each row of {name} sums to one" if variable.rank > 1 else f"the entries of {name} sum to one",
+                f"each row of {name} sums to one"
+                if variable.rank > 1
+                else f"the entries of {name} sum to one",
                 "your assumption",
                 ((sum(variable, variable.rank - 1), one_like(sum(variable, variable.rank - 1))),),
                 quiet=False,
@@ -473,7 +563,11 @@ def assumed(variable: Expr, fact: str) -> tuple[Law, ...]:
             return ()
         raise MathError(f"{name} is {shape_text(variable.shape)}: only a square matrix can be {fact}")
     if fact in ("symmetric", "symmetric positive definite", "diagonal"):
-        return (Law(f"{name} is symmetric", "your assumption", ((transpose_op(variable), variable),), quiet=False),)
+        return (
+            Law(
+                f"{name} is symmetric", "your assumption", ((transpose_op(variable), variable),), quiet=False
+            ),
+        )
     return ()
 
 

@@ -98,7 +98,7 @@ def _below(node: Expr) -> Sequence[Expr]:
 def named_parts(
     of: Expr, inner: Container[Expr], given: Mapping[Expr, str], taken: Container[str]
 ) -> dict[Expr, Part]:
-    """A name for every part worth one: the given names, then letters by role, numbered where there are several.
+    """A name for every part worth one: the given names, then letters by role, numbered if there are several.
 
     Every part of a perceptron gets the number of its layer: Z1, A1, Z2, A2 …
     """

@@ -6,14 +6,14 @@ symbol to it, which keeps lines short and the time linear in deep networks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from gradstep.calculus.steps import Rewrite
-from gradstep.expression.boxes import ATOM, Sym, Written
+from gradstep.expression.boxes import ATOM, Sym, Written, letter_kind
 from gradstep.expression.node import Expr, Operation, Params
-from gradstep.expression.shapes import Shape, Size
+from gradstep.expression.shapes import Shape
 from gradstep.operations.families import leaf
 from gradstep.operations.leaves import is_constant
 
@@ -23,7 +23,7 @@ wildcard_op = leaf(
     lambda params: params[1],
     lambda np, sizes, params: None,
     lambda expr, spell: (str(expr.params[0]), ATOM),
-    lambda expr, write: Written(Sym(str(expr.params[0]), ("scalar", "vector", "matrix")[min(expr.rank, 2)])),  # type: ignore[arg-type]
+    lambda expr, write: Written(Sym(str(expr.params[0]), letter_kind(expr.rank))),
     "stands for any expression",
 )
 Kind = Literal["any", "constant"]
@@ -40,8 +40,8 @@ class Law:
     """An equation that is used from left to right.
 
     `forms` are the equation at each rank: pairs of expressions over wildcards. A procedural law has `apply`
-    instead, (expression, fences) -> expression or None, and `examples` that it must change. `domain` says where the left
-    side is defined, which the right side must be too. A quiet law folds into the step before it.
+    instead, (expression, fences) -> expression or None, and `examples` that it must change. `domain` says
+    where the left side is defined, which the right side must be too. A quiet law folds into the step before.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Law:
     examples: tuple[Expr, ...] = ()
 
 
-Binding = dict[object, object]
+Binding = dict[Any, Any]  # wildcards to expressions, names of sizes to sizes
 
 
 def match(pattern: Expr, expr: Expr, binding: Binding, fences: Container[Expr]) -> bool:
@@ -115,18 +115,17 @@ def _size_matches(p: object, q: object, binding: Binding) -> bool:
     return (binding.setdefault(p, q) if isinstance(p, str) else p) == q
 
 
-def build(template: Expr, binding: Mapping[object, object]) -> Expr:
+def build(template: Expr, binding: Binding) -> Expr:
     """`template` with its wildcards and sizes replaced by what they stand for."""
     if template.op is wildcard_op:
-        return binding[template]  # type: ignore[return-value]
+        found: Expr = binding[template]
+        return found
     args = [build(arg, binding) for arg in template.args]
     return template.op(*args, params=tuple(_sized(p, binding) for p in template.params))
 
 
-def _sized(param: object, binding: Mapping[object, object]) -> Size | tuple[Size, ...]:
-    if isinstance(param, tuple):
-        return tuple(_sized(p, binding) for p in param)  # type: ignore[misc]
-    return binding.get(param, param)  # type: ignore[return-value]
+def _sized(param: Any, binding: Binding) -> Any:
+    return tuple(_sized(p, binding) for p in param) if isinstance(param, tuple) else binding.get(param, param)
 
 
 class Book:

@@ -1,7 +1,7 @@
 """What is a derivation made of? Lines of inner products, and the steps between them.
 
-The differential of the loss is a sum of terms ⟨G, dN⟩ = Σ G ⊙ dN: N is a part that is still to be opened and G
-is ∂C/∂N. A step replaces some terms by others that are worth the same, so every line is the same number.
+The differential of the loss is a sum of terms ⟨G, dN⟩ = Σ G ⊙ dN: N is a part that is still to be opened and
+G is ∂C/∂N. A step replaces some terms by others that are worth the same: every line is the same number.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Rewrite:
 class Step:
     """One line became the next: by which rule, why it holds, and where.
 
-    `place` is the part that was opened, or the part whose cotangent a law rewrote. `before` are the terms that
-    the step replaced and `after` what stands there now; the rest of the line is unchanged. `details` are the
-    small rewrites folded into the step; `kink` says what is taken where there is no slope.
+    `place` is the part that was opened, or the part whose cotangent a law rewrote. `before` are the terms
+    that the step replaced and `after` what stands there now; the rest of the line is unchanged. `details`
+    are the small rewrites folded into the step; `kink` says what is taken where there is no slope.
     """
 
     rule: str

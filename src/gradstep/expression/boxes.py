@@ -101,7 +101,7 @@ class Cases:
 
 @dataclass(frozen=True, slots=True)
 class Of:
-    """`box`, and the thing it shows (`what`: an expression, or any hashable key) for colour, shape and place."""
+    """`box`, and what it shows (an expression, or any hashable key), for colour, shape and place."""
 
     what: Any
     box: Box
@@ -119,6 +119,11 @@ class Written:
 
     box: Box
     level: int = ATOM
+
+
+def letter_kind(rank: int) -> SymbolKind:
+    """The kind of the letter that stands for something with this many axes."""
+    return "scalar" if rank == 0 else "vector" if rank == 1 else "matrix"
 
 
 def row(*items: Box | str) -> Row:

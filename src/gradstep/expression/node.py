@@ -17,7 +17,7 @@ from gradstep.expression.boxes import Written
 from gradstep.expression.errors import MathError
 from gradstep.expression.shapes import Shape, shape_text
 
-Params = tuple[Hashable, ...]
+Params = tuple[Any, ...]  # hashable; what stands in them, each operation knows of itself
 Spelled = tuple[str, int]  # plain text, and how tightly it binds
 
 

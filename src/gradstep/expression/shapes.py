@@ -1,7 +1,7 @@
 """What sizes does an expression have along its axes?
 
-A size is a name ("N") or an integer; a shape is a tuple of sizes, leading axes first, as in NumPy. Shape rules
-raise `MathError` that says what is wrong; who called adds where it is.
+A size is a name ("N") or an integer; a shape is a tuple of sizes, leading axes first, as in NumPy. Shape
+rules raise a `MathError` that says what is wrong; who called adds where it is.
 """
 
 from __future__ import annotations
@@ -51,8 +51,9 @@ def broadcast(a: Shape, b: Shape) -> Shape:
         sizes.append(y if x == 1 else x)
     result = tuple(sizes)
     if min(len(a), len(b)) == 1 and rank == 2 and result not in (a, b):
+        vector, matrix = sorted((a, b), key=len)
         raise MathError(
-            f"a vector of size {(a if len(a) == 1 else b)[0]} and a {shape_text(a if len(a) == 2 else b)} matrix "
+            f"a vector of size {vector[0]} and a {shape_text(matrix)} matrix "
             f"would silently become a {shape_text(result)} matrix: say which was meant"
         )
     return result

@@ -106,7 +106,7 @@ GRADIENT_DESCENT = Optimiser(
 
 MOMENTUM = Optimiser(
     name="momentum",
-    why="a ball that keeps nine tenths of its speed: it crosses a narrow valley less and runs along it faster",
+    why="like a ball it keeps nine tenths of its speed: less across a narrow valley, faster along it",
     formula=Formula(
         plain=("v ← 0.9 v + ∂$C/∂$w", "$w ← $w − η v"),
         tex=(

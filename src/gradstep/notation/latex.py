@@ -1,11 +1,12 @@
 """How is mathematics written in LaTeX?
 
-`latex` gives what stands between the dollars. It needs `PACKAGES` and nothing else, and KaTeX and MathJax read
-it as well. Letters and signs come from tables; no character of a user's text gets through in any other way.
+`latex` gives what stands between the dollars. It needs `PACKAGES` and nothing else; KaTeX and MathJax read it
+as well. Letters and signs come from tables; no character of a user's text gets through in any other way.
 """
 
 from __future__ import annotations
 
+import re
 import string
 import unicodedata
 from typing import NamedTuple
@@ -15,10 +16,10 @@ from gradstep.notation.rendering import (
     Piece,
     Pieces,
     Rendering,
-    collected,
     enclosed,
     fold,
     fraction,
+    gap,
     is_whole,
     lone,
     needs_if,
@@ -27,7 +28,7 @@ from gradstep.notation.rendering import (
     settled,
     touching,
 )
-from gradstep.notation.symbols import GREEK, SIGNS, sign, unified
+from gradstep.notation.symbols import GREEK, SIGNS, Edge, sign, unified
 
 PACKAGES = ("amsmath", "amssymb")
 
@@ -43,12 +44,15 @@ LETTERS: dict[str, str] = {
 }  # fmt: skip
 
 FUNCTIONS = frozenset(
-    "arccos arcsin arctan arg cos cosh cot coth csc deg det dim exp gcd hom inf ker lg lim liminf limsup ln log "
-    "max min Pr sec sin sinh sup tan tanh".split()
+    {"arctan", "cos", "cosh", "det", "dim", "exp", "inf", "lim", "ln", "log"}
+    | {"max", "min", "sin", "sinh", "sup", "tan", "tanh"}
 )
-BIG = {"Σ": r"\sum", "∑": r"\sum", "Π": r"\prod", "∏": r"\prod", "∫": r"\int", "⋃": r"\bigcup", "⋂": r"\bigcap"}
+BIG = {
+    "Σ": r"\sum", "∑": r"\sum", "Π": r"\prod", "∏": r"\prod", "∫": r"\int", "⋃": r"\bigcup", "⋂": r"\bigcap",
+}  # fmt: skip
 OPENING = {"{": r"\{", "⟨": r"\langle", "‖": r"\lVert", "|": r"\lvert", "⌊": r"\lfloor", "⌈": r"\lceil"}
 CLOSING = {"}": r"\}", "⟩": r"\rangle", "‖": r"\rVert", "|": r"\rvert", "⌋": r"\rfloor", "⌉": r"\rceil"}
+COMMAND = re.compile(r"\\[A-Za-z]+\Z")
 GROWING = frozenset(["", *"()[]", *OPENING, *CLOSING])
 MARKS = {"bar": (r"\bar", r"\overline"), "hat": (r"\hat", r"\widehat")}
 
@@ -72,7 +76,7 @@ def document(body: str) -> str:
     return f"\\documentclass{{article}}\n{packages}\n\\begin{{document}}\n{body}\n\\end{{document}}\n"
 
 
-# ------------------------------------------------------------------------------------------- case by case
+# ------------------------------------------------------------------------------------- case by case
 
 
 def _render(box: Box) -> Rendering[Tex]:
@@ -80,9 +84,12 @@ def _render(box: Box) -> Rendering[Tex]:
         case Sym():
             return lone(box, Tex(_symbol(box)))
         case Row(items):
-            return (yield from collected(items))
-        case Of(what, inner):
-            return owned(what, (yield inner))
+            line: Pieces[Tex] = []
+            for item in items:
+                line += yield item
+            return line
+        case Of(what, part):
+            return owned(what, (yield part))
         case Sup(base, exponent):
             nucleus = yield base
             return [scripted(nucleus, _script(nucleus, "^", _joined((yield exponent))))]
@@ -91,16 +98,15 @@ def _render(box: Box) -> Rendering[Tex]:
             return [scripted(nucleus, _script(nucleus, "_", _joined((yield index))))]
         case Frac(top, bottom):
             over, under = (yield top), (yield bottom)
-            source = rf"\frac{{{_joined(over).source}}}{{{_joined(under).source}}}"
-            return [fraction(over, Tex(source, tall=True))]
+            return [
+                fraction(over, Tex(rf"\frac{{{_joined(over).source}}}{{{_joined(under).source}}}", tall=True))
+            ]
         case Root(body):
-            inner = _joined((yield body))
-            return [Piece(Tex(rf"\sqrt{{{inner.source}}}", inner.tall), "letter", "letter")]
+            under_root = _joined((yield body))
+            return [Piece(Tex(rf"\sqrt{{{under_root.source}}}", under_root.tall), "letter", "letter")]
         case Accent(base, mark):
             nucleus = yield base
-            body = _joined(nucleus)
-            narrow = len(nucleus) == 1 and nucleus[0].left in ("letter", "one") and not body.scripts
-            return [scripted(nucleus, Tex(f"{MARKS[mark][not narrow]}{{{body.source}}}", body.tall))]
+            return [scripted(nucleus, _accented(nucleus, mark))]
         case Fence(left, body, right):
             return [enclosed(_fenced(left, _joined((yield body)), right))]
         case Big(name, below, above, body):
@@ -110,12 +116,12 @@ def _render(box: Box) -> Rendering[Tex]:
             source = f"{_big(name)}{low}{high} {_joined(inner).source}"
             return [Piece(Tex(source, tall=True), "big", inner[-1].right if inner else "big")]
         case Cases(rows):
-            lines = []
+            ways = []
             for value, condition in rows:
-                shown, when = _joined((yield value)), yield condition
-                lines.append(f"{shown.source} & {_if(when)}{_joined(when).source}")
-            body = " \\\\ ".join(lines)
-            return [Piece(Tex(rf"\begin{{cases}} {body} \end{{cases}}", tall=True), "cases", "cases")]
+                shown, when = _joined((yield value)), (yield condition)
+                ways.append(f"{shown.source} & {_if(when)}{_joined(when).source}")
+            source = " \\\\ ".join(ways)
+            return [Piece(Tex(rf"\begin{{cases}} {source} \end{{cases}}", tall=True), "cases", "cases")]
 
 
 def _joined(pieces: Pieces[Tex]) -> Tex:
@@ -124,12 +130,24 @@ def _joined(pieces: Pieces[Tex]) -> Tex:
     pieces = settled(pieces)
     for piece in pieces:
         if before is not None:
-            words = "text" in (before, piece.left)
-            source += r"\ " if words else r"\," if touching(before, piece.left) else " "
+            source += _space(before, piece.left) or _needed(source, piece.body.source)
         source, before = source + piece.body.source, piece.right
     if len(pieces) == 1:
         return pieces[0].body
     return Tex(source, any(piece.body.tall for piece in pieces))
+
+
+def _space(left: Edge, right: Edge) -> str:
+    if "text" in (left, right):
+        return r"\ "
+    return r"\," if touching(left, right) else gap(left, right)
+
+
+def _needed(before: str, after: str) -> str:
+    r"""The space that ends a command, and one where two commands meet: \partial C, \partial \mathbf{w}."""
+    if after[:1] == "\\":
+        return " " if before[-1:] == "}" or COMMAND.search(before) else ""
+    return " " if after[:1].isalpha() and COMMAND.search(before) else ""
 
 
 def _script(nucleus: Pieces[Tex], mark: str, script: Tex) -> Tex:
@@ -140,6 +158,13 @@ def _script(nucleus: Pieces[Tex], mark: str, script: Tex) -> Tex:
     if mark in base.scripts or base.source[:1] == "^":
         base = Tex(f"{{{base.source}}}", base.tall)
     return Tex(f"{base.source}{mark}{{{script.source}}}", base.tall, base.scripts + mark)
+
+
+def _accented(nucleus: Pieces[Tex], mark: str) -> Tex:
+    """z with a bar; what is wider than a letter gets a wide mark."""
+    body = _joined(nucleus)
+    narrow = len(nucleus) == 1 and nucleus[0].left in ("letter", "one") and not body.scripts
+    return Tex(f"{MARKS[mark][not narrow]}{{{body.source}}}", body.tall)
 
 
 def _limit(mark: str, limit: Tex) -> str:
@@ -155,11 +180,11 @@ def _fenced(left: str, body: Tex, right: str) -> Tex:
     opening, closing = OPENING.get(left, _letters(left)), CLOSING.get(right, _letters(right))
     if body.tall and {left, right} <= GROWING:
         return Tex(rf"\left{opening or '.'} {body.source} \right{closing or '.'}", tall=True)
-    gap = " " if opening.startswith("\\") else ""
-    return Tex(f"{opening}{gap}{body.source}{closing}", body.tall)
+    apart = " " if opening.startswith("\\") else ""
+    return Tex(f"{opening}{apart}{body.source}{apart}{closing}", body.tall)
 
 
-# ------------------------------------------------------------------------------------------- letters and words
+# ------------------------------------------------------------------------------------- letters and words
 
 
 def _symbol(symbol: Sym) -> str:

@@ -1,7 +1,8 @@
-"""How is mathematics written in a web page, and how is it read aloud?
+"""How is mathematics written in a web page?
 
 `mathml` gives presentation MathML Core, for browsers that have a mathematical font: the page brings its own
-(page/fonts). Bold and slanted letters are Unicode's own, because MathML Core has no other way to ask for them.
+(page/fonts). Bold and slanted letters are Unicode's own, because MathML Core has no other way to ask for
+them.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from typing import Any, NamedTuple
 
 from gradstep.expression.boxes import Accent, Big, Box, Cases, Fence, Frac, Of, Root, Row, Sub, Sup, Sym
 from gradstep.notation.rendering import (
+    FACTORS,
     Piece,
     Pieces,
     Rendering,
-    collected,
     enclosed,
     fold,
     fraction,
@@ -28,7 +29,8 @@ from gradstep.notation.rendering import (
     settled,
     touching,
 )
-from gradstep.notation.symbols import LETTER_NAMES, Edge, sign, unified
+from gradstep.notation.spoken import spoken
+from gradstep.notation.symbols import Edge, sign, unified
 
 About = Callable[[Any], str | None]
 
@@ -36,20 +38,10 @@ THIN = '<mspace width="0.167em"/>'
 LARGE = {"Σ": "∑", "Π": "∏", "∑": "∑", "∏": "∏", "∫": "∫", "⋃": "⋃", "⋂": "⋂"}
 MARKS = {"bar": "¯", "hat": "^"}
 SIGNS = {"ᵀ": "⊤", "·": "⋅"}  # as the font and the operator dictionary of browsers have them
+PRIME = '<mo lspace="0" rspace="0">′</mo>'
+ROOMY: frozenset[Edge] = frozenset({"cases", "fraction", "slope", "big"})
+OPERATORS: frozenset[Edge] = frozenset({"function", "big"})
 IF = Sym("if", "text")
-
-# Words.
-DIGITS = str.maketrans("𝟏𝟙", "11")
-POWERS = {"2": "squared", "3": "cubed", "transposed": "transposed", "prime": "prime", "minus 1": "inverse"}
-LARGE_NAMES = {"Σ": "sum", "Π": "product", "∑": "sum", "∏": "product", "∫": "integral", "max": "maximum"}
-BETWEEN = {
-    "(": "open paren {} close paren", "[": "{}", "‖": "the norm of {} end norm",
-    "|": "the absolute value of {} end absolute value", "⟨": "the inner product of {} end product",
-}  # fmt: skip
-JOINING: dict[Edge, str] = {"function": "of", "one": "where"}
-NO_FACTOR: frozenset[Edge | None] = frozenset(
-    {None, "sign", "binary", "relation", "dot", "comma", "prefix", "postfix", "text"}
-)
 
 
 def _alphabet(capital: int, small: int, digit: int, greek: int, greek_small: int) -> dict[int, int]:
@@ -77,19 +69,15 @@ def mathml(
     return f'<math{shown} alttext="{escape(spoken(box))}">{body}</math>'
 
 
-def spoken(box: Box) -> str:
-    """`box` in words, for those who listen: 2 over N times X transposed times …"""
-    return " ".join(_said(fold(box, _speak)).replace(" ,", ",").split())
-
-
 class Element(NamedTuple):
-    """One element, and whether it is taller than a line."""
+    """One element; whether it is taller than a line; if it is lowered, its base and index."""
 
     xml: str
     tall: bool = False
+    lowered: tuple[Element, ...] = ()
 
 
-# ------------------------------------------------------------------------------------------- case by case
+# ------------------------------------------------------------------------------------- case by case
 
 
 def _render(box: Box, begin: Callable[[Any], str]) -> Rendering[Element]:
@@ -97,16 +85,19 @@ def _render(box: Box, begin: Callable[[Any], str]) -> Rendering[Element]:
         case Sym():
             return lone(box, Element(_symbol(box)))
         case Row(items):
-            return (yield from collected(items))
-        case Of(what, inner):
-            tag, pieces = begin(what), (yield inner)
+            line: Pieces[Element] = []
+            for item in items:
+                line += yield item
+            return line
+        case Of(what, part):
+            tag, pieces = begin(what), (yield part)
             return owned(tag, pieces) if tag else pieces
         case Sup(base, exponent):
             nucleus = yield base
-            return [scripted(nucleus, _element("msup", _nucleus(nucleus), _one((yield exponent))))]
+            return [scripted(nucleus, _raised(_nucleus(nucleus), _one((yield exponent))))]
         case Sub(base, index):
             nucleus = yield base
-            return [scripted(nucleus, _element("msub", _nucleus(nucleus), _one((yield index))))]
+            return [scripted(nucleus, _lowered(_nucleus(nucleus), _one((yield index))))]
         case Frac(top, bottom):
             over, under = (yield top), (yield bottom)
             return [fraction(over, _element("mfrac", _one(over), _one(under), tall=True))]
@@ -114,20 +105,22 @@ def _render(box: Box, begin: Callable[[Any], str]) -> Rendering[Element]:
             return [Piece(_element("msqrt", _one((yield body))), "letter", "letter")]
         case Accent(base, mark):
             nucleus = yield base
-            over = Element(_tag("mo", MARKS[mark], "" if len(nucleus) > 1 else ' stretchy="false"'))
-            return [scripted(nucleus, _element('mover accent="true"', _one(nucleus), over))]
+            sign = Element(_tag("mo", MARKS[mark], "" if len(nucleus) > 1 else ' stretchy="false"'))
+            return [scripted(nucleus, _element('mover accent="true"', _one(nucleus), sign))]
         case Fence(left, body, right):
             return [enclosed(_fenced(left, (yield body), right))]
         case Big(name, below, above, body):
             low = _one((yield below)) if below else None
             high = _one((yield above)) if above else None
             inner = yield body
-            whole = _element("mrow", _limits(_big(name), low, high), Element(_joined(inner)), tall=True)
+            space = THIN if inner and inner[0].left in ROOMY else ""
+            body_row = Element(space + _joined(inner))
+            whole = _element("mrow", _limits(_big(name), low, high), body_row, tall=True)
             return [Piece(whole, "big", inner[-1].right if inner else "big")]
         case Cases(rows):
             cells = []
             for value, condition in rows:
-                cells.append(_cell((yield value)) + _cell(_with_if((yield condition))))
+                cells.append(_cell((yield value), "0") + _cell(_with_if((yield condition)), "1em"))
             table = Element("".join(_tag("mtr", row, escaped=True) for row in cells))
             brace = Element(_tag("mo", "{", ' form="prefix"'))
             return [Piece(_element("mrow", brace, _element("mtable", table), tall=True), "cases", "cases")]
@@ -157,21 +150,28 @@ def _space(left: Edge | None, right: Edge) -> str:
         return ""
     if "text" in (left, right):
         return '<mspace width="0.35em"/>'
-    bare = left == "function" and right not in ("open", "binary", "relation", "postfix")
-    return THIN if bare or touching(left, right) or (left, right) == ("prefix", "function") else ""
+    if right in OPERATORS:
+        return THIN if left in FACTORS or left == "function" else ""  # LaTeX does so by itself
+    applied = left == "function" and right in FACTORS - {"open"}
+    return THIN if applied or touching(left, right) else ""
 
 
 def _formed(piece: Piece[Element]) -> str:
-    """A sign's element says whether it stands before one thing or between two, where a browser would guess."""
+    """A sign says whether it stands before one thing or between two, where a browser would guess."""
     form = "prefix" if piece.left == "sign" else "infix" if piece.left == "binary" and piece.begins else ""
     return piece.body.xml.replace("<mo>", f'<mo form="{form}">', 1) if form else piece.body.xml
 
 
 def _one(pieces: Pieces[Element]) -> Element:
     """Pieces as one element."""
+    if len(pieces) == 1 and not pieces[0].begins:
+        return pieces[0].body
     xml = _joined(pieces)
-    tall = any(piece.body.tall for piece in pieces)
-    return Element(xml if len(pieces) == 1 else f"<mrow>{xml}</mrow>", tall)
+    return Element(xml if len(pieces) == 1 else f"<mrow>{xml}</mrow>", _tall(pieces))
+
+
+def _tall(pieces: Pieces[Element]) -> bool:
+    return any(piece.body.tall for piece in pieces)
 
 
 def _nucleus(pieces: Pieces[Element]) -> Element:
@@ -180,11 +180,24 @@ def _nucleus(pieces: Pieces[Element]) -> Element:
 
 def _fenced(left: str, body: Pieces[Element], right: str) -> Element:
     """Brackets; they grow only around what is taller than a line."""
-    tall = any(piece.body.tall for piece in body)
+    tall = _tall(body)
     growth = "" if tall else ' stretchy="false"'
     opening = _tag("mo", left, f' form="prefix"{growth}') if left else ""
     closing = _tag("mo", right, f' form="postfix"{growth}') if right else ""
     return Element(f"<mrow>{opening}{_joined(body)}{closing}</mrow>", tall)
+
+
+def _raised(base: Element, exponent: Element) -> Element:
+    """xᵢ² with one above the other; a prime is drawn raised by the font itself."""
+    if exponent.xml == PRIME:
+        return _element("mrow", base, exponent)
+    if base.lowered:
+        return _element("msubsup", *base.lowered, exponent)
+    return _element("msup", base, exponent)
+
+
+def _lowered(base: Element, index: Element) -> Element:
+    return _element("msub", base, index)._replace(lowered=(base, index))
 
 
 def _limits(sign: Element, low: Element | None, high: Element | None) -> Element:
@@ -195,15 +208,16 @@ def _limits(sign: Element, low: Element | None, high: Element | None) -> Element
     return _element("mover", sign, high) if high else sign
 
 
-def _cell(pieces: Pieces[Element]) -> str:
-    return _tag("mtd", _joined(pieces), ' style="text-align:left"', escaped=True)
+def _cell(pieces: Pieces[Element], before: str) -> str:
+    style = f' style="text-align:left;padding:0.2em 0 0.2em {before}"'
+    return _tag("mtd", _joined(pieces), style, escaped=True)
 
 
 def _with_if(condition: Pieces[Element]) -> Pieces[Element]:
     return [*lone(IF, Element(_symbol(IF))), *condition] if needs_if(condition) else condition
 
 
-# ------------------------------------------------------------------------------------------- symbols
+# ------------------------------------------------------------------------------------- symbols
 
 
 def _symbol(symbol: Sym) -> str:
@@ -228,6 +242,8 @@ def _operator(text: str) -> str:
         return _tag("mi", text, ' mathvariant="normal"')
     if known == "text":
         return _tag("mtext", text)
+    if text in ("′", "/"):
+        return _tag("mo", text, ' lspace="0" rspace="0"')
     return _tag("mi" if text == "ᵀ" or known in ("prefix", "letter") else "mo", SIGNS.get(text, text))
 
 
@@ -242,70 +258,3 @@ def _tag(name: str, text: str, attributes: str = "", escaped: bool = False) -> s
 def _element(start: str, *children: Element, tall: bool = False) -> Element:
     xml = "".join(child.xml for child in children)
     return Element(f"<{start}>{xml}</{start.split()[0]}>", tall or any(child.tall for child in children))
-
-
-# ------------------------------------------------------------------------------------------- aloud
-
-
-def _speak(box: Box) -> Rendering[str]:
-    match box:
-        case Sym(text, "operator"):
-            return lone(box, sign(text).spoken)
-        case Sym(text):
-            return lone(box, LETTER_NAMES.get(text, text.translate(DIGITS)))
-        case Row(items):
-            return (yield from collected(items))
-        case Of(_, inner):
-            return (yield inner)
-        case Sup(base, exponent):
-            nucleus = yield base
-            power = _said((yield exponent))
-            return [scripted(nucleus, f"{_said(nucleus)} {POWERS.get(power, f'to the power {power}')}")]
-        case Sub(base, index):
-            nucleus = yield base
-            return [scripted(nucleus, f"{_said(nucleus)} sub {_said((yield index))}")]
-        case Frac(top, bottom):
-            over, under = (yield top), (yield bottom)
-            plain = len(over) < 3 and len(under) < 3
-            words = f"{_said(over)} over {_said(under)}"
-            return [fraction(over, words if plain else f"the fraction {words} end fraction")]
-        case Root(body):
-            return [Piece(f"the square root of {_said((yield body))}", "letter", "letter")]
-        case Accent(base, mark):
-            nucleus = yield base
-            return [scripted(nucleus, f"{_said(nucleus)} {mark}")]
-        case Fence(left, body, _):
-            inner = yield body
-            words = BETWEEN.get(left, "open bracket {} close bracket") if len(inner) > 1 or left != "(" else "{}"
-            return [enclosed(words.format(_said(inner)))]
-        case Big(name, below, above, body):
-            low = _said((yield below)) if below else ""
-            high = _said((yield above)) if above else ""
-            inner = yield body
-            limits = f"from {low} to {high}" if low and high else f"over {low}" if low else ""
-            words = f"the {LARGE_NAMES.get(name, name)} {limits} of {_said(inner)}"
-            return [Piece(words, "big", inner[-1].right if inner else "big")]
-        case Cases(rows):
-            words = []
-            for value, condition in rows:
-                shown, when = (yield value), (yield condition)
-                words.append(f"{_said(shown)} {'if ' if needs_if(when) else ''}{_said(when)}")
-            return [Piece("; ".join(words), "cases", "cases")]
-
-
-def _said(pieces: Pieces[str]) -> str:
-    words: list[str] = []
-    before: Edge | None = None
-    for piece in settled(pieces):
-        words += [_between(before, piece.left), piece.body]
-        before = piece.right
-    return " ".join(filter(None, words))
-
-
-def _between(left: Edge | None, right: Edge) -> str:
-    """The word for what is only a place on paper: factors side by side, a function before its argument."""
-    if left in NO_FACTOR or right in NO_FACTOR - {"prefix"}:
-        return ""
-    if right == "open" and left in JOINING:
-        return JOINING[left]
-    return "of" if left == "function" else "times"

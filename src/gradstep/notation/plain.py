@@ -19,10 +19,10 @@ from gradstep.notation.rendering import (
     Piece,
     Pieces,
     Rendering,
-    collected,
     enclosed,
     fold,
     fraction,
+    gap,
     is_whole,
     lone,
     needs_if,
@@ -30,7 +30,7 @@ from gradstep.notation.rendering import (
     scripted,
     settled,
 )
-from gradstep.notation.symbols import SIGNS, Edge, unified
+from gradstep.notation.symbols import SIGNS, unified
 
 SUPERSCRIPTS = str.maketrans("0123456789+−=()ijklmntTᵀ′*", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁱʲᵏˡᵐⁿᵗᵀᵀ′*")
 SUBSCRIPTS = str.maketrans("0123456789+−=()ijklmnt", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ᵢⱼₖₗₘₙₜ")
@@ -115,7 +115,7 @@ def _letter_width(letter: str) -> int:
     return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
 
 
-# ------------------------------------------------------------------------------------------- case by case
+# ------------------------------------------------------------------------------------- case by case
 
 
 def _render(box: Box, tall: bool) -> Rendering[Block]:
@@ -125,9 +125,12 @@ def _render(box: Box, tall: bool) -> Rendering[Block]:
         case Sym(text):
             return lone(box, _text(text.translate(LETTERS)))
         case Row(items):
-            return (yield from collected(items))
-        case Of(what, inner):
-            return owned(what, (yield inner))
+            line: Drawing = []
+            for item in items:
+                line += yield item
+            return line
+        case Of(what, part):
+            return owned(what, (yield part))
         case Sup(base, exponent):
             nucleus = yield base
             return [scripted(nucleus, _raised(_nucleus(nucleus), _compact((yield exponent))))]
@@ -157,20 +160,7 @@ def _render(box: Box, tall: bool) -> Rendering[Block]:
             return [Piece(_braced(drawn) if tall else _in_braces(drawn), "cases", "cases")]
 
 
-# ------------------------------------------------------------------------------------------- side by side
-
-
-def _gap(left: Edge | None, right: Edge) -> str:
-    """The space between neighbours: factors stand apart, except where both are clear without (2e, 1[z > 0])."""
-    match left, right:
-        case (None | "sign" | "dot", _) | (_, "dot" | "comma" | "postfix"):
-            return ""
-        case ("prefix", "function" | "text" | "word"):
-            return " "
-        case ("prefix", _) | ("function", "open") | ("number" | "one", "letter" | "open"):
-            return ""
-        case _:
-            return " "
+# ------------------------------------------------------------------------------------- side by side
 
 
 def _joined(pieces: Drawing) -> Block:
@@ -179,12 +169,11 @@ def _joined(pieces: Drawing) -> Block:
     spans: list[tuple[Any, int, int]] = []
     opened: list[tuple[Any, int]] = []
     before, end = None, 0
-    pieces = _slopes_apart(settled(pieces))
-    for piece in pieces:
-        gap = _gap(before, piece.left)
-        start, before = end + len(gap), piece.right
+    for piece in _slopes_apart(settled(pieces)):
+        space = gap(before, piece.left)
+        start, before = end + len(space), piece.right
         end = start + len(piece.body.lines[0])
-        parts += [_text(gap), piece.body]
+        parts += [_text(space), piece.body]
         opened += [(what, start) for what in piece.begins]
         spans += [(*opened.pop(), end) for _ in range(piece.ends)]
     drawn = _beside(*parts)
@@ -215,7 +204,7 @@ def _beside(*blocks: Block) -> Block:
 
 
 def _over(*blocks: Block, baseline: int, lean: str = "^") -> Block:
-    """Blocks one above the other, centred ("^") or to the left ("<"); `baseline` counts lines of the whole."""
+    """Blocks one above the other, centred ("^") or to the left ("<")."""
     full = max(part.width for part in blocks)
     return Block(tuple(_padded(text, full, lean) for part in blocks for text in part.lines), baseline)
 
@@ -251,7 +240,7 @@ def _broken(pieces: Drawing, width: int) -> Block:
 
 
 def _cut(text: str, room: int) -> int:
-    """Where to break `text`: at a space, outside brackets if possible, before the loosest sign, as late as fits."""
+    """Where to break `text`: outside brackets if possible, before the loosest sign, as late as fits."""
     depth = column = 0
     best = (True, 99, 99, 0), 0
     for place, letter in enumerate(text):
@@ -264,7 +253,7 @@ def _cut(text: str, room: int) -> int:
     return best[1]
 
 
-# ------------------------------------------------------------------------------------------- raised and lowered
+# ------------------------------------------------------------------------------------- raised and lowered
 
 
 def _parenthesised(body: Block, needed: bool) -> Block:
@@ -341,7 +330,7 @@ def _root(pieces: Drawing) -> Block:
     return _beside(_text("√"), _parenthesised(body, not single or raised))
 
 
-# ------------------------------------------------------------------------------------------- fractions, braces
+# ------------------------------------------------------------------------------------- fractions, braces
 
 
 def _inline(over: Drawing, under: Drawing) -> Block:
@@ -371,8 +360,8 @@ def _bracket(sign: str, body: Block) -> Block:
     height = len(body.lines)
     if height == 1 or sign not in TALL:
         return Block((sign,) * height, body.baseline)
-    top, middle, bottom, rest = TALL[sign]
-    column = [top, *rest * (height - 2), bottom]
+    top, middle, bottom, rest = tuple(TALL[sign])
+    column = [top, *[rest] * (height - 2), bottom]
     if height > 2:
         column[min(max(body.baseline, 1), height - 2)] = middle
     return Block(tuple(column), body.baseline)

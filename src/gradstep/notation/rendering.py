@@ -6,7 +6,7 @@ right neighbour, so that spacing is decided in one place, after rows inside rows
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Hashable, Sequence
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
@@ -32,6 +32,11 @@ Rendering = Generator[Box, Pieces[T], Pieces[T]]
 
 FRACTIONS: frozenset[Edge | None] = frozenset({"fraction", "slope"})
 LOOSE: frozenset[Edge] = frozenset({"binary", "relation", "comma", "big", "cases", "text"})
+FACTORS: frozenset[Edge] = frozenset(
+    {"letter", "word", "number", "one", "open", "close", "prefix", "fraction", "slope"}
+)
+PARTED: frozenset[Edge] = frozenset({"word", "fraction", "slope"})
+RUN_TOGETHER = {("letter", "one"), ("number", "number"), ("number", "one"), ("one", "number")}
 SIGN_AFTER: frozenset[Edge | None] = frozenset(
     {None, "binary", "relation", "comma", "sign", "prefix", "dot", "big", "function", "text"}
 )
@@ -40,24 +45,17 @@ SIGN_AFTER: frozenset[Edge | None] = frozenset(
 def fold(box: Box, render: Callable[[Box], Rendering[T]]) -> Pieces[T]:
     """The pieces of `box`. `render` yields an inner box and gets its pieces back: no recursion, no limit."""
     waiting = [render(spelled_out(box))]
-    answer: Pieces[T] | None = None
+    answer: Any = None  # None starts a generator
     while waiting:
         try:
-            asked = waiting[-1].send(answer)  # type: ignore[arg-type]  # None starts a generator
-            waiting.append(render(spelled_out(asked)))
-            answer = None
+            asked = waiting[-1].send(answer)
         except StopIteration as done:
             waiting.pop()
             answer = done.value
-    assert answer is not None
-    return answer
-
-
-def collected(boxes: Sequence[Box]) -> Rendering[T]:
-    """The pieces of several boxes, as one line."""
-    pieces: Pieces[T] = []
-    for box in boxes:
-        pieces += yield box
+        else:
+            waiting.append(render(spelled_out(asked)))
+            answer = None
+    pieces: Pieces[T] = answer
     return pieces
 
 
@@ -67,7 +65,7 @@ def lone(symbol: Sym, body: T) -> Pieces[T]:
     return [Piece(body, shown, shown)]
 
 
-def owned(what: Hashable, pieces: Pieces[T]) -> Pieces[T]:
+def owned(what: Any, pieces: Pieces[T]) -> Pieces[T]:
     """The same pieces, which together show `what`."""
     if not pieces:
         return pieces
@@ -125,16 +123,23 @@ def needs_if(condition: Pieces[T]) -> bool:
     return bool(condition) and condition[0].left != "text"
 
 
+def gap(left: Edge | None, right: Edge) -> str:
+    """The space between neighbours in text: factors stand apart, unless clear without (2e, 1[z > 0])."""
+    match left, right:
+        case (None | "sign" | "dot", _) | (_, "dot" | "comma" | "postfix"):
+            return ""
+        case ("prefix", "function" | "text" | "word"):
+            return " "
+        case ("prefix", _) | ("function", "open") | ("number" | "one", "letter" | "open"):
+            return ""
+        case _:
+            return " "
+
+
 def touching(left: Edge, right: Edge) -> bool:
     """Whether typeset neighbours need a thin space: words, numbers, fractions and differentials do."""
-    match left, right:
-        case ("word", "letter" | "word" | "number" | "one" | "prefix" | "open"):
-            return True
-        case ("letter" | "number" | "one" | "close", "word" | "prefix"):
-            return True
-        case ("number", "number" | "one") | ("one", "number"):
-            return True
-        case ("fraction" | "slope", "letter" | "word" | "number" | "one" | "prefix" | "fraction" | "slope"):
-            return True
-        case _:
-            return False
+    if left == "prefix" or {left, right} - FACTORS:
+        return False
+    if right == "open":
+        return left == "word"
+    return bool(PARTED & {left, right}) or right == "prefix" or (left, right) in RUN_TOGETHER

@@ -13,8 +13,8 @@ from gradstep.expression.boxes import Accent, Box, Frac, Of, Row, Sub, Sup, Sym,
 
 # What a piece of notation shows to its neighbour: this alone decides the space between the two.
 Edge = Literal[
-    "letter", "word", "number", "one", "function", "text", "fraction", "slope", "open", "close", "big", "cases",
-    "plus", "sign", "binary", "relation", "dot", "comma", "prefix", "postfix",
+    "letter", "word", "number", "one", "function", "text", "fraction", "slope", "open", "close", "big",
+    "cases", "plus", "sign", "binary", "relation", "dot", "comma", "prefix", "postfix",
 ]  # fmt: skip
 
 
@@ -191,7 +191,7 @@ def numeral(text: str) -> Box:
 
 
 def spelled_out(box: Box) -> Box:
-    """`box` as the renderers want it: names and numbers written properly, a mark over the letter it belongs to.
+    """`box` with names and numbers properly written, and a mark over the letter that it belongs to.
 
     Only the outermost box is looked at; a renderer asks again for each box that it meets.
     """

@@ -13,16 +13,11 @@ from gradstep.expression.boxes import ATOM, Fence, Root, Row, Sym, Written
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Number, Params, Spelled
 from gradstep.operations.arithmetic import (
-    add,
-    divide,
     equal,
     exp,
     greater,
     log,
-    multiply,
     one_like,
-    power,
-    subtract,
 )
 from gradstep.operations.broadcasting import together
 from gradstep.operations.families import Spell, Write, elementwise
@@ -109,13 +104,12 @@ def _leaky_text(expr: Expr, spell: Spell) -> Spelled:
 
 
 def _leaky_meaning(np: Any, sizes: Any, params: Params, x: Any) -> Any:
-    return np.where(x > 0, x, float(params[0]) * x)  # type: ignore[arg-type]
+    return np.where(x > 0, x, float(params[0]) * x)
 
 
 def _leaky_slope(y: Expr, x: Expr) -> Expr:
     leak = y.params[0]
-    assert isinstance(leak, Fraction)
-    return number(leak) + (1 - leak) * (x > 0)
+    return number(leak) + number(1 - leak) * (x > 0)
 
 
 # params: the slope on the left.
@@ -127,7 +121,7 @@ leaky_relu_op = elementwise(
     why="two straight pieces: the small slope where z ≤ 0, slope 1 where z > 0",
     text=_leaky_text,
     meaning=_leaky_meaning,
-    definition=lambda params, x: number(params[0]) * x + (1 - params[0]) * x * (x > 0),  # type: ignore[operator]
+    definition=lambda params, x: number(params[0]) * x + (1 - params[0]) * x * (x > 0),
     kink="at z = 0 gradstep takes the small slope",
     helper="def leaky_relu(z, slope):\n    return np.where(z > 0, z, slope * z)\n",
     example=tuple(((Fraction(1, 100),), (shape,)) for shape in ((), ("n",), ("m", "n"))),
@@ -223,5 +217,3 @@ def maximum(a: Expr | Number, b: Expr | Number) -> Expr:
 def minimum(a: Expr | Number, b: Expr | Number) -> Expr:
     """The smaller of a and b, entry by entry."""
     return minimum_op(*together("minimum", expression(a), expression(b)))
-
-

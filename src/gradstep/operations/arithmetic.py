@@ -39,7 +39,7 @@ from gradstep.operations.families import (
     multilinear,
     shown,
 )
-from gradstep.operations.leaves import expression, is_constant, number, number_op, size_op, value_of
+from gradstep.operations.leaves import expression, is_constant, number, size_op, value_of
 
 
 def one_like(x: Expr) -> Expr:
@@ -90,9 +90,11 @@ def _multiply_box(expr: Expr, write: Write) -> Written:
     a, b = (shown(arg, write) for arg in expr.args)
     if expr.rank:
         return Written(row(fenced(a, PRODUCT), "⊙", fenced(b, PRODUCT)), PRODUCT)
-    left, right = fenced(a, PRODUCT), fenced(b, JUXTAPOSED)
-    both = all(value_of(arg) is not None for arg in expr.args[1:])
-    return Written(row(left, "·", right) if both else row(left, right), JUXTAPOSED)
+    if a.level == SIGNED and is_constant(expr.args[0]):  # −2/N x: the sign in front of it all
+        return Written(row(a.box, fenced(b, PRODUCT)), SIGNED)
+    left, right = fenced(a, JUXTAPOSED), fenced(b, PRODUCT)
+    numbers = value_of(expr.args[1]) is not None
+    return Written(row(left, "·", right) if numbers else row(left, right), min(JUXTAPOSED, max(b.level, PRODUCT)))
 
 
 multiply_op = elementwise(
@@ -160,7 +162,10 @@ def _log_slope(y: Expr, x: Expr) -> Expr:
 def _power_adjoint(G: Expr, y: Expr, args: Sequence[Expr]) -> list[Expr | None]:
     x, n = args
     moves = value_of(n) is None and n.op is not size_op
-    return [G * _power_slope(y, x, n), sum_over(G * _log_slope(y, x), tuple(range(x.rank))) if moves else None]
+    return [
+        G * _power_slope(y, x, n),
+        sum_over(G * _log_slope(y, x), tuple(range(x.rank))) if moves else None,
+    ]
 
 
 def _power_differential(y: Expr, args: Sequence[Expr], dargs: Sequence[Expr | None]) -> Expr:
@@ -197,11 +202,17 @@ def _scale_box(expr: Expr, write: Write) -> Written:
     factor, body = expr.args
     front, back = write(factor), write(body)
     if factor.op is divide_op and not is_constant(factor.args[1]):  # x/‖x‖ rather than 1/‖x‖ x
-        top = back if value_of(factor.args[0]) == 1 else Written(row(front_of(factor, write), fenced(back, PRODUCT)))
+        top = (
+            back
+            if value_of(factor.args[0]) == 1
+            else Written(row(front_of(factor, write), fenced(back, PRODUCT)))
+        )
         return Written(Frac(top.box, write(factor.args[1]).box), JUXTAPOSED)
     if front.level == SIGNED:  # −2/N X: the sign in front of it all
         return Written(row(front.box, fenced(back, PRODUCT)), SIGNED)
-    return Written(row(fenced(front, PRODUCT), fenced(back, PRODUCT)), min(JUXTAPOSED, max(back.level, PRODUCT)))
+    return Written(
+        row(fenced(front, PRODUCT), fenced(back, PRODUCT)), min(JUXTAPOSED, max(back.level, PRODUCT))
+    )
 
 
 def front_of(factor: Expr, write: Write) -> Box:
@@ -358,7 +369,9 @@ def power(a: Expr | Number, n: Expr | Number) -> Expr:
     a, n = expression(a), expression(n)
     x, k = value_of(a), value_of(n)
     if k is not None and (abs(k) > 64 or k.denominator > 1000):
-        raise MathError(f"the exponent {float(k):g} is out of bounds", facts=["exponents lie between −64 and 64"])
+        raise MathError(
+            f"the exponent {float(k):g} is out of bounds", facts=["exponents lie between −64 and 64"]
+        )
     if x is not None and k is not None and k.denominator == 1:
         if x == 0 and k < 0:
             raise MathError("division by zero")

@@ -33,21 +33,22 @@ LETTERS = "ijklmnop"
 ONE = Sym("𝟏", "vector")
 TRANSPOSED = Sym("ᵀ", "operator")
 
+
 def _repeated_shape(params: Params, shape: Shape) -> Shape:
     axes, sizes = params
     result = list(shape)
-    for axis, dim in zip(axes, sizes, strict=True):  # type: ignore[call-overload]
+    for axis, dim in zip(axes, sizes, strict=True):
         result.insert(axis, dim)
     return tuple(result)
 
 
 def _repeat_indices(params: Params, *ranks: int) -> str:
-    letters = "ijklmnop"[: ranks[0] + len(params[0])]  # type: ignore[arg-type]
-    return f"{''.join(x for k, x in enumerate(letters) if k not in params[0])}->{letters}"  # type: ignore[operator]
+    letters = "ijklmnop"[: ranks[0] + len(params[0])]
+    return f"{''.join(x for k, x in enumerate(letters) if k not in params[0])}->{letters}"
 
 
 def _repeat_meaning(np: Any, sizes: Any, params: Params, a: Any) -> Any:
-    for axis, dim in zip(*params, strict=True):  # type: ignore[call-overload]
+    for axis, dim in zip(*params, strict=True):
         a = np.repeat(np.expand_dims(a, axis), dim if isinstance(dim, int) else sizes[dim], axis)
     return a
 
@@ -56,11 +57,9 @@ def _repeat_text(expr: Expr, spell: Spell) -> Spelled:
     axes, sizes = expr.params
     inner = expr.args[0]
     if value_of(inner) == 1:
-        return f"ones({', '.join(map(str, sizes))})", ATOM  # type: ignore[arg-type]
-    axis, dim = (axes[0], sizes[0]) if len(axes) == 1 else (axes, f"({', '.join(map(str, sizes))})")  # type: ignore[arg-type,index]
+        return f"ones({', '.join(map(str, sizes))})", ATOM
+    axis, dim = (axes[0], sizes[0]) if len(axes) == 1 else (axes, f"({', '.join(map(str, sizes))})")
     return f"repeat({spell(inner)[0]}, axis={axis}, size={dim})", ATOM
-
-
 
 
 def _repeat_box(expr: Expr, write: Write) -> Written:
@@ -69,7 +68,11 @@ def _repeat_box(expr: Expr, write: Write) -> Written:
     body = write(inner)
     if inner.rank == 0:
         ones: Box = Of(expr, ONE if expr.rank == 1 else row(ONE, Sup(ONE, TRANSPOSED)))
-        return Written(ones) if value_of(inner) == 1 else Written(row(fenced(body, JUXTAPOSED), ones), JUXTAPOSED)
+        return (
+            Written(ones)
+            if value_of(inner) == 1
+            else Written(row(fenced(body, JUXTAPOSED), ones), JUXTAPOSED)
+        )
     if expr.rank == 2 and axes == (0,):
         return Written(row(ONE, Sup(fenced(body, POWER), TRANSPOSED)), JUXTAPOSED)
     if expr.rank == 2 and axes == (1,):
@@ -87,13 +90,18 @@ repeat_op = multilinear(
     text=_repeat_text,
     layout=_repeat_box,
     meaning=_repeat_meaning,
-    example=((((0,), ("n",)), ((),)), (((0, 1), ("m", "n")), ((),)), (((0,), ("m",)), (("n",),)), (((1,), ("n",)), (("m",),))),
+    example=(
+        (((0,), ("n",)), ((),)),
+        (((0, 1), ("m", "n")), ((),)),
+        (((0,), ("m",)), (("n",),)),
+        (((1,), ("n",)), (("m",),)),
+    ),
     shape=_repeated_shape,
 )
 squeeze_op = multilinear(
     "squeeze",
     lambda params, *ranks: _sum_indices(params, *ranks),
-    lambda G, y, args: (repeat_op(G, params=(y.params[0], (1,) * len(y.params[0]))),),  # type: ignore[arg-type]
+    lambda G, y, args: (repeat_op(G, params=(y.params[0], (1,) * len(y.params[0]))),),
     rule="squeeze rule",
     why="an axis of size one holds the same entries",
     text=lambda expr, spell: (f"squeeze({spell(expr.args[0])[0]}, axis={_axes_text(expr)})", ATOM),
@@ -107,7 +115,7 @@ squeeze_op = multilinear(
 
 def _axes_text(expr: Expr) -> str:
     axes = expr.params[0]
-    return str(axes[0] if len(axes) == 1 else axes)  # type: ignore[arg-type,index]
+    return str(axes[0] if len(axes) == 1 else axes)
 
 
 def repeat(x: Expr | Number, axis: int | tuple[int, ...], size: Size | tuple[Size, ...]) -> Expr:
@@ -119,7 +127,7 @@ def repeat(x: Expr | Number, axis: int | tuple[int, ...], size: Size | tuple[Siz
         raise MathError("repeat needs one size for every new axis")
     if not axes:
         return x
-    if x.op is repeat_op and x.rank - len(x.params[0]) == 0:  # type: ignore[arg-type]
+    if x.op is repeat_op and x.rank - len(x.params[0]) == 0:
         rank = x.rank + len(axes)
         return repeat_op(x.args[0], params=(tuple(range(rank)), _repeated_shape((axes, sizes), x.shape)))
     return repeat_op(x, params=(axes, sizes))
@@ -165,14 +173,12 @@ def together(name: str, a: Expr | Number, b: Expr | Number) -> tuple[Expr, Expr]
     return spread(a, shape), spread(b, shape)
 
 
-
-
 # ------------------------------------------------------------------------------------------- sums
 
 
 def _sum_indices(params: Params, *ranks: int) -> str:
     letters = LETTERS[: ranks[0]]
-    return f"{letters}->{''.join(x for k, x in enumerate(letters) if k not in params[0])}"  # type: ignore[operator]
+    return f"{letters}->{''.join(x for k, x in enumerate(letters) if k not in params[0])}"
 
 
 def _sum_text(expr: Expr, spell: Spell) -> Spelled:
@@ -209,7 +215,7 @@ sum_op = multilinear(
     "sum",
     _sum_indices,
     lambda G, y, args: (
-        repeat(G, y.params[0], tuple(args[0].shape[k] for k in y.params[0])),  # type: ignore[arg-type,attr-defined]
+        repeat(G, y.params[0], tuple(args[0].shape[k] for k in y.params[0])),
     ),
     rule="sum over entries",
     why="the derivative moves inside the sum: every entry counts once",

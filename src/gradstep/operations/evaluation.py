@@ -84,7 +84,7 @@ def evaluate(expr: Expr, /, **values: Any) -> Any:
 
     declared = variables(expr)
     arrays = as_arrays(values)
-    missing = sorted(v.params[0] for v in walk(expr) if v.op is symbol_op and v.params[0] not in arrays)  # type: ignore[type-var]
+    missing = sorted(v.params[0] for v in walk(expr) if v.op is symbol_op and v.params[0] not in arrays)
     if missing:
         raise MathError(f"{missing[0]} has no value", mend=f"giving one: {missing[0]}=…")
     sizes = sizes_of(declared, arrays)
@@ -98,7 +98,8 @@ def evaluate(expr: Expr, /, **values: Any) -> Any:
                 done[node] = node.op.meaning(np, sizes, node.params, *(done[arg] for arg in node.args))
             except KeyError as error:
                 raise MathError(
-                    f"the size {error.args[0]} is not known", mend="the value of a variable that has this size"
+                    f"the size {error.args[0]} is not known",
+                    mend="the value of a variable that has this size",
                 ) from None
     result = np.asarray(done[expr], dtype=np.float64)
     return result if result.ndim else float(result)

@@ -93,7 +93,7 @@ def implicit(expr: Expr, spell: Spell) -> list[Spelled]:
         if arg.op.name != "repeat" or all(other.op.name == "repeat" for other in others):
             continue
         inner, axes = arg.args[0], arg.params[0]
-        if axes == tuple(range(len(axes))):  # type: ignore[arg-type]
+        if axes == tuple(range(len(axes))):
             spelled[k] = spell(inner)
         elif axes == (1,) and inner.rank == 1:
             spelled[k] = f"{enclosed(spell(inner), POWER)}[:, None]", POWER
@@ -160,6 +160,13 @@ def total(changes: Sequence[Expr]) -> Expr:
     return result
 
 
+def only(dargs: Sequence[Expr | None]) -> Expr:
+    """The change of the only operand; nobody asks for it unless it moves."""
+    (change,) = dargs
+    assert change is not None
+    return change
+
+
 def elementwise(
     name: str,
     *slopes: Slope,
@@ -179,11 +186,7 @@ def elementwise(
 
     def differential(y: Expr, args: Sequence[Expr], dargs: Sequence[Expr | None]) -> Expr:
         return total(
-            [
-                weighted(slope(y, *args), d)
-                for slope, d in zip(slopes, dargs, strict=True)
-                if d is not None
-            ]
+            [weighted(slope(y, *args), d) for slope, d in zip(slopes, dargs, strict=True) if d is not None]
         )
 
     def adjoint(G: Expr, y: Expr, args: Sequence[Expr]) -> list[Expr | None]:
@@ -266,8 +269,4 @@ def leaf(
     example: tuple[tuple[Params, tuple[Shape, ...]], ...] = (),
 ) -> Operation:
     """What has no operands: a variable, a number, a size."""
-    return Operation(
-        name, shape, meaning, text, layout, None, None, "", why, code, example=example
-    )
-
-
+    return Operation(name, shape, meaning, text, layout, None, None, "", why, code, example=example)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from gradstep.expression.boxes import ATOM, PREFIX, PRODUCT, Box, Frac, Of, Sym, Written, row
+from gradstep.expression.boxes import ATOM, PREFIX, PRODUCT, Box, Frac, Of, Sym, Written, letter_kind, row
 from gradstep.expression.boxes import number as number_box
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Number, Spelled
@@ -19,8 +19,7 @@ from gradstep.operations.families import SIGNED, Write, leaf
 
 def _symbol_box(expr: Expr, write: Write) -> Written:
     """The bare name; the room of notation knows Greek letters and subscripts and writes it better."""
-    kind = ("scalar", "vector", "matrix")[min(expr.rank, 2)]
-    return Written(Of(expr, Sym(str(expr.params[0]), kind)))  # type: ignore[arg-type]
+    return Written(Of(expr, Sym(str(expr.params[0]), letter_kind(expr.rank))))
 
 
 # params: name, shape, assumptions (sorted words such as "positive").
@@ -78,7 +77,7 @@ number_op = leaf(
     "number",
     lambda params: (),
     lambda np, sizes, params: float(params[0]),
-    lambda expr, spell: number_text(expr.params[0]),  # type: ignore[arg-type]
+    lambda expr, spell: number_text(expr.params[0]),
     _number_box,
     "a number does not move",
 )
@@ -154,7 +153,8 @@ def symbol(name: str, shape: str | Sequence[Size] = (), assume: Sequence[str] = 
     for word in assume:
         if word not in KNOWN_ASSUMPTIONS:
             raise MathError(
-                f"gradstep does not know the assumption {word!r}", facts=[f"known: {', '.join(KNOWN_ASSUMPTIONS)}"]
+                f"gradstep does not know the assumption {word!r}",
+                facts=[f"known: {', '.join(KNOWN_ASSUMPTIONS)}"],
             )
     return symbol_op(params=(name, sizes, tuple(sorted(assume))))
 
@@ -185,7 +185,10 @@ def expression(value: Expr | Number) -> Expr:
 
 def value_of(expr: Expr) -> Fraction | None:
     """The number that `expr` is, if it is one."""
-    return expr.params[0] if expr.op is number_op else None  # type: ignore[return-value]
+    return expr.params[0] if expr.op is number_op else None
+
+
+CONSTANT_LEAVES = frozenset({number_op, size_op, pi_op})
 
 
 def is_constant(expr: Expr) -> bool:
@@ -193,7 +196,7 @@ def is_constant(expr: Expr) -> bool:
     stack = [expr]
     while stack:
         node = stack.pop()
-        if node.op is symbol_op:
+        if not node.args and node.op not in CONSTANT_LEAVES:
             return False
         stack.extend(node.args)
     return True

@@ -11,7 +11,15 @@ from gradstep.expression.node import Expr, Params, Spelled
 from gradstep.expression.shapes import Shape, contraction, shape_text
 from gradstep.operations.arithmetic import multiply, scale
 from gradstep.operations.broadcasting import TRANSPOSED
-from gradstep.operations.families import JUXTAPOSED, Spell, Write, call_text, enclosed, infix_text, multilinear
+from gradstep.operations.families import (
+    JUXTAPOSED,
+    Spell,
+    Write,
+    call_text,
+    enclosed,
+    infix_text,
+    multilinear,
+)
 from gradstep.operations.leaves import expression
 
 # ------------------------------------------------------------------------------------------- transpose
@@ -50,11 +58,16 @@ def transpose(x: Expr) -> Expr:
 
 # ------------------------------------------------------------------------------------------- matrix product
 
-_PRODUCTS = {(2, 2): "ik,kj->ij", (2, 1): "ik,k->i", (1, 2): "k,kj->j", (1, 1): "k,k->"}
+_PRODUCTS: dict[tuple[int, ...], str] = {
+    (2, 2): "ik,kj->ij",
+    (2, 1): "ik,k->i",
+    (1, 2): "k,kj->j",
+    (1, 1): "k,k->",
+}
 
 
 def _matmul_indices(params: Params, *ranks: int) -> str:
-    return _PRODUCTS[ranks]  # type: ignore[index]
+    return _PRODUCTS[ranks]
 
 
 def _matmul_shape(params: Params, a: Shape, b: Shape) -> Shape:
@@ -155,5 +168,3 @@ outer_op = multilinear(
 def outer(a: Expr, b: Expr) -> Expr:
     """The matrix a bᵀ of two vectors."""
     return outer_op(expression(a), expression(b))
-
-

@@ -14,7 +14,7 @@ from gradstep.expression.node import Expr, Operation, Params
 from gradstep.expression.shapes import Shape, axis_number
 from gradstep.operations.arithmetic import exp, log
 from gradstep.operations.broadcasting import repeat
-from gradstep.operations.families import Write, axis_text
+from gradstep.operations.families import Write, axis_text, only
 from gradstep.operations.leaves import expression
 from gradstep.operations.sums import sum
 
@@ -22,6 +22,12 @@ from gradstep.operations.sums import sum
 def back(x: Expr, y: Expr, axis: int) -> Expr:
     """`x`, which lost `axis`, repeated along it to the shape of `y`."""
     return repeat(x, axis, y.shape[axis])
+
+
+def totals(x: Expr, y: Expr) -> Expr:
+    """The sums of `x` along the axis of `y`, repeated to the shape of `y`."""
+    axis = y.params[0]
+    return back(sum(x, axis), y, axis)
 
 
 def _lost(params: Params, shape: Shape) -> Shape:
@@ -44,9 +50,8 @@ def _rowwise_box(name: str) -> Callable[[Expr, Write], Written]:
 
 def _softmax_change(y: Expr, d: Expr) -> Expr:
     """P ⊙ (D − its rows' means under P): the Jacobian diag(p) − p pᵀ, which is symmetric, row by row."""
-    axis = int(y.params[0])  # type: ignore[call-overload]
     weighted = y * d
-    return weighted - y * back(sum(weighted, axis), y, axis)
+    return weighted - y * totals(weighted, y)
 
 
 _EXAMPLE = (((0,), (("n",),)), ((1,), (("m", "n"),)), ((0,), (("m", "n"),)))
@@ -61,12 +66,12 @@ softmax_op = Operation(
     ),
     axis_text,
     _rowwise_box("softmax"),
-    lambda y, args, dargs: _softmax_change(y, dargs[0]),  # type: ignore[arg-type]
+    lambda y, args, dargs: _softmax_change(y, only(dargs)),
     lambda G, y, args: (_softmax_change(y, G),),
     "softmax rule",
     "a row p of softmax moves by (diag(p) − p pᵀ) dz",
     "softmax({0}, axis={p0})",
-    definition=lambda params, x: exp(x) / back(sum(exp(x), params[0]), x, params[0]),  # type: ignore[arg-type]
+    definition=lambda params, x: exp(x) / back(sum(exp(x), params[0]), x, params[0]),
     helper=(
         "def softmax(z, axis):\n"
         "    e = np.exp(z - z.max(axis=axis, keepdims=True))\n"
@@ -83,15 +88,12 @@ log_softmax_op = Operation(
     ),
     axis_text,
     _rowwise_box("log softmax"),
-    lambda y, args, dargs: dargs[0]  # type: ignore[operator]
-    - back(sum(softmax(args[0], y.params[0]) * dargs[0], y.params[0]), y, y.params[0]),  # type: ignore[arg-type]
-    lambda G, y, args: (
-        G - softmax(args[0], y.params[0]) * back(sum(G, y.params[0]), y, y.params[0]),  # type: ignore[arg-type]
-    ),
+    lambda y, args, dargs: only(dargs) - totals(softmax(args[0], y.params[0]) * only(dargs), y),
+    lambda G, y, args: (G - softmax(args[0], y.params[0]) * totals(G, y),),
     "log softmax rule",
     "log softmax(z) = z − logsumexp(z), and the gradient of logsumexp is softmax",
     "log_softmax({0}, axis={p0})",
-    definition=lambda params, x: x - back(log(sum(exp(x), params[0])), x, params[0]),  # type: ignore[arg-type]
+    definition=lambda params, x: x - back(log(sum(exp(x), params[0])), x, params[0]),
     helper=(
         "def log_softmax(z, axis):\n"
         "    z = z - z.max(axis=axis, keepdims=True)\n"
@@ -108,12 +110,12 @@ logsumexp_op = Operation(
     ),
     axis_text,
     _rowwise_box("logsumexp"),
-    lambda y, args, dargs: sum(softmax(args[0], y.params[0]) * dargs[0], y.params[0]),  # type: ignore[operator,arg-type]
-    lambda G, y, args: (back(G, args[0], y.params[0]) * softmax(args[0], y.params[0]),),  # type: ignore[arg-type]
+    lambda y, args, dargs: sum(softmax(args[0], y.params[0]) * only(dargs), y.params[0]),
+    lambda G, y, args: (back(G, args[0], y.params[0]) * softmax(args[0], y.params[0]),),
     "logsumexp rule",
     "the gradient of log Σ exp z is softmax(z)",
     "logsumexp({0}, axis={p0})",
-    definition=lambda params, x: log(sum(exp(x), params[0])),  # type: ignore[arg-type]
+    definition=lambda params, x: log(sum(exp(x), params[0])),
     helper=(
         "def logsumexp(z, axis):\n"
         "    top = z.max(axis=axis, keepdims=True)\n"
@@ -123,7 +125,7 @@ logsumexp_op = Operation(
 )
 
 
-def _along(op: Operation, x: Expr, axis: object) -> Expr:
+def _along(op: Operation, x: Expr, axis: int | None) -> Expr:
     x = expression(x)
     if axis is None:
         if x.rank != 1:
@@ -132,7 +134,7 @@ def _along(op: Operation, x: Expr, axis: object) -> Expr:
                 mend=f"{op.name}(…, axis=1) to work along each row" if x.rank == 2 else None,
             )
         axis = 0
-    return op(x, params=(axis_number(axis, x.rank),))  # type: ignore[arg-type]
+    return op(x, params=(axis_number(axis, x.rank),))
 
 
 def softmax(x: Expr, axis: int | None = None) -> Expr:
@@ -148,5 +150,3 @@ def log_softmax(x: Expr, axis: int | None = None) -> Expr:
 def logsumexp(x: Expr, axis: int | None = None) -> Expr:
     """log Σ exp x along `axis`, without overflow."""
     return _along(logsumexp_op, x, axis)
-
-

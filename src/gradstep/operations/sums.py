@@ -11,7 +11,7 @@ from gradstep.expression.node import Expr, Number, Operation
 from gradstep.expression.shapes import Size, axis_number
 from gradstep.operations.arithmetic import divide, multiply, power, scale
 from gradstep.operations.broadcasting import repeat, sum_over
-from gradstep.operations.families import call_text
+from gradstep.operations.families import call_text, only
 from gradstep.operations.leaves import expression, number, size
 
 Axis = int | tuple[int, ...] | None
@@ -57,7 +57,7 @@ norm_op = Operation(
     lambda np, sizes, params, x: np.sqrt(np.sum(np.square(x))),
     call_text,
     lambda expr, write: Written(Fence("‖", write(expr.args[0]).box, "‖")),
-    lambda y, args, dargs: sum(args[0] * dargs[0]) / y,  # type: ignore[operator]
+    lambda y, args, dargs: sum(args[0] * only(dargs)) / y,
     lambda G, y, args: (divide(G, y) * args[0],),
     "norm rule",
     "the length of x changes by the part of dx along x/‖x‖",

@@ -1,0 +1,99 @@
+"""How is a compiled function called? By name, with arrays that are checked against the declared shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from gradstep.backends.program import Program
+from gradstep.expression.errors import MathError
+from gradstep.expression.shapes import shape_text
+from gradstep.operations.evaluation import sizes_of
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A function made from a program: `f(X=…, w=…)` gives (value, {"w": gradient}), or the value alone.
+
+    The value is a float where it is a number. Arrays are checked by name and shape. A gradient is an array of
+    its own, in the shape of its parameter. The numbers are float64, unless every array that is given is float32:
+    then the program runs in float32.
+
+    source    the code, as text
+    program   the straight-line program that it was written from
+    raw       the bare function: takes the arrays in the order of `program.inputs`, checks nothing
+    """
+
+    source: str
+    program: Program
+    raw: Callable[..., Any]
+
+    def __call__(self, /, **values: Any) -> Any:
+        import numpy as np
+
+        arrays = arguments(self.program, values)
+        kind = next((array.dtype for array in arrays), np.dtype(np.float64))
+        with np.errstate(all="ignore"):
+            result = self.raw(*arrays)
+        if len(self.program.outputs) == 1:
+            return _value(result, kind)
+        value, gradients = result
+        return _value(value, kind), {name: np.asarray(g, dtype=kind) for name, g in gradients.items()}
+
+
+def _value(result: Any, kind: Any) -> Any:
+    import numpy as np
+
+    array = np.asarray(result, dtype=kind)
+    return array if array.ndim else float(array)
+
+
+def arguments(program: Program, values: Mapping[str, Any]) -> list[Any]:
+    """The values as arrays of one kind, in the order of the program's inputs; what does not fit is a `MathError`."""
+    declared = {given.name: given.declared for given in program.inputs}
+    for name in values:
+        if name not in declared:
+            near = get_close_matches(name, [other for other in declared if other not in values], 1, 0.3)
+            raise MathError(
+                f"there is no variable {name} here",
+                facts=[f"the variables are {', '.join(declared)}"],
+                mend=f"{near[0]}=…" if near else None,
+            )
+    missing = [name for name in declared if name not in values]
+    if missing:
+        shape = declared[missing[0]].shape
+        raise MathError(
+            f"{missing[0]} has no value",
+            facts=[f"{missing[0]} is {shape_text(shape)}"],
+            mend=f"giving one: {missing[0]}=…",
+        )
+    arrays = _arrays(values)
+    for size, length in sizes_of(declared, arrays).items():
+        if length == 0:
+            raise MathError(f"the size {size} is 0: there is nothing to compute")
+    return [arrays[name] for name in declared]
+
+
+def _arrays(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Arrays of float32 where every array of floating numbers that is given has it, else of float64.
+
+    Lists and Python's numbers have no precision of their own and follow the arrays.
+    """
+    import numpy as np
+
+    arrays = {}
+    kinds = set()
+    for name, value in values.items():
+        try:
+            array = np.asarray(value)
+            if array.dtype.kind not in "biuf":
+                raise TypeError
+        except (TypeError, ValueError):
+            raise MathError(f"{name} should be an array of numbers, not {type(value).__name__}") from None
+        arrays[name] = array
+        if hasattr(value, "dtype") and array.dtype.kind == "f":
+            kinds.add(array.dtype)
+    kind = np.float32 if kinds == {np.dtype(np.float32)} else np.float64
+    return {name: np.asarray(array, dtype=kind) for name, array in arrays.items()}

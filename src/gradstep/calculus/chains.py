@@ -1,0 +1,118 @@
+"""How does the gradient of one part follow from the gradients of the parts that use it? The chain rule, link by link.
+
+A derivation goes from the loss to the parameters in steps. Here the same steps are taken between neighbouring
+named parts only, with ∂C/∂M as a symbol: ∂C/∂z = ∂C/∂a ⊙ 1[z > 0]. This is how a textbook writes it down.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gradstep.calculus.derivation import Opening, moving_nodes
+from gradstep.calculus.laws import BOOK, LAWS, assumed
+from gradstep.calculus.rewriting import Book, simplify
+from gradstep.calculus.steps import Derivation, Step
+from gradstep.expression.boxes import ATOM, Frac, Of, Written, row
+from gradstep.expression.node import Expr, replace, walk
+from gradstep.operations.arithmetic import add
+from gradstep.operations.families import JUXTAPOSED, leaf
+from gradstep.operations.leaves import number
+
+
+def _unknown(*_: object) -> object:
+    raise NotImplementedError("the symbol ∂C/∂N has no value of its own")
+
+
+# params: the part N, and the loss C. Stands for the array ∂C/∂N, of the shape of N.
+cotangent_op = leaf(
+    "cotangent",
+    lambda params: params[0].shape,
+    _unknown,
+    lambda expr, spell: (f"d{spell(expr.params[0])[0]}", ATOM),  # type: ignore[arg-type]
+    lambda expr, write: Written(
+        Of(expr, Frac(row("∂", write(expr.params[1]).box), row("∂", write(expr.params[0]).box))),  # type: ignore[arg-type]
+        JUXTAPOSED,
+    ),
+    "the gradient of the loss with respect to a part",
+)
+
+
+def cotangent(part: Expr, loss: Expr) -> Expr:
+    """The symbol ∂C/∂part; for the loss itself the number 1."""
+    return number(1) if part is loss else cotangent_op(params=(part, loss))
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One line of the chain rule: ∂C/∂part from the gradients of the parts that use it.
+
+    part     a named part or a parameter
+    sources  the parts through which the loss depends on it
+    form     ∂C/∂part with symbols ∂C/∂source in it
+    closed   ∂C/∂part as it was derived, gradients written out where they are short
+    steps    the steps that lead here, in order
+    """
+
+    part: Expr
+    sources: tuple[Expr, ...]
+    form: Expr
+    closed: Expr
+    steps: tuple[Step, ...]
+
+
+def links(derivation: Derivation) -> tuple[Link, ...]:
+    """The links from the loss to the parameters, in the order in which the parts were opened."""
+    loss, parameters = derivation.of, list(derivation.parameters.values())
+    moving = moving_nodes(loss, parameters)
+    parts = {part for part in derivation.parts if part in moving}
+    stops = {*parts, *parameters}
+    facts = [(v, fact) for v in walk(loss) if v.op.name == "symbol" for fact in v.params[2]]  # type: ignore[attr-defined]
+    book = Book((*(law for v, fact in facts for law in assumed(v, str(fact))), *LAWS)) if facts else BOOK
+    forms: dict[Expr, list[tuple[Expr, Expr]]] = {}
+    steps: dict[Expr, list[Step]] = {}
+    for source in derivation.cotangents:
+        if source in parameters or (source not in parts and source is not loss):
+            continue
+        work = Opening(source, cotangent(source, loss), stops - {source}, moving, parts - {loss}, book)
+        work.run()
+        for part, form in work.cotangents.items():
+            if part in stops and part is not source:
+                forms.setdefault(part, []).append((source, form))
+                above = _above(part, source, moving)
+                steps.setdefault(part, []).extend(step for step in work.steps if step.place in above)
+    shown = {G: cotangent(part, loss) for G, part in derivation.fences.items()}
+    found = []
+    for part, G in derivation.cotangents.items():
+        if part not in forms:
+            continue
+        total = forms[part][0][1]
+        for _, other in forms[part][1:]:
+            total = add(total, other)
+        others = {g: symbol for g, symbol in shown.items() if g is not G}
+        found.append(
+            Link(
+                part,
+                tuple(source for source, _ in forms[part]),
+                simplify(total, book, parts) if len(forms[part]) > 1 else total,
+                replace(G, others) if G.args else G,
+                tuple(steps[part]),
+            )
+        )
+    order = {part: k for k, part in enumerate(derivation.cotangents)}
+    asked = {parameter: k for k, parameter in enumerate(parameters)}
+
+    def reading_order(link: Link) -> tuple[int, bool, int]:
+        """After its sources; parameters before the next part, as they were asked for."""
+        is_part = link.part not in asked
+        return max(order[s] for s in link.sources), is_part, order[link.part] if is_part else asked[link.part]
+
+    return tuple(sorted(found, key=reading_order))
+
+
+def _above(part: Expr, source: Expr, moving: set[Expr]) -> set[Expr]:
+    """The nodes between `source` and `part` that lead to it, and `part` itself (laws rewrite its cotangent)."""
+    leading = {part}
+    for node in walk(source, stop=lambda node: node not in moving):
+        if any(arg in leading for arg in node.args):
+            leading.add(node)
+    return leading

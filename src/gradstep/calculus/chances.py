@@ -1,0 +1,277 @@
+"""Which prime, which sizes, and with what chance does a wrong line pass?
+
+A wrong line is a rational function that is not zero. At a random point it is zero with a chance of at most
+its degree over the number of choices (Schwartz and Zippel), so the degrees of everything that is compared are
+bounded here: a pair (n, d) bounds the degrees of the numerators and of the common denominator of an array.
+What an oracle returns is a variable of its own; that two different arguments of an oracle coincide is counted
+too. Every true square root doubles the degree (the product over both signs is rational) and halves the points
+that have one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from fractions import Fraction
+from math import prod
+from random import Random
+
+from gradstep.calculus.steps import Line
+from gradstep.calculus.unfolding import unfolded
+from gradstep.expression.node import Expr
+from gradstep.expression.shapes import Size
+from gradstep.operations.activations import sqrt_op
+from gradstep.operations.arithmetic import (
+    add_op,
+    divide_op,
+    exp_op,
+    multiply_op,
+    negate_op,
+    power_op,
+    subtract_op,
+)
+from gradstep.operations.leaves import number_op, size_op, symbol_op, value_of
+
+# ------------------------------------------------------------------------------------------- primes and sizes
+
+_SMALL_PRIMES = tuple(n for n in range(3, 200, 2) if all(n % k for k in range(3, n, 2)))
+
+
+def is_prime(n: int) -> bool:
+    """Miller and Rabin's test to the first 24 odd primes: certain below 2**81, else wrong once in 4**24."""
+    if n < 40_000:
+        return n == 2 or (n > 2 and n % 2 == 1 and all(n % k or n == k for k in _SMALL_PRIMES))
+    if n % 2 == 0 or not all(map(n.__mod__, _SMALL_PRIMES)):
+        return False
+    twos = ((n - 1) & (1 - n)).bit_length() - 1
+    for base in (2, *_SMALL_PRIMES[:24]):
+        x = pow(base, n >> twos, n)
+        if x in (1, n - 1):
+            continue
+        for _ in range(twos - 1):
+            x = x * x % n
+            if x == n - 1:
+                break
+        else:
+            return False
+    return True
+
+
+def random_prime(bits: int, rng: Random) -> int:
+    """A random prime of so many bits that is 3 modulo 4, so that −1 is no square."""
+    while True:
+        n = rng.getrandbits(bits) | 1 << (bits - 1) | 3
+        if is_prime(n):
+            return n
+
+
+OWN_LENGTHS = 8  # up to so many sizes each gets a length of its own; beyond, sizes that meet do
+KEPT = 6  # integer sizes up to this are taken as they are; larger ones are shortened at first
+
+
+def draw_sizes(
+    nodes: Iterable[Expr], draws: int, rng: Random, literal: bool = False
+) -> list[dict[Size, int]]:
+    """For each draw a small length for every size of the nodes, another one than in the draw before.
+
+    Integer sizes stay as they are if they are small, or if `literal`; other sizes get other lengths than
+    these.
+    """
+    meeting = []
+    counted: set[Size] = set()
+    sizes: dict[Size, None] = {}
+    for node in nodes:
+        found = dict.fromkeys(node.shape)
+        for arg in node.args:
+            found.update(dict.fromkeys(arg.shape))
+        if node.op is size_op:
+            found[str(node.params[0])] = None
+            counted.update(found)
+        if found:
+            sizes.update(found)
+            meeting.append(tuple(found))
+    fixed: dict[Size, int] = {s: s for s in sizes if isinstance(s, int) and (literal or s <= KEPT)}
+    free = [s for s in sizes if s not in fixed]
+    rng.shuffle(free)
+    if len(free) <= OWN_LENGTHS:
+        colours = {s: k for k, s in enumerate(free)}
+    else:
+        neighbours: dict[Size, set[Size]] = {s: set() for s in sizes}
+        for group in (*set(meeting), tuple(counted)):
+            for s in group:
+                neighbours[s].update(group)
+        colours = {}
+        for s in free:
+            taken = {colours[t] for t in neighbours[s] if t in colours}
+            colours[s] = next(k for k in range(len(free)) if k not in taken)
+    lengths = [n for n in range(2, len(free) + len(fixed) + 5) if n not in fixed.values()]
+    lengths = lengths[: max(3, 1 + max(colours.values(), default=0))]
+    start = rng.randrange(len(lengths))
+    return [
+        {**fixed, **{s: lengths[(k + start + draw) % len(lengths)] for s, k in colours.items()}}
+        for draw in range(draws)
+    ]
+
+
+# ------------------------------------------------------------------------------------------- degrees
+
+Degree = tuple[int, int]  # of the numerators, of their common denominator
+VARIABLE: Degree = (1, 0)
+
+
+def _together(degrees: Iterable[Degree]) -> Degree:
+    """The degree of a sum: everything over one denominator."""
+    pairs = list(degrees)
+    below = sum(d for _, d in pairs)
+    return max((n + below - d for n, d in pairs), default=0), below
+
+
+def _times(degrees: Iterable[Degree]) -> Degree:
+    pairs = list(degrees)
+    return sum(n for n, _ in pairs), sum(d for _, d in pairs)
+
+
+def _inverse(degree: Degree, entries: int) -> Degree:
+    """The degree of one over each entry."""
+    n, d = degree
+    return d + (entries - 1) * n, entries * n
+
+
+class Degrees:
+    """Bounds on the degrees of expressions for these sizes; `roots` counts the true square roots met."""
+
+    def __init__(self, sizes: Mapping[Size, int]) -> None:
+        self.sizes = sizes
+        self.known: dict[Expr, Degree] = {}
+        self.roots = 0
+        self.arguments = 0  # entries that an oracle was asked about
+        self.argument = 0  # the highest degree among them
+
+    def learn(self, order: Iterable[Expr]) -> None:
+        """Bounds for these nodes, operands first."""
+        for node in order:
+            if node not in self.known:
+                self.known[node] = self._degree(node, [self.known[arg] for arg in node.args])
+
+    def entries(self, node: Expr) -> int:
+        """How many entries an array has."""
+        return prod([self.sizes[size] for size in node.shape])
+
+    def _degree(self, node: Expr, args: list[Degree]) -> Degree:
+        op = node.op
+        if op in _SUMS or (op.indices is not None and len(args) == 1):
+            return _together(args)
+        if op is multiply_op or op.indices is not None:
+            return _times(args)
+        if op is divide_op:
+            return _times((args[0], _inverse(args[1], self.entries(node))))
+        if op is symbol_op:
+            return self._symbol(node)
+        if op in (number_op, size_op):
+            return 0, 0
+        if op is power_op:
+            return self._power(node, args)
+        if op is sqrt_op:
+            return self._root(node.args[0], args[0])
+        if op.definition is not None:
+            parts = unfolded(op, node.params, tuple([arg.shape for arg in node.args]))
+            inside = dict(zip(parts.marks, args, strict=True))
+            for part in parts.order:
+                inside[part] = self._degree(part, [inside[arg] for arg in part.args])
+            return inside[parts.roots[0]]
+        self._ask(node, args)
+        return (1, 1) if op is exp_op else VARIABLE
+
+    def _ask(self, node: Expr, args: Iterable[Degree]) -> None:
+        self.arguments += self.entries(node)
+        self.argument = max(self.argument, *(n + d for n, d in args), 1)
+
+    def _symbol(self, node: Expr) -> Degree:
+        words: Collection[str] = node.params[2]
+        if "orthogonal" in words:
+            return (2 * self.sizes[node.shape[0]],) * 2
+        return (2, 0) if words else VARIABLE
+
+    def _root(self, arg: Expr, degree: Degree) -> Degree:
+        """√(n/d) = √(n d)/d."""
+        if not (arg.op is symbol_op and "positive" in arg.params[2]):
+            self.roots += self.entries(arg)
+        return degree[0] + degree[1] + 1, degree[1]
+
+    def _power(self, node: Expr, args: list[Degree]) -> Degree:
+        base, exponent = args[0], value_of(node.args[1])
+        if exponent is None:
+            self._ask(node, args)
+            return 65 * base[0] + 65 * base[1] + 1, 65 * base[0] * self.entries(node) + 65 * base[1]
+        half = exponent.denominator == 2
+        if half:
+            base, exponent = self._root(node.args[0], base), Fraction(exponent.numerator)
+        n, d = base if exponent >= 0 else _inverse(base, self.entries(node))
+        times = abs(exponent).__ceil__()
+        if exponent.denominator == 1:
+            return n * times, d * times
+        self._ask(node, args)
+        return n * times + 1, d * times
+
+    def change(
+        self, expr: Expr, given: Mapping[Expr, Degree | None], moving: Collection[Expr]
+    ) -> Degree | None:
+        """The degree of how `expr` moves when `given` move like this; what is not in `moving` does not."""
+        moves = dict(given)
+        stack = [expr]
+        while stack:
+            node = stack[-1]
+            if node in moves:
+                stack.pop()
+            elif node not in moving or not node.args:
+                moves[node] = VARIABLE if node in moving else None
+            elif waiting := [arg for arg in node.args if arg not in moves]:
+                stack += waiting
+            else:
+                moves[node] = self._change(node, moves, self.known)
+        return moves[expr]
+
+    def _change(
+        self, node: Expr, moves: Mapping[Expr, Degree | None], known: Mapping[Expr, Degree]
+    ) -> Degree | None:
+        changes = [change for arg in node.args if (change := moves[arg]) is not None]
+        if not changes:
+            return None
+        slope, op = (0, 0), node.op
+        args = [known[arg] for arg in node.args]
+        if op is multiply_op or (op.indices is not None and len(args) > 1):
+            slope = _times(args)
+        elif op.definition is not None:
+            parts = unfolded(op, node.params, tuple([arg.shape for arg in node.args]))
+            inside = dict(zip(parts.marks, args, strict=True))
+            inner: dict[Expr, Degree | None] = {
+                mark: None if moves[arg] is None else VARIABLE
+                for mark, arg in zip(parts.marks, node.args, strict=True)
+            }
+            for part in parts.order:
+                inside[part] = self._degree(part, [inside[arg] for arg in part.args])
+                inner[part] = self._change(part, inner, inside)
+            slope = inner[parts.roots[0]] or slope
+        elif op not in _SUMS and op.indices is None:
+            # No slope in the field is worse than y/x, 1/x or 1/(2y), or y/x log x where an exponent moves.
+            entries, (n, d) = self.entries(node), self._degree(node, args)
+            worst = 2 * (n + d) + sum(2 * entries * (a + b) for a, b in args) + entries + 1
+            slope = (worst, worst)
+        return _times((slope, _together(changes)))
+
+    def of_terms(self, terms: Line, frontier: Iterable[Expr], moving: Collection[Expr]) -> int:
+        """A bound on the degree of a sum of inner products when the parts in `frontier` move freely."""
+        given: dict[Expr, Degree | None] = {part: VARIABLE if part in moving else None for part in frontier}
+        roots = self.roots
+        changes = [(G, self.change(N, given, moving)) for G, N in terms]
+        self.roots = roots  # they were counted when they were learnt
+        return sum(sum(self.known[G]) + sum(change) for G, change in changes if change is not None)
+
+
+_SUMS = frozenset({add_op, subtract_op, negate_op})
+PRIME_BITS = 61
+CERTAIN_BITS = 60  # the chance of error of a certificate is at most 2**-60, below 1e-17
+
+
+def bits_needed(weight: int, trials: int) -> int:
+    """The size of the prime for which a chance of weight/2**(bits − 1) in each trial is small enough."""
+    return max(PRIME_BITS, weight.bit_length() + 1 + -(-CERTAIN_BITS // trials))

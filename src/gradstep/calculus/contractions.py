@@ -1,0 +1,105 @@
+"""What does an index string such as "ik,kj->ij" do to arrays of integers?
+
+Arrays are flat and row-major. The positions are worked out once for the given lengths; what remains is a
+function that picks, multiplies and adds modulo a prime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+from operator import itemgetter, mul
+
+Array = Sequence[int]  # row-major, modulo a prime
+Contraction = Callable[..., Array]  # (prime, *arrays) -> array
+
+
+def _places(letters: str, over: str, length: Mapping[str, int]) -> list[int]:
+    """Where an array with these axes keeps its entry, for all values of the letters `over`, row-major."""
+    strides: dict[str, int] = {}
+    step = 1
+    for letter in reversed(letters):
+        strides[letter] = strides.get(letter, 0) + step
+        step *= length[letter]
+    places = [0]
+    for letter in over:
+        stride = strides.get(letter, 0)
+        places = [place + stride * i for place in places for i in range(length[letter])]
+    return places
+
+
+def _getter(places: Sequence[int]) -> Callable[[Array], Array]:
+    """A function that picks these entries."""
+    first, step = places[0], places[1] - places[0] if len(places) > 1 else 1
+    if step > 0 and list(places) == list(range(first, first + step * len(places), step)):
+        return itemgetter(slice(first, places[-1] + 1, step))
+    return itemgetter(*places)
+
+
+def contraction(indices: str, shapes: Sequence[Sequence[int]], shape: Sequence[int]) -> Contraction:
+    """The function of arrays that `indices` ("ik,kj->ij") state, for these lengths."""
+    inputs, output = indices.split("->")
+    operands = inputs.split(",")
+    length = dict(zip(output, shape, strict=True))
+    for letters, lengths in zip(operands, shapes, strict=True):
+        length.update(zip(letters, lengths, strict=True))
+    bound = "".join(dict.fromkeys(x for x in inputs if x != "," and x not in output))
+    outer = [_places(letters, output, length) for letters in operands]
+    inner = [_places(letters, bound, length) for letters in operands]
+    if len(operands) == 1:
+        return _picking(outer[0], inner[0], prod(shapes[0]))
+    if len(operands) == 2:
+        return _pairing(*outer, *inner)
+
+    def general(p: int, *arrays: Array) -> Array:
+        def entry(at: Sequence[int]) -> int:
+            total = 0
+            for within in zip(*inner, strict=True):
+                total += prod([a[i + k] for a, i, k in zip(arrays, at, within, strict=True)])
+            return total % p
+
+        return [entry(at) for at in zip(*outer, strict=True)]
+
+    return general
+
+
+def _picking(outer: list[int], inner: list[int], entries: int) -> Contraction:
+    """One operand: its entries picked (a transpose, a repetition), or summed in groups."""
+    if len(inner) == 1:
+        if outer == list(range(entries)):
+            return lambda p, a: a
+        if len(outer) == 1:
+            return lambda p, a: [a[outer[0]]]
+        if not any(outer):
+            return lambda p, a: [a[0]] * len(outer)
+        pick = itemgetter(*outer)
+        return lambda p, a: pick(a)
+    groups = [_getter([i + k for k in inner]) for i in outer]
+    return lambda p, a: [sum(group(a)) % p for group in groups]
+
+
+def _pairing(outer_a: list[int], outer_b: list[int], inner_a: list[int], inner_b: list[int]) -> Contraction:
+    """Two operands: rows of one times rows of the other."""
+    pairs = list(zip(outer_a, outer_b, strict=True))
+    if len(inner_a) == 1:
+        if not any(outer_a):
+            pick = _picking(outer_b, [0], len(outer_b))
+            return lambda p, a, b: [a[0] * x % p for x in pick(p, b)]
+        return lambda p, a, b: [a[i] * b[j] % p for i, j in pairs]
+    starts_a, starts_b = list(dict.fromkeys(outer_a)), list(dict.fromkeys(outer_b))
+    rows_a = [_getter([i + k for k in inner_a]) for i in starts_a]
+    rows_b = [_getter([j + k for k in inner_b]) for j in starts_b]
+    if pairs == [(i, j) for i in starts_a for j in starts_b]:
+
+        def product(p: int, a: Array, b: Array) -> Array:
+            right = [row(b) for row in rows_b]
+            return [sum(map(mul, x, y)) % p for x in [row(a) for row in rows_a] for y in right]
+
+        return product
+    which = [(starts_a.index(i), starts_b.index(j)) for i, j in pairs]
+
+    def batched(p: int, a: Array, b: Array) -> Array:
+        left, right = [row(a) for row in rows_a], [row(b) for row in rows_b]
+        return [sum(map(mul, left[i], right[j])) % p for i, j in which]
+
+    return batched

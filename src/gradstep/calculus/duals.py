@@ -1,0 +1,237 @@
+"""What do + − ⊙ ⊘, powers, exp, log, √ and comparisons do to values in a prime field, and to their changes?
+
+Two tables, by operation: `VALUES` gives the value from those of the operands, `MOVES` the change from the
+values and the changes of the operands (None: it stands still). They are written from calculus, not read from
+the operations, which they check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from math import floor
+from operator import mul
+from typing import TYPE_CHECKING, Any
+
+from gradstep.calculus.contractions import Array
+from gradstep.expression.node import Expr, Operation
+from gradstep.operations.activations import sign_op, sqrt_op
+from gradstep.operations.arithmetic import (
+    add_op,
+    divide_op,
+    equal_op,
+    exp_op,
+    greater_equal_op,
+    greater_op,
+    log_op,
+    multiply_op,
+    negate_op,
+    power_op,
+    subtract_op,
+)
+from gradstep.operations.leaves import number_op, pi_op, size_op, symbol_op, value_of
+
+if TYPE_CHECKING:
+    from gradstep.calculus.field import Point
+
+Args = Sequence[Array]
+Changes = Sequence[Array | None]
+
+# Exact in the field: with these and the index strings alone, a comparison that fails is wrong beyond doubt.
+RATIONAL = frozenset({add_op, subtract_op, negate_op, multiply_op, divide_op})
+# Piecewise constant: they do not move with their operands.
+STANDING_STILL = frozenset({sign_op, greater_op, greater_equal_op, equal_op})
+
+
+def _symbol(point: Point, node: Expr) -> Array:
+    """Random entries that keep what is assumed of the variable."""
+    words: tuple[str, ...] = node.params[2]
+    p, values = point.prime, list(point.draw(node.shape))
+    if not words:
+        return values
+    n = point.dims(node.shape)[-1] if node.rank else 1
+    for word in words:
+        if word in ("positive", "symmetric positive definite"):
+            values = [x * x % p for x in values]  # has a square root
+        if word.startswith("symmetric"):
+            values = [values[min(k // n, k % n) * n + max(k // n, k % n)] for k in range(len(values))]
+        if word == "diagonal":
+            values = [x if k // n == k % n else 0 for k, x in enumerate(values)]
+        if word == "orthogonal":
+            values = _orthogonal(point, values, n)
+        if word == "rows sum to one":
+            for k in range(0, len(values), n):
+                values[k + n - 1] = (1 - sum(values[k : k + n - 1])) % p
+    return values
+
+
+def _orthogonal(point: Point, vectors: Sequence[int], n: int) -> list[int]:
+    """The product of n reflections, 1 − 2 v vᵀ/(vᵀv) each."""
+    p = point.prime
+    result = [int(k // n == k % n) for k in range(n * n)]
+    for at in range(0, n * n, n):
+        v = vectors[at : at + n]
+        (scale,) = point.inverses([sum(map(mul, v, v)) % p])
+        for row in range(0, n * n, n):
+            old = result[row : row + n]
+            along = 2 * scale * sum(map(mul, old, v)) % p
+            result[row : row + n] = [(x - along * y) % p for x, y in zip(old, v, strict=True)]
+    return result
+
+
+def _number(point: Point, node: Expr) -> Array:
+    value = node.params[0]
+    assert isinstance(value, Fraction)
+    if value.denominator == 1:
+        return [value.numerator % point.prime]
+    return [value.numerator * pow(value.denominator, -1, point.prime) % point.prime]
+
+
+def _add(point: Point, node: Expr, a: Array, b: Array) -> Array:
+    p = point.prime
+    return [(x + y) % p for x, y in zip(a, b, strict=True)]
+
+
+def _subtract(point: Point, node: Expr, a: Array, b: Array) -> Array:
+    p = point.prime
+    return [(x - y) % p for x, y in zip(a, b, strict=True)]
+
+
+def _negate(point: Point, node: Expr, a: Array) -> Array:
+    p = point.prime
+    return [-x % p for x in a]
+
+
+def _multiply(point: Point, node: Expr, a: Array, b: Array) -> Array:
+    p = point.prime
+    return [x * y % p for x, y in zip(a, b, strict=True)]
+
+
+def _divide(point: Point, node: Expr, a: Array, b: Array) -> Array:
+    return _multiply(point, node, a, point.inverses(b))
+
+
+def _power(point: Point, node: Expr, x: Array, n: Array) -> Array:
+    p, exponent = point.prime, value_of(node.args[1])
+    if exponent is None or exponent.denominator == 1:
+        return [point.power(base, n[0]) for base in x]
+    if exponent.denominator == 2:
+        return _whole_power(point, [point.root(base) for base in x], exponent.numerator)
+    part = exponent - floor(exponent)
+    front = _whole_power(point, x, floor(exponent))
+    return [f * point.oracle(("power", base, part)) % p for f, base in zip(front, x, strict=True)]
+
+
+def _whole_power(point: Point, x: Array, n: int) -> Array:
+    if n < 0:
+        x, n = point.inverses(x), -n
+    return [pow(base, n, point.prime) for base in x]
+
+
+def _sign(point: Point, node: Expr, a: Array) -> Array:
+    return [(2 * point.above(x) - 1) % point.prime if x else 0 for x in a]
+
+
+def _greater(point: Point, node: Expr, a: Array, b: Array) -> Array:
+    return [point.above((x - y) % point.prime) for x, y in zip(a, b, strict=True)]
+
+
+def _greater_equal(point: Point, node: Expr, a: Array, b: Array) -> Array:
+    return [1 if x == y else point.above((x - y) % point.prime) for x, y in zip(a, b, strict=True)]
+
+
+VALUES: dict[Operation, Callable[..., Array]] = {
+    symbol_op: _symbol,
+    number_op: _number,
+    size_op: lambda point, node: [point.sizes[node.params[0]]],
+    pi_op: lambda point, node: [point.oracle("pi")],
+    add_op: _add,
+    subtract_op: _subtract,
+    negate_op: _negate,
+    multiply_op: _multiply,
+    divide_op: _divide,
+    power_op: _power,
+    exp_op: lambda point, node, a: [point.exp(x) for x in a],
+    log_op: lambda point, node, a: [point.log(x) for x in a],
+    sqrt_op: lambda point, node, a: [point.root(x) for x in a],
+    sign_op: _sign,
+    greater_op: _greater,
+    greater_equal_op: _greater_equal,
+    equal_op: lambda point, node, a, b: [int(x == y) for x, y in zip(a, b, strict=True)],
+}
+
+
+def _move_add(point: Point, node: Expr, y: Array, args: Args, dargs: Changes) -> Array | None:
+    da, db = dargs
+    return da if db is None else db if da is None else _add(point, node, da, db)
+
+
+def _move_subtract(point: Point, node: Expr, y: Array, args: Args, dargs: Changes) -> Array | None:
+    da, db = dargs
+    if db is None:
+        return da
+    return _negate(point, node, db) if da is None else _subtract(point, node, da, db)
+
+
+def _move_negate(point: Point, node: Expr, y: Array, args: Args, dargs: Changes) -> Array | None:
+    return None if dargs[0] is None else _negate(point, node, dargs[0])
+
+
+def _move_multiply(point: Point, node: Expr, y: Array, args: Args, dargs: Changes) -> Array | None:
+    (a, b), (da, db) = args, dargs
+    left = None if da is None else _multiply(point, node, da, b)
+    return _move_add(point, node, y, args, (left, None if db is None else _multiply(point, node, a, db)))
+
+
+def _move_divide(point: Point, node: Expr, y: Array, args: Args, dargs: Changes) -> Array | None:
+    (_, b), (da, db) = args, dargs
+    top = _move_subtract(point, node, y, args, (da, None if db is None else _multiply(point, node, y, db)))
+    return None if top is None else _divide(point, node, top, b)
+
+
+def _move_power(point: Point, node: Expr, y: Array, args: Args, dargs: Changes) -> Array | None:
+    """d(xⁿ) = n xⁿ/x dx + xⁿ log(x) dn; for half-integers by the root, for n > 0 without dividing by x."""
+    p, (x, (n,)), (dx, dn) = point.prime, args, dargs
+    exponent, changes = value_of(node.args[1]), []
+    if dx is not None:
+        if exponent is not None and exponent.denominator == 1 and exponent > 0:
+            slope: Array = [n * pow(base, exponent.numerator - 1, p) for base in x]
+        elif exponent is not None and exponent.denominator == 2:
+            roots = [point.root(base) for base in x]
+            slope = [n * s for s in _whole_power(point, roots, exponent.numerator - 2)]
+        else:
+            slope = [n * s for s in _divide(point, node, y, x)]
+        changes.append(_multiply(point, node, slope, dx))
+    if dn is not None:
+        changes.append([value * point.log(base) * dn[0] % p for value, base in zip(y, x, strict=True)])
+    return changes[0] if len(changes) == 1 else _add(point, node, *changes)
+
+
+def _move_exp(point: Point, node: Expr, y: Array, args: Args, dargs: Changes) -> Array | None:
+    return None if dargs[0] is None else _multiply(point, node, y, dargs[0])
+
+
+def _move_log(point: Point, node: Expr, y: Array, args: Args, dargs: Changes) -> Array | None:
+    return None if dargs[0] is None else _divide(point, node, dargs[0], args[0])
+
+
+def _move_sqrt(point: Point, node: Expr, y: Array, args: Args, dargs: Changes) -> Array | None:
+    return None if dargs[0] is None else _divide(point, node, dargs[0], [2 * x for x in y])
+
+
+def _stands_still(*_: Any) -> None:
+    return None
+
+
+MOVES: dict[Operation, Callable[..., Array | None]] = {
+    add_op: _move_add,
+    subtract_op: _move_subtract,
+    negate_op: _move_negate,
+    multiply_op: _move_multiply,
+    divide_op: _move_divide,
+    power_op: _move_power,
+    exp_op: _move_exp,
+    log_op: _move_log,
+    sqrt_op: _move_sqrt,
+    **dict.fromkeys(STANDING_STILL, _stands_still),
+}

@@ -1,0 +1,150 @@
+"""What if the field cannot tell? The same comparison in floating point, at random points away from kinks.
+
+Differentials are central differences through five points, which depend on no declared rule and are good to
+about 1e-11. Distinct sizes have distinct lengths, and integer sizes are taken as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from math import prod
+from random import Random
+from typing import Any
+
+from gradstep.calculus.chances import draw_sizes
+from gradstep.calculus.steps import Line
+from gradstep.expression.node import Expr, walk
+from gradstep.expression.shapes import Size
+from gradstep.operations.leaves import symbol_op
+
+POINTS = 3  # as many random points must agree
+ATTEMPTS = 60
+TOLERANCE = 1e-9  # relative to the sum of the absolute values that are added
+ENTRIES = 5_000_000  # larger arrays are not tried
+STEP = 1e-3  # of the central differences
+MARGIN = 0.01  # how far from a kink a point must lie
+
+Values = Mapping[Expr, Any]
+Comparison = tuple[bool | None, float, float]  # None: no point was found; where they differ, both sides
+
+
+def compare_values(before: Expr, after: Expr, rng: Random) -> Comparison:
+    """Whether both have the same entries; `after` must be defined wherever `before` is."""
+    import numpy as np
+
+    agreed = 0
+    for sizes, values in _points((before, after), rng, (before,)):
+        left, right = _compute(np, (before, after), sizes, values)
+        scale = np.abs(left).max()
+        wrong = ~(np.abs(left - right) <= TOLERANCE * scale)
+        if wrong.any():
+            return False, float(left[wrong].flat[0]), float(right[wrong].flat[0])
+        agreed += 1
+    return (True if agreed else None), 0.0, 0.0
+
+
+def compare_lines(before: Line, after: Line, moving: Collection[Expr], rng: Random) -> Comparison:
+    """Whether both lines are worth the same when the parts of `after`, and the parameters, move at random."""
+    import numpy as np
+
+    agreed = 0
+    frontier = [N for _, N in after if N in moving]
+    whole = [expr for term in (*before, *after) for expr in term]
+    for sizes, values in _points(whole, rng, whole):
+        free = {part: _compute(np, (part,), sizes, values)[0] for part in frontier}
+        free.update({node: values[node] for node in walk(*whole) if node.op is symbol_op and node in moving})
+        still = {node: value for node, value in values.items() if node not in free}
+        generator = np.random.default_rng(rng.getrandbits(64))
+        steps = {part: generator.uniform(-1, 1, value.shape) for part, value in free.items()}
+        if _near_a_kink(np, [N for _, N in (*before, *after)], sizes, {**still, **free}):
+            continue
+        (left, one), (right, other) = (
+            _worth(np, line, sizes, values, still, free, steps) for line in (before, after)
+        )
+        if not abs(left - right) <= TOLERANCE * max(one, other):
+            return False, left, right
+        agreed += 1
+    return (True if agreed else None), 0.0, 0.0
+
+
+def _worth(
+    np: Any, line: Line, sizes: Mapping[Size, int], values: Values, still: Values, free: Values, steps: Values
+) -> tuple[float, float]:
+    """Σ ⟨G, dN⟩, and the sum of the absolute values of what is added."""
+    parts = [N for _, N in line]
+    stencil = [
+        _compute(np, parts, sizes, {**still, **{part: free[part] + k * STEP * steps[part] for part in free}})
+        for k in (-2, -1, 1, 2)
+    ]
+    total = size = 0.0
+    for k, G in enumerate(_compute(np, [G for G, _ in line], sizes, values)):
+        a, b, c, d = (at[k] for at in stencil)
+        entries = G * (a - 8 * b + 8 * c - d) / (12 * STEP)
+        total += float(entries.sum())
+        size += float(np.abs(entries).sum())
+    return total, size
+
+
+def _compute(np: Any, roots: Sequence[Expr], sizes: Mapping[Size, int], known: Values) -> list[Any]:
+    """The values of `roots` from the values of what is `known`."""
+    done = dict(known)
+    with np.errstate(all="ignore"):
+        for node in walk(*roots, stop=done.__contains__):
+            if node not in done:
+                args = [done[arg] for arg in node.args]
+                done[node] = np.asarray(node.op.meaning(np, sizes, node.params, *args), dtype=np.float64)
+    return [done[root] for root in roots]
+
+
+def _points(
+    exprs: Iterable[Expr], rng: Random, defined: Sequence[Expr]
+) -> Iterator[tuple[dict[Size, int], dict[Expr, Any]]]:
+    """Random values of the variables where all of `defined` are finite: at most `POINTS` of them."""
+    import numpy as np
+
+    nodes = list(walk(*exprs))
+    given = 0
+    for attempt in range(ATTEMPTS):
+        (sizes,) = draw_sizes(nodes, 1, rng, literal=True)
+        if any(prod(sizes[s] for s in node.shape) > ENTRIES for node in nodes):
+            return
+        generator = np.random.default_rng(rng.getrandbits(64))
+        values = {
+            node: _symbol(np, generator, node, [sizes[s] for s in node.shape], positive=attempt % 3 == 2)
+            for node in nodes
+            if node.op is symbol_op
+        }
+        if all(np.isfinite(value).all() for value in _compute(np, defined, sizes, values)):
+            yield sizes, values
+            given += 1
+            if given == POINTS:
+                return
+
+
+def _symbol(np: Any, generator: Any, node: Expr, lengths: Sequence[int], positive: bool) -> Any:
+    """Random entries that keep what is assumed of the variable."""
+    words: Collection[str] = node.params[2]
+    value = generator.standard_normal(lengths)
+    if positive or "positive" in words or "rows sum to one" in words:
+        value = generator.uniform(0.3, 1.7, lengths)
+    if "symmetric" in words:
+        value = (value + value.T) / 2
+    if "symmetric positive definite" in words:
+        value = value @ value.T + np.eye(len(value))
+    if "diagonal" in words:
+        value = np.diag(np.diag(value))
+    if "orthogonal" in words:
+        value = np.linalg.qr(value)[0]
+    if "rows sum to one" in words:
+        value = value / value.sum(axis=-1, keepdims=True)
+    return np.asarray(value, dtype=np.float64)
+
+
+def _near_a_kink(np: Any, parts: Sequence[Expr], sizes: Mapping[Size, int], known: Values) -> bool:
+    """Whether an operation with a kink between `known` and `parts` sits too near to it to be moved."""
+    bent = [node for node in walk(*parts, stop=known.__contains__) if node.op.kink and node not in known]
+    for node in bent:
+        first, *others = _compute(np, node.args, sizes, known)
+        if (np.abs(first - others[0] if others else first) < MARGIN).any():
+            return True
+    return False

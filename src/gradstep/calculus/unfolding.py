@@ -1,0 +1,44 @@
+"""What is an operation made of? Its definition, and the slopes it declares, with marks for its operands.
+
+Worked out once for each operation and shape. The marks keep operands apart: no definition can look beneath
+one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from gradstep.expression.node import Expr, Operation, Params, walk
+from gradstep.expression.shapes import Shape
+from gradstep.operations.leaves import symbol_op
+
+
+@dataclass(frozen=True, slots=True)
+class Unfolded:
+    """An operation taken apart: `marks` stand for its operands, `order` computes `roots` from them."""
+
+    marks: tuple[Expr, ...]
+    order: tuple[Expr, ...]
+    roots: tuple[Expr, ...]
+
+
+@lru_cache(maxsize=4096)
+def unfolded(op: Operation, params: Params, shapes: tuple[Shape, ...]) -> Unfolded:
+    """`op` by its definition; the last of `order` is the result."""
+    assert op.definition is not None
+    marks = tuple(symbol_op(params=(f"•{k}", shape, ())) for k, shape in enumerate(shapes))
+    root = op.definition(params, *marks)
+    return Unfolded(marks, tuple(node for node in walk(root) if node not in marks), (root,))
+
+
+@lru_cache(maxsize=4096)
+def declared_slopes(op: Operation, params: Params, shapes: tuple[Shape, ...]) -> Unfolded:
+    """The slopes that an entrywise `op` declares, of marks for its operands and, the last one, its value."""
+    assert op.slopes is not None
+    marks = tuple(symbol_op(params=(f"•{k}", shape, ())) for k, shape in enumerate(shapes))
+    y = op(*marks, params=params)
+    roots = tuple(slope(y, *marks) for slope in op.slopes)
+    known = (*marks, y)
+    order = tuple(node for node in walk(*roots, stop=known.__contains__) if node not in known)
+    return Unfolded(known, order, roots)

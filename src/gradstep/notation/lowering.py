@@ -1,0 +1,254 @@
+"""How does an expression read example by example, or entry by entry? Axes lowered to explicit indices.
+
+Lowering an axis replaces an array by its entry or row at an index: X by xᵢ (row i of X), relu(z) by
+max(0, zᵢ), Xᵀe by Σᵢ eᵢ xᵢ. What is lowered is an expression again, with two operations more: the entry of a
+named thing, and the sum over an index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gradstep.calculus.chains import cotangent_op
+from gradstep.expression.boxes import (
+    ATOM,
+    PRODUCT,
+    Accent,
+    Big,
+    Box,
+    Fence,
+    Frac,
+    Of,
+    Row,
+    Sub,
+    Sym,
+    Written,
+    fenced,
+    row,
+)
+from gradstep.expression.node import Expr, Operation, walk
+from gradstep.expression.shapes import Size
+from gradstep.operations.arithmetic import multiply, scale
+from gradstep.operations.broadcasting import repeat, sum_op, sum_over
+from gradstep.operations.families import JUXTAPOSED, leaf
+from gradstep.operations.leaves import symbol_op
+from gradstep.operations.products import matmul_op, outer, transpose
+
+Index = str | None  # the letter of a lowered axis; None for an axis that stays
+
+INDEX_LETTERS = "ijklmnpqrstuv"
+
+
+def _no_value(*_: object) -> object:
+    raise NotImplementedError("an entry is written, not evaluated")
+
+
+def _entry_layout(expr: Expr, write: Callable[[Expr], Written]) -> Written:
+    of, at = expr.params
+    assert isinstance(of, Expr) and isinstance(at, tuple)
+    if of.op is cotangent_op:  # an entry of ∂C/∂Z is ∂C/∂ an entry of Z
+        part, loss = of.params
+        below = _indexed(write(part).box, expr.rank, at)  # type: ignore[arg-type]
+        return Written(Frac(row("∂", write(loss).box), row("∂", below)), JUXTAPOSED)  # type: ignore[arg-type]
+    return Written(Of(of, _indexed(write(of).box, expr.rank, at)))
+
+
+def _indexed(box: Box, rank: int, at: Sequence[Index]) -> Box:
+    """A name with indices: zᵢ, Xᵢⱼ, and xᵢ for row i of X."""
+    column = [":"] if len(at) == 2 and at[0] is None else []
+    letters: list[Box] = [Sym(i, "index") for i in (*column, *(i for i in at if i))]
+    match box:
+        case Of(what, inner):
+            return Of(what, _indexed(inner, rank, at))
+        case Accent(inner, mark):
+            lowered = _indexed(inner, rank, at)
+            return Sub(Accent(lowered.base, mark), lowered.index) if isinstance(lowered, Sub) else lowered
+        case Sub(Sym(text), index):
+            return Sub(_cased(text, rank, len(at)), Row((index, Sym(",", "operator"), *letters)))
+        case Sym(text):
+            return Sub(_cased(text, rank, len(at)), Row(tuple(letters)))
+        case _:
+            return Sub(Fence("(", box, ")"), Row(tuple(letters)))
+
+
+def _cased(text: str, rank: int, axes: int) -> Sym:
+    """A row of a matrix takes the small letter; an entry is a number and set like one."""
+    small = text[:1].lower() + text[1:] if rank == 1 and axes == 2 and len(text) == 1 else text
+    return Sym(small, ("scalar", "vector", "matrix")[min(rank, 2)])  # type: ignore[arg-type]
+
+
+# params: the thing, and for each of its axes the index or None. A leaf: what it is an entry of is not opened.
+entry_op = leaf(
+    "entry",
+    lambda params: tuple(s for s, i in zip(params[0].shape, params[1], strict=True) if i is None),
+    _no_value,
+    lambda expr, spell: (f"{spell(expr.params[0])[0]}[{','.join(i or ':' for i in expr.params[1])}]", ATOM),  # type: ignore[arg-type,union-attr]
+    _entry_layout,
+    "one entry, or one row, of an array",
+)
+
+
+def _sigma_layout(expr: Expr, write: Callable[[Expr], Written]) -> Written:
+    body = fenced(write(expr.args[0]), PRODUCT)
+    return Written(Big("Σ", Sym(str(expr.params[0]), "index"), None, body), PRODUCT)
+
+
+# params: the index, and the size it runs over.
+sigma_op = Operation(
+    "sigma",
+    lambda params, shape: shape,
+    _no_value,
+    lambda expr, spell: (f"sigma_{expr.params[0]}({spell(expr.args[0])[0]})", ATOM),
+    _sigma_layout,
+    None,
+    None,
+    "",
+    "the sum over an index",
+)
+
+
+def sigma(index: str, size: Size, body: Expr) -> Expr:
+    """Σ over `index`: a number in front of the body moves in front of the sum."""
+    if body.op.name == "scale" and not mentions(body.args[0], index):
+        return scale(body.args[0], sigma(index, size, body.args[1]))
+    if body.op.name == "multiply" and not body.rank and not mentions(body.args[0], index):
+        return multiply(body.args[0], sigma(index, size, body.args[1]))
+    if body.op.name == "negate":
+        return -sigma(index, size, body.args[0])
+    return sigma_op(body, params=(index, size))
+
+
+def mentions(expr: Expr, index: str) -> bool:
+    """Whether the index occurs in `expr`."""
+    return any(node.op is entry_op and index in node.params[1] for node in walk(expr))  # type: ignore[operator]
+
+
+@dataclass(slots=True)
+class Lowering:
+    """Lowers expressions: axes whose size is in `sizes` (all axes when None); `named` parts are not opened."""
+
+    sizes: Container[Size] | None
+    named: Container[Expr]
+    letters: Mapping[Size, str] = field(default_factory=dict)
+
+    def is_lowered(self, size: Size) -> bool:
+        """Whether an axis of this size becomes an index."""
+        return self.sizes is None or size in self.sizes
+
+    def indices(self, expr: Expr) -> tuple[Index, ...]:
+        """An index for each axis of `expr` that is lowered: i along the batch, j, k … along the others."""
+        taken: set[str] = set()
+        found: list[Index] = []
+        for size in expr.shape:
+            letter = self.letter(size, taken) if self.is_lowered(size) else None
+            taken |= {letter} if letter else set()
+            found.append(letter)
+        return tuple(found)
+
+    def letter(self, size: Size, taken: Container[str]) -> str:
+        """A letter that is still free: the size's own, if it has one, or else one that no size owns."""
+        own = self.letters.get(size)
+        if own is not None and own not in taken:
+            return own
+        return next(letter for letter in INDEX_LETTERS if letter not in taken and letter not in self.letters.values())
+
+    def __call__(self, expr: Expr, indices: Sequence[Index], taken: frozenset[str] = frozenset()) -> Expr:
+        """`expr` at `indices` (one per axis); `taken` are letters already in use outside."""
+        at = tuple(indices)
+        taken = taken | {i for i in at if i}
+        if expr in self.named or expr.op is symbol_op or expr.op is cotangent_op:
+            return entry_op(params=(expr, at)) if any(at) else expr
+        if expr.op is entry_op:
+            rest = iter(at)
+            whole = tuple(next(rest) if i is None else i for i in expr.params[1])  # type: ignore[attr-defined]
+            return entry_op(params=(expr.params[0], whole))
+        if not expr.args:
+            return expr
+        if expr.op.name == "repeat":
+            axes = expr.params[0]
+            kept = [(a, expr.shape[a]) for a in axes if at[a] is None]  # type: ignore[attr-defined]
+            inner = self(expr.args[0], [i for a, i in enumerate(at) if a not in axes], taken)  # type: ignore[operator]
+            left = [a for a in range(expr.rank) if at[a] is None]
+            return repeat(inner, tuple(left.index(a) for a, _ in kept), tuple(s for _, s in kept))
+        if expr.op.indices is not None:
+            return self._linear(expr, at, taken)
+        if expr.op.slopes is not None:
+            args = [self(arg, at, taken) for arg in expr.args]
+            if expr.op.name == "multiply" and not args[0].rank == args[1].rank:
+                return multiply(*args)
+            return expr.op(*args, params=expr.params)
+        if expr.op.name == "power":
+            return expr.op(self(expr.args[0], at, taken), self(expr.args[1], (), taken))
+        return self._whole(expr, at, taken)
+
+    def _linear(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
+        """A product or a sum, by its indices: what is contracted along a lowered axis becomes Σ."""
+        assert expr.op.indices is not None
+        spec = expr.op.indices(expr.params, *(arg.rank for arg in expr.args))
+        inputs, output = spec.split("->")
+        places = dict(zip(output, at, strict=True))
+        sums: list[tuple[str, Size]] = []
+        for letters, arg in zip(inputs.split(","), expr.args, strict=True):
+            for letter, size in zip(letters, arg.shape, strict=True):
+                if letter not in places:
+                    fresh = None
+                    if self.is_lowered(size):
+                        fresh = self.letter(size, taken)
+                        taken = taken | {fresh}
+                        sums.append((fresh, size))
+                    places[letter] = fresh
+        operands, left = [], []
+        for letters, arg in zip(inputs.split(","), expr.args, strict=True):
+            operands.append(self(arg, [places[letter] for letter in letters], taken))
+            left.append("".join(letter for letter in letters if places[letter] is None))
+        result = contracted(operands, left, "".join(letter for letter in output if places[letter] is None))
+        for index, size in reversed(sums):
+            result = sigma(index, size, result)
+        return result
+
+    def _whole(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
+        """A function of whole rows (softmax, logsumexp, norm): lowered along the other axes, then an entry of it."""
+        arg = expr.args[0]
+        if expr.op.name == "norm":
+            return (
+                expr.op(self(arg, (None,) * arg.rank, taken)) if not any(at) else entry_op(params=(expr, at))
+            )
+        axis = int(expr.params[0])  # type: ignore[call-overload]
+        same = expr.rank == arg.rank
+        inner = list(at) if same else [*at[:axis], None, *at[axis:]]
+        inner[axis] = None
+        lowered = self(arg, inner, taken)
+        place = sum(1 for i in inner[:axis] if i is None)
+        result = expr.op(lowered, params=(place, *expr.params[1:]))
+        index = at[axis] if same else None
+        return (
+            result
+            if index is None
+            else entry_op(params=(result, tuple(index if k == place else None for k in range(result.rank))))
+        )
+
+
+def contracted(operands: Sequence[Expr], letters: Sequence[str], output: str) -> Expr:
+    """What is left of a product when some axes are indices: a scalar product, a dot product, an outer product …"""
+    if len(operands) == 1:
+        (x,), (have,) = operands, letters
+        x = sum_over(x, tuple(k for k, letter in enumerate(have) if letter not in output))
+        have = "".join(letter for letter in have if letter in output)
+        return x if have == output else transpose(x)
+    (x, y), (a, b) = operands, letters
+    if a == b == output:
+        return multiply(x, y)
+    if not a or not b:
+        return multiply(x, y)
+    if len(a) == len(b) == 1 and a != b:
+        return outer(x, y) if output == a + b else outer(y, x)
+    if a == b and not output:
+        if len(a) == 1:  # w·xᵢ, as it is usually written
+            return matmul_op(y, x) if x.op is entry_op and y.op is not entry_op else matmul_op(x, y)
+        return sum_op(multiply(x, y), params=(tuple(range(len(a))),))
+    if len(b) == 1 and len(a) == 2:
+        return matmul_op(x if a[1] == b else transpose(x), y)
+    if len(a) == 1 and len(b) == 2:
+        return matmul_op(transpose(y) if b[0] == a else y, x)
+    return matmul_op(x, y)

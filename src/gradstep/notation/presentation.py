@@ -1,0 +1,42 @@
+"""What does every renderer of a derivation read? Sections of lines: boxes, sentences, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gradstep.expression.boxes import Box
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One line: `left` = forms[0] = forms[1] …, with the rule that gives it and the reason."""
+
+    left: Box | None
+    forms: tuple[Box, ...]
+    rule: str = ""
+    why: str = ""
+    number: int | None = None
+    shape: str = ""
+    kink: str = ""
+    proof: tuple[Box, ...] = ()
+    details: tuple[Said, ...] = ()
+    indent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading, and what stands under it."""
+
+    title: str
+    lines: tuple[Said, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """A derivation as told: sections from the loss to one step of descent, notes, and how it was checked."""
+
+    view: str
+    style: str
+    sections: tuple[Section, ...]
+    notes: tuple[str, ...] = ()
+    proof: str = ""

@@ -1,0 +1,55 @@
+"""How does an expression look as written mathematics? Expression -> boxes, names in place of named parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gradstep.expression.boxes import Box, Of, SymbolKind, Written
+from gradstep.expression.node import Expr, walk
+from gradstep.notation.symbols import symbol
+from gradstep.operations.leaves import symbol_op
+
+KINDS: tuple[SymbolKind, ...] = ("scalar", "vector", "matrix")
+
+
+def kind_of(expr: Expr) -> SymbolKind:
+    """The typeface of a name for `expr`: scalar, vector or matrix."""
+    return KINDS[min(expr.rank, 2)]
+
+
+def name_box(name: str, what: Expr) -> Box:
+    """A name for `what`, as written: λ, W₁, ŷ."""
+    return Of(what, symbol(name, kind_of(what)))
+
+
+class Writer:
+    """Writes expressions; a part in `names` is written by its name."""
+
+    def __init__(self, names: Mapping[Expr, Box | str] | None = None) -> None:
+        self.names = {
+            part: name_box(name, part) if isinstance(name, str) else name
+            for part, name in (names or {}).items()
+        }
+        self._done: dict[Expr, Written] = {}
+
+    def __call__(self, expr: Expr) -> Box:
+        """`expr` as a box, by its name if it has one."""
+        return self.written(expr).box
+
+    def opened(self, expr: Expr) -> Box:
+        """`expr` one level open: its own name is not used, the names of its parts are."""
+        return self._laid_out(expr).box
+
+    def written(self, expr: Expr) -> Written:
+        """`expr` and how tightly its notation binds."""
+        for node in walk(expr, stop=lambda node: node in self.names or node in self._done):
+            if node not in self._done:
+                named = self.names.get(node)
+                self._done[node] = Written(named) if named is not None else self._laid_out(node)
+        return self._done[expr]
+
+    def _laid_out(self, expr: Expr) -> Written:
+        if expr.op is symbol_op:
+            return Written(name_box(str(expr.params[0]), expr))
+        written = expr.op.layout(expr, self.written)
+        return Written(Of(expr, written.box), written.level)
