@@ -272,9 +272,9 @@ def _trial(
     roots: bool,
 ) -> tuple[list[_Outcome], int | None]:
     """The outcomes of all checks at one random point, and dC there; an unlucky point is drawn again."""
-    attempts = 4 + (8 << TRUE_ROOTS if roots else 0)
+    attempts = 8 << TRUE_ROOTS if roots else 4
     for left in reversed(range(attempts)):
-        point = Point(prime, sizes, rng, roots)
+        point = Point(prime, sizes, rng, roots and left > 0)
         given = {variable: point.draw(variable.shape) for variable in derivation.parameters.values()}
         trial = _Trial(point, Direction(point, given), moving, None, {})
         try:

@@ -57,9 +57,13 @@ def is_prime(n: int) -> bool:
 
 
 def random_prime(bits: int, rng: Random) -> int:
-    """A random prime of so many bits that is 3 modulo 4, so that −1 is no square."""
+    """A random prime of so many bits for which 2, 3, 5, 7, 11 and 13 are squares and −1 is none.
+
+    It is −1 modulo 8 and modulo each of them, so by quadratic reciprocity √2 and √N exist at every point.
+    """
+    step = 8 * 3 * 5 * 7 * 11 * 13
     while True:
-        n = rng.getrandbits(bits) | 1 << (bits - 1) | 3
+        n = (1 << bits) - 1 - rng.getrandbits(bits - 1) // step * step - (1 << bits) % step
         if is_prime(n):
             return n
 
@@ -193,7 +197,7 @@ class Degrees:
 
     def _root(self, arg: Expr, degree: Degree) -> Degree:
         """√(n/d) = √(n d)/d."""
-        if not (arg.op is symbol_op and "positive" in arg.params[2]):
+        if degree != (0, 0) and not (arg.op is symbol_op and "positive" in arg.params[2]):
             self.roots += self.entries(arg)
         return degree[0] + degree[1] + 1, degree[1]
 

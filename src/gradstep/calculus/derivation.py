@@ -228,11 +228,11 @@ class Opening:
 
     def seen_through(self, H: Expr, G: Expr) -> tuple[Expr, list[Rewrite], list[Law]] | None:
         """`H` simplified with the named cotangent `G` written out: denominators may cancel."""
-        if self.visible(G) > 3 * HEAVY or not any(
-            part.op.name == "divide" and part.rank for part in walk(G, stop=self.named.__contains__)
-        ):
+        if self.visible(G) > 3 * HEAVY:
             return None
-        rest = _Either(self.named, {g: node for g, node in self.fenced.items() if g is not G})
+        rest = _Except(self._fences, G)
+        if not any(part.op.name == "divide" and part.rank for part in walk(G, stop=rest.__contains__)):
+            return None
         return Simplifier(self.simplify.book, rest)(H)
 
     def visible(self, expr: Expr) -> int:
@@ -275,6 +275,16 @@ def is_zero(expr: Expr) -> bool:
     """Whether `expr` is written as zero."""
     inner = expr.args[0] if expr.op.name == "repeat" else expr
     return inner.op.name == "number" and inner.params[0] == 0
+
+
+class _Except:
+    """Membership in a collection, one item left out."""
+
+    def __init__(self, items: Container[object], out: object) -> None:
+        self.items, self.out = items, out
+
+    def __contains__(self, item: object) -> bool:
+        return item is not self.out and item in self.items
 
 
 class _Either:

@@ -144,7 +144,7 @@ VALUES: dict[Operation, Callable[..., Array]] = {
     symbol_op: _symbol,
     number_op: _number,
     size_op: lambda point, node: [point.sizes[node.params[0]]],
-    pi_op: lambda point, node: [point.oracle("pi")],
+    pi_op: lambda point, node: [point.oracle("root of pi") ** 2 % point.prime],
     add_op: _add,
     subtract_op: _subtract,
     negate_op: _negate,

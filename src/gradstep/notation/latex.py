@@ -16,16 +16,17 @@ from gradstep.notation.rendering import (
     Piece,
     Pieces,
     Rendering,
+    accented,
     enclosed,
     fold,
     fraction,
     gap,
-    is_whole,
     lone,
     needs_if,
     owned,
     scripted,
     settled,
+    takes,
     touching,
 )
 from gradstep.notation.symbols import GREEK, SIGNS, Edge, sign, unified
@@ -38,8 +39,8 @@ LETTERS: dict[str, str] = {
     "ε": r"\varepsilon", "ϵ": r"\epsilon", "φ": r"\varphi", "ϕ": r"\phi", "ℓ": r"\ell", "∞": r"\infty",
     "ℝ": r"\mathbb{R}", "𝟏": r"\mathbf{1}", "𝟙": r"\mathbf{1}", "∅": r"\varnothing", "✓": r"\checkmark",
     "_": r"\_", "{": r"\{", "}": r"\}", "$": r"\$", "%": r"\%", "#": r"\#", "&": r"\&", "~": r"\sim",
-    "^": r"\wedge", "\\": r"\backslash", "|": r"\vert", "<": "<", ">": ">", '"': "''",
-    "‖": r"\Vert", "⟨": r"\langle", "⟩": r"\rangle", "°": r"^{\circ}",
+    "^": r"\wedge", "\\": r"\backslash", "|": r"\vert", "<": "<", ">": ">",
+    "'": r"\prime", '"': r"\prime\prime", "‖": r"\Vert", "⟨": r"\langle", "⟩": r"\rangle",
     **{text: known.latex for text, known in SIGNS.items() if not text.isascii()},
 }  # fmt: skip
 
@@ -58,11 +59,10 @@ MARKS = {"bar": (r"\bar", r"\overline"), "hat": (r"\hat", r"\widehat")}
 
 
 class Tex(NamedTuple):
-    """LaTeX source; whether it is taller than a line; which of ^ and _ it already carries."""
+    """LaTeX source, and whether it is taller than a line."""
 
     source: str
     tall: bool = False
-    scripts: str = ""
 
 
 def latex(box: Box) -> str:
@@ -92,10 +92,10 @@ def _render(box: Box) -> Rendering[Tex]:
             return owned(what, (yield part))
         case Sup(base, exponent):
             nucleus = yield base
-            return [scripted(nucleus, _script(nucleus, "^", _joined((yield exponent))))]
+            return [scripted(nucleus, _script(nucleus, "^", _joined((yield exponent))), "^")]
         case Sub(base, index):
             nucleus = yield base
-            return [scripted(nucleus, _script(nucleus, "_", _joined((yield index))))]
+            return [scripted(nucleus, _script(nucleus, "_", _joined((yield index))), "_")]
         case Frac(top, bottom):
             over, under = (yield top), (yield bottom)
             return [
@@ -106,7 +106,7 @@ def _render(box: Box) -> Rendering[Tex]:
             return [Piece(Tex(rf"\sqrt{{{under_root.source}}}", under_root.tall), "letter", "letter")]
         case Accent(base, mark):
             nucleus = yield base
-            return [scripted(nucleus, _accented(nucleus, mark))]
+            return [accented(nucleus, _accented(nucleus, mark))]
         case Fence(left, body, right):
             return [enclosed(_fenced(left, _joined((yield body)), right))]
         case Big(name, below, above, body):
@@ -119,7 +119,8 @@ def _render(box: Box) -> Rendering[Tex]:
             ways = []
             for value, condition in rows:
                 shown, when = _joined((yield value)), (yield condition)
-                ways.append(f"{shown.source} & {_if(when)}{_joined(when).source}")
+                guard = "{}" if shown.source[:1] in ("[", "*") else ""  # LaTeX would take \\[ for a distance
+                ways.append(f"{guard}{shown.source} & {_if(when)}{_joined(when).source}")
             source = " \\\\ ".join(ways)
             return [Piece(Tex(rf"\begin{{cases}} {source} \end{{cases}}", tall=True), "cases", "cases")]
 
@@ -151,19 +152,17 @@ def _needed(before: str, after: str) -> str:
 
 
 def _script(nucleus: Pieces[Tex], mark: str, script: Tex) -> Tex:
-    """`script` raised (^) or lowered (_); braces keep two scripts of one kind apart."""
+    """`script` raised (^) or lowered (_)."""
     base = _joined(nucleus)
-    if not is_whole(nucleus):
+    if not takes(nucleus, mark):
         base = _fenced("(", base, ")")
-    if mark in base.scripts or base.source[:1] == "^":
-        base = Tex(f"{{{base.source}}}", base.tall)
-    return Tex(f"{base.source}{mark}{{{script.source}}}", base.tall, base.scripts + mark)
+    return Tex(f"{base.source}{mark}{{{script.source}}}", base.tall)
 
 
 def _accented(nucleus: Pieces[Tex], mark: str) -> Tex:
     """z with a bar; what is wider than a letter gets a wide mark."""
     body = _joined(nucleus)
-    narrow = len(nucleus) == 1 and nucleus[0].left in ("letter", "one") and not body.scripts
+    narrow = len(nucleus) == 1 and nucleus[0].left in ("letter", "one") and not nucleus[0].scripts
     return Tex(f"{MARKS[mark][not narrow]}{{{body.source}}}", body.tall)
 
 

@@ -15,18 +15,20 @@ from typing import Any, NamedTuple
 from gradstep.expression.boxes import Accent, Big, Box, Cases, Fence, Frac, Of, Root, Row, Sub, Sup, Sym
 from gradstep.notation.rendering import (
     FACTORS,
+    FRACTIONS,
     Piece,
     Pieces,
     Rendering,
+    accented,
     enclosed,
     fold,
     fraction,
-    is_whole,
     lone,
     needs_if,
     owned,
     scripted,
     settled,
+    takes,
     touching,
 )
 from gradstep.notation.spoken import spoken
@@ -94,10 +96,10 @@ def _render(box: Box, begin: Callable[[Any], str]) -> Rendering[Element]:
             return owned(tag, pieces) if tag else pieces
         case Sup(base, exponent):
             nucleus = yield base
-            return [scripted(nucleus, _raised(_nucleus(nucleus), _one((yield exponent))))]
+            return [scripted(nucleus, _raised(_nucleus(nucleus, "^"), _one((yield exponent))), "^")]
         case Sub(base, index):
             nucleus = yield base
-            return [scripted(nucleus, _lowered(_nucleus(nucleus), _one((yield index))))]
+            return [scripted(nucleus, _lowered(_nucleus(nucleus, "_"), _one((yield index))), "_")]
         case Frac(top, bottom):
             over, under = (yield top), (yield bottom)
             return [fraction(over, _element("mfrac", _one(over), _one(under), tall=True))]
@@ -106,7 +108,7 @@ def _render(box: Box, begin: Callable[[Any], str]) -> Rendering[Element]:
         case Accent(base, mark):
             nucleus = yield base
             sign = Element(_tag("mo", MARKS[mark], "" if len(nucleus) > 1 else ' stretchy="false"'))
-            return [scripted(nucleus, _element('mover accent="true"', _one(nucleus), sign))]
+            return [accented(nucleus, _element('mover accent="true"', _one(nucleus), sign))]
         case Fence(left, body, right):
             return [enclosed(_fenced(left, (yield body), right))]
         case Big(name, below, above, body):
@@ -140,9 +142,14 @@ def _joined(pieces: Pieces[Element]) -> str:
     """Elements side by side, with a thin space where they would touch."""
     xml, before = "", None
     for piece in settled(pieces):
-        xml += _space(before, piece.left) + "".join(piece.begins) + _formed(piece) + "</mrow>" * piece.ends
+        xml += _space(before, piece.left) + _tagged(piece, _formed(piece))
         before = piece.right
     return xml
+
+
+def _tagged(piece: Piece[Element], xml: str) -> str:
+    """`xml` with the tags of what begins and ends with the piece."""
+    return "".join(piece.begins) + xml + "</mrow>" * piece.ends
 
 
 def _space(left: Edge | None, right: Edge) -> str:
@@ -152,8 +159,9 @@ def _space(left: Edge | None, right: Edge) -> str:
         return '<mspace width="0.35em"/>'
     if right in OPERATORS:
         return THIN if left in FACTORS or left == "function" else ""  # LaTeX does so by itself
-    applied = left == "function" and right in FACTORS - {"open"}
-    return THIN if applied or touching(left, right) else ""
+    if right == "open":
+        return THIN if left in FRACTIONS or left == "word" else ""
+    return THIN if (left == "function" and right in FACTORS) or touching(left, right) else ""
 
 
 def _formed(piece: Piece[Element]) -> str:
@@ -163,19 +171,21 @@ def _formed(piece: Piece[Element]) -> str:
 
 
 def _one(pieces: Pieces[Element]) -> Element:
-    """Pieces as one element."""
-    if len(pieces) == 1 and not pieces[0].begins:
-        return pieces[0].body
+    """Pieces as one element. What is lowered stays open to a raised script, its tags then on both parts."""
     xml = _joined(pieces)
-    return Element(xml if len(pieces) == 1 else f"<mrow>{xml}</mrow>", _tall(pieces))
+    if len(pieces) != 1:
+        return Element(f"<mrow>{xml}</mrow>", _tall(pieces))
+    [piece] = pieces
+    parts = (Element(_tagged(piece, part.xml), part.tall) for part in piece.body.lowered)
+    return Element(xml, piece.body.tall, tuple(parts))
 
 
 def _tall(pieces: Pieces[Element]) -> bool:
     return any(piece.body.tall for piece in pieces)
 
 
-def _nucleus(pieces: Pieces[Element]) -> Element:
-    return _one(pieces) if is_whole(pieces) else _fenced("(", pieces, ")")
+def _nucleus(pieces: Pieces[Element], mark: str) -> Element:
+    return _one(pieces) if takes(pieces, mark) else _fenced("(", pieces, ")")
 
 
 def _fenced(left: str, body: Pieces[Element], right: str) -> Element:

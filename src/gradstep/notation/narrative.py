@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradstep.calculus.derivation import Opening, moving_nodes
-from gradstep.calculus.laws import BOOK
+from gradstep.calculus.laws import BOOK, product
 from gradstep.calculus.rewriting import simplify
 from gradstep.calculus.steps import Derivation, Line, Step
 from gradstep.expression.boxes import PRODUCT, Big, Box, Cases, Fence, Frac, Row, Sup, Sym, fenced, row, word
@@ -258,14 +258,14 @@ def _plain_name(parameter: Expr) -> str:
 
 def split(g: Expr) -> tuple[Expr | None, Expr | None]:
     """A number at one example as (constant in front, the rest); None for a factor of one."""
-    if is_constant(g):
-        return (None if value_of(g) == 1 else g), None
     if g.op.name == "negate":
         front, rest = split(g.args[0])
         return (number(-1) if front is None else simplify(-front, BOOK)), rest
-    if g.op.name == "multiply" and is_constant(g.args[0]):
-        return g.args[0], g.args[1]
-    return None, g
+    factors = factors_of(g)
+    constants = [factor for factor in factors if is_constant(factor)]
+    others = [factor for factor in factors if not is_constant(factor)]
+    front = simplify(product(1, *constants), BOOK)
+    return (None if value_of(front) == 1 else front), (product(1, *others) if others else None)
 
 
 def factors_of(expr: Expr) -> list[Expr]:

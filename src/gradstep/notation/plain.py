@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from gradstep.notation.rendering import (
     Piece,
     Pieces,
     Rendering,
+    accented,
     enclosed,
     fold,
     fraction,
@@ -29,13 +31,14 @@ from gradstep.notation.rendering import (
     owned,
     scripted,
     settled,
+    takes,
 )
 from gradstep.notation.symbols import SIGNS, unified
 
 SUPERSCRIPTS = str.maketrans("0123456789+−=()ijklmntTᵀ′*", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁱʲᵏˡᵐⁿᵗᵀᵀ′*")
 SUBSCRIPTS = str.maketrans("0123456789+−=()ijklmnt", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ᵢⱼₖₗₘₙₜ")
 MARKS = {"bar": "\u0304", "hat": "\u0302"}
-LETTERS = str.maketrans("𝟏𝟙∑∏\n", "11ΣΠ ")
+LETTERS = str.maketrans("𝟏𝟙∑∏", "11ΣΠ")
 
 # Brackets of several lines: top, middle, bottom, and what fills the rest.
 TALL = {
@@ -123,7 +126,7 @@ def _render(box: Box, tall: bool) -> Rendering[Block]:
         case Sym(text, "operator"):
             return lone(box, _text(unified(text)))
         case Sym(text):
-            return lone(box, _text(text.translate(LETTERS)))
+            return lone(box, _text(" ".join(text.translate(LETTERS).split())))
         case Row(items):
             line: Drawing = []
             for item in items:
@@ -133,10 +136,10 @@ def _render(box: Box, tall: bool) -> Rendering[Block]:
             return owned(what, (yield part))
         case Sup(base, exponent):
             nucleus = yield base
-            return [scripted(nucleus, _raised(_nucleus(nucleus), _compact((yield exponent))))]
+            return [scripted(nucleus, _raised(_nucleus(nucleus, "^"), _compact((yield exponent))), "^")]
         case Sub(base, index):
             nucleus = yield base
-            return [scripted(nucleus, _lowered(_nucleus(nucleus), _compact((yield index))))]
+            return [scripted(nucleus, _lowered(_nucleus(nucleus, "_"), _compact((yield index))), "_")]
         case Frac(top, bottom):
             over, under = (yield top), (yield bottom)
             return [fraction(over, _stacked(over, under) if tall else _inline(over, under))]
@@ -144,7 +147,7 @@ def _render(box: Box, tall: bool) -> Rendering[Block]:
             return [Piece(_root((yield body)), "letter", "letter")]
         case Accent(base, mark):
             nucleus = yield base
-            return [scripted(nucleus, _accented(_joined(nucleus), mark))]
+            return [accented(nucleus, _accented(_joined(nucleus), mark))]
         case Fence(left, body, right):
             return [enclosed(_fenced(left, _joined((yield body)), right))]
         case Big(sign, below, above, body):
@@ -185,7 +188,7 @@ def _slopes_apart(pieces: Drawing) -> Iterator[Piece[Block]]:
     for piece, after in zip(pieces, [*pieces[1:], None], strict=True):
         side_by_side = piece.right == "slope" and after is not None and after.left == "slope"
         if side_by_side and len(piece.body.lines) == 1:
-            piece = Piece(_fenced("(", piece.body, ")"), "open", "close", piece.begins, piece.ends)
+            piece = replace(piece, body=_fenced("(", piece.body, ")"), left="open", right="close")
         yield piece
 
 
@@ -260,15 +263,15 @@ def _parenthesised(body: Block, needed: bool) -> Block:
     return _fenced("(", body, ")") if needed else body
 
 
-def _nucleus(pieces: Drawing) -> Block:
-    return _parenthesised(_joined(pieces), not is_whole(pieces))
+def _nucleus(pieces: Drawing, mark: str) -> Block:
+    return _parenthesised(_joined(pieces), not takes(pieces, mark))
 
 
 def _compact(pieces: Drawing) -> Block:
     """A small formula without spaces: l−1, ij. Words keep theirs."""
     if any(piece.left == "text" for piece in pieces):
         return _joined(pieces)
-    return _joined([Piece(piece.body, "dot", "dot", piece.begins, piece.ends) for piece in pieces])
+    return _joined([replace(piece, left="dot", right="dot") for piece in pieces])
 
 
 def _small(body: Block, letters: dict[int, int]) -> Block | None:
@@ -325,9 +328,8 @@ def _accented(body: Block, mark: str) -> Block:
 def _root(pieces: Drawing) -> Block:
     """√d, √(a + b)."""
     body = _joined(pieces)
-    single = len(pieces) == 1 and pieces[0].left in ("letter", "number")
-    raised = any(letter in body.lines[0] for letter in ("^", *map(chr, SUPERSCRIPTS.values())))
-    return _beside(_text("√"), _parenthesised(body, not single or raised))
+    short = len(pieces) == 1 and pieces[0].left in ("letter", "number") and "^" not in pieces[0].scripts
+    return _beside(_text("√"), _parenthesised(body, not short))
 
 
 # ------------------------------------------------------------------------------------- fractions, braces

@@ -18,11 +18,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Piece(Generic[T]):
-    """Something rendered. `begins` are the things (`Of.what`) that start with it, `ends` how many end."""
+    """Something rendered: what it shows to the left and to the right, and the scripts (^ _) it carries.
+
+    `begins` are the things (`Of.what`) that start with it, `ends` is how many end.
+    """
 
     body: T
     left: Edge
     right: Edge
+    scripts: str = ""
     begins: tuple[Any, ...] = ()
     ends: int = 0
 
@@ -90,7 +94,7 @@ def settled(pieces: Pieces[T]) -> Pieces[T]:
 
 
 def is_whole(pieces: Pieces[T]) -> bool:
-    """Whether a raised symbol or a mark beside these pieces would clearly belong to all of them."""
+    """Whether a symbol beside these pieces would clearly belong to all of them."""
     match settled(pieces):
         case [one]:
             return one.left not in LOOSE | FRACTIONS
@@ -100,11 +104,23 @@ def is_whole(pieces: Pieces[T]) -> bool:
             return False
 
 
-def scripted(base: Pieces[T], body: T) -> Piece[T]:
-    """`body` is `base` with something raised or lowered; log² is still a function and ∂² still a prefix."""
-    left = base[0].left if base else "letter"
+def takes(base: Pieces[T], mark: str) -> bool:
+    """Whether a script (^ or _) can follow `base` without brackets; (σ²)² and (W₁)ᵢ need theirs."""
+    return is_whole(base) and mark not in base[-1].scripts
+
+
+def scripted(base: Pieces[T], body: T, mark: str) -> Piece[T]:
+    """`body` is `base` with something raised (^) or lowered (_); log² is still a function and ∂² a prefix."""
+    if not takes(base, mark):
+        return Piece(body, "open", "letter", mark)
+    left = base[0].left
     right: Edge = left if left in ("function", "prefix") and len(base) == 1 else "letter"
-    return Piece(body, left, right)
+    return Piece(body, left, right, base[-1].scripts + mark)
+
+
+def accented(base: Pieces[T], body: T) -> Piece[T]:
+    """`body` is `base` under a mark."""
+    return Piece(body, "letter", "letter", base[-1].scripts if base else "")
 
 
 def fraction(top: Pieces[T], body: T) -> Piece[T]:

@@ -7,6 +7,7 @@ from gradstep.notation.rendering import (
     Piece,
     Pieces,
     Rendering,
+    accented,
     enclosed,
     fold,
     fraction,
@@ -17,7 +18,7 @@ from gradstep.notation.rendering import (
 )
 from gradstep.notation.symbols import LETTER_NAMES, Edge, sign
 
-DIGITS = str.maketrans("𝟏𝟙", "11")
+DIGITS = str.maketrans({"𝟏": "ones", "𝟙": "1"})
 POWERS = {"2": "squared", "3": "cubed", "transposed": "transposed", "prime": "prime", "minus 1": "inverse"}
 LARGE_NAMES = {"Σ": "sum", "Π": "product", "∑": "sum", "∏": "product", "∫": "integral", "max": "maximum"}
 BRACKETS = "open bracket {} close bracket"
@@ -52,10 +53,10 @@ def _speak(box: Box) -> Rendering[str]:
         case Sup(base, exponent):
             nucleus = yield base
             power = _said((yield exponent))
-            return [scripted(nucleus, f"{_said(nucleus)} {POWERS.get(power, f'to the power {power}')}")]
+            return [scripted(nucleus, f"{_said(nucleus)} {POWERS.get(power, f'to the power {power}')}", "^")]
         case Sub(base, index):
             nucleus = yield base
-            return [scripted(nucleus, f"{_said(nucleus)} sub {_listed((yield index))}")]
+            return [scripted(nucleus, f"{_said(nucleus)} sub {_listed((yield index))}", "_")]
         case Frac(top, bottom):
             over, under = (yield top), (yield bottom)
             plain = len(over) < 3 and (len(under) < 2 or under[0].left == "prefix")
@@ -65,7 +66,7 @@ def _speak(box: Box) -> Rendering[str]:
             return [Piece(f"the square root of {_said((yield body))}", "letter", "letter")]
         case Accent(base, mark):
             nucleus = yield base
-            return [scripted(nucleus, f"{_said(nucleus)} {mark}")]
+            return [accented(nucleus, f"{_said(nucleus)} {mark}")]
         case Fence(left, body, _):
             inner = yield body
             form = "{}" if left == "(" and len(inner) == 1 else BETWEEN.get(left, BRACKETS)

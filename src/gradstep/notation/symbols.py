@@ -134,8 +134,8 @@ def symbol(name: str, kind: SymbolKind = "scalar") -> Box:
     parts = [part for part in name.split("_") if part]
     if len(parts) == 1 and (glued := _GLUED.fullmatch(parts[0])):
         parts = list(glued.groups())
-    marks = [part for part in parts if part in MARKS]
     stem, *indices = [part for part in parts if part not in MARKS] or [name]
+    marks = [part for part in parts if part in MARKS and stem != name]
     if stem in SQUARES:
         return _lowered(_marked(stem[:-1], kind, marks), indices, squared=True)
     if numbered := _NUMBERED.fullmatch(stem):

@@ -62,7 +62,7 @@ add_op = elementwise(
     code="{0} + {1}",
     rule="sum rule",
     why="a sum moves as much as its terms together",
-    text=infix_text(" + ", SUM),
+    text=infix_text(" + ", SUM, lambda a, b: add(a, b)),
     layout=_add_box("+"),
 )
 subtract_op = elementwise(
@@ -72,7 +72,7 @@ subtract_op = elementwise(
     code="{0} - {1}",
     rule="difference rule",
     why="a difference moves as its first term and against its second",
-    text=infix_text(" - ", SUM),
+    text=infix_text(" - ", SUM, lambda a, b: subtract(a, b)),
     layout=_add_box("−"),
 )
 negate_op = elementwise(
@@ -126,7 +126,7 @@ divide_op = elementwise(
     code="{0} / {1}",
     rule="quotient rule",
     why="d(a/b) = da/b − (a/b) db/b",
-    text=infix_text("/", PRODUCT),
+    text=infix_text("/", PRODUCT, lambda a, b: divide(a, b)),
     layout=_divide_box,
     domain="nonzero",
 )

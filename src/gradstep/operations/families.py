@@ -7,6 +7,8 @@ function its slope and one sentence, a product its adjoint.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
+from itertools import product
 from typing import Any
 
 from gradstep.expression.boxes import (
@@ -24,7 +26,7 @@ from gradstep.expression.boxes import (
 )
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Operation, Params, Spelled
-from gradstep.expression.shapes import Shape, contraction, same, shape_text
+from gradstep.expression.shapes import Shape, broadcast, contraction, same, shape_text
 
 JUXTAPOSED = PRODUCT + 5  # A B binds tighter than A ⊙ B
 SIGNED = PRODUCT - 5  # −x: no parentheses first in a sum, parentheses inside a product
@@ -32,6 +34,7 @@ SIGNED = PRODUCT - 5  # −x: no parentheses first in a sum, parentheses inside 
 Spell = Callable[[Expr], Spelled]
 Write = Callable[[Expr], Written]
 Slope = Callable[..., Expr]
+Door = Callable[..., Expr]  # the function that reads what was written, such as `arithmetic.add`
 
 
 # ------------------------------------------------------------------------------------------- writing
@@ -75,32 +78,60 @@ def shown(operand: Expr, write: Write) -> Written:
     return write(operand)
 
 
-def infix_text(sign: str, level: int) -> Callable[[Expr, Spell], Spelled]:
-    """a sign b, left-associative; repetitions that NumPy's broadcasting brings back are left out."""
+def infix_text(sign: str, level: int, door: Door | None = None) -> Callable[[Expr, Spell], Spelled]:
+    """a sign b, left-associative; a repetition is left out where `door`, reading the text, puts it back."""
 
     def text(expr: Expr, spell: Spell) -> Spelled:
-        left, right = implicit(expr, spell)
+        left, right = map(spell, implicit(expr, door))
         return f"{enclosed(left, level)}{sign}{enclosed(right, level + 1)}", level
 
     return text
 
 
-def implicit(expr: Expr, spell: Spell) -> list[Spelled]:
-    """The operands of an entrywise operation, each spelled before repetition if broadcasting restores it."""
-    spelled = [spell(arg) for arg in expr.args]
-    for k, arg in enumerate(expr.args):
-        others = [other for j, other in enumerate(expr.args) if j != k]
-        if arg.op.name != "repeat" or all(other.op.name == "repeat" for other in others):
-            continue
-        inner, axes = arg.args[0], arg.params[0]
-        if axes == tuple(range(len(axes))):
-            spelled[k] = spell(inner)
-        elif axes == (1,) and inner.rank == 1:
-            spelled[k] = f"{enclosed(spell(inner), POWER)}[:, None]", POWER
-        else:
-            continue
-        break
-    return spelled
+def spread_call_text(door: Door) -> Callable[[Expr, Spell], Spelled]:
+    """f(a, b); a repetition is left out where `door`, reading the text, puts it back."""
+
+    def text(expr: Expr, spell: Spell) -> Spelled:
+        return f"{expr.op.name}({', '.join(spell(arg)[0] for arg in implicit(expr, door))})", ATOM
+
+    return text
+
+
+def implicit(expr: Expr, door: Door | None) -> Sequence[Expr]:
+    """The operands of an entrywise operation as a person writes them: X + b, v[:, None]*M, 1 - y.
+
+    Only where `door` spreads them to exactly `expr` again; its operands as they are otherwise.
+    """
+    if door is None or not any(arg.op.name == "repeat" for arg in expr.args):
+        return expr.args
+    choices = product(*map(_unrepeated, expr.args))
+    for choice in sorted(choices, key=lambda choice: _repetitions(choice, expr)):
+        if _gives(door, choice, expr):
+            return choice
+    return expr.args
+
+
+def _unrepeated(operand: Expr) -> Sequence[Expr]:
+    """What NumPy might spread to `operand`: what is repeated, its column or row, a thin array, or itself."""
+    if operand.op.name != "repeat":
+        return (operand,)
+    inner = operand.args[0]
+    found = [inner, *(inner.args if inner.op.name == "squeeze" else ())]
+    if inner.rank == 1:
+        found += [operand.op(inner, params=((axis,), (1,))) for axis in (1, 0)]
+    return (*found, operand)
+
+
+def _repetitions(choice: Sequence[Expr], expr: Expr) -> int:
+    return sum(part is arg for part, arg in zip(choice, expr.args, strict=True))
+
+
+def _gives(door: Door, operands: Sequence[Expr], expr: Expr) -> bool:
+    try:
+        shape = reduce(broadcast, (operand.shape for operand in operands))
+        return shape == expr.shape and door(*operands) is expr
+    except MathError:
+        return False
 
 
 def infix_box(sign: str, level: int, right: int | None = None) -> Callable[[Expr, Write], Written]:
