@@ -62,8 +62,9 @@ def random_prime(bits: int, rng: Random) -> int:
     It is −1 modulo 8 and modulo each of them, so by quadratic reciprocity √2 and √N exist at every point.
     """
     step = 8 * 3 * 5 * 7 * 11 * 13
+    top = (1 << bits) // step * step - 1
     while True:
-        n = (1 << bits) - 1 - rng.getrandbits(bits - 1) // step * step - (1 << bits) % step
+        n = top - rng.getrandbits(bits - 1) // step * step
         if is_prime(n):
             return n
 

@@ -8,24 +8,32 @@ from __future__ import annotations
 
 import itertools
 import math
-import sys
-import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gradstep.expression.errors import MathError
-from gradstep.learn.optimisers import GRADIENT_DESCENT, MOMENTUM, Array, Optimiser, State, optimiser_named
+from gradstep.learn.optimisers import GRADIENT_DESCENT, MOMENTUM, Array, Optimiser, optimiser_named
+from gradstep.learn.progress import Progress, progress_bar
+from gradstep.learn.surface import Layout, Measured, Objective, Parameters, Point, curvature_near, norm_of
+from gradstep.learn.walks import SPEED_UP, Batches, Walk, fitted_walk, plain_walk, stepper, tuned_walk
 
-Parameters: TypeAlias = dict[str, Array]
-Objective: TypeAlias = Callable[[Parameters], tuple[ArrayLike, Mapping[str, ArrayLike]]]
-Batches: TypeAlias = Callable[[int], Sequence[Objective]]
-Progress: TypeAlias = Callable[[int, int, float], None]
+__all__ = [
+    "Batches",
+    "Descent",
+    "Objective",
+    "Parameters",
+    "Progress",
+    "Stopped",
+    "descend",
+    "progress_bar",
+    "start_parameters",
+]
+
 Stopped: TypeAlias = Literal["converged", "steps", "early", "interrupted", "stalled", "stuck"]
 
 
@@ -91,8 +99,8 @@ def descend(
     """
     rule = optimiser_named(optimiser)
     rate, count, goal = _rate(learning_rate), _count("steps", steps, 1), _tolerance(tolerance)
-    layout = _Layout.of(start)
-    loss = _Measured(objective, layout)
+    layout = Layout.of(start)
+    loss = Measured(objective, layout)
     here = Point(layout.start, *loss(layout.start))
     _check_start(here, layout)
 
@@ -101,13 +109,13 @@ def descend(
     )
     if not here.gradient.any():
         return _finished(log, layout, loss, rule, "stuck")
-    step = _stepper(rule, loss, batches)
+    step = stepper(rule, loss, batches)
     if rate is not None:
-        walk = _plain_walk(step, here, rule, rate)
+        walk = plain_walk(step, here, rule, rate)
     elif rule is GRADIENT_DESCENT and batches is None:
         walk = _safe_walk(loss, log, goal)
     else:
-        walk = _tuned_walk(step, here, rule, here.loss)
+        walk = tuned_walk(step, here, rule, here.loss)
 
     stopped: Stopped | None = None
     try:
@@ -129,171 +137,15 @@ def descend(
     return _finished(log, layout, loss, rule, stopped)
 
 
-class Point(NamedTuple):
-    """A place on the loss surface: all parameters end to end, the loss there and its gradient."""
-
-    x: Array
-    loss: float
-    gradient: Array
-
-    @property
-    def finite(self) -> bool:
-        return math.isfinite(self.loss) and bool(np.isfinite(self.gradient).all())
-
-
-# --- Walks: each yields the next point and the rate that led there; one that ends sees no way down. ---
-
-Walk: TypeAlias = Iterator[tuple[Point, float]]
-Stepper: TypeAlias = Callable[[Point, State, float, int], tuple[Point, State]]
-
-
-def _stepper(rule: Optimiser, loss: _Measured, batches: Batches | None = None) -> Stepper:
-    """Step k of an optimiser: with the whole gradient, or through the blocks of pass k."""
-
-    def whole(at: Point, state: State, rate: float, k: int) -> tuple[Point, State]:
-        with np.errstate(all="ignore"):
-            x, state = rule.update(at.x, at.gradient, state, rate)
-        return Point(x, *loss(x)), state
-
-    if batches is None:
-        return whole
-
-    def by_blocks(at: Point, state: State, rate: float, k: int) -> tuple[Point, State]:
-        x = at.x
-        for block in batches(k):
-            _, gradient = loss.of(block, x)
-            with np.errstate(all="ignore"):
-                x, state = rule.update(x, gradient, state, rate)
-        return Point(x, *loss(x)), state
-
-    return by_blocks
-
-
-def _plain_walk(step: Stepper, here: Point, rule: Optimiser, rate: float) -> Walk:
-    """The optimiser as its formula says, with a constant rate."""
-    state = rule.init(here.x)
-    for k in itertools.count():
-        here, state = step(here, state, rate, k)
-        yield here, rate
-
-
-def _safe_walk(loss: _Measured, log: _Log, tolerance: float) -> Walk:
+def _safe_walk(loss: Measured, log: _Log, tolerance: float) -> Walk:
     """Fitted steps; where the loss has kinks that stop them, steps along the mean of the last gradients."""
-    for taken in _fitted_walk(loss, log.start):
+    for taken in fitted_walk(loss, log.start):
         yield taken
         if log.crawls(tolerance):
             break
     if not log.flat():
         log.kink_step = log.steps
-        yield from _tuned_walk(_stepper(MOMENTUM, loss), log.lowest, MOMENTUM, log.start.loss)
-
-
-_MEMORY = 10  # a step may rise above the last loss, but never above the highest of the last ten
-_SUFFICIENT = 1e-4
-_FIRST_MOVE = 0.1
-_SPEED_UP = 5.0
-
-
-def _fitted_walk(loss: _Measured, here: Point) -> Walk:
-    """Gradient descent whose rate is fitted to the last step, and safe.
-
-    The rate is 1/curvature along the last move, twice by the long formula of Barzilai & Borwein (1988) and
-    then once by their short one. It is shortened until the loss is clearly below the highest of the last ten
-    (Grippo, Lampariello & Lucidi 1986), so that the loss can never pass its starting value.
-    """
-    recent = deque([here.loss], maxlen=_MEMORY)
-    rate = _FIRST_MOVE * max(1.0, _norm(here.x)) / _norm(here.gradient)
-    for k in itertools.count():
-        found = _accepted(loss, here, rate, max(recent))
-        if found is None:
-            return
-        there, rate = found
-        yield there, rate
-        move, change = there.x - here.x, there.gradient - here.gradient
-        bend = float(move @ change)
-        if bend <= 0:  # the slope grew on the way down
-            rate *= _SPEED_UP
-        elif k % 3 < 2:
-            rate = float(move @ move) / bend
-        else:
-            rate = bend / float(change @ change)
-        here = there
-        recent.append(here.loss)
-
-
-def _accepted(loss: _Measured, here: Point, rate: float, ceiling: float) -> tuple[Point, float] | None:
-    """The first of ever shorter steps that lowers the loss clearly below `ceiling`; None if there is none."""
-    slope = _norm(here.gradient)
-    noise = 4 * sys.float_info.epsilon * abs(ceiling)
-    shortest = sys.float_info.epsilon * _norm(here.x) / slope
-    while rate > shortest:
-        there = _ahead(loss, here, rate)
-        if there.finite and there.loss <= ceiling - _SUFFICIENT * rate * slope * slope + noise:
-            if there.gradient.any():
-                return there, rate
-            # A gradient of exactly zero is a minimum, or a network that has died: half the step tells.
-            half = _ahead(loss, here, rate / 2)
-            if not (half.finite and half.loss < there.loss):
-                return there, rate
-            rate /= 2
-            continue
-        rise = there.loss - (here.loss - rate * slope * slope)
-        guess = (rate * slope) ** 2 / (2 * rise) if there.finite and rise > 0 else 0.0
-        rate = min(max(guess, 0.1 * rate), 0.5 * rate)  # the lowest point of a parabola, within reason
-    return None
-
-
-def _ahead(loss: _Measured, here: Point, rate: float) -> Point:
-    with np.errstate(all="ignore"):
-        x = here.x - rate * here.gradient
-    return Point(x, *loss(x))
-
-
-_TRIAL_RATES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 3e-4, 1e-4, 1e-5)
-_TRIAL_STEPS = 30
-_PATIENCE = 30
-_HALVINGS = 40
-
-
-def _tuned_walk(step: Stepper, here: Point, rule: Optimiser, ceiling: float) -> Walk:
-    """An optimiser with a rate that short trial runs chose, halved whenever 30 steps bring no lower loss."""
-    start = best = here
-    size = max(1.0, _norm(here.x))
-    unit = size / _norm(here.gradient) if rule.scales_with_gradient else size / math.sqrt(here.x.size)
-    rate = _tried(lambda r: _trial(step, start, rule, r), [unit * r for r in _TRIAL_RATES])
-    count = itertools.count()
-    for _ in range(_HALVINGS):
-        here, state, idle = best, rule.init(best.x), 0
-        while idle < _PATIENCE:
-            here, state = step(here, state, rate, next(count))
-            if not here.finite or here.loss > ceiling:
-                break
-            idle = idle + 1 if here.loss >= best.loss else 0
-            best = here if here.loss < best.loss else best
-            yield here, rate
-        rate /= 2
-
-
-def _tried(result: Callable[[float], float], rates: Sequence[float]) -> float:
-    """The rate with the lowest result; while the largest one wins, larger ones are tried too."""
-    results = {rate: result(rate) for rate in rates}
-    best = min(rates, key=results.__getitem__)
-    while best == max(results) and math.isfinite(results[best]) and len(results) < 40:
-        results[3 * best] = result(3 * best)
-        best = min(results, key=results.__getitem__)
-    return best
-
-
-def _trial(step: Stepper, here: Point, rule: Optimiser, rate: float) -> float:
-    """The lowest loss of a short run; infinite if it blows up or kills the network."""
-    state = rule.init(here.x)
-    lowest = math.inf
-    for k in range(_TRIAL_STEPS):
-        here, state = step(here, state, rate, k)
-        if not (here.finite and here.gradient.any()):
-            return math.inf
-        lowest = min(lowest, here.loss)
-    return lowest
+        yield from tuned_walk(stepper(MOMENTUM, loss), log.lowest, MOMENTUM, log.start.loss)
 
 
 # --- The books: what has been seen so far. ---
@@ -337,7 +189,7 @@ class _Log:
         self.watched = [watch(start.x)] if watch else []
         self.snapshots = snapshots
         self.snapshots.add(0, start.x)
-        self.steepest = _norm(start.gradient)
+        self.steepest = norm_of(start.gradient)
         self.reaches: deque[float] = deque(maxlen=_LOOK_BACK)
         self.lows = deque([start.loss], maxlen=_LONG)
 
@@ -346,10 +198,10 @@ class _Log:
         with np.errstate(all="ignore"):
             bend, length = float(move @ change), float(move @ move)
         farthest = self.reaches[-1] if self.reaches else math.inf
-        self.reaches.append(length / bend if bend > 0 else _SPEED_UP * farthest)
+        self.reaches.append(length / bend if bend > 0 else SPEED_UP * farthest)
         self.steps += 1
         self.last = point
-        self.steepest = max(self.steepest, _norm(point.gradient))
+        self.steepest = max(self.steepest, norm_of(point.gradient))
         self.history.append(point.loss)
         self.rates.append(rate)
         self.snapshots.add(self.steps, point.x)
@@ -372,12 +224,12 @@ class _Log:
 
     def gain_ahead(self) -> float:
         """About what is left to gain: |gradient|² over the smallest curvature met lately."""
-        slope = _norm(self.last.gradient)
+        slope = norm_of(self.last.gradient)
         return max(self.reaches) * slope * slope if slope and len(self.reaches) > 1 else math.inf
 
     def flat(self) -> bool:
         """Has the slope gone, as far as the last digits tell?"""
-        return _norm(self.lowest.gradient) <= 1e-6 * self.steepest
+        return norm_of(self.lowest.gradient) <= 1e-6 * self.steepest
 
     def gained_in(self, steps: int) -> float:
         """What the last so many steps brought; infinite before there were as many."""
@@ -389,7 +241,7 @@ class _Log:
 
     def verdict(self, tolerance: float) -> Stopped | None:
         """The reason to stop here, if there is one."""
-        slope = _norm(self.last.gradient)
+        slope = norm_of(self.last.gradient)
         if not slope:
             return "stuck" if self.last.loss > self.lowest.loss else "converged"
         if slope <= math.sqrt(tolerance) * self.steepest and self.gain_ahead() <= tolerance * self.scale():
@@ -401,9 +253,7 @@ class _Log:
         return None
 
 
-def _watching(
-    watch: Callable[[Parameters], float] | None, layout: _Layout
-) -> Callable[[Array], float] | None:
+def _watching(watch: Callable[[Parameters], float] | None, layout: Layout) -> Callable[[Array], float] | None:
     """`watch` of one vector; what is not a number counts as infinitely bad."""
     if watch is None:
         return None
@@ -416,7 +266,7 @@ def _watching(
     return watched
 
 
-def _finished(log: _Log, layout: _Layout, loss: _Measured, rule: Optimiser, stopped: Stopped) -> Descent:
+def _finished(log: _Log, layout: Layout, loss: Measured, rule: Optimiser, stopped: Stopped) -> Descent:
     kept = log.snapshots.kept | {log.best_step: log.best.x, log.steps: log.last.x}
     path_steps = tuple(sorted(kept))
     return Descent(
@@ -434,7 +284,7 @@ def _finished(log: _Log, layout: _Layout, loss: _Measured, rule: Optimiser, stop
         stuck=stopped == "stuck",
         optimiser=rule.name,
         learning_rate_used=float(np.median(log.rates)) if log.rates else math.nan,
-        gradient_norm=_norm(log.best.gradient),
+        gradient_norm=norm_of(log.best.gradient),
         evaluations=loss.count,
         notes=tuple(_notes(log, stopped)),
     )
@@ -445,7 +295,7 @@ def _steps(count: int) -> str:
 
 
 def _notes(log: _Log, stopped: Stopped) -> Iterator[str]:
-    norm, ahead = _norm(log.last.gradient), log.gain_ahead()
+    norm, ahead = norm_of(log.last.gradient), log.gain_ahead()
     left = f", perhaps {ahead:.2g} of the loss still to gain" if math.isfinite(ahead) else ""
     after = f"after {_steps(log.steps)}" if log.steps else "at the start"
     reasons: dict[Stopped, str] = {
@@ -472,7 +322,7 @@ def _notes(log: _Log, stopped: Stopped) -> Iterator[str]:
 # --- What can go wrong. ---
 
 
-def _check_start(here: Point, layout: _Layout) -> None:
+def _check_start(here: Point, layout: Layout) -> None:
     if not math.isfinite(here.loss):
         raise MathError(
             f"the loss is {here.loss} at the start",
@@ -492,7 +342,7 @@ _FAR_BELOW, _FAR_OUT, _RUN_AWAY = -1e100, 1e150, 1e6
 
 
 def _check_point(
-    point: Point, rate: float, log: _Log, rule: Optimiser, loss: _Measured, layout: _Layout
+    point: Point, rate: float, log: _Log, rule: Optimiser, loss: Measured, layout: Layout
 ) -> None:
     step = log.steps + 1
     if point.finite and (point.loss < _FAR_BELOW or np.abs(point.x).max() > _FAR_OUT):
@@ -502,20 +352,20 @@ def _check_point(
             mend="a loss that is bounded below, such as one with squares or a penalty",
         )
     start, lowest = log.start.loss, log.lowest.loss
-    usual = max(abs(start), start - lowest, rate * _norm(log.start.gradient) ** 2)
+    usual = max(abs(start), start - lowest, rate * norm_of(log.start.gradient) ** 2)
     if not point.finite:
         raise _diverged(f"the loss is no longer a number after step {step}", rate, log, rule, loss)
     if point.loss > start + _RUN_AWAY * usual:
         raise _diverged(f"the loss runs away: {point.loss:.3g} after step {step}", rate, log, rule, loss)
 
 
-def _diverged(what: str, rate: float, log: _Log, rule: Optimiser, loss: _Measured) -> MathError:
+def _diverged(what: str, rate: float, log: _Log, rule: Optimiser, loss: Measured) -> MathError:
     facts = [
         f"{rule.name} with learning rate {rate:g}",
         f"the loss was {log.start.loss:.6g} at the start, and at best {log.lowest.loss:.6g}",
     ]
     better = rate / 10
-    curvature = max(_curvature(loss, log.lowest), _curvature(loss, log.start))
+    curvature = max(curvature_near(loss, log.lowest), curvature_near(loss, log.start))
     if rule.scales_with_gradient and curvature > 0:
         better = min(1 / curvature, rate / 2)
         facts.append(
@@ -526,22 +376,6 @@ def _diverged(what: str, rate: float, log: _Log, rule: Optimiser, loss: _Measure
         facts=facts,
         mend=f"learning_rate={_rounded_down(better)}, or none: the step is then chosen safely",
     )
-
-
-def _curvature(loss: _Measured, here: Point) -> float:
-    """The largest curvature of the loss near a point: power iteration on differences of gradients."""
-    direction = here.gradient / _norm(here.gradient) if here.gradient.any() else np.ones_like(here.x)
-    reach = 1e-4 * max(1.0, _norm(here.x))
-    largest = 0.0
-    for _ in range(12):
-        _, gradient = loss(here.x + reach * direction)
-        bend = (gradient - here.gradient) / reach
-        length = _norm(bend)
-        if not 0 < length < math.inf:
-            break
-        largest = max(largest, length)
-        direction = bend / length
-    return largest
 
 
 def _rounded_down(value: float) -> str:
@@ -582,106 +416,6 @@ def _count(name: str, value: object, least: int) -> int:
     raise MathError(f"{name} should be a whole number from {least} on, not {value!r}", mend=f"{name}=400")
 
 
-# --- From {name: array} to one vector and back. ---
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """Where each parameter lies in the one vector that the walks see."""
-
-    shapes: dict[str, tuple[int, ...]]
-    start: Array
-
-    @classmethod
-    def of(cls, start: Mapping[str, ArrayLike]) -> _Layout:
-        if not isinstance(start, Mapping) or not start:
-            raise MathError("there is no parameter to train", mend='start={"w": …, "b": …}')
-        arrays = {name: _real(f"the start of {name}", value) for name, value in start.items()}
-        for name, value in arrays.items():
-            if not np.isfinite(value).all():
-                raise MathError(f"the start of {name} holds NaN or infinity", mend="a finite start")
-        shapes = {name: value.shape for name, value in arrays.items()}
-        if not any(value.size for value in arrays.values()):
-            raise MathError(
-                "the parameters have no entries",
-                facts=[f"{name} is {_shape(shape)}" for name, shape in shapes.items()],
-            )
-        return cls(shapes, np.concatenate([value.ravel() for value in arrays.values()]))
-
-    def open(self, flat: Array) -> Parameters:
-        """The parameters in a vector; leading axes (snapshots) stay in front."""
-        parts, at = {}, 0
-        for name, shape in self.shapes.items():
-            size = math.prod(shape)
-            parts[name] = flat[..., at : at + size].reshape((*flat.shape[:-1], *shape))
-            at += size
-        return parts
-
-    def close(self, parts: Mapping[str, ArrayLike]) -> Array:
-        """Gradients, each in the shape of its parameter, as one vector."""
-        gradients = []
-        for name, shape in self.shapes.items():
-            if name not in parts:
-                raise MathError(
-                    f"the objective gives no gradient for {name}",
-                    facts=[f"it gives gradients for: {', '.join(map(str, parts)) or 'nothing'}"],
-                )
-            gradient = _real(f"the gradient for {name}", parts[name])
-            if gradient.shape != shape:
-                raise MathError(
-                    f"the gradient for {name} should have the shape of {name}",
-                    facts=[f"{name} is {_shape(shape)},  its gradient is {_shape(gradient.shape)}"],
-                )
-            gradients.append(gradient.ravel())
-        return np.concatenate(gradients)
-
-    def sizes(self, x: Array) -> list[str]:
-        return [
-            f"the largest entry of {name} is {float(np.abs(part).max(initial=0)):.3g} in size"
-            for name, part in list(self.open(x).items())[:6]
-        ]
-
-
-class _Measured:
-    """The user's objective as a function of one vector, with a count of its evaluations."""
-
-    def __init__(self, objective: Objective, layout: _Layout) -> None:
-        self.objective, self.layout, self.count = objective, layout, 0
-
-    def __call__(self, x: Array) -> tuple[float, Array]:
-        return self.of(self.objective, x)
-
-    def of(self, objective: Objective, x: Array) -> tuple[float, Array]:
-        self.count += 1
-        with np.errstate(all="ignore"):  # overflow shows in the numbers, and is judged there
-            loss, gradients = objective(self.layout.open(x.copy()))
-        value = _real("the loss", loss)
-        if value.size != 1:
-            raise MathError("the loss should be one number", facts=[f"it is {_shape(value.shape)}"])
-        return float(value.item()), self.layout.close(gradients)
-
-
-def _real(what: str, value: ArrayLike) -> Array:
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        array = np.asarray(None)
-    if array.dtype.kind not in "fiu":
-        kind = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
-        raise MathError(f"{what} should be an array of real numbers", facts=[f"it is {kind}"])
-    return array.astype(np.float64)
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return "×".join(map(str, shape)) or "a number"
-
-
-def _norm(x: Array) -> float:
-    """The Euclidean length, without overflow of the squares."""
-    top = float(np.abs(x).max(initial=0.0))
-    return top * float(np.linalg.norm(x / top)) if 0 < top < math.inf else top
-
-
 # --- Where a descent begins. ---
 
 
@@ -707,49 +441,3 @@ def start_parameters(shapes: Mapping[str, tuple[int, ...]], seed: int = 0) -> Pa
         return random.normal(0, math.sqrt(2 / (shape[-2] or 1)), shape)
 
     return {name: begin(name, tuple(shape)) for name, shape in shapes.items()}
-
-
-# --- Watching it. ---
-
-_BARS = "▁▂▃▄▅▆▇█"
-
-
-def sparkline(values: Sequence[float], width: int = 16) -> str:
-    """A row of bars for numbers in a row, on a logarithmic scale if all are positive."""
-    picked = [values[i * (len(values) - 1) // max(1, width - 1)] for i in range(min(width, len(values)))]
-    heights = np.log(picked) if picked and min(picked) > 0 else np.asarray(picked)
-    if not heights.size:
-        return ""
-    low, span = heights.min(), np.ptp(heights) or 1.0
-    return "".join(_BARS[round(float(h - low) / span * 7)] for h in heights)
-
-
-@contextmanager
-def progress_bar(title: str = "descending") -> Iterator[Progress]:
-    """A live bar with the falling loss on a terminal, nothing elsewhere: `with progress_bar() as show: …`."""
-    if not sys.stderr.isatty():
-        yield lambda step, steps, loss: None
-        return
-    from rich import progress as rich  # slow to load, and only a terminal needs it
-    from rich.console import Console
-
-    columns = (
-        rich.TextColumn("{task.description}"),
-        rich.BarColumn(),
-        rich.MofNCompleteColumn(),
-        rich.TextColumn("loss {task.fields[loss]}  {task.fields[curve]}"),
-        rich.TimeRemainingColumn(),
-    )
-    with rich.Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=10) as bar:
-        task = bar.add_task(title, total=None, loss="…", curve="")
-        losses: list[float] = []
-        shown = -math.inf
-
-        def show(step: int, steps: int, loss: float) -> None:
-            nonlocal shown
-            losses.append(loss)
-            if time.monotonic() - shown >= 0.1 or step == steps:
-                shown = time.monotonic()
-                bar.update(task, total=steps, completed=step, loss=f"{loss:.6g}", curve=sparkline(losses))
-
-        yield show

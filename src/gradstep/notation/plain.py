@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from gradstep.expression.boxes import Accent, Big, Box, Cases, Fence, Frac, Of, Root, Row, Sub, Sup, Sym
@@ -174,6 +175,8 @@ def _joined(pieces: Drawing) -> Block:
     before, end = None, 0
     for piece in _slopes_apart(settled(pieces)):
         space = gap(before, piece.left)
+        if before == "sign" and len(piece.body.lines) > 1:
+            space = " "  # a minus would run into the fraction bar
         start, before = end + len(space), piece.right
         end = start + len(piece.body.lines[0])
         parts += [_text(space), piece.body]
@@ -185,7 +188,7 @@ def _joined(pieces: Drawing) -> Block:
 
 def _slopes_apart(pieces: Drawing) -> Iterator[Piece[Block]]:
     """(da/dz) ∂z/∂w: brackets show what belongs together, where no bar does."""
-    for piece, after in zip(pieces, [*pieces[1:], None], strict=True):
+    for piece, after in zip_longest(pieces, pieces[1:]):
         side_by_side = piece.right == "slope" and after is not None and after.left == "slope"
         if side_by_side and len(piece.body.lines) == 1:
             piece = replace(piece, body=_fenced("(", piece.body, ")"), left="open", right="close")
@@ -321,7 +324,7 @@ def _limits(sign: Block, low: Block | None, high: Block | None, tall: bool) -> B
 def _accented(body: Block, mark: str) -> Block:
     """z̄: the mark after its letter; over more than one letter, bar(a + b)."""
     if len(body.lines) == 1 and body.width == 1:
-        return body._replace(lines=(body.lines[0] + MARKS[mark],))
+        return _text(unicodedata.normalize("NFC", body.lines[0] + MARKS[mark]))._replace(spans=body.spans)
     return _beside(_text(mark), _fenced("(", body, ")"))
 
 

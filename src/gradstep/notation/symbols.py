@@ -108,7 +108,8 @@ def sign(text: str) -> Sign:
 
 def unified(text: str) -> str:
     """One spelling for each operator sign: a true minus, one dot, one transpose."""
-    return ALIASES.get(text.strip(), text.strip())
+    text = " ".join(text.split())
+    return ALIASES.get(text, text)
 
 
 def edge(symbol: Sym) -> Edge:

@@ -20,8 +20,8 @@ from gradstep.operations.arithmetic import (
     one_like,
 )
 from gradstep.operations.broadcasting import together
-from gradstep.operations.families import Spell, Write, elementwise
-from gradstep.operations.leaves import expression, is_constant, number, value_of
+from gradstep.operations.families import Spell, Write, elementwise, spread_call_text
+from gradstep.operations.leaves import expression, is_constant, number, number_text, value_of
 
 # ------------------------------------------------------------------------------------------- smooth
 
@@ -100,7 +100,7 @@ sign_op = elementwise(
 
 
 def _leaky_text(expr: Expr, spell: Spell) -> Spelled:
-    return f"leaky_relu({spell(expr.args[0])[0]}, {number(expr.params[0])})", ATOM
+    return f"leaky_relu({spell(expr.args[0])[0]}, {number_text(expr.params[0])[0]})", ATOM
 
 
 def _leaky_meaning(np: Any, sizes: Any, params: Params, x: Any) -> Any:
@@ -145,6 +145,7 @@ maximum_op = elementwise(
     code="np.maximum({0}, {1})",
     rule="slope of max(a, b)",
     why="the larger one moves the maximum",
+    text=spread_call_text(lambda a, b: maximum(a, b)),
     definition=lambda params, a, b: b + (a - b) * greater(a, b),
     kink="where a = b each gets ½; against a constant the slope there is 0",
 )
@@ -155,6 +156,7 @@ minimum_op = elementwise(
     code="np.minimum({0}, {1})",
     rule="slope of min(a, b)",
     why="the smaller one moves the minimum",
+    text=spread_call_text(lambda a, b: minimum(a, b)),
     definition=lambda params, a, b: a + (b - a) * greater(a, b),
     kink="where a = b each gets ½; against a constant the slope there is 0",
 )

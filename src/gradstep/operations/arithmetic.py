@@ -30,6 +30,7 @@ from gradstep.operations.broadcasting import LETTERS, repeat_op, spread, sum_ove
 from gradstep.operations.families import (
     JUXTAPOSED,
     SIGNED,
+    Door,
     Spell,
     Write,
     elementwise,
@@ -39,7 +40,7 @@ from gradstep.operations.families import (
     multilinear,
     shown,
 )
-from gradstep.operations.leaves import expression, is_constant, number, size_op, value_of
+from gradstep.operations.leaves import expression, is_constant, number, number_text, size_op, value_of
 
 
 def one_like(x: Expr) -> Expr:
@@ -94,9 +95,19 @@ def _multiply_box(expr: Expr, write: Write) -> Written:
         return Written(row(a.box, fenced(b, PRODUCT)), SIGNED)
     left, right = fenced(a, JUXTAPOSED), fenced(b, PRODUCT)
     numbers = value_of(expr.args[1]) is not None
-    return Written(row(left, "·", right) if numbers else row(left, right), min(JUXTAPOSED, max(b.level, PRODUCT)))
+    return Written(
+        row(left, "·", right) if numbers else row(left, right), min(JUXTAPOSED, max(b.level, PRODUCT))
+    )
 
 
+def _multiply_text(expr: Expr, spell: Spell) -> Spelled:
+    factor, body = expr.args
+    if factor.op is divide_op and value_of(factor.args[0]) == 1 and divide(body, factor.args[1]) is expr:
+        return f"{enclosed(spell(body), PRODUCT)}/{enclosed(spell(factor.args[1]), PRODUCT + 1)}", PRODUCT
+    return _times_text(expr, spell)  # 1/N x reads better as x/N
+
+
+_times_text = infix_text("*", PRODUCT, lambda a, b: multiply(a, b))
 multiply_op = elementwise(
     "multiply",
     lambda y, a, b: b,
@@ -104,7 +115,7 @@ multiply_op = elementwise(
     code="{0} * {1}",
     rule="product rule",
     why="each factor moves while the other stands still",
-    text=infix_text("*", PRODUCT),
+    text=_multiply_text,
     layout=_multiply_box,
 )
 
@@ -191,13 +202,6 @@ power_op = Operation(
 )
 
 
-def _scale_text(expr: Expr, spell: Spell) -> Spelled:
-    factor, body = expr.args
-    if factor.op is divide_op and value_of(factor.args[0]) == 1:  # 1/N X reads better as X/N
-        return f"{enclosed(spell(body), PRODUCT)}/{enclosed(spell(factor.args[1]), PRODUCT + 1)}", PRODUCT
-    return f"{enclosed(spell(factor), PRODUCT)}*{enclosed(spell(body), PRODUCT + 1)}", PRODUCT
-
-
 def _scale_box(expr: Expr, write: Write) -> Written:
     factor, body = expr.args
     front, back = write(factor), write(body)
@@ -231,7 +235,7 @@ scale_op = multilinear(
     lambda G, y, args: (sum_over(G * args[1], tuple(range(y.rank))), scale(args[0], G)),
     rule="product rule",
     why="a number times an array: each factor moves while the other stands still",
-    text=_scale_text,
+    text=_multiply_text,
     layout=_scale_box,
     meaning=lambda np, sizes, params, c, a: c * a,
     code="{0} * {1}",
@@ -274,9 +278,9 @@ def log(x: Expr | Number) -> Expr:
 # ------------------------------------------------------------------------------------------- comparisons
 
 
-def _mask_text(sign: str) -> Any:
+def _mask_text(sign: str, door: Door) -> Any:
     def text(expr: Expr, spell: Spell) -> Spelled:
-        a, b = implicit(expr, spell)
+        a, b = map(spell, implicit(expr, door))
         return f"{enclosed(a, RELATION + 1)} {sign} {enclosed(b, RELATION + 1)}", RELATION
 
     return text
@@ -293,7 +297,7 @@ def _mask_box(sign: str) -> Any:
     return layout
 
 
-def _mask(name: str, sign: str, written: str) -> Operation:
+def _mask(name: str, sign: str, written: str, door: Door) -> Operation:
     return elementwise(
         name,
         lambda y, a, b: 0 * one_like(a),
@@ -301,15 +305,15 @@ def _mask(name: str, sign: str, written: str) -> Operation:
         code=f"({{0}} {sign} {{1}})",
         rule="slope of a comparison",
         why="a comparison is 0 or 1 and stands still between its jumps: its slope is 0",
-        text=_mask_text(sign),
+        text=_mask_text(sign, door),
         layout=_mask_box(written),
         kink="0 where both sides are equal",
     )
 
 
-greater_op = _mask("greater", ">", ">")
-greater_equal_op = _mask("greater_equal", ">=", "≥")
-equal_op = _mask("equal", "==", "=")
+greater_op = _mask("greater", ">", ">", lambda a, b: greater(a, b))
+greater_equal_op = _mask("greater_equal", ">=", "≥", lambda a, b: greater_equal(a, b))
+equal_op = _mask("equal", "==", "=", lambda a, b: equal(a, b))
 
 
 # ------------------------------------------------------------------------------------------- the door
@@ -352,15 +356,15 @@ def multiply(a: Expr | Number, b: Expr | Number) -> Expr:
 
 
 def divide(a: Expr | Number, b: Expr | Number) -> Expr:
-    """a ⊘ b, entry by entry; an array over a number is scaled by 1 over the number."""
+    """a ⊘ b, entry by entry; an array over a number, or anything over a constant, is scaled by 1 over it."""
     a, b = expression(a), expression(b)
     x, y = value_of(a), value_of(b)
     if y == 0:
         raise MathError("division by zero")
     if x is not None and y is not None:
         return number(x / y)
-    if b.rank == 0 != a.rank:
-        return scale_op(divide(1, b), a)
+    if b.rank == 0 and (a.rank or (is_constant(b) and not is_constant(a))):
+        return scale(divide(1, b), a)
     return divide_op(*together("/", a, b))
 
 
@@ -370,7 +374,8 @@ def power(a: Expr | Number, n: Expr | Number) -> Expr:
     x, k = value_of(a), value_of(n)
     if k is not None and (abs(k) > 64 or k.denominator > 1000):
         raise MathError(
-            f"the exponent {float(k):g} is out of bounds", facts=["exponents lie between −64 and 64"]
+            f"the exponent {number_text(k)[0]:.30} is out of bounds",
+            facts=["exponents lie between −64 and 64"],
         )
     if x is not None and k is not None and k.denominator == 1:
         if x == 0 and k < 0:

@@ -26,10 +26,11 @@ from gradstep.expression.boxes import number as number_box
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Number, Params, Spelled, describe
 from gradstep.expression.shapes import Shape, Size, axis_number, broadcast, shape_text
-from gradstep.operations.families import JUXTAPOSED, Spell, Write, multilinear
+from gradstep.operations.families import JUXTAPOSED, Spell, Write, enclosed, multilinear
 from gradstep.operations.leaves import checked_size, expression, number, value_of
 
 LETTERS = "ijklmnop"
+MOST_AXES = len(LETTERS)
 ONE = Sym("𝟏", "vector")
 TRANSPOSED = Sym("ᵀ", "operator")
 
@@ -58,6 +59,8 @@ def _repeat_text(expr: Expr, spell: Spell) -> Spelled:
     inner = expr.args[0]
     if value_of(inner) == 1:
         return f"ones({', '.join(map(str, sizes))})", ATOM
+    if inner.rank == 1 and sizes == (1,):
+        return enclosed(spell(inner), POWER) + ("[None, :]" if axes == (0,) else "[:, None]"), POWER + 5
     axis, dim = (axes[0], sizes[0]) if len(axes) == 1 else (axes, f"({', '.join(map(str, sizes))})")
     return f"repeat({spell(inner)[0]}, axis={axis}, size={dim})", ATOM
 
@@ -101,7 +104,7 @@ repeat_op = multilinear(
 squeeze_op = multilinear(
     "squeeze",
     lambda params, *ranks: _sum_indices(params, *ranks),
-    lambda G, y, args: (repeat_op(G, params=(y.params[0], (1,) * len(y.params[0]))),),
+    lambda G, y, args: (repeat(G, y.params[0], (1,) * len(y.params[0])),),
     rule="squeeze rule",
     why="an axis of size one holds the same entries",
     text=lambda expr, spell: (f"squeeze({spell(expr.args[0])[0]}, axis={_axes_text(expr)})", ATOM),
@@ -127,8 +130,14 @@ def repeat(x: Expr | Number, axis: int | tuple[int, ...], size: Size | tuple[Siz
         raise MathError("repeat needs one size for every new axis")
     if not axes:
         return x
+    rank = x.rank + len(axes)
+    if rank > MOST_AXES:
+        raise MathError(f"an array has at most {MOST_AXES} axes, not {rank}")
+    placed = sorted((axis_number(a, rank), checked_size(n)) for a, n in zip(axes, sizes, strict=True))
+    axes, sizes = (tuple(column) for column in zip(*placed, strict=True))
+    if len(set(axes)) < len(axes):
+        raise MathError("repeat makes new axes: each place once")
     if x.op is repeat_op and x.rank - len(x.params[0]) == 0:
-        rank = x.rank + len(axes)
         return repeat_op(x.args[0], params=(tuple(range(rank)), _repeated_shape((axes, sizes), x.shape)))
     return repeat_op(x, params=(axes, sizes))
 
@@ -214,9 +223,7 @@ def _sum_code(expr: Expr) -> str:
 sum_op = multilinear(
     "sum",
     _sum_indices,
-    lambda G, y, args: (
-        repeat(G, y.params[0], tuple(args[0].shape[k] for k in y.params[0])),
-    ),
+    lambda G, y, args: (repeat(G, y.params[0], tuple(args[0].shape[k] for k in y.params[0])),),
     rule="sum over entries",
     why="the derivative moves inside the sum: every entry counts once",
     text=_sum_text,

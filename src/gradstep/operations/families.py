@@ -13,7 +13,6 @@ from typing import Any
 
 from gradstep.expression.boxes import (
     ATOM,
-    POWER,
     PRODUCT,
     Box,
     Fence,
@@ -123,6 +122,7 @@ def _unrepeated(operand: Expr) -> Sequence[Expr]:
 
 
 def _repetitions(choice: Sequence[Expr], expr: Expr) -> int:
+    """How many of the operands keep a repetition."""
     return sum(part is arg for part, arg in zip(choice, expr.args, strict=True))
 
 

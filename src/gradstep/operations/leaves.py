@@ -38,29 +38,44 @@ def _unbound(name: object) -> Any:
 
 
 def decimal(value: Fraction) -> str | None:
-    """The finite decimal form of `value` where it has one and it is shorter to read than the fraction."""
+    """The finite decimal form of `value` ≥ 0 where it has a short one: 0.01, 1e-20."""
     rest, places = value.denominator, 0
-    while rest % 10 == 0:
-        rest, places = rest // 10, places + 1
-    twos = fives = 0
-    while rest % 2 == 0:
-        rest, twos = rest // 2, twos + 1
-    while rest % 5 == 0:
-        rest, fives = rest // 5, fives + 1
+    while (common := math.gcd(rest, 10)) > 1:
+        rest, places = rest // common, places + 1
     if rest != 1:
         return None
-    places += max(twos, fives)
-    digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
-    return ("-" if value < 0 else "") + digits[:-places] + "." + digits[-places:]
+    digits = str(value.numerator * 10**places // value.denominator)
+    if places <= 12:
+        digits = digits.rjust(places + 1, "0")
+        return f"{digits[:-places]}.{digits[-places:]}"
+    point = f"{digits[0]}.{digits[1:]}".rstrip(".")
+    return f"{point}e{len(digits) - 1 - places}" if len(digits) <= 17 else None
 
 
 def number_text(value: Fraction) -> Spelled:
     """A number in plain text: 2, 1/2, 0.01; the same number when read back."""
+    if value < 0:
+        text, level = number_text(-value)
+        return f"-{text}", min(level, PREFIX)
     if value.denominator == 1:
-        text = str(value.numerator)
-    elif value.denominator < 10 or (text := decimal(value) or "") == "":
-        return f"{value.numerator}/{value.denominator}", PRODUCT
-    return text, PREFIX if value < 0 else ATOM
+        return _integer_text(value.numerator), ATOM
+    short = decimal(value) if value.denominator >= 10 else None
+    fraction = f"{_integer_text(value.numerator)}/{_integer_text(value.denominator)}"
+    return (short, ATOM) if short else (fraction, PRODUCT)
+
+
+def _integer_text(value: int) -> str:
+    """Digits; a very long number in pieces that the parser accepts: (12*10**30 + 345)."""
+    if value < 10**LONGEST:
+        return str(value)
+    pieces = []
+    while value:
+        value, piece = divmod(value, 10**30)
+        pieces.append(piece)
+    text = str(pieces.pop())
+    while pieces:
+        text = f"({text}*10**30 + {pieces.pop()})"
+    return text
 
 
 def _number_box(expr: Expr, write: Write) -> Written:
@@ -102,6 +117,8 @@ pi_op = leaf(
 )
 pi = pi_op()
 
+LONGEST = 40  # digits of a number in text
+MOST_BITS = 3400  # of a numerator or a denominator: 1,000 digits
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 RESERVED: set[str] = {"pi"}  # and the names of all functions: operations/__init__.py adds them
 KNOWN_ASSUMPTIONS = (
@@ -170,7 +187,12 @@ def number(value: object) -> Expr:
         if not math.isfinite(value):
             raise MathError(f"{value} is not a number that a formula can hold")
         value = Fraction(repr(value))
-    return number_op(params=(Fraction(value),))
+    exact = Fraction(value)
+    if max(abs(exact.numerator), exact.denominator).bit_length() > MOST_BITS or abs(exact) > 2**1000:
+        raise MathError(
+            "this number has more digits than gradstep keeps", facts=["at most 1,000 digits, up to 1e300"]
+        )
+    return number_op(params=(exact,))
 
 
 def size(of: Size) -> Expr:

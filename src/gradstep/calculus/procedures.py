@@ -1,0 +1,309 @@
+"""Which tidying takes more than a pattern? Numbers gathered in front, signs, like terms, sums of copies.
+
+Each function is the `apply` of a law: (expression, fences) -> what it becomes, or None where it does not apply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import reduce
+
+from gradstep.calculus.rewriting import Law, wildcard
+from gradstep.expression.node import Expr
+from gradstep.operations.arithmetic import (
+    add_op,
+    divide_op,
+    multiply,
+    multiply_op,
+    negate_op,
+    power_op,
+    scale,
+    scale_op,
+    subtract_op,
+)
+from gradstep.operations.broadcasting import repeat, repeat_op, sum_op, sum_over
+from gradstep.operations.families import is_one
+from gradstep.operations.leaves import number, number_op, size, size_op, value_of
+from gradstep.operations.products import matmul_op, outer_op
+from gradstep.operations.sums import count, sum
+
+PRODUCTS_OF_NUMBERS = (multiply_op, divide_op, negate_op)
+
+# ------------------------------------------------------------------------------------------- numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Monomial:
+    """A product of numbers, taken apart: a rational number, and how often each size and each factor occurs."""
+
+    rational: Fraction
+    sizes: Mapping[Expr, int]
+    factors: Mapping[Expr, int]
+
+
+def monomial(expr: Expr, fences: Container[Expr] = ()) -> Monomial:
+    """`expr`, of rank 0, as a product; what is under a fence is one factor. s/s is 1, defined where s/s was."""
+    rational, sizes, factors = Fraction(1), dict[Expr, int](), dict[Expr, int]()
+    stack = [(expr, 1)]
+    while stack:
+        node, times = stack.pop()
+        value, a, *b = value_of(node), *node.args, node
+        if value is not None and (value or times > 0):
+            rational *= value**times
+        elif node.op is size_op:
+            sizes[node] = sizes.get(node, 0) + times
+        elif node in fences:
+            factors[node] = factors.get(node, 0) + times
+        elif node.op is multiply_op:
+            stack += [(b[0], times), (a, times)]
+        elif node.op is divide_op:
+            stack += [(b[0], -times), (a, times)]
+        elif node.op is negate_op:
+            rational *= (-1) ** times
+            stack.append((a, times))
+        elif node.op is power_op and (n := value_of(b[0])) is not None and n.denominator == 1 and a.args == ():
+            stack.append((a, times * int(n)))
+        else:
+            factors[node] = factors.get(node, 0) + times
+    return Monomial(rational, sizes, factors)
+
+
+def product(rational: Fraction | int, *factors: Expr) -> Expr:
+    """The number times the factors, from left to right; a factor of one is not written."""
+    parts = [*([number(rational)] if rational != 1 else []), *factors]
+    return reduce(multiply_op, parts) if parts else number(1)
+
+
+def powers(of: Mapping[Expr, int], sign: int) -> list[Expr]:
+    """The factors above (sign 1) or below (sign −1) the bar."""
+    found = [(base, sign * n) for base, n in of.items() if sign * n > 0]
+    return [base if n == 1 else power_op(base, number(n)) for base, n in found]
+
+
+def written(m: Monomial) -> Expr:
+    """The product in the order in which one writes it: 2/N · x · y, and 2 x/(N y) where a factor divides."""
+    top, bottom = m.rational.numerator, m.rational.denominator
+    above, below = powers(m.sizes, 1), powers(m.sizes, -1)
+    factors, divisors = powers(m.factors, 1), powers(m.factors, -1)
+    if top == 0:
+        return number(0)
+    if top == -1 and (above or factors):
+        return negate_op(written(Monomial(-m.rational, m.sizes, m.factors)))
+    if divisors:
+        return divide_op(product(top, *above, *factors), product(bottom, *below, *divisors))
+    if below:
+        front = divide_op(product(top, *above), product(bottom, *below))
+    else:
+        front = product(m.rational, *above)
+    return product(1, *(() if value_of(front) == 1 else (front,)), *factors)
+
+
+def gathered(expr: Expr, fences: Container[Expr]) -> Expr | None:
+    """One number in front of a product: 1/N · (2 · x) = 2/N x."""
+    return None if expr.rank else written(monomial(expr, fences))
+
+
+def collected(expr: Expr, fences: Container[Expr]) -> Expr | None:
+    """Terms that differ only in a number in front: 2 x + x = 3 x, and 1 + 1 = 2."""
+    if expr.args[0].op is repeat_op:
+        return None
+    a, b = (_term(arg, fences) for arg in expr.args)
+    if a.factors != b.factors or a.sizes != b.sizes:
+        return None
+    rational = a.rational + b.rational if expr.op is add_op else a.rational - b.rational
+    if not expr.rank:
+        return written(Monomial(rational, a.sizes, a.factors))
+    (body,) = (factor for factor in a.factors if factor.rank)
+    rest = {factor: n for factor, n in a.factors.items() if factor is not body}
+    return scale(written(Monomial(rational, a.sizes, rest)), body)
+
+
+def _term(expr: Expr, fences: Container[Expr]) -> Monomial:
+    """A number or an array as a product: c x is c times the one factor x."""
+    if not expr.rank:
+        return monomial(expr, fences)
+    if expr.op is not scale_op or expr in fences:
+        return Monomial(Fraction(1), {}, {expr: 1})
+    front = monomial(expr.args[0], fences)
+    return Monomial(front.rational, front.sizes, {**front.factors, expr.args[1]: 1})
+
+
+# ------------------------------------------------------------------------------------------- signs
+
+
+def opposite(expr: Expr, fences: Container[Expr]) -> Expr | None:
+    """−expr where `expr` is written with a minus in front; elsewhere None."""
+    if expr in fences:
+        return None
+    if expr.op is negate_op:
+        return expr.args[0]
+    if expr.rank and expr.op in (scale_op, repeat_op) and not expr.args[0].rank:
+        front = opposite(expr.args[0], fences)
+        return None if front is None else expr.op(front, *expr.args[1:], params=expr.params)
+    if expr.op is number_op or (not expr.rank and expr.op in PRODUCTS_OF_NUMBERS):
+        m = monomial(expr, fences)
+        return written(Monomial(-m.rational, m.sizes, m.factors)) if m.rational < 0 else None
+    return None
+
+
+def signed(expr: Expr, fences: Container[Expr]) -> Expr | None:
+    """A minus goes where it reads best: x + (−y) = x − y, (−c)(x − y) = c (y − x), −c x − c y = −c (x + y)."""
+    left, right = expr.args
+    if expr.op is scale_op:
+        if right.op is not subtract_op or right in fences or is_one(right.args[0]):
+            return None
+        front = opposite(left, fences)
+        return None if front is None else scale_op(front, subtract_op(*right.args[::-1]))
+    other = subtract_op if expr.op is add_op else add_op
+    if (positive := opposite(right, fences)) is not None:
+        return other(left, positive)
+    if (positive := opposite(left, fences)) is None:
+        return None
+    if expr.op is add_op:
+        return subtract_op(right, positive)
+    if left.op is negate_op:
+        return negate_op(add_op(positive, right))
+    if left.op is right.op is scale_op and right not in fences and positive.args[0] is right.args[0]:
+        return scale_op(left.args[0], add_op(left.args[1], right.args[1]))
+    return None
+
+
+# ------------------------------------------------------------------------------------------- copies
+
+
+def counted(expr: Expr, fences: Container[Expr]) -> Expr | None:
+    """The sum of copies is one copy times how many: Σ s = n s; axes that are not copies are summed within."""
+    body, summed = expr.args[0], expr.params[0]
+    if body.op is not repeat_op or body in fences:
+        return None
+    new, sizes = body.params
+    own = [axis for axis in range(body.rank) if axis not in new]
+    inner = sum_over(body.args[0], tuple(own.index(axis) for axis in summed if axis not in new))
+    copies = [size for axis, size in zip(new, sizes, strict=True) if axis in summed]
+    if copies:
+        inner = multiply(count(copies), inner)
+    kept = [axis for axis in range(body.rank) if axis not in summed]
+    left = [(kept.index(axis), size) for axis, size in zip(new, sizes, strict=True) if axis in kept]
+    return repeat(inner, tuple(axis for axis, _ in left), tuple(size for _, size in left))
+
+
+def ones_multiplied(expr: Expr, fences: Container[Expr]) -> Expr | None:
+    """A product with copies sums or repeats: G 𝟏 are the row sums of G, a 𝟏ᵀ repeats a in each column."""
+    a, b = expr.args
+    for copies, other, first in ((b, a, False), (a, b, True)):
+        if copies.op is not repeat_op or copies in fences:
+            continue
+        if expr.op is outer_op:
+            return repeat(multiply(copies.args[0], other), 0 if first else 1, copies.shape[0])
+        contracted = copies.rank - 1 if first else 0
+        if contracted not in copies.params[0]:
+            continue
+        total = sum(other, 0 if first else other.rank - 1)
+        single = _without(copies, contracted)
+        pair = (single, total) if first else (total, single)
+        return outer_op(*pair) if single.rank and total.rank else multiply(*pair)
+    return None
+
+
+def _without(copies: Expr, axis: int) -> Expr:
+    """A repetition with one axis of copies fewer."""
+    left = [(a - (a > axis), size) for a, size in zip(*copies.params, strict=True) if a != axis]
+    return repeat(copies.args[0], tuple(a for a, _ in left), tuple(size for _, size in left))
+
+
+# ------------------------------------------------------------------------------------------- the laws
+
+
+def _laws() -> tuple[Law, ...]:
+    N, c, d = size("N"), wildcard("c"), wildcard("d")
+    v, w = wildcard("v", ("m",)), wildcard("w", ("m",))
+    M, minus = wildcard("M", ("m", "n")), divide_op(number(-2), N)
+    ones = repeat(number(1), 0, "n")
+    return (
+        Law(
+            "numbers in front",
+            "numbers and sizes are gathered in one fraction in front",
+            apply=gathered,
+            heads=PRODUCTS_OF_NUMBERS,
+            examples=(
+                multiply_op(divide_op(number(1), N), number(2)),
+                negate_op(divide_op(number(2), N)),
+                multiply_op(c, multiply_op(number(3), d)),
+                multiply_op(c, power_op(c, number(2))),
+                multiply_op(negate_op(c), d),
+                divide_op(c, N),
+                divide_op(number(1), divide_op(N, number(2))),
+                multiply_op(N, divide_op(number(1), N)),
+                multiply_op(number(2), divide_op(c, multiply_op(number(4), d))),
+                divide_op(multiply_op(number(2), c), c),
+            ),
+            domain="nonzero",
+        ),
+        Law(
+            "like terms",
+            "2 x + x = 3 x: terms that differ only in the number in front are added",
+            apply=collected,
+            heads=(add_op, subtract_op),
+            examples=(
+                add_op(v, v),
+                add_op(c, multiply_op(number(2), c)),
+                subtract_op(scale_op(number(3), M), M),
+                add_op(scale_op(divide_op(c, N), v), scale_op(multiply_op(minus, c), v)),
+                subtract_op(number(2), number(3)),
+            ),
+        ),
+        Law(
+            "the sign where it reads best",
+            "x + (−y) = x − y, and (−c)(x − y) = c (y − x)",
+            apply=signed,
+            heads=(scale_op, add_op, subtract_op),
+            examples=(
+                scale_op(minus, subtract_op(v, w)),
+                add_op(v, scale_op(minus, w)),
+                add_op(scale_op(minus, v), w),
+                add_op(c, multiply_op(number(-2), d)),
+                add_op(negate_op(v), w),
+                subtract_op(v, scale_op(negate_op(c), w)),
+                subtract_op(v, repeat(number(-2), 0, "m")),
+                subtract_op(negate_op(v), w),
+                subtract_op(scale_op(minus, v), scale_op(divide_op(number(2), N), w)),
+            ),
+        ),
+        Law(
+            "sum of copies",
+            "the sum of n copies of s is n s",
+            apply=counted,
+            heads=(sum_op,),
+            examples=(
+                sum_op(repeat(c, 0, "m"), params=((0,),)),
+                sum_op(repeat(v, 1, "n"), params=((1,),)),
+                sum_op(repeat(v, 1, "n"), params=((0,),)),
+                sum_op(repeat(v, 1, "n"), params=((0, 1),)),
+                sum_op(repeat(c, (0, 1), ("m", "n")), params=((1,),)),
+                sum_op(repeat(c, (0, 1), ("m", "n")), params=((0, 1),)),
+            ),
+        ),
+        Law(
+            "product with ones",
+            "G 𝟏 are the row sums of G, and a 𝟏ᵀ repeats a in every column",
+            apply=ones_multiplied,
+            heads=(matmul_op, outer_op),
+            examples=(
+                matmul_op(M, ones),
+                matmul_op(repeat(number(1), 0, "m"), v),
+                matmul_op(repeat(c, 0, "m"), M),
+                matmul_op(M, repeat(w, 0, "n")),
+                matmul_op(repeat(v, 1, "m"), M),
+                matmul_op(M, repeat(c, (0, 1), ("n", "k"))),
+                matmul_op(v, repeat(c, (0, 1), ("m", "n"))),
+                outer_op(v, ones),
+                outer_op(ones, v),
+                outer_op(v, repeat(c, 0, "n")),
+            ),
+        ),
+    )
+
+
+PROCEDURES: tuple[Law, ...] = _laws()

@@ -1,0 +1,455 @@
+"""How does a table become numbers that a network can take? And how do its answers get back to the table?
+
+`Encoder.fit(table, target)` decides once, on the training rows, what each column becomes, says every decision
+in its notes, and can do the same to new tables. `Scaler` brings features to mean 0 and spread 1 and folds
+itself back into the weights, so that the trained formula works on the raw features.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradstep.expression.errors import MathError
+from gradstep.learn.columns import Column, Kind, Table, listed, nearest, shown
+from gradstep.learn.saved import fields, number_of, spoiled, text_of, texts_of
+from gradstep.learn.scaling import Scaler, split
+
+__all__ = ["Category", "Encoded", "Encoder", "Number", "Prepared", "Scaler", "Task", "split"]
+
+Array: TypeAlias = NDArray[np.float64]
+Rows: TypeAlias = NDArray[np.intp]
+Task: TypeAlias = Literal["regression", "classification"]
+
+NO_VALUE, OTHER = "(missing)", "(other)"
+_MOST_LEVELS = 30
+_MOST_CLASSES = 100
+_LARGEST = 1e100
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A table as numbers. `X` is (N, d); `y` is (N,), or one-hot (N, k) for three classes or more.
+
+    With two classes `y` is 1 for `classes[1]`. `train` and `test` are the rows of X and y to fit and to judge
+    with (`test` is empty where nothing is held out); `rows[i]` is the row of the table that X[i] came from.
+    """
+
+    X: Array
+    y: Array
+    feature_names: tuple[str, ...]
+    target: str
+    task: Task
+    classes: tuple[str, ...] | None
+    train: Rows
+    test: Rows
+    rows: Rows
+    notes: tuple[str, ...]
+    encoder: Encoder
+
+
+class Encoded(NamedTuple):
+    """New rows as numbers, with what had to be said about them."""
+
+    X: Array
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Number:
+    """A column of numbers is one feature; a missing value becomes the mean of the training rows."""
+
+    column: str
+    mean: float
+
+    kind: Literal["number"] = "number"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    def encode(self, column: Column, table: Table) -> Encoded:
+        if column.kind != "number" and not column.missing.all():
+            row = int(np.flatnonzero(~column.missing)[0])
+            raise MathError(
+                f"the column {shown(self.column)} should hold numbers, as in training",
+                facts=[f"it holds {shown(column.values[row])} in {table.place(row)}"],
+            )
+        missing = column.missing
+        values = np.full(len(missing), self.mean) if column.kind != "number" else column.values
+        _check_size(self.column, values, table)
+        notes: tuple[str, ...] = ()
+        if missing.any():
+            notes = (
+                f"{shown(self.column)} has no value in {_rows(int(missing.sum()))}: "
+                f"taken as {self.mean:.6g}, the mean in training",
+            )
+        return Encoded(np.where(missing, self.mean, values)[:, None], notes)
+
+
+@dataclass(frozen=True)
+class Category:
+    """A column of categories is one 0/1 feature for each of its levels but one, the reference.
+
+    The reference is the commonest level and is all zeros: with a bias in the model, a column for it would add
+    nothing but a direction in which the loss is flat. A level never seen in training counts as `(other)`
+    where rare levels were pooled under that name, else as the reference. A missing value is a level too.
+    """
+
+    column: str
+    levels: tuple[str, ...]
+    reference: str
+
+    kind: Literal["category"] = "category"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f"{self.column}={level}" for level in self.levels)
+
+    def encode(self, column: Column, table: Table) -> Encoded:
+        place = {level: at for at, level in enumerate(self.levels)} | {self.reference: -1}
+        unknown = place.get(OTHER, -1)
+        texts = [NO_VALUE if text is None else text for text in _texts(column)]
+        at = np.array([place.get(text, unknown) for text in texts], dtype=np.intp)
+        X = np.zeros((len(texts), len(self.levels)))
+        X[at >= 0, at[at >= 0]] = 1.0
+        unseen = Counter(text for text in texts if text not in place)
+        notes: tuple[str, ...] = ()
+        if unseen and OTHER not in place:
+            notes = (
+                f"{shown(self.column)} has levels that training did not have "
+                f"({listed(list(unseen), 4)}; {_rows(unseen.total())}): taken as {shown(self.reference)}",
+            )
+        return Encoded(X, notes)
+
+
+Feature: TypeAlias = Number | Category
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """What each column becomes, and what the target is: enough to encode a new table in the same way."""
+
+    target: str
+    task: Task
+    classes: tuple[str, ...] | None
+    features: tuple[Feature, ...]
+
+    @classmethod
+    def fit(
+        cls, table: Table, target: str, *, task: Task | None = None, holdout: float = 0.2, seed: int = 0
+    ) -> Prepared:
+        """Decide what the columns of `table` become, and encode its rows.
+
+        A category as target means classes. A number as target means classes too if it takes two whole values
+        in at least 20 rows, or each of 0, 1 … k−1 with k ≤ 20 and at least 10 rows for each on average;
+        `task="regression"` or `"classification"` settles it otherwise. `holdout` of the rows, the same share
+        of every class, are kept for judging. Rows without target are left out, and so are constant columns,
+        text that differs from row to row, and columns such as "id" that number the rows.
+        """
+        if task not in (None, "regression", "classification"):
+            raise MathError(f"a task is regression or classification, not {task!r}", mend='task="regression"')
+        goal = table.column(target)
+        known = np.flatnonzero(~goal.missing)
+        if len(known) < 2:
+            found = "no row" if not len(known) else "only one row"
+            raise MathError(
+                f"{table.source} has {found} with a value for {shown(target)}: nothing to learn from",
+                facts=[f"it has {_rows(table.rows)} in all"],
+            )
+        table = table.take(known)
+        notes = list(table.notes)
+        if len(known) < len(goal.values):
+            notes.append(f"{_rows(len(goal.values) - len(known))} without {shown(target)} left out")
+        goal = table.column(target)
+        classes, said = _classes(goal, task, table)
+        notes += said
+        labels = None if classes is None else _indices(goal, classes, table)
+        train, test = split(table.rows, holdout, seed, labels)
+        if len(test):
+            notes.append(f"{len(test)} of {_rows(table.rows)} held out to judge the fit")
+        elif holdout:
+            notes.append(f"no rows held out: {_rows(table.rows)} are too few")
+        seen = table.take(train)
+        features: list[Feature] = []
+        reasons: defaultdict[str, list[str]] = defaultdict(list)
+        for column in seen.columns.values():
+            if column.name != target:
+                feature, said = _feature(column, seen)
+                if isinstance(feature, str):
+                    reasons[feature].append(column.name)
+                else:
+                    features.append(feature)
+                    notes += said
+        left_out = [f"left out {listed(names)}: {reason}" for reason, names in reasons.items()]
+        if not features:
+            raise MathError(
+                f"there is nothing to predict {shown(target)} from",
+                facts=left_out or [f"{shown(target)} is the only column of {table.source}"],
+            )
+        encoder = cls(
+            goal.name, "regression" if classes is None else "classification", classes, tuple(features)
+        )
+        X, said_now = encoder.apply(table)
+        notes += [*left_out, *said_now]
+        if len(train) <= X.shape[1]:
+            notes.append(
+                f"{X.shape[1]} features for {_rows(len(train))} in training: a perfect fit may mean nothing"
+            )
+        return Prepared(
+            X=X,
+            y=encoder.encode_target(table),
+            feature_names=encoder.feature_names,
+            target=goal.name,
+            task=encoder.task,
+            classes=classes,
+            train=train,
+            test=test,
+            rows=known,
+            notes=tuple(notes),
+            encoder=encoder,
+        )
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The names of the columns of X, such as "age" and "sex=male"."""
+        return tuple(name for feature in self.features for name in feature.names)
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """What each column holds, for `read_table(path, kinds=…)` on new data."""
+        return {feature.column: feature.kind for feature in self.features}
+
+    def apply(self, table: Table) -> Encoded:
+        """X for the rows of another table; columns it does not need may be missing or more."""
+        absent = [feature.column for feature in self.features if feature.column not in table.columns]
+        if absent:
+            raise MathError(
+                f"{table.source} has no column {shown(absent[0])}, which the model needs",
+                facts=[f"it has {listed(table.columns)}", f"missing: {listed(absent)}"],
+                mend=nearest(absent[0], [name for name in table.columns if name not in self.kinds]),
+            )
+        parts = [feature.encode(table.columns[feature.column], table) for feature in self.features]
+        return Encoded(
+            np.hstack([part.X for part in parts]), tuple(note for part in parts for note in part.notes)
+        )
+
+    def encode_target(self, table: Table) -> Array:
+        """y for the rows of a table that has the target in every row."""
+        column = table.column(self.target)
+        if column.missing.any():
+            row = int(np.flatnonzero(column.missing)[0])
+            raise MathError(f"{shown(self.target)} has no value in {table.place(row)}")
+        if self.classes is None:
+            if column.kind != "number":
+                raise MathError(f"the target {shown(self.target)} should hold numbers, as in training")
+            _check_size(self.target, column.values, table)
+            return column.values.astype(np.float64)
+        at = _indices(column, self.classes, table)
+        return at.astype(np.float64) if len(self.classes) == 2 else np.eye(len(self.classes))[at]
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary of plain values, which `from_json` reads back."""
+        return {
+            "format": _FORMAT,
+            "target": self.target,
+            "task": self.task,
+            "classes": None if self.classes is None else list(self.classes),
+            "features": [_feature_json(feature) for feature in self.features],
+        }
+
+    @classmethod
+    def from_json(cls, data: object) -> Encoder:
+        """The encoder that `to_json` wrote; anything else is an error, and nothing in it is ever run."""
+        given = fields(data, ("format", "target", "task", "classes", "features"), "an encoder")
+        if given["format"] != _FORMAT:
+            raise MathError(
+                f"this encoder has format {given['format']!r}, and this gradstep reads {_FORMAT}",
+                mend="a newer gradstep" if isinstance(given["format"], int) else None,
+            )
+        task: Task = "classification" if given["classes"] is not None else "regression"
+        if given["task"] != task:
+            raise spoiled("its task does not fit its classes")
+        if not isinstance(given["features"], list) or not given["features"]:
+            raise spoiled("it has no features")
+        classes = None if given["classes"] is None else texts_of(given["classes"], "classes", least=2)
+        encoder = cls(
+            text_of(given["target"], "target"), task, classes, tuple(map(_feature_of, given["features"]))
+        )
+        if len(encoder.kinds) != len(encoder.features) or encoder.target in encoder.kinds:
+            raise spoiled("a column occurs twice")
+        return encoder
+
+
+# --- What a column becomes. ---
+
+
+def _feature(column: Column, table: Table) -> tuple[Feature | str, list[str]]:
+    """The feature for a column of the training rows with what is to be said; or why it is left out."""
+    present = column.values[~column.missing]
+    name = shown(column.name)
+    if not len(present):
+        return "no values", []
+    if column.kind == "number":
+        _check_size(column.name, column.values, table)
+        low, high = float(present.min()), float(present.max())
+        if high - low <= 1e-12 * max(abs(low), abs(high)):
+            return _CONSTANT, []
+        numbering = len(np.unique(present)) == table.rows and bool((present == np.round(present)).all())
+        if numbering and column.name.casefold() in _ROW_NAMES:
+            return "it numbers the rows", []
+        return Number(column.name, float(present.mean())), []
+    counts = Counter(NO_VALUE if text is None else str(text) for text in column.values)
+    real = [
+        level
+        for level, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        if level != NO_VALUE
+    ]
+    if len(counts) == 1:
+        return _CONSTANT, []
+    if len(real) == len(present) > 2 or (len(real) > _MOST_LEVELS and 2 * len(real) > len(present)):
+        return "text that differs from row to row", []
+    reference, *others = real
+    notes = []
+    if len(real) > _MOST_LEVELS:
+        pooled = others[_MOST_LEVELS - 2 :]
+        others = [*others[: _MOST_LEVELS - 2], OTHER]
+        notes.append(
+            f"{name} has {len(real)} levels: the {len(pooled)} rarest and any new one count as {OTHER}"
+        )
+    levels = sorted(others, key=lambda level: (level == OTHER, level))
+    if NO_VALUE in counts:
+        levels.append(NO_VALUE)
+        notes.append(f"{name} has no value in {_rows(counts[NO_VALUE])}: a level of its own")
+    notes.append(f"{name} becomes {_count(len(levels), 'column')} of 0 and 1, all 0 for {shown(reference)}")
+    return Category(column.name, tuple(levels), reference), notes
+
+
+_CONSTANT = "the same in every row"
+_ROW_NAMES = frozenset({"id", "index", "idx", "row", "rows", "rownames", "row_id", "no", "nr", "unnamed: 0"})
+
+
+def _classes(goal: Column, task: Task | None, table: Table) -> tuple[tuple[str, ...] | None, list[str]]:
+    """The classes of the target, or None where it is a quantity; and what is to be said about it."""
+    name = shown(goal.name)
+    if goal.kind == "number":
+        distinct = np.unique(goal.values)
+        if len(distinct) == 1:
+            raise MathError(
+                f"the target {name} is {_label(distinct[0])} in every row: there is nothing to learn"
+            )
+        whole = bool((distinct == np.round(distinct)).all())
+        counted = whole and np.array_equal(distinct, np.arange(len(distinct)))
+        enough = len(goal.values) >= 10 * len(distinct)
+        if task == "regression" or (
+            task is None
+            and not (enough and ((whole and len(distinct) == 2) or (counted and len(distinct) <= 20)))
+        ):
+            few = task is None and whole and enough and len(distinct) <= 20
+            said = f"{name} takes {len(distinct)} whole values: fitted as a number"
+            return None, [said + ' (task="classification" for classes)'] if few else []
+        labels = [_label(value) for value in distinct]
+        said = f"{name} takes the values {listed(labels)}: read as {len(labels)} classes"
+        notes = [] if task else [said + ' (task="regression" to fit a number)']
+    else:
+        if task == "regression":
+            raise MathError(
+                f"the target {name} holds text, so it cannot be fitted as a number",
+                facts=[f"it holds {listed(sorted(set(map(str, goal.values))), 4)}"],
+                mend='task="classification"',
+            )
+        labels = sorted(set(map(str, goal.values)))
+        if len(labels) == 1:
+            raise MathError(
+                f"the target {name} is {shown(labels[0])} in every row: there is nothing to learn"
+            )
+        notes = [f"{name} is a category: {len(labels)} classes ({listed(labels, 6)})"]
+    if len(labels) > _MOST_CLASSES or 2 * len(labels) > table.rows:
+        raise MathError(
+            f"the target {name} has {len(labels)} values in {_rows(table.rows)}: too many for classes",
+            facts=[f"such as {listed(labels, 4)}"],
+            mend='task="regression"' if goal.kind == "number" else "a column with fewer values as the target",
+        )
+    if len(labels) == 2:
+        notes.append(f"the model gives the probability of {shown(labels[1])}")
+    return tuple(labels), notes
+
+
+def _indices(column: Column, classes: Sequence[str], table: Table) -> Rows:
+    place = {label: at for at, label in enumerate(classes)}
+    texts = _texts(column)
+    for row, text in enumerate(texts):
+        if text not in place:
+            raise MathError(
+                f"the target {shown(column.name)} has a class that training did not have",
+                facts=[f"{shown(text)} in {table.place(row)}", f"the classes are {listed(classes)}"],
+            )
+    return np.array([place[str(text)] for text in texts], dtype=np.intp)
+
+
+def _texts(column: Column) -> list[str | None]:
+    """The values as text, numbers included; None where there is none."""
+    if column.kind == "category":
+        return [None if value is None else str(value) for value in column.values]
+    return [None if math.isnan(value) else _label(value) for value in column.values]
+
+
+def _label(value: float) -> str:
+    number = float(value)
+    return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
+
+
+def _rows(count: int) -> str:
+    return _count(count, "row")
+
+
+def _count(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
+def _check_size(name: str, values: Array, table: Table) -> None:
+    """Squares of numbers beyond 1e100 overflow: better an error now than a NaN later."""
+    large = np.flatnonzero(np.abs(values) > _LARGEST)
+    if large.size:
+        row = int(large[0])
+        raise MathError(
+            f"the column {shown(name)} holds {values[row]:.3g} in {table.place(row)}: too large to train on",
+            mend="a column in larger units, or its logarithm",
+        )
+
+
+# --- To JSON and back. ---
+
+_FORMAT = 1
+
+
+def _feature_json(feature: Feature) -> dict[str, Any]:
+    if isinstance(feature, Number):
+        return {"kind": feature.kind, "column": feature.column, "mean": feature.mean}
+    return {
+        "kind": feature.kind,
+        "column": feature.column,
+        "levels": list(feature.levels),
+        "reference": feature.reference,
+    }
+
+
+def _feature_of(data: object) -> Feature:
+    kind = data.get("kind") if isinstance(data, Mapping) else None
+    if kind == "number":
+        given = fields(data, ("kind", "column", "mean"), "a feature")
+        return Number(text_of(given["column"], "column"), number_of(given["mean"], "mean"))
+    if kind == "category":
+        given = fields(data, ("kind", "column", "levels", "reference"), "a feature")
+        reference = text_of(given["reference"], "reference")
+        levels = texts_of(given["levels"], "levels", least=1)
+        if reference in levels:
+            raise spoiled("a reference level has a column of its own")
+        return Category(text_of(given["column"], "column"), levels, reference)
+    raise spoiled(f"a feature has the kind {kind!r}")

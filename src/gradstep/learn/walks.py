@@ -1,0 +1,157 @@
+"""Which way does a descent take? Each walk yields the next point and the rate that led there, or ends."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from gradstep.learn.optimisers import Optimiser, State
+from gradstep.learn.surface import Measured, Objective, Point, norm_of
+
+Batches: TypeAlias = Callable[[int], Sequence[Objective]]
+Walk: TypeAlias = Iterator[tuple[Point, float]]
+Stepper: TypeAlias = Callable[[Point, State, float, int], tuple[Point, State]]
+
+
+def stepper(rule: Optimiser, loss: Measured, batches: Batches | None = None) -> Stepper:
+    """Step k of an optimiser: with the whole gradient, or through the blocks of pass k."""
+
+    def whole(at: Point, state: State, rate: float, k: int) -> tuple[Point, State]:
+        with np.errstate(all="ignore"):
+            x, state = rule.update(at.x, at.gradient, state, rate)
+        return Point(x, *loss(x)), state
+
+    if batches is None:
+        return whole
+
+    def by_blocks(at: Point, state: State, rate: float, k: int) -> tuple[Point, State]:
+        x = at.x
+        for block in batches(k):
+            _, gradient = loss.of(block, x)
+            with np.errstate(all="ignore"):
+                x, state = rule.update(x, gradient, state, rate)
+        return Point(x, *loss(x)), state
+
+    return by_blocks
+
+
+def plain_walk(step: Stepper, here: Point, rule: Optimiser, rate: float) -> Walk:
+    """The optimiser as its formula says, with a constant rate."""
+    state = rule.init(here.x)
+    for k in itertools.count():
+        here, state = step(here, state, rate, k)
+        yield here, rate
+
+
+_MEMORY = 10  # a step may rise above the last loss, but never above the highest of the last ten
+_SUFFICIENT = 1e-4
+_FIRST_MOVE = 0.1
+SPEED_UP = 5.0
+
+
+def fitted_walk(loss: Measured, here: Point) -> Walk:
+    """Gradient descent whose rate is fitted to the last step, and safe.
+
+    The rate is 1/curvature along the last move, twice by the long formula of Barzilai & Borwein (1988) and
+    then once by their short one. It is shortened until the loss is clearly below the highest of the last ten
+    (Grippo, Lampariello & Lucidi 1986), so that the loss can never pass its starting value.
+    """
+    recent = deque([here.loss], maxlen=_MEMORY)
+    rate = _FIRST_MOVE * max(1.0, norm_of(here.x)) / norm_of(here.gradient)
+    for k in itertools.count():
+        found = _accepted(loss, here, rate, max(recent))
+        if found is None:
+            return
+        there, rate = found
+        yield there, rate
+        move, change = there.x - here.x, there.gradient - here.gradient
+        bend = float(move @ change)
+        if bend <= 0:  # the slope grew on the way down
+            rate *= SPEED_UP
+        elif k % 3 < 2:
+            rate = float(move @ move) / bend
+        else:
+            rate = bend / float(change @ change)
+        here = there
+        recent.append(here.loss)
+
+
+def _accepted(loss: Measured, here: Point, rate: float, ceiling: float) -> tuple[Point, float] | None:
+    """The first of ever shorter steps that lowers the loss clearly below `ceiling`; None if there is none."""
+    slope = norm_of(here.gradient)
+    noise = 4 * sys.float_info.epsilon * abs(ceiling)
+    shortest = sys.float_info.epsilon * norm_of(here.x) / slope
+    while rate > shortest:
+        there = _ahead(loss, here, rate)
+        if there.finite and there.loss <= ceiling - _SUFFICIENT * rate * slope * slope + noise:
+            if there.gradient.any():
+                return there, rate
+            # A gradient of exactly zero is a minimum, or a network that has died: half the step tells.
+            half = _ahead(loss, here, rate / 2)
+            if not (half.finite and half.loss < there.loss):
+                return there, rate
+            rate /= 2
+            continue
+        rise = there.loss - (here.loss - rate * slope * slope)
+        guess = (rate * slope) ** 2 / (2 * rise) if there.finite and rise > 0 else 0.0
+        rate = min(max(guess, 0.1 * rate), 0.5 * rate)  # the lowest point of a parabola, within reason
+    return None
+
+
+def _ahead(loss: Measured, here: Point, rate: float) -> Point:
+    with np.errstate(all="ignore"):
+        x = here.x - rate * here.gradient
+    return Point(x, *loss(x))
+
+
+_TRIAL_RATES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 3e-4, 1e-4, 1e-5)
+_TRIAL_STEPS = 30
+_PATIENCE = 30
+_HALVINGS = 40
+
+
+def tuned_walk(step: Stepper, here: Point, rule: Optimiser, ceiling: float) -> Walk:
+    """An optimiser with a rate that short trial runs chose, halved whenever 30 steps bring no lower loss."""
+    start = best = here
+    size = max(1.0, norm_of(here.x))
+    unit = size / norm_of(here.gradient) if rule.scales_with_gradient else size / math.sqrt(here.x.size)
+    rate = _tried(lambda r: _trial(step, start, rule, r), [unit * r for r in _TRIAL_RATES])
+    count = itertools.count()
+    for _ in range(_HALVINGS):
+        here, state, idle = best, rule.init(best.x), 0
+        while idle < _PATIENCE:
+            here, state = step(here, state, rate, next(count))
+            if not here.finite or here.loss > ceiling:
+                break
+            idle = idle + 1 if here.loss >= best.loss else 0
+            best = here if here.loss < best.loss else best
+            yield here, rate
+        rate /= 2
+
+
+def _tried(result: Callable[[float], float], rates: Sequence[float]) -> float:
+    """The rate with the lowest result; while the largest one wins, larger ones are tried too."""
+    results = {rate: result(rate) for rate in rates}
+    best = min(rates, key=results.__getitem__)
+    while best == max(results) and math.isfinite(results[best]) and len(results) < 40:
+        results[3 * best] = result(3 * best)
+        best = min(results, key=results.__getitem__)
+    return best
+
+
+def _trial(step: Stepper, here: Point, rule: Optimiser, rate: float) -> float:
+    """The lowest loss of a short run; infinite if it blows up or kills the network."""
+    state = rule.init(here.x)
+    lowest = math.inf
+    for k in range(_TRIAL_STEPS):
+        here, state = step(here, state, rate, k)
+        if not (here.finite and here.gradient.any()):
+            return math.inf
+        lowest = min(lowest, here.loss)
+    return lowest

@@ -1,0 +1,122 @@
+"""Is the line that is shown the line that was proved? What is printed, evaluated again.
+
+A derivation is certified as expressions; a view prints them lowered to indices, with ∂C/∂z as a symbol, with
+numbers moved in front. Here the printed expression is worked out entry by entry at a random point of the prime
+field and compared with what it stands for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product as every
+from random import Random
+from typing import Literal
+
+from gradstep.calculus.chains import cotangent_op
+from gradstep.calculus.chances import draw_sizes, random_prime
+from gradstep.calculus.field import NotInField, Point, Redraw, Sheet
+from gradstep.calculus.steps import Derivation
+from gradstep.expression.node import Expr, walk
+from gradstep.notation.lowering import Index, entry_op, sigma_op
+
+TRIALS = 2
+BITS = 71
+REDRAWS = 12
+PLACES = 4  # a claim with indices is looked at in so many places of each array
+
+Outcome = Literal["exact", "not checked", "wrong"]
+_SEVERITY: tuple[Outcome, ...] = ("exact", "not checked", "wrong")
+Array = Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """`shown`, a lowered expression with free indices, is the entry at `at` of `meant`."""
+
+    shown: Expr
+    meant: Expr
+    at: tuple[Index, ...] = ()
+
+
+class Reading:
+    """Works out printed expressions at one point: entries, sums over indices, and the symbols ∂C/∂N."""
+
+    def __init__(self, point: Point, cotangents: Mapping[Expr, Expr]) -> None:
+        self.point, self.cotangents = point, cotangents
+
+    def value(self, expr: Expr, at: Mapping[str, int]) -> Array:
+        """The value of a printed expression, its free indices being `at`; row-major."""
+        if expr.op is entry_op:
+            of, indices = expr.params
+            assert isinstance(of, Expr) and isinstance(indices, tuple)
+            return self.entry(self.value(of, {}), of, [None if i is None else at[i] for i in indices])
+        if expr.op is cotangent_op:
+            part = expr.params[0]
+            assert isinstance(part, Expr)
+            return self.point.value(self.cotangents[part])
+        if expr.op is sigma_op:
+            index, size = expr.params
+            length = self.point.sizes[size]  # type: ignore[index]
+            body = expr.args[0]
+            return self.point.total([self.value(body, {**at, str(index): k}) for k in range(length)])
+        if not expr.args:
+            return self.point.value(expr)
+        return self.point._compute(expr, [self.value(arg, at) for arg in expr.args], Sheet())
+
+    def entry(self, array: Array, of: Expr, at: Sequence[int | None]) -> Array:
+        """The part of an array at fixed places along some of its axes."""
+        lengths = self.point.dims(of.shape)
+        places = every(*(range(n) if k is None else (k,) for n, k in zip(lengths, at, strict=True)))
+        found = []
+        for place in places:
+            flat = 0
+            for n, k in zip(lengths, place, strict=True):
+                flat = flat * n + k
+            found.append(array[flat])
+        return found
+
+    def holds(self, claim: Claim, rng: Random) -> bool:
+        """Whether the claim is true here, at a few random values of its indices."""
+        whole = self.value(claim.meant, {})
+        lengths = self.point.dims(claim.meant.shape)
+        for _ in range(PLACES if any(claim.at) else 1):
+            at = [None if i is None else rng.randrange(n) for i, n in zip(claim.at, lengths, strict=True)]
+            names = {i: k for i, k in zip(claim.at, at, strict=True) if i is not None and k is not None}
+            if list(self.value(claim.shown, names)) != list(self.entry(whole, claim.meant, at)):
+                return False
+        return True
+
+
+def check(derivation: Derivation, claims: Sequence[Claim], seed: int) -> tuple[Outcome, ...]:
+    """How each claim fared, at two random points with sizes of their own."""
+    rng = Random(seed)
+    prime = random_prime(BITS, rng)
+    outcomes: list[Outcome] = ["exact"] * len(claims)
+    for sizes in draw_sizes(_nodes(derivation, claims), TRIALS, rng):
+        reading = Reading(Point(prime, sizes, rng), derivation.cotangents)
+        for k, claim in enumerate(claims):
+            found: Outcome = "not checked"
+            for _ in range(REDRAWS):
+                try:
+                    found = "exact" if reading.holds(claim, rng) else "wrong"
+                    break
+                except Redraw:
+                    reading = Reading(Point(prime, sizes, rng), derivation.cotangents)
+                except NotInField:
+                    break
+            outcomes[k] = max(outcomes[k], found, key=_SEVERITY.index)
+    return tuple(outcomes)
+
+
+def _nodes(derivation: Derivation, claims: Sequence[Claim]) -> list[Expr]:
+    """Everything that will be worked out: it says which sizes there are."""
+    return list(dict.fromkeys(_parts(derivation, claims)))
+
+
+def _parts(derivation: Derivation, claims: Sequence[Claim]) -> Iterator[Expr]:
+    yield from walk(derivation.of, *derivation.cotangents.values())
+    for claim in claims:
+        for node in walk(claim.meant):
+            if node.op is not cotangent_op:
+                yield node

@@ -1,0 +1,154 @@
+"""How does a derivation stand on a page? Its lines in MathML, each opening to its reason and proof."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from html import escape
+from typing import Any
+
+from gradstep.calculus.chains import cotangent_op
+from gradstep.calculus.steps import Derivation
+from gradstep.expression.boxes import Box, row
+from gradstep.expression.node import Expr, walk
+from gradstep.expression.shapes import shape_text
+from gradstep.notation.mathml import mathml
+from gradstep.notation.presentation import Presentation, Said
+from gradstep.notation.presentation import Section as Told
+from gradstep.notation.views import present
+from gradstep.page.document import Code, Formula, Html, Page, Section, Steps, StepView, Verdict
+
+# The colour of a symbol, the same from line to line and in the pictures: classes of page.css.
+WEIGHT, BIAS, INPUT, TARGET, AFFINE, ERROR, ACTIVATION, SOFTMAX, OTHER = (f"c{k}" for k in range(1, 10))
+BY_ROLE = {
+    "affine function": AFFINE,
+    "linear function": AFFINE,
+    "argument": AFFINE,
+    "activation": ACTIVATION,
+    "softmax": SOFTMAX,
+    "error": ERROR,
+}
+
+Colour = Callable[[Any], str | None]
+
+
+def colours(derivation: Derivation) -> dict[Expr, str]:
+    """A colour for every variable and every named part."""
+    parameters = set(derivation.parameters.values())
+    multiplied = {arg for node in walk(derivation.of) if node.op.name == "matmul" for arg in node.args}
+    chosen: dict[Expr, str] = {}
+    for node in walk(derivation.of):
+        if node in derivation.parts:
+            chosen[node] = BY_ROLE.get(derivation.parts[node].role.split(" (")[0], OTHER)
+        elif node.op.name == "symbol":
+            if node in parameters:
+                chosen[node] = WEIGHT if node in multiplied or node.rank else BIAS
+                if node.rank and node not in multiplied:
+                    chosen[node] = BIAS
+            else:
+                chosen[node] = INPUT if node in multiplied else TARGET
+    chosen.pop(derivation.of, None)
+    return chosen
+
+
+class Typesetter:
+    """Sets boxes as MathML: symbols in their colours, shapes on hover."""
+
+    def __init__(self, derivation: Derivation) -> None:
+        self.colours = colours(derivation)
+
+    def __call__(self, box: Box, display: bool = True) -> str:
+        """The box as a <math> element."""
+        return mathml(box, display=display, describe=_shape, colour=self.colour)
+
+    def colour(self, what: object) -> str | None:
+        """The class of a symbol."""
+        return self.colours.get(what) if isinstance(what, Expr) else None
+
+
+def _shape(what: object) -> str | None:
+    """Shapes are worth a word for what has a name: variables, parts, and ∂C/∂them."""
+    if not isinstance(what, Expr) or what.op is cotangent_op or (what.args and what.rank == 0):
+        return None
+    return shape_text(what.shape) if what.op.name in ("symbol",) or what.args else None
+
+
+def steps(told: Told, set_in_type: Typesetter) -> Steps:
+    """The numbered lines of a derivation."""
+    return Steps([_step(said, set_in_type) for said in told.lines], label=told.title)
+
+
+def _step(said: Said, set_in_type: Typesetter) -> StepView:
+    body: list[Box | str] = []
+    for form in said.forms:
+        body += ["=", form]
+    details = [Html(f"{_rule(d)}: {_equation(d, set_in_type)}") for d in said.details]
+    return StepView(
+        number=said.number if said.number is not None else "",
+        mathml=set_in_type(row(*body)),
+        rule=said.rule,
+        why=". ".join(part for part in (_sentence(said.why), _sentence(said.kink)) if part),
+        proof=[set_in_type(box) for box in said.proof],
+        shape=said.shape,
+        details=details,
+        left=set_in_type(said.left) if said.left is not None else "",
+        checked=True,
+    )
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] if text else ""
+
+
+def _rule(said: Said) -> str:
+    return escape(said.rule)
+
+
+def _equation(said: Said, set_in_type: Typesetter) -> str:
+    items: list[Box | str] = [said.left] if said.left is not None else []
+    for form in said.forms:
+        items += ["=", form]
+    return set_in_type(row(*items), display=False)
+
+
+def formulas(told: Told, set_in_type: Typesetter) -> Formula:
+    """Lines that only state something, with what they are beside them."""
+    lines, remarks = [], []
+    for said in told.lines:
+        items: list[Box | str] = [said.left] if said.left is not None else []
+        for form in said.forms:
+            items += ["=", form] if items else [form]
+        lines.append(set_in_type(row(*items)))
+        remarks.append(", ".join(part for part in (said.rule, said.shape) if part))
+    return Formula(lines, remarks=remarks if any(remarks) else ())
+
+
+def told_sections(presentation: Presentation, derivation: Derivation) -> dict[str, Section]:
+    """The sections of a derivation for a page, by title; the line of its proof goes with the derivation."""
+    set_in_type = Typesetter(derivation)
+    sections: dict[str, Section] = {}
+    for told in presentation.sections:
+        if any(said.number is not None for said in told.lines):
+            verdict = derivation.certificate.verdict if derivation.certificate is not None else None
+            blocks = [steps(told, set_in_type), Verdict(presentation.proof, verdict)]
+            sections[told.title] = Section(told.title, blocks)
+        else:
+            sections[told.title] = Section(told.title, [formulas(told, set_in_type)])
+    return sections
+
+
+def html(
+    derivation: Derivation,
+    *,
+    view: str = "sample",
+    style: str = "partials",
+    batch: str | None = None,
+    codes: Mapping[str, str] | None = None,
+    title: str = "",
+) -> str:
+    """The derivation as one HTML file that works offline. `codes`: sources to show, by language."""
+    told = present(derivation, view=view, style=style, batch=batch)
+    sections = list(told_sections(told, derivation).values())
+    if codes:
+        sections.append(Section("The code", [Code(list(codes.items()))]))
+    heading = title or f"The gradient of {derivation.names[derivation.of]}, step by step"
+    return Page(heading, list(told.notes), sections).html()
