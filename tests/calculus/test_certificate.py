@@ -17,7 +17,7 @@ from gradstep.calculus.steps import Derivation, Rewrite, Step
 from gradstep.expression.node import Operation, walk
 from gradstep.operations import TABLE
 from gradstep.operations.activations import leaky_relu, maximum, relu, sigmoid, softplus, sqrt, tanh
-from gradstep.operations.arithmetic import exp, exp_op, greater, log, multiply_op, power
+from gradstep.operations.arithmetic import exp, greater, log, multiply_op, power
 from gradstep.operations.broadcasting import ones, repeat, sum_over
 from gradstep.operations.leaves import number, size, symbol
 from gradstep.operations.products import outer
@@ -29,7 +29,7 @@ N = size("N")
 
 
 def opened(loss, *parameters, change=lambda node, parts: parts):
-    """The derivation of `loss` by the declared adjoints alone; `change` alters what an opened node sends on."""
+    """The derivation of `loss` by the declared adjoints; `change` alters what an opened node sends on."""
     moving = set(parameters)
     for node in walk(loss):
         if not moving.isdisjoint(node.args):
@@ -136,7 +136,9 @@ def test_right_derivations_are_proved(loss, wrt):
 
 @pytest.mark.parametrize("loss, wrt", LOSSES.values(), ids=LOSSES)
 def test_derivations_with_laws_are_proved(loss, wrt):
-    proved(derive(loss, [str(v.params[0]) for v in wrt], certify=False))
+    there = [str(v.params[0]) for v in wrt if v in walk(loss)]
+    if there:
+        proved(derive(loss, there, certify=False))
 
 
 def test_softmax_cross_entropy_simplifies_where_the_rows_sum_to_one_and_only_there():
@@ -205,6 +207,11 @@ MUTATIONS = {
 }
 
 
+def only(operation, mutation):
+    """A mutation of the operations of this name."""
+    return lambda node, parts: mutation(parts) if node.op.name == operation else parts
+
+
 def name(value):
     return value.name if isinstance(value, Operation) else "·".join(map(str, value)) if value else ""
 
@@ -214,7 +221,7 @@ def test_no_mutation_of_an_adjoint_passes(op, params, shapes):
     args = [symbol(f"x{k}", shape) for k, shape in enumerate(shapes)]
     node = op(*args, params=params)
     R = symbol("R", node.shape)
-    loss = sum(multiply_op(node, R)) + size("N") * 0
+    loss = sum(multiply_op(node, R)) + 0 * N
     proved(opened(loss, *args))
     for mutation in MUTATIONS.values():
         d = opened(loss, *args, change=lambda at, parts, m=mutation: m(parts) if at is node else parts)
@@ -316,15 +323,11 @@ def test_broken_derivations_are_refuted(broken):
 
 
 def test_a_failure_says_where_by_which_rule_and_how_much():
-    d = opened(sum(z**2), w, change=lambda node, parts: [(3 * G, n) for G, n in parts] if n_is(node) else parts)
+    d = opened(sum(z**2), w, change=only("power", every(lambda G: 3 * G)))
     failure = refuted(d, seed=1).failures[0]
     assert d.steps[failure.step - 1].rule == failure.rule == "power rule"
     assert 3 * failure.left % certify(d, seed=1).prime == failure.right
     assert str(failure).startswith(f"step {failure.step} (power rule): the line changes its value: ")
-
-
-def n_is(node):
-    return node.op.name == "power"
 
 
 # ------------------------------------------------------------------------------------------- real functions
@@ -344,7 +347,9 @@ def test_a_law_of_real_functions_alone_is_checked_in_floating_point_and_says_so(
         assert certificate.verdict is True
         assert (certificate.floating, certificate.exact) == (1, certificate.lines - 1)
         assert certificate.methods[-1] == "floating point"
-        assert "1 of 5 lines was checked in floating point" in str(certificate)
+        assert str(certificate).startswith(
+            "✓ checked: 3 lines are the same integer, 1 of 4 lines was checked in floating point (prime"
+        )
 
 
 def test_a_law_that_real_functions_do_not_satisfy_is_refuted():
@@ -359,20 +364,20 @@ def test_a_law_that_real_functions_do_not_satisfy_is_refuted():
 
 
 def test_a_step_by_such_a_law_is_checked_in_floating_point():
-    n = exp(u + v)
     to, end = SUM.steps[-2:]
     G = exp(u) * exp(v)
     law = Step("exponential of a sum", "", u + v, to.after, ((G, u + v),))
     last = replace(end, before=law.after, after=((G, u),))
     certificate = certify(derivation(SUM.of, [*SUM.steps[:-1], law, last], {u: G}))
-    assert certificate.verdict is True and certificate.floating == 1 and n.op is exp_op
+    assert certificate.verdict is True and certificate.floating == 1
     wrong = SLIGHTLY * G
-    law, last = replace(law, after=((wrong, u + v),)), replace(last, before=((wrong, u + v),), after=((wrong, u),))
+    law = replace(law, after=((wrong, u + v),))
+    last = replace(last, before=law.after, after=((wrong, u),))
     refuted(derivation(SUM.of, [*SUM.steps[:-1], law, last], {u: wrong}))
 
 
 def test_the_opening_of_an_operation_never_falls_back():
-    d = opened(sum(exp(u)), u, change=lambda node, parts: [(exp(u + v) / exp(v), u)] if node.op is exp_op else parts)
+    d = opened(sum(exp(u)), u, change=only("exp", lambda parts: [(exp(u + v) / exp(v), u)]))
     assert refuted(d).failures[0].rule == "chain rule for exp"
 
 
@@ -381,42 +386,33 @@ def test_a_rational_rewrite_never_falls_back():
     assert refuted(with_details(SUM, rewrite(u * v, tiny * (u * v)))).floating == 0
 
 
-def strange(slope):
-    """An operation that the field knows nothing of."""
+def unknown(meaning, slope=lambda x: x):
+    """An operation of which the field knows nothing."""
     return Operation(
-        "strange",
+        "unknown",
         lambda params, shape: shape,
-        lambda np, sizes, params, a: np.sin(a) if slope else np.sqrt(-(a**2) - 1),
-        lambda expr, spell: ("strange", 0),
+        lambda np, sizes, params, a: meaning(np, a),
+        lambda expr, spell: ("unknown", 0),
         None,
         None,
-        lambda G, value, args: (slope * G if slope else G,),
-        "rule of the strange",
+        lambda G, value, args: (G * slope(*args),),
+        "rule of the unknown",
         "",
     )
 
 
 def test_an_unknown_operation_is_looked_at_in_floating_point():
-    cosine = Operation(
-        "cosine",
-        lambda params, shape: shape,
-        lambda np, sizes, params, a: np.cos(a),
-        lambda expr, spell: ("cosine", 0),
-        None,
-        None,
-        None,
-        "",
-        "",
-    )
+    cosine = unknown(lambda np, a: np.cos(a))
     for factor, verdict in ((1, True), (SLIGHTLY, False), (-1, False)):
-        certificate = certify(opened(sum(strange(factor * cosine(u))(u) * v), u))
+        sine = unknown(lambda np, a: np.sin(a), slope=lambda x, f=factor: f * cosine(x))
+        certificate = certify(opened(sum(sine(u) * v), u))
         assert certificate.verdict is verdict, certificate
-        assert certificate.floating == (2 if verdict else certificate.floating)
         assert certificate.number is None
+        assert certificate.methods[-1] == ("floating point" if verdict else "wrong")
 
 
 def test_what_is_nowhere_defined_is_not_proved():
-    certificate = certify(opened(sum(strange(None)(u)), u))
+    certificate = certify(opened(sum(unknown(lambda np, a: np.sqrt(-(a**2) - 1))(u)), u))
     assert certificate.verdict is None
     assert str(certificate).startswith("? not proved: ")
     assert certify(opened(sum(v / (u - u)), v)).verdict is not True
@@ -436,7 +432,8 @@ def test_a_long_size_that_a_law_has_counted_is_taken_as_it_is():
         loss = sum(repeat(b, tuple(range(len(shape))), shape))
         count = shape[0] if len(shape) == 1 else 990_000
         for factor, verdict in ((1, True), (2, False)):
-            d = opened(loss, b, change=lambda node, parts, k=count * factor: [(number(k), b)] if node.args == (b,) else parts)
+            counted = number(count * factor)
+            d = opened(loss, b, change=only("repeat", lambda parts, k=counted: [(k, b)]))
             certificate = certify(d)
             assert certificate.verdict is verdict
             assert certificate.floating == (floating if verdict else 0)

@@ -199,9 +199,7 @@ def _larger(inner):
         st.builds(Sup, inner, inner),
         st.builds(Sub, inner, inner),
         st.builds(Frac, inner, inner),
-        st.builds(
-            Big, st.sampled_from(["Σ", "Π", "max", "argmax"]), inner | st.none(), inner | st.none(), inner
-        ),
+        st.builds(Big, st.sampled_from(["Σ", "Π", "max", "argmax"]), limit, limit, inner),
         st.builds(Accent, inner, st.sampled_from(["bar", "hat"])),
         st.builds(Fence, LEFT, inner, RIGHT),
         st.builds(Root, inner),
