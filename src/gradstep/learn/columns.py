@@ -47,9 +47,9 @@ class Table:
     columns: dict[str, Column]
     rows: int
     source: str
+    lines: NDArray[np.intp]
+    unit: Literal["in line", "at index"]
     notes: tuple[str, ...] = ()
-    lines: tuple[int, ...] = ()
-    unit: Literal["line", "index"] = "index"
 
     def column(self, name: object) -> Column:
         """The column of that name; an unknown name is an error that lists the nearest ones."""
@@ -64,11 +64,11 @@ class Table:
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Table:
         """The same columns with only these rows."""
         columns = {name: replace(each, values=each.values[rows]) for name, each in self.columns.items()}
-        lines = tuple(int(line) for line in np.asarray(self.lines)[rows])
+        lines = self.lines[rows]
         return replace(self, columns=columns, rows=len(lines), lines=lines)
 
     def place(self, row: int) -> str:
-        """Where a row stood: "line 7" or "index 5"."""
+        """Where a row stood: "in line 7" or "at index 5"."""
         return f"{self.unit} {self.lines[row]}"
 
 
@@ -154,7 +154,7 @@ def column_of(
         if len(dates) < len(present):
             odd = next(row for row in present if not _DATE.fullmatch(stripped[row]))
             raise MathError(
-                f"the column {shown(name)} holds dates, but {shown(stripped[odd])} in {table.place(odd)}",
+                f"the column {shown(name)} holds dates, but {shown(stripped[odd])} {table.place(odd)}",
                 mend=f'a date such as 2001-12-31 there, or kinds={{"{name}": "category"}}',
             )
         values = np.full(len(stripped), np.nan)
@@ -169,10 +169,10 @@ def column_of(
 def _all_numbers(cells: Sequence[str]) -> NDArray[np.float64] | None:
     """The quick way for the commonest column: nothing but finite numbers."""
     try:
-        values = np.array(cells, dtype=np.float64)
+        values = np.fromiter(map(float, cells), np.float64, len(cells))
     except ValueError:
         return None
-    return values if np.isfinite(values).all() and not any("_" in cell for cell in cells) else None
+    return values if np.isfinite(values).all() and "_" not in "".join(cells) else None
 
 
 def _mostly(good: int, all_: int) -> bool:
@@ -196,7 +196,7 @@ def check_finite(
         row = int(infinite[0])
         more = f" and {infinite.size - 1} more" if infinite.size > 1 else ""
         raise MathError(
-            f"the column {shown(name)} holds {cells[row]} in {table.place(row)}{more}: not a finite number",
+            f"the column {shown(name)} holds {cells[row]} {table.place(row)}{more}: not a finite number",
             mend="a number, or an empty cell for a missing value",
         )
 
@@ -207,11 +207,11 @@ def _text_among_numbers(
     row = faults[0]
     facts = [f"{present - len(faults)} of its {present} values are numbers"]
     if len(faults) > 1:
-        facts.append("also " + ", ".join(f"{shown(cells[r])} in {table.place(r)}" for r in faults[1:4]))
+        facts.append("also " + ", ".join(f"{shown(cells[r])} {table.place(r)}" for r in faults[1:4]))
     mend = f'a number or an empty cell there, or kinds={{"{name}": "category"}}'
     if re.fullmatch(r"[+-]?\d+,\d+", cells[row]):
         mend = f"{cells[row].replace(',', '.')} there"
-    what = f"text in a number column: {shown(name)} holds {shown(cells[row])} in {table.place(row)}"
+    what = f"text in a number column: {shown(name)} holds {shown(cells[row])} {table.place(row)}"
     return MathError(what, facts=facts, mend=mend)
 
 
@@ -227,7 +227,7 @@ def _dressed_numbers(name: str, cells: Sequence[str], dressed: Sequence[int], ta
     else:
         mend = f'plain numbers without signs and units, or kinds={{"{name}": "category"}}'
     return MathError(
-        f"the column {shown(name)} holds numbers as {shown(example)} (in {table.place(dressed[0])})",
+        f"the column {shown(name)} holds numbers as {shown(example)} ({table.place(dressed[0])})",
         facts=["gradstep reads numbers as 1234.5 or 1.2e3"],
         mend=mend,
     )
@@ -239,7 +239,7 @@ def year(name: str, cell: str, place: str) -> float:
         moment = datetime.fromisoformat(cell if len(cell) > 7 else cell + "-01")
     except ValueError:
         raise MathError(
-            f"the column {shown(name)} holds {shown(cell)} in {place}: there is no such date"
+            f"the column {shown(name)} holds {shown(cell)} {place}: there is no such date"
         ) from None
     moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
     start = datetime(moment.year, 1, 1)

@@ -88,7 +88,7 @@ def read_table(
     notes = [*notes, *dropped]
     _check_names(kept, source)
     wanted = _wanted(kinds, kept)
-    table = Table({}, len(rows), source, (), tuple(lines), "line")
+    table = Table({}, len(rows), source, np.array(lines, dtype=np.intp), "in line")
     columns = {}
     for at, name in kept.items():
         columns[name], note = column_of(name, cells.pop(at), wanted.get(name), style, table)
@@ -121,7 +121,7 @@ def from_arrays(
         raise MathError(f"{source} has no rows", facts=["columns: " + listed(sizes)])
     _check_names(dict(enumerate(name.strip() for name in arrays)), source)
     wanted = _wanted(kinds, dict(enumerate(values)))
-    table = Table({}, rows, source, (), tuple(range(rows)), "index")
+    table = Table({}, rows, source, np.arange(rows), "at index")
     columns, notes = {}, []
     for name, value in values.items():
         columns[name], note = _array_column(name, value, wanted.get(name), table)
@@ -303,13 +303,13 @@ def _cell(name: str, value: object, place: str) -> str:
     if isinstance(value, bool | np.bool_):
         return str(bool(value))
     if isinstance(value, complex) and not isinstance(value, float):
-        raise MathError(f"the column {shown(name)} holds a complex number at {place}")
+        raise MathError(f"the column {shown(name)} holds a complex number {place}")
     try:
         number = float(value)  # type: ignore[arg-type]
     except OverflowError:
         return "inf"
     except (TypeError, ValueError):
         raise MathError(
-            f"the column {shown(name)} holds a {type(value).__name__} at {place}: neither a number nor text"
+            f"the column {shown(name)} holds a {type(value).__name__!r} {place}: neither a number nor text"
         ) from None
     return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)

@@ -79,7 +79,7 @@ class Number:
             row = int(np.flatnonzero(~column.missing)[0])
             raise MathError(
                 f"the column {shown(self.column)} should hold numbers, as in training",
-                facts=[f"it holds {shown(column.values[row])} in {table.place(row)}"],
+                facts=[f"it holds {shown(column.values[row])} {table.place(row)}"],
             )
         missing = column.missing
         values = np.full(len(missing), self.mean) if column.kind != "number" else column.values
@@ -245,7 +245,7 @@ class Encoder:
         column = table.column(self.target)
         if column.missing.any():
             row = int(np.flatnonzero(column.missing)[0])
-            raise MathError(f"{shown(self.target)} has no value in {table.place(row)}")
+            raise MathError(f"{shown(self.target)} has no value {table.place(row)}")
         if self.classes is None:
             if column.kind != "number":
                 raise MathError(f"the target {shown(self.target)} should hold numbers, as in training")
@@ -388,7 +388,7 @@ def _indices(column: Column, classes: Sequence[str], table: Table) -> Rows:
         if text not in place:
             raise MathError(
                 f"the target {shown(column.name)} has a class that training did not have",
-                facts=[f"{shown(text)} in {table.place(row)}", f"the classes are {listed(classes)}"],
+                facts=[f"{shown(text)} {table.place(row)}", f"the classes are {listed(classes)}"],
             )
     return np.array([place[str(text)] for text in texts], dtype=np.intp)
 
@@ -419,7 +419,7 @@ def _check_size(name: str, values: Array, table: Table) -> None:
     if large.size:
         row = int(large[0])
         raise MathError(
-            f"the column {shown(name)} holds {values[row]:.3g} in {table.place(row)}: too large to train on",
+            f"the column {shown(name)} holds {values[row]:.3g} {table.place(row)}: too large to train on",
             mend="a column in larger units, or its logarithm",
         )
 

@@ -24,7 +24,7 @@ _NOT_TEXT = {
 def content(path: str | os.PathLike[str], limit: int) -> tuple[bytes, str]:
     """The bytes of a regular file of bounded size, and its name for messages."""
     if not isinstance(path, str | os.PathLike):
-        raise MathError(f"a path is text, not a {type(path).__name__}", mend='"data.csv"')
+        raise MathError(f"a path is text, not of type {type(path).__name__}", mend='"data.csv"')
     where = os.fspath(path)
     try:
         about = os.stat(where)
@@ -34,6 +34,8 @@ def content(path: str | os.PathLike[str], limit: int) -> tuple[bytes, str]:
             raise MathError(f"{where} is not a regular file (a device, pipe or socket)", mend="a CSV file")
         with open(where, "rb") as file:
             raw = file.read(limit + 1)
+    except MathError:
+        raise
     except FileNotFoundError:
         raise _not_found(where) from None
     except (OSError, ValueError) as error:

@@ -44,10 +44,10 @@ LETTERS: dict[str, str] = {
     **{text: known.latex for text, known in SIGNS.items() if not text.isascii()},
 }  # fmt: skip
 
-FUNCTIONS = frozenset(
-    {"arctan", "cos", "cosh", "det", "dim", "exp", "inf", "lim", "ln", "log"}
-    | {"max", "min", "sin", "sinh", "sup", "tan", "tanh"}
-)
+FUNCTIONS = {
+    "arctan", "cos", "cosh", "det", "dim", "exp", "inf", "lim", "ln", "log", "max", "min", "sin", "sinh",
+    "sup", "tan", "tanh",
+}  # fmt: skip
 BIG = {
     "Σ": r"\sum", "∑": r"\sum", "Π": r"\prod", "∏": r"\prod", "∫": r"\int", "⋃": r"\bigcup", "⋂": r"\bigcap",
 }  # fmt: skip
@@ -98,9 +98,8 @@ def _render(box: Box) -> Rendering[Tex]:
             return [scripted(nucleus, _script(nucleus, "_", _joined((yield index))), "_")]
         case Frac(top, bottom):
             over, under = (yield top), (yield bottom)
-            return [
-                fraction(over, Tex(rf"\frac{{{_joined(over).source}}}{{{_joined(under).source}}}", tall=True))
-            ]
+            quotient = rf"\frac{{{_joined(over).source}}}{{{_joined(under).source}}}"
+            return [fraction(over, Tex(quotient, tall=True))]
         case Root(body):
             under_root = _joined((yield body))
             return [Piece(Tex(rf"\sqrt{{{under_root.source}}}", under_root.tall), "letter", "letter")]
@@ -156,7 +155,7 @@ def _script(nucleus: Pieces[Tex], mark: str, script: Tex) -> Tex:
     base = _joined(nucleus)
     if not takes(nucleus, mark):
         base = _fenced("(", base, ")")
-    return Tex(f"{base.source}{mark}{{{script.source}}}", base.tall)
+    return Tex(f"{base.source or '{}'}{mark}{{{script.source}}}", base.tall)
 
 
 def _accented(nucleus: Pieces[Tex], mark: str) -> Tex:

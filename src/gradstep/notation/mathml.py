@@ -38,7 +38,7 @@ About = Callable[[Any], str | None]
 
 THIN = '<mspace width="0.167em"/>'
 LARGE = {"Σ": "∑", "Π": "∏", "∑": "∑", "∏": "∏", "∫": "∫", "⋃": "⋃", "⋂": "⋂"}
-MARKS = {"bar": "¯", "hat": "^"}
+MARKS = {"bar": "‾", "hat": "^"}
 SIGNS = {"ᵀ": "⊤", "·": "⋅"}  # as the font and the operator dictionary of browsers have them
 PRIME = '<mo lspace="0" rspace="0">′</mo>'
 ROOMY: frozenset[Edge] = frozenset({"cases", "fraction", "slope", "big"})
@@ -101,14 +101,14 @@ def _render(box: Box, begin: Callable[[Any], str]) -> Rendering[Element]:
             nucleus = yield base
             return [scripted(nucleus, _lowered(_nucleus(nucleus, "_"), _one((yield index))), "_")]
         case Frac(top, bottom):
-            over, under = (yield top), (yield bottom)
-            return [fraction(over, _element("mfrac", _one(over), _one(under), tall=True))]
+            upper, lower = (yield top), (yield bottom)
+            return [fraction(upper, _element("mfrac", _one(upper), _one(lower), tall=True))]
         case Root(body):
             return [Piece(_element("msqrt", _one((yield body))), "letter", "letter")]
         case Accent(base, mark):
             nucleus = yield base
-            sign = Element(_tag("mo", MARKS[mark], "" if len(nucleus) > 1 else ' stretchy="false"'))
-            return [accented(nucleus, _element('mover accent="true"', _one(nucleus), sign))]
+            over = Element(_tag("mo", MARKS[mark], "" if len(nucleus) > 1 else ' stretchy="false"'))
+            return [accented(nucleus, _element('mover accent="true"', _one(nucleus), over))]
         case Fence(left, body, right):
             return [enclosed(_fenced(left, (yield body), right))]
         case Big(name, below, above, body):

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradstep.calculus.derivation import Opening, moving_nodes
-from gradstep.calculus.laws import BOOK, product
+from gradstep.calculus.laws import BOOK
+from gradstep.calculus.procedures import product
 from gradstep.calculus.rewriting import simplify
 from gradstep.calculus.steps import Derivation, Line, Step
 from gradstep.expression.boxes import PRODUCT, Big, Box, Cases, Fence, Frac, Row, Sup, Sym, fenced, row, word

@@ -95,9 +95,12 @@ def _multiply_box(expr: Expr, write: Write) -> Written:
         return Written(row(a.box, fenced(b, PRODUCT)), SIGNED)
     left, right = fenced(a, JUXTAPOSED), fenced(b, PRODUCT)
     numbers = value_of(expr.args[1]) is not None
-    return Written(
-        row(left, "·", right) if numbers else row(left, right), min(JUXTAPOSED, max(b.level, PRODUCT))
-    )
+    return Written(row(left, "·", right) if numbers else row(left, right), _level_before(b))
+
+
+def _level_before(last: Written) -> int:
+    """How tightly a product binds by its last factor: Σ reaches to its end, ⊙ is looser than a product."""
+    return PRODUCT if last.level == PRODUCT else JUXTAPOSED
 
 
 def _multiply_text(expr: Expr, spell: Spell) -> Spelled:
@@ -206,17 +209,15 @@ def _scale_box(expr: Expr, write: Write) -> Written:
     factor, body = expr.args
     front, back = write(factor), write(body)
     if factor.op is divide_op and not is_constant(factor.args[1]):  # x/‖x‖ rather than 1/‖x‖ x
-        top = (
-            back
-            if value_of(factor.args[0]) == 1
-            else Written(row(front_of(factor, write), fenced(back, PRODUCT)))
-        )
-        return Written(Frac(top.box, write(factor.args[1]).box), JUXTAPOSED)
+        bottom = write(factor.args[1]).box
+        if value_of(factor.args[0]) == 1:
+            return Written(Frac(back.box, bottom), JUXTAPOSED)
+        if value_of(factor.args[0]) == -1:
+            return Written(row("−", Frac(back.box, bottom)), SIGNED)
+        return Written(Frac(row(front_of(factor, write), fenced(back, PRODUCT)), bottom), JUXTAPOSED)
     if front.level == SIGNED:  # −2/N X: the sign in front of it all
         return Written(row(front.box, fenced(back, PRODUCT)), SIGNED)
-    return Written(
-        row(fenced(front, PRODUCT), fenced(back, PRODUCT)), min(JUXTAPOSED, max(back.level, PRODUCT))
-    )
+    return Written(row(fenced(front, PRODUCT), fenced(back, PRODUCT)), _level_before(back))
 
 
 def front_of(factor: Expr, write: Write) -> Box:

@@ -93,6 +93,10 @@ def _matmul_box(expr: Expr, write: Write) -> Written:
     """A B, A x, Aᵀx for x @ A, and x·y: written for column vectors."""
     A, B = expr.args
     a, b = write(A), write(B)
+    if A.rank == B.rank == 1 and A.op is matmul_op and A.args[0].rank == 1:  # (x @ M) @ y is xᵀ M y
+        x, M = (write(arg) for arg in A.args)
+        left = Sup(fenced(x, POWER + 5), TRANSPOSED)
+        return Written(Row((left, fenced(M, JUXTAPOSED), fenced(b, JUXTAPOSED))), JUXTAPOSED)
     if A.rank == B.rank == 1:
         return Written(row(fenced(a, JUXTAPOSED), "·", fenced(b, JUXTAPOSED)), JUXTAPOSED)
     if A.rank == 1:

@@ -1,0 +1,194 @@
+"""What would have worked? An error may say "Perhaps X @ W.T" only after that has been read without an error."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gradstep.expression.errors import MathError
+from gradstep.expression.node import Expr
+from gradstep.expression.shapes import Shape, shape_text
+
+LONGEST = 2000  # in a longer text nothing is tried
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A mend: what the reader is told, the whole text with it, and the shapes that it declares anew."""
+
+    label: str
+    text: str
+    shapes: Mapping[str, Shape] | None = None
+
+
+class Slip(Exception):
+    """A text is wrong. Of each list of `choices` the error offers the first that works."""
+
+    def __init__(self, error: MathError, *choices: Sequence[Candidate]) -> None:
+        super().__init__(error.what)
+        self.error = error
+        self.choices = choices
+
+
+def mended(slip: Slip, read: Callable[[Candidate], Expr]) -> MathError:
+    """The error of `slip` with the mends that `read` accepts; those that give a number come first."""
+    error = slip.error
+    if error.source is not None and len(error.source) > LONGEST:
+        return error
+    found = [label for label in (_first(choice, read) for choice in slip.choices) if label]
+    error.mend = ", or ".join(found) or None
+    return error
+
+
+def _first(candidates: Iterable[Candidate], read: Callable[[Candidate], Expr]) -> str | None:
+    fallback = None
+    for candidate in candidates:
+        try:
+            result = read(candidate)
+        except (MathError, Slip):
+            continue
+        if not result.rank:
+            return candidate.label
+        fallback = fallback or candidate.label
+    return fallback
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """The known names that `name` may be meant for: relU → relu, logsoftmax → log_softmax."""
+    names = list(known)
+    same = [other for other in names if _bare(other) == _bare(name)]
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6) if len(name) > 1 else []
+    return list(dict.fromkeys([*same, *close]))
+
+
+def _bare(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
+# ------------------------------------------------------------------------------------------- clashes of shapes
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """One of two operands: its text, whether that can stand anywhere without parentheses, and its value."""
+
+    text: str
+    atomic: bool
+    value: Expr
+    variable: str | None = None
+
+    @property
+    def atom(self) -> str:
+        """The text, in parentheses if it needs them."""
+        return self.text if self.atomic else f"({self.text})"
+
+    @property
+    def transposed(self) -> str:
+        """X.T for X, and X for X.T."""
+        return self.text[:-2] if self.text.endswith(".T") else f"{self.atom}.T"
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """Two operands that do not fit; `written` puts two texts and a sign together, `around` the whole text."""
+
+    sign: str
+    left: Operand
+    right: Operand
+    written: Callable[[str, str, str], str]
+    around: Callable[[str], str]
+    source: str
+
+    def choices(self) -> list[list[Candidate]]:
+        """What may have been meant; of each list the first that can be read is offered."""
+        if (pair := self._vector_and_column()) is not None:
+            return pair
+        return [[*self._transposed(), *self._other_sign(), *self._redeclared(), *self._stretched()]]
+
+    def _edited(self, left: str, right: str, sign: str | None = None) -> Candidate:
+        local = self.written(left, sign or self.sign, right)
+        return Candidate(local, self.around(local))
+
+    def _transposed(self) -> list[Candidate]:
+        a, b = self.left, self.right
+        found = []
+        if a.value.rank == 2:
+            found.append(self._edited(a.transposed, b.text))
+        if b.value.rank == 2:
+            found.append(self._edited(a.text, b.transposed))
+        if self.sign == "@":
+            found.append(self._edited(b.atom, a.atom))
+        return found
+
+    def _other_sign(self) -> list[Candidate]:
+        a, b = self.left, self.right
+        if self.sign == "**":
+            local = f"exp({b.atom}*log({a.text}))"
+            return [Candidate(local, self.around(local))]
+        other = {"*": "@", "@": "*"}.get(self.sign)
+        return [self._edited(a.text, b.text, other)] if other else []
+
+    def _redeclared(self) -> list[Candidate]:
+        """Another shape for a variable: w:d."""
+        a, b = self.left, self.right
+        s, t = a.value.shape, b.value.shape
+        found = []
+        for operand, shape in ((b, _fitted(t, s, self.sign, 1)), (a, _fitted(s, t, self.sign, 0))):
+            if operand.variable is not None and shape != operand.value.shape:
+                label = f"{operand.variable}:{','.join(map(str, shape))}"
+                found.append(Candidate(label, self.source, {operand.variable: shape}))
+        return found
+
+    def _stretched(self) -> list[Candidate]:
+        """A vector as a column, one entry for each row."""
+        a, b = self.left, self.right
+        found = []
+        if b.value.rank == 1:
+            found.append(self._edited(a.text, f"{b.atom}[:, None]"))
+        if a.value.rank == 1:
+            found.append(self._edited(f"{a.atom}[:, None]", b.text))
+        return found if self.sign != "@" else []
+
+    def _vector_and_column(self) -> list[list[Candidate]] | None:
+        """A vector and a column: entry by entry, or every entry with every other?"""
+        a, b = self.left, self.right
+        if self.sign == "@" or sorted((a.value.rank, b.value.rank)) != [1, 2]:
+            return None
+        vector, matrix = (a, b) if a.value.rank == 1 else (b, a)
+        if matrix.value.shape[1] != 1 or vector.value.shape == (1,):
+            return None
+        flat, wide = f"squeeze({matrix.text}, axis=1)", f"{vector.atom}[None, :]"
+        options = []
+        for old, new, meaning in ((matrix, flat, "entry by entry"), (vector, wide, "every pair")):
+            texts = [new if operand is old else operand.text for operand in (a, b)]
+            edited = self._edited(*texts)
+            options.append([Candidate(f"{edited.label} ({meaning})", edited.text)])
+        return options
+
+
+def _fitted(shape: Shape, other: Shape, sign: str, side: int) -> Shape:
+    """`shape` with the sizes that `other` asks for on the other side of `sign`."""
+    sizes = list(shape)
+    if not shape or not other:
+        return shape
+    if sign == "@":
+        if side == 1:
+            sizes[max(0, len(sizes) - 2)] = other[-1]
+        else:
+            sizes[-1] = other[max(0, len(other) - 2)]
+        return tuple(sizes)
+    for k in range(1, min(len(shape), len(other)) + 1):
+        if other[-k] != 1:
+            sizes[-k] = other[-k]
+    return tuple(sizes)
+
+
+def shape_facts(operands: Iterable[tuple[str, Expr]]) -> tuple[str, ...]:
+    """ "X is N×d" for each operand."""
+    return tuple(
+        dict.fromkeys(
+            f"{text if len(text) <= 40 else text[:37] + '…'} is {shape_text(value.shape)}"
+            for text, value in operands
+        )
+    )

@@ -1,0 +1,322 @@
+"""Which text can be a formula at all? Its characters, words, numbers and brackets, before anything is parsed.
+
+What passes is ASCII, made of known signs, with closed brackets and numbers of bounded length; it is cut into
+statements, `z = X @ w + b` or `X @ w + b`.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NoReturn
+
+from gradstep.expression.errors import MathError
+from gradstep.notation.mending import Candidate, Slip
+from gradstep.notation.symbols import LETTER_NAMES
+from gradstep.operations.leaves import LONGEST, checked_name
+
+MOST_CHARACTERS = 400_000
+MOST_IN_A_STATEMENT = 20_000
+DEEPEST = 100
+MOST_SIGNS = 20  # in a row: - - - x
+MOST_POWERS_OF_TEN = 300
+
+TOKEN = re.compile(
+    r"""
+      (?P<space>  [ \t]+ )
+    | (?P<number> (?: [0-9]+ \.? [0-9]* | \.[0-9]+ ) (?: [eE] [+-]? [0-9]+ )? )
+    | (?P<name>   [A-Za-z_] [A-Za-z0-9_]* )
+    | (?P<foreign> \*\*= | [-+*/@]= | // | := | != | -> | << | >> | <> | === )
+    | (?P<sign>   \*\* | == | >= | <= | [-+*/@.,=<>:] )
+    | (?P<open>   [(\[] )
+    | (?P<close>  [)\]] )
+    | (?P<end>    [\n;] )
+    | (?P<other>  . )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+PAIRS = {")": "(", "]": "["}
+
+# What people type, and how it is typed here.
+TYPED = {
+    "−": "-", "–": "-", "×": "*", "·": "*", "⋅": "*", "∗": "*", "⊙": "*", "÷": "/", "²": "**2", "³": "**3",
+    "ᵀ": ".T", "'": ".T", "≥": ">=", "≤": "<=", "^": "**", "√": "sqrt", "Σ": "sum", "∑": "sum", "λ": "lam",
+    "π": "pi", "“": "nothing", "”": "nothing", **{letter: name for letter, name in LETTER_NAMES.items() if name != "lambda"},
+}  # fmt: skip
+REASONS = {
+    "#": "a formula has no comments",
+    '"': "a formula has no quotes",
+    "'": "a formula has no quotes",
+    "\\": "a formula is NumPy syntax, not LaTeX",
+    "{": "a formula has no braces",
+    "}": "a formula has no braces",
+    "&": "a formula has no logic: masks such as (a > 0) are multiplied",
+    "|": "a formula has no logic: masks such as (a > 0) are added and multiplied",
+    "~": "a formula has no logic: 1 - (a > 0) turns a mask round",
+    "!": "a formula has no !",
+    "%": "a formula has no remainder",
+}
+FOREIGN = {
+    "//": ("/", "// rounds, and what is rounded has no slope: / divides"),
+    ":=": ("=", "a name is given with ="),
+    "!=": ("", "there is no !=: 1 - (a == b) is 1 where a and b differ"),
+    "<>": ("", "there is no <>: 1 - (a == b) is 1 where a and b differ"),
+    "===": ("==", "a comparison is written =="),
+}
+WORDS = {
+    "and": "a formula has no `and`: the product of two masks, (a > 0)*(b > 0), is 1 where both hold",
+    "or": "a formula has no `or`: maximum(a > 0, b > 0) is 1 where one of two masks holds",
+    "not": "a formula has no `not`: 1 - (a > 0) turns a mask round",
+    "if": "a formula has no `if`: a mask chooses, as in (z > 0)*x, or maximum, minimum, relu, abs",
+    "else": "a formula has no `else`: a mask chooses, as in (z > 0)*x",
+    "for": "a formula has no `for`: sum(x, axis=0) runs over an axis",
+    "is": "a formula has no `is`: a comparison is written ==",
+    "in": "a formula has no `in`",
+    "lambda": "lambda is a reserved word of Python: lam is printed as λ",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """`name` = source[start:end], or source[start:end] alone."""
+
+    name: str | None
+    start: int
+    end: int
+    name_span: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of text, what it is, and where it begins."""
+
+    kind: str
+    text: str
+    start: int
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Where it stands."""
+        return self.start, self.start + len(self.text)
+
+
+def statements(source: str) -> list[Statement]:
+    """The statements of `source`, or a `MathError` about the first thing that no formula has."""
+    if len(source) > MOST_CHARACTERS:
+        raise MathError(
+            f"this text has {len(source):,} characters",
+            facts=[f"a formula has at most {MOST_CHARACTERS:,}"],
+        )
+    found: list[Statement] = []
+    line: list[Token] = []
+    open_brackets: list[Token] = []
+    for token in _tokens(source):
+        before = line[-1] if line else None
+        match token.kind:
+            case "end" if not open_brackets:
+                found += _statement(source, line)
+                line = []
+                continue
+            case "end" if token.text == ";":
+                _wrong(source, open_brackets[-1], "this bracket is not closed")
+            case "end":
+                continue
+            case "open":
+                open_brackets.append(token)
+                if len(open_brackets) > DEEPEST:
+                    _wrong(
+                        source,
+                        token,
+                        f"brackets nest at most {DEEPEST} deep",
+                        "names for the parts: z = …; …",
+                    )
+            case "close":
+                if not open_brackets:
+                    _wrong(source, token, f"this {token.text} closes nothing")
+                if open_brackets.pop().text != PAIRS[token.text]:
+                    _wrong(source, token, f"this {token.text} does not close the bracket that is open")
+            case "sign" if token.text == ":" and (not open_brackets or open_brackets[-1].text == "("):
+                _wrong(source, token, "a colon stands in x[:, None] only; shapes are not part of the formula")
+        if before is not None and _touch(before, token):
+            _missing_operator(source, before, token)
+        line.append(token)
+    if open_brackets:
+        _wrong(source, open_brackets[-1], "this bracket is not closed")
+    found += _statement(source, line)
+    if not found:
+        raise MathError("there is no formula here", source=source.strip() or None)
+    return found
+
+
+def _wrong(source: str, token: Token, what: str, mend: str | None = None) -> NoReturn:
+    raise MathError(what, source=source, span=token.span, mend=mend)
+
+
+# ------------------------------------------------------------------------------------------- tokens
+
+
+def _tokens(source: str) -> Iterator[Token]:
+    """Everything but space, each piece checked by itself."""
+    signs = 0
+    for found in TOKEN.finditer(source):
+        kind = str(found.lastgroup)
+        if kind == "space":
+            continue
+        token = Token(kind, found[0], found.start())
+        signs = signs + 1 if token.text in "+-" else 0
+        if signs > MOST_SIGNS:
+            _wrong(source, token, f"more than {MOST_SIGNS} signs in a row")
+        match kind:
+            case "other":
+                _strange(source, token)
+            case "foreign":
+                instead, why = FOREIGN.get(token.text, ("", f"a formula has no {token.text}"))
+                _slip(source, token, why, instead)
+            case "number":
+                _check_number(source, token)
+            case "name":
+                _check_word(source, token)
+        yield token
+
+
+def _slip(source: str, token: Token, what: str, instead: str, shown: str = "") -> NoReturn:
+    """An error at `token`, with `instead` in its place as the mend if that works."""
+    start, end = token.span
+    error = MathError(what, source=source, span=token.span)
+    if not instead:
+        raise error
+    raise Slip(
+        error,
+        [Candidate(shown or f"{instead} instead of {token.text}", source[:start] + instead + source[end:])],
+    )
+
+
+def _strange(source: str, token: Token) -> NoReturn:
+    letter = token.text
+    code = f"U+{ord(letter):04X}"
+    name = unicodedata.name(letter, "").lower()
+    shown = letter if letter.isprintable() and not 0xD800 <= ord(letter) < 0xE000 else code
+    described = f"{shown} ({code}{', ' + name if name else ''})"
+    what = REASONS.get(
+        letter, f"the character {letter if letter.isascii() else described} is no part of a formula"
+    )
+    if not letter.isprintable():
+        what = f"the character {code}{', ' + name if name else ''} is no part of a formula"
+    source = _printable(source)
+    instead = TYPED.get(letter, "") or _letter(letter)
+    if instead == "nothing":
+        instead = ""
+    _slip(source, token, what, instead)
+
+
+def _letter(letter: str) -> str:
+    """The ASCII letter or digit that a letter stands for (𝑥, ｘ), or nothing."""
+    folded = unicodedata.normalize("NFKC", letter)
+    return folded if len(folded) == 1 and folded.isascii() and folded.isalnum() else ""
+
+
+def _printable(source: str) -> str:
+    """`source` fit for an error message: letters without a look of their own become ?."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in source)
+
+
+def _check_number(source: str, token: Token) -> None:
+    _, end = token.span
+    text = token.text
+    mantissa, _, power = text.lower().partition("e")
+    follows = source[end : end + 1]
+    if text == "0" and follows.lower() in ("x", "b", "o") and follows:
+        _wrong(source, token, "numbers are written in decimal")
+    if follows == "_":
+        _wrong(source, token, "the digits of a number stand together, without _")
+    if follows == ".":
+        _wrong(source, token, "this number has two points")
+    if sum(map(str.isdigit, mantissa)) > LONGEST:
+        _wrong(source, token, f"a number has at most {LONGEST} digits")
+    if power and (len(power) > 5 or abs(int(power)) > MOST_POWERS_OF_TEN):
+        _wrong(source, token, f"numbers lie between 1e-{MOST_POWERS_OF_TEN} and 1e{MOST_POWERS_OF_TEN}")
+    if len(mantissa) > 1 and mantissa.isdigit() and mantissa[0] == "0":
+        _slip(source, token, "a number does not begin with 0", text.lstrip("0") or "0")
+
+
+def _check_word(source: str, token: Token) -> None:
+    word = token.text
+    if word in ("None", "True", "False"):
+        return
+    if keyword.iskeyword(word):
+        _slip(
+            source,
+            token,
+            WORDS.get(word, f"{word} is a reserved word of Python"),
+            f"{word[:3]}" if word == "lambda" else "",
+        )
+    if word[0] == "_" or "__" in word or len(word) > 64:
+        try:
+            checked_name(word)
+        except MathError as error:
+            raise error.at(source, token.span) from None
+
+
+# ------------------------------------------------------------------------------------------- side by side
+
+
+def _touch(left: Token, right: Token) -> bool:
+    """Whether two things stand side by side with nothing in between that says what to do with them."""
+    ends = left.kind in ("number", "name", "close")
+    begins = right.kind in ("number", "name")
+    return ends and (begins or (right.kind == "open" and left.kind != "name" and right.text == "("))
+
+
+def _missing_operator(source: str, left: Token, right: Token) -> NoReturn:
+    start, end = left.start, right.start
+    space = "" if source[left.span[1] : end] == "" else " "
+    choices = [
+        Candidate(
+            f"{left.text}{space}{sign}{space}{right.text}",
+            f"{source[: left.span[1]]}{space}{sign}{space}{source[end:]}",
+        )
+        for sign in ("*", "@")
+    ]
+    what = f"an operator is missing between {left.text} and {right.text}"
+    raise Slip(MathError(what, source=source, span=(start, right.span[1])), choices)
+
+
+def _statement(source: str, line: list[Token]) -> list[Statement]:
+    """The statement that these tokens make, if there are any."""
+    if not line:
+        return []
+    equals = [token for token in _outermost(line) if token.text == "="]
+    name, name_span = None, (0, 0)
+    if equals:
+        if [token.kind for token in line[:2]] != ["name", "sign"] or line[1] is not equals[0]:
+            _wrong(source, equals[0], "only a name can be given: z = X @ w; a comparison is written ==")
+        if len(equals) > 1:
+            _wrong(source, equals[1], "one statement gives one name; a comparison is written ==")
+        if len(line) == 2:
+            _wrong(source, equals[0], f"there is no formula for {line[0].text} here")
+        name, name_span = line[0].text, line[0].span
+        line = line[2:]
+    if line[0].text == "+":
+        _wrong(
+            source, line[0], "a line does not begin with +: brackets hold a formula of several lines together"
+        )
+    start, end = line[0].start, line[-1].span[1]
+    if end - start > MOST_IN_A_STATEMENT:
+        raise MathError(
+            f"this formula has {end - start:,} characters",
+            facts=[f"a statement has at most {MOST_IN_A_STATEMENT:,}"],
+            mend="names for the parts: z = …; …",
+        )
+    return [Statement(name, start, end, name_span)]
+
+
+def _outermost(line: list[Token]) -> Iterator[Token]:
+    """The tokens outside all brackets."""
+    depth = 0
+    for token in line:
+        depth += (token.kind == "open") - (token.kind == "close")
+        if depth == 0:
+            yield token

@@ -1,0 +1,203 @@
+"""How is a formula kept in a file? As a list of nodes, each naming its operation and the nodes it works on.
+
+The list is plain JSON. Reading it back builds every node anew through its operation, so that shapes are worked
+out again and never believed, and computes each node once on small arrays; nothing in the file is ever run.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+from gradstep.expression.errors import MathError
+from gradstep.expression.node import Expr, Operation, Params, walk
+from gradstep.operations import TABLE
+from gradstep.operations.leaves import number, number_op, pi, pi_op, size, size_op, symbol, symbol_op
+
+FORMAT = 1
+MOST_NODES = 100_000
+MOST_DIGITS = 1_100
+LARGEST_SIZE = 1_000_000  # of an axis that is given as a number
+MOST_ENTRIES = 20_000_000  # of the arrays that check the nodes
+SMALL_SIZES = (2, 3, 5, 7, 4, 6)  # what the named sizes are while nodes are checked
+
+OPERATIONS: Mapping[str, Operation] = {op.name: op for op in TABLE}
+
+
+def to_json(roots: Mapping[str, Expr]) -> dict[str, Any]:
+    """The expressions, by name, as one list of nodes that they share: plain values, ready for `json`."""
+    place: dict[Expr, int] = {}
+    nodes: list[list[Any]] = []
+    for node in walk(*roots.values()):
+        place[node] = len(nodes)
+        nodes.append([node.op.name, [place[arg] for arg in node.args], _plain(node.params)])
+    return {"format": FORMAT, "nodes": nodes, "roots": {name: place[root] for name, root in roots.items()}}
+
+
+def from_json(data: object) -> dict[str, Expr]:
+    """The expressions that `to_json` wrote, by name. Anything that is not quite that is a `MathError`."""
+    if not isinstance(data, Mapping) or set(data) != {"format", "nodes", "roots"}:
+        raise _spoiled("it should have exactly the fields format, nodes, roots")
+    if data["format"] != FORMAT:
+        newer = isinstance(data["format"], int) and data["format"] > FORMAT
+        raise MathError(
+            f"this formula has format {data['format']!r:.20}, and this gradstep reads {FORMAT}",
+            mend="a newer gradstep" if newer else None,
+        )
+    nodes, roots = data["nodes"], data["roots"]
+    if not isinstance(nodes, list) or not 0 < len(nodes) <= MOST_NODES:
+        raise _spoiled(f"it should have from 1 to {MOST_NODES:,} nodes")
+    if not isinstance(roots, Mapping) or not roots:
+        raise _spoiled("it has no roots")
+    made: list[Expr] = []
+    for at, node in enumerate(nodes):
+        made.append(_node(at, node, made))
+    found = {}
+    for name, at in roots.items():
+        if not isinstance(name, str) or not _is_place(at, len(made)):
+            raise _spoiled("a root points to no node")
+        found[name] = made[at]
+    _check_names(made)
+    _check_by_computing(made)
+    return found
+
+
+# ------------------------------------------------------------------------------------------- one node
+
+
+def _node(at: int, data: object, made: Sequence[Expr]) -> Expr:
+    if not isinstance(data, list) or len(data) != 3:
+        raise _spoiled(f"node {at} should be an operation, its operands and its parameters")
+    name, places, plain = data
+    if not isinstance(places, list) or not all(_is_place(place, at) for place in places):
+        raise _spoiled(f"node {at} works on nodes that do not come before it")
+    params = _params(at, plain)
+    if not places:
+        return _leaf(at, name, params)
+    op = OPERATIONS.get(name) if isinstance(name, str) else None
+    if op is None:
+        raise MathError(f"this formula uses an operation that gradstep does not know: {name!r:.40}")
+    patterns = {_pattern(params) for params, _ in op.example}
+    counts = {len(shapes) for _, shapes in op.example}
+    if _pattern(params) not in patterns or len(places) not in counts:
+        raise _spoiled(f"node {at} does not fit the operation {name}")
+    try:
+        return op(*(made[place] for place in places), params=params)
+    except MathError as error:
+        raise _spoiled(f"the shapes of node {at} do not fit: {error.what}") from None
+    except (ValueError, TypeError, LookupError, AttributeError):
+        raise _spoiled(f"node {at} does not fit the operation {name}") from None
+
+
+def _leaf(at: int, name: object, params: Params) -> Expr:
+    """A variable, a number or a size, through the same door as the user's own."""
+    try:
+        match name, params:
+            case symbol_op.name, (str(called), tuple(shape), tuple(assumed)):
+                return symbol(called, shape, assumed)
+            case number_op.name, (Fraction() as value,):
+                return number(value)
+            case size_op.name, (str(called),):
+                return size(called)
+            case pi_op.name, ():
+                return pi
+    except MathError as error:
+        raise _spoiled(f"node {at}: {error.what}") from None
+    raise _spoiled(f"node {at} is neither a variable nor a number")
+
+
+def _pattern(param: object) -> object:
+    """What kind of parameter this is, for comparison with the examples of the operation."""
+    if isinstance(param, tuple):
+        inside = {_pattern(part) for part in param}
+        return "()" if not inside else (tuple, *map(_pattern, param)) if len(inside) > 1 else (tuple, *inside)
+    return "size" if isinstance(param, int | str) else type(param)
+
+
+def _plain(param: object) -> Any:
+    """A parameter as JSON: a fraction is text such as "1/2" in a record of its own."""
+    if isinstance(param, tuple):
+        return [_plain(part) for part in param]
+    return {"number": str(param)} if isinstance(param, Fraction) else param
+
+
+def _params(at: int, plain: object) -> Params:
+    params = _param(at, plain, 0)
+    if not isinstance(params, tuple):
+        raise _spoiled(f"the parameters of node {at} are not a list")
+    return params
+
+
+def _param(at: int, plain: object, depth: int) -> Any:
+    match plain:
+        case list() if depth < 4 and len(plain) <= 64:
+            return tuple(_param(at, part, depth + 1) for part in plain)
+        case bool():
+            pass
+        case int() if 0 <= plain <= LARGEST_SIZE:
+            return plain
+        case str() if len(plain) <= 64:
+            return plain
+        case {"number": str(text), **rest} if not rest and len(text) <= 2 * MOST_DIGITS:
+            top, _, bottom = text.partition("/")
+            if _digits(top.removeprefix("-")) and (not bottom or (_digits(bottom) and bottom.strip("0"))):
+                return Fraction(int(top), int(bottom or "1"))
+    raise _spoiled(f"node {at} has a parameter that no operation has")
+
+
+def _digits(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS
+
+
+def _is_place(at: object, below: int) -> bool:
+    return isinstance(at, int) and not isinstance(at, bool) and 0 <= at < below
+
+
+# ------------------------------------------------------------------------------------------- the whole
+
+
+def _check_names(made: Sequence[Expr]) -> None:
+    """A name is one variable, and no variable is called like a size."""
+    variables: dict[object, Expr] = {}
+    for node in made:
+        if node.op is symbol_op and variables.setdefault(node.params[0], node) is not node:
+            raise _spoiled(f"{node.params[0]} is two variables")
+    clash = {size for node in made for size in node.shape} & set(variables)
+    if clash:
+        raise _spoiled(f"{min(map(str, clash))} is both a variable and a size")
+
+
+def _check_by_computing(made: Sequence[Expr]) -> None:
+    """Each node, computed once on small arrays of ones, has the shape that its operation promised."""
+    import numpy as np
+
+    named = dict.fromkeys(size for node in made for size in (*node.shape, *_size_of(node)) if isinstance(size, str))
+    sizes = dict(zip(named, itertools.cycle(SMALL_SIZES), strict=False))
+    shapes = [tuple(sizes[size] if isinstance(size, str) else size for size in node.shape) for node in made]
+    entries = sum(map(math.prod, shapes))
+    if entries > MOST_ENTRIES:
+        raise _spoiled(f"even on small data it would need {entries:,} numbers")
+    done: dict[Expr, Any] = {}
+    for at, (node, shape) in enumerate(zip(made, shapes, strict=True)):
+        done[node] = np.ones(shape) if node.op is symbol_op else _computed(np, at, node, sizes, done)
+        if done[node].shape != shape:
+            raise _spoiled(f"node {at} does not have the shape that it should have")
+
+
+def _computed(np: Any, at: int, node: Expr, sizes: Mapping[str, int], done: Mapping[Expr, Any]) -> Any:
+    try:
+        with np.errstate(all="ignore"):
+            return np.asarray(node.op.meaning(np, sizes, node.params, *(done[arg] for arg in node.args)))
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
+        raise _spoiled(f"node {at} cannot be computed") from None
+
+
+def _size_of(node: Expr) -> Params:
+    return node.params if node.op is size_op else ()
+
+
+def _spoiled(why: str) -> MathError:
+    return MathError(f"this saved formula cannot be used: {why}", mend="training and saving it again")
