@@ -25,6 +25,7 @@ ARROWS = {
     "notation": ["calculus"],
     "backends": ["operations"],
     "learn": ["calculus", "backends"],
+    "datasets": ["expression"],
     "page": ["notation", "learn"],
 }
 # The doors of the house: they see everything, and may look public names up in a table of strings.

@@ -1,4 +1,4 @@
-"""Does every column become what the notes say, for training and for new tables, and does it come back from JSON?"""
+"""Does every column become what the notes say, in training and for new tables, and come back from JSON?"""
 
 import json
 import math
@@ -82,7 +82,7 @@ def test_what_teaches_nothing_is_left_out_and_said(name):
 
 def test_rare_levels_are_pooled():
     town = [f"town {int(math.sqrt(i))}" for i in range(40 * 40)]
-    got = fit({"town": town, "y": np.arange(1600.0)})
+    got = fit({"town": town, "y": np.arange(1600.0)}, holdout=0)
     assert len(got.feature_names) == 29 and got.feature_names[-1] == "town=(other)"
     assert any("40 levels" in note and "(other)" in note for note in got.notes)
     new = got.encoder.apply(from_arrays({"town": ["atlantis", "town 39", "town 0"]}))
@@ -321,7 +321,7 @@ BAD_SCALING = [
     lambda: Scaler.fit([[1.0, 2], [2, 3]]).apply([[1.0]]),
     lambda: Scaler.fit([[1.0, 2], [2, 3]]).fold([1.0], 0.0),
     lambda: Scaler.fit([[1.0, 2], [2, 3]]).fold([1.0, 2], [0.0]),
-    lambda: Scaler.fit([[0.0], [1e-300]]).fold([1e100], 0.0),
+    lambda: Scaler.fit([[0.0], [1e-299]]).fold([1e100], 0.0),
 ]
 
 
@@ -348,9 +348,7 @@ def test_tables_of_scikit_learn_as_csv(tmp_path, name):
     data, table = sklearn_csv(tmp_path, name)
     got = Encoder.fit(table, "target")
     assert got.task == task and got.X.shape == (rows, features)
-    if task == "regression":
-        assert np.array_equal(got.y, data.target)
-    elif len(data.target_names) == 2:
+    if got.y.ndim == 1:
         assert np.array_equal(got.y, data.target)
     else:
         assert np.array_equal(got.y.argmax(axis=1), data.target)

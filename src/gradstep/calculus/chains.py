@@ -13,7 +13,7 @@ from gradstep.calculus.laws import BOOK, LAWS, assumed
 from gradstep.calculus.rewriting import Book, simplify
 from gradstep.calculus.steps import Derivation, Step
 from gradstep.expression.boxes import ATOM, Frac, Of, Written, row
-from gradstep.expression.node import Expr, replace, walk
+from gradstep.expression.node import Expr, rebuild, replace, walk
 from gradstep.operations.arithmetic import add
 from gradstep.operations.families import JUXTAPOSED, leaf
 from gradstep.operations.leaves import number
@@ -78,9 +78,10 @@ def links(derivation: Derivation) -> tuple[Link, ...]:
         for part, form in work.cotangents.items():
             if part in stops and part is not source:
                 forms.setdefault(part, []).append((source, form))
-                above = _above(part, source, moving)
+                above = _above(part, source, moving, stops)
                 steps.setdefault(part, []).extend(step for step in work.steps if step.place in above)
-    shown = {G: cotangent(part, loss) for G, part in derivation.fences.items()}
+    shown: dict[Expr, Expr] = {part: part for part in stops}
+    shown |= {G: cotangent(part, loss) for G, part in derivation.fences.items()}
     found = []
     for part, G in derivation.cotangents.items():
         if part not in forms:
@@ -88,13 +89,12 @@ def links(derivation: Derivation) -> tuple[Link, ...]:
         total = forms[part][0][1]
         for _, other in forms[part][1:]:
             total = add(total, other)
-        others = {g: symbol for g, symbol in shown.items() if g is not G}
         found.append(
             Link(
                 part,
                 tuple(source for source, _ in forms[part]),
                 simplify(total, book, parts) if len(forms[part]) > 1 else total,
-                replace(G, others) if G.args else G,
+                rebuild(G, [replace(arg, shown) for arg in G.args]),
                 tuple(steps[part]),
             )
         )
@@ -109,10 +109,10 @@ def links(derivation: Derivation) -> tuple[Link, ...]:
     return tuple(sorted(found, key=reading_order))
 
 
-def _above(part: Expr, source: Expr, moving: set[Expr]) -> set[Expr]:
+def _above(part: Expr, source: Expr, moving: set[Expr], stops: set[Expr]) -> set[Expr]:
     """The nodes between `source` and `part` that lead to it, and `part` itself (laws rewrite its cotangent)."""
     leading = {part}
-    for node in walk(source, stop=lambda node: node not in moving):
+    for node in walk(source, stop=lambda node: node not in moving or (node in stops and node is not source)):
         if any(arg in leading for arg in node.args):
             leading.add(node)
     return leading

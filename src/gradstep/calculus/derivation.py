@@ -13,7 +13,7 @@ from gradstep.calculus.certificate import certify as certify_lines
 from gradstep.calculus.laws import BOOK, LAWS, assumed, zeros
 from gradstep.calculus.naming import named_parts
 from gradstep.calculus.rewriting import Book, Law, Simplifier
-from gradstep.calculus.steps import Derivation, Rewrite, Step, Term
+from gradstep.calculus.steps import Derivation, Line, Rewrite, Step, Term
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import shape_text
@@ -154,7 +154,7 @@ class Opening:
             self.cotangents[node] = G
             if node in self.named and self.deserves_name(node, G):
                 self.fenced.setdefault(G, node)
-            if node not in self.stops:
+            if node not in self.stops and not is_zero(G):
                 self.open(node, G)
 
     def collect(self, node: Expr, arrived: list[Expr]) -> Expr:
@@ -162,11 +162,11 @@ class Opening:
         total = arrived[0]
         for other in arrived[1:]:
             total = add(total, other)
-        G, details, _ = self.simplify(total)
-        before = tuple((g, node) for g in arrived)
+        tidy, details, law = self.tidied(node, total)
         why = f"{len(arrived)} paths lead here: what arrives along them is added"
-        self.steps.append(Step("sum over paths", why, node, before, ((G, node),), tuple(details)))
-        return G
+        before = tuple((g, node) for g in arrived)
+        self.steps.append(Step("sum over paths", why, node, before, _terms((tidy, node)), details))
+        return self.applied(law, tidy)
 
     def open(self, node: Expr, G: Expr) -> None:
         """One step: ⟨G, d node⟩ becomes inner products with the differentials of its operands."""
@@ -180,36 +180,42 @@ class Opening:
         for arg, H in zip(node.args, node.op.adjoint(G, node, node.args), strict=True):
             if arg in self.moving and H is not None:
                 parts[arg] = add(parts[arg], H) if arg in parts else H
-        details: list[Rewrite] = []
-        named_laws: list[tuple[Expr, Expr, Expr, list[Rewrite], Law]] = []
-        after: list[Term] = []
-        for arg, H in parts.items():
-            tidy, quiet, _ = self.quietly(H)
-            final, rewrites, laws = self.simplify(tidy)
-            if G in self.fenced:
-                seen = self.seen_through(H, G)
-                if seen is not None and self.visible(seen[0]) < self.visible(final):
-                    tidy, quiet = H, []
-                    final, rewrites, laws = seen
-            details += quiet
-            loud = next((law for law in laws if not law.quiet), None)
-            if loud is None:
-                details += rewrites
-                tidy = final
-            else:
-                named_laws.append((arg, tidy, final, rewrites, loud))
-            if not is_zero(tidy):
-                after.append((tidy, arg))
+        results = [(arg, *self.tidied(arg, H, G)) for arg, H in parts.items()]
         rule, why = self.rule(node)
-        self.steps.append(Step(rule, why, node, ((G, node),), tuple(after), tuple(details), node.op.kink))
-        results = dict((arg, g) for g, arg in after)
-        for arg, tidy, final, rewrites, loud in named_laws:
-            self.steps.append(
-                Step(loud.name, loud.why, arg, ((tidy, arg),), ((final, arg),), tuple(rewrites))
-            )
-            results[arg] = final
-        for arg, g in results.items():
-            self.pending.setdefault(arg, []).append(g)
+        after = _terms(*((tidy, arg) for arg, tidy, _, _ in results))
+        details = tuple(rewrite for _, _, rewrites, _ in results for rewrite in rewrites)
+        self.steps.append(Step(rule, why, node, ((G, node),), after, details, node.op.kink))
+        for arg, tidy, _, law in results:
+            arrived = self.applied(law, tidy)
+            if not is_zero(arrived):
+                self.pending.setdefault(arg, []).append(arrived)
+
+    def tidied(
+        self, node: Expr, H: Expr, G: Expr | None = None
+    ) -> tuple[Expr, tuple[Rewrite, ...], Step | None]:
+        """A cotangent of `node` tidied, the quiet rewrites, and the step of a law that wants its own line.
+
+        Where `G`, the cotangent it came from, goes by a name, it is written out if that makes things cancel.
+        """
+        tidy, quiet, _ = self.quietly(H)
+        final, rewrites, laws = self.simplify(tidy)
+        if G in self.fenced:
+            seen = self.seen_through(H, G)
+            if seen is not None and self.visible(seen[0]) < self.visible(final):
+                tidy, quiet = H, []
+                final, rewrites, laws = seen
+        loud = next((law for law in laws if not law.quiet), None)
+        if loud is None:
+            return final, (*quiet, *rewrites), None
+        step = Step(loud.name, loud.why, node, ((tidy, node),), _terms((final, node)), tuple(rewrites))
+        return tidy, tuple(quiet), step
+
+    def applied(self, law: Step | None, G: Expr) -> Expr:
+        """The cotangent after `law`, the step of a law that wants its own line, if there is one."""
+        if law is None:
+            return G
+        self.steps.append(law)
+        return law.after[0][0] if law.after else zeros(G)
 
     def rule(self, node: Expr) -> tuple[str, str]:
         """The rule that opens `node`, told as it reads when some of its operands stand still."""
@@ -269,6 +275,11 @@ class Opening:
                 yield part
             else:
                 stack += [arg for arg in part.args if arg in self.moving]
+
+
+def _terms(*terms: Term) -> Line:
+    """The terms that are not written as zero."""
+    return tuple(term for term in terms if not is_zero(term[0]))
 
 
 def is_zero(expr: Expr) -> bool:

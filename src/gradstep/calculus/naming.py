@@ -105,7 +105,7 @@ def named_parts(
     wanted = {node: role for node, role in roles(of, inner).items() if node not in given}
     kinds: dict[str, list[Expr]] = {}
     for node, role in wanted.items():
-        kinds.setdefault(_letters(role)[0] + ("+" if node.rank > 1 else ""), []).append(node)
+        kinds.setdefault(_letters(role)[0], []).append(node)
     used = {*given.values()}
 
     def free(name: str) -> bool:
@@ -113,11 +113,10 @@ def named_parts(
 
     parts = {node: Part(name, describe(node, inner)) for node, name in given.items()}
     for nodes in kinds.values():
-        letters = _letters(wanted[nodes[0]])
-        capital = nodes[0].rank > 1
-        for letter in letters:
-            base = letter.upper() if capital else letter
-            names = [base] if len(nodes) == 1 else [f"{base}{i}" for i in range(1, len(nodes) + 1)]
+        for letter in _letters(wanted[nodes[0]]):
+            names = [letter.upper() if node.rank > 1 else letter for node in nodes]
+            if len(nodes) > 1:
+                names = [f"{name}{layer}" for layer, name in enumerate(names, 1)]
             if all(map(free, names)):
                 break
         else:

@@ -50,7 +50,9 @@ def monomial(expr: Expr, fences: Container[Expr] = ()) -> Monomial:
     while stack:
         node, times = stack.pop()
         value, args = value_of(node), () if node in fences else node.args
-        if value is not None and (value or times > 0):
+        if value == 0 and times < 0:  # undefined, and left as it stands
+            return Monomial(Fraction(1), {}, {expr: 1})
+        if value is not None:
             rational *= value**times
         elif node.op is size_op:
             sizes[node] = sizes.get(node, 0) + times
@@ -59,7 +61,7 @@ def monomial(expr: Expr, fences: Container[Expr] = ()) -> Monomial:
         elif args and node.op is divide_op:
             stack += [(args[1], -times), (args[0], times)]
         elif args and node.op is negate_op:
-            rational *= (-1) ** times
+            rational *= Fraction(-1) ** times
             stack.append((args[0], times))
         elif args and node.op is power_op and (n := _whole_exponent(node)) is not None:
             stack.append((args[0], times * n))
@@ -94,7 +96,8 @@ def written(m: Monomial) -> Expr:
     factors, divisors = powers(m.factors, 1), powers(m.factors, -1)
     if top == 0:
         return number(0)
-    if top == -1 and (above or factors):
+    holds_sign = not (divisors or above) and (below or bottom != 1)  # −1/N x, but −x and −(x/y)
+    if top == -1 and (above or factors) and not holds_sign:
         return negate_op(written(Monomial(-m.rational, m.sizes, m.factors)))
     if divisors:
         return divide_op(product(top, *above, *factors), product(bottom, *below, *divisors))
@@ -207,7 +210,9 @@ def ones_multiplied(expr: Expr, fences: Container[Expr]) -> Expr | None:
         total = sum(other, 0 if first else other.rank - 1)
         single = _without(copies, contracted)
         if single.rank and total.rank:
-            return outer_op(single, total) if first else outer_op(total, single)
+            made = outer_op(single, total) if first else outer_op(total, single)
+            again = ones_multiplied(made, fences)
+            return made if again is None else again
         return _times(total, single) if single.rank else _times(single, total)
     return None
 

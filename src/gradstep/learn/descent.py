@@ -173,8 +173,7 @@ class _Snapshots:
             self.kept = {at: seen for at, seen in self.kept.items() if at % self.every == 0}
 
 
-_LOOK_BACK = 50
-_LONG = 300
+_LOOK_BACK, _CRAWL, _LONG = 50, 150, 300
 
 
 class _Log:
@@ -189,7 +188,7 @@ class _Log:
         self.watched = [watch(start.x)] if watch else []
         self.snapshots = snapshots
         self.snapshots.add(0, start.x)
-        self.steepest = norm_of(start.gradient)
+        self.slope = self.steepest = norm_of(start.gradient)
         self.reaches: deque[float] = deque(maxlen=_LOOK_BACK)
         self.lows = deque([start.loss], maxlen=_LONG)
 
@@ -201,7 +200,8 @@ class _Log:
         self.reaches.append(length / bend if bend > 0 else SPEED_UP * farthest)
         self.steps += 1
         self.last = point
-        self.steepest = max(self.steepest, norm_of(point.gradient))
+        self.slope = norm_of(point.gradient)
+        self.steepest = max(self.steepest, self.slope)
         self.history.append(point.loss)
         self.rates.append(rate)
         self.snapshots.add(self.steps, point.x)
@@ -224,8 +224,8 @@ class _Log:
 
     def gain_ahead(self) -> float:
         """About what is left to gain: |gradient|² over the smallest curvature met lately."""
-        slope = norm_of(self.last.gradient)
-        return max(self.reaches) * slope * slope if slope and len(self.reaches) > 1 else math.inf
+        known = self.slope > 0 and len(self.reaches) > 1
+        return max(self.reaches) * self.slope * self.slope if known else math.inf
 
     def flat(self) -> bool:
         """Has the slope gone, as far as the last digits tell?"""
@@ -236,15 +236,17 @@ class _Log:
         return self.lows[-1 - steps] - self.lows[-1] if len(self.lows) > steps else math.inf
 
     def crawls(self, tolerance: float) -> bool:
-        """Have the last fifty steps brought next to nothing?"""
-        return self.gained_in(_LOOK_BACK) <= tolerance * self.scale()
+        """Have very many steps brought next to nothing?"""
+        return self.gained_in(_CRAWL) <= tolerance * self.scale()
 
     def verdict(self, tolerance: float) -> Stopped | None:
         """The reason to stop here, if there is one."""
-        slope = norm_of(self.last.gradient)
-        if not slope:
+        if not self.slope:
             return "stuck" if self.last.loss > self.lowest.loss else "converged"
-        if slope <= math.sqrt(tolerance) * self.steepest and self.gain_ahead() <= tolerance * self.scale():
+        if (
+            self.slope <= math.sqrt(tolerance) * self.steepest
+            and self.gain_ahead() <= tolerance * self.scale()
+        ):
             return "converged"
         if self.watch and self.steps - self.best_step > max(_LOOK_BACK, self.steps // 4):
             return "early"
@@ -295,7 +297,7 @@ def _steps(count: int) -> str:
 
 
 def _notes(log: _Log, stopped: Stopped) -> Iterator[str]:
-    norm, ahead = norm_of(log.last.gradient), log.gain_ahead()
+    norm, ahead = log.slope, log.gain_ahead()
     left = f", perhaps {ahead:.2g} of the loss still to gain" if math.isfinite(ahead) else ""
     after = f"after {_steps(log.steps)}" if log.steps else "at the start"
     reasons: dict[Stopped, str] = {

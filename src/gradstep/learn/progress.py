@@ -18,7 +18,8 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 def sparkline(values: Sequence[float], width: int = 16) -> str:
     """A row of bars for numbers in a row, on a logarithmic scale if all are positive."""
-    picked = [values[i * (len(values) - 1) // max(1, width - 1)] for i in range(min(width, len(values)))]
+    count = min(width, len(values))
+    picked = [values[i * (len(values) - 1) // max(1, count - 1)] for i in range(count)]
     heights = np.log(picked) if picked and min(picked) > 0 else np.asarray(picked)
     if not heights.size:
         return ""

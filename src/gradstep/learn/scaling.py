@@ -16,6 +16,7 @@ Array: TypeAlias = NDArray[np.float64]
 Rows: TypeAlias = NDArray[np.intp]
 
 _FEWEST_TO_HOLD_OUT = 20
+_SMALLEST_SCALE = 1e-300  # below, the weights for the raw features would overflow
 
 
 def split(
@@ -61,7 +62,7 @@ class Scaler:
         spread = (values / unit - mean).std(axis=0)
         flat = spread <= 1e-12 * np.maximum(1e-300, np.abs(mean))
         scale = np.where(flat, 1.0, spread * unit)
-        return cls(mean * unit, np.where(scale > 0, scale, 1.0))
+        return cls(mean * unit, np.where(scale > _SMALLEST_SCALE, scale, 1.0))
 
     def apply(self, X: ArrayLike) -> Array:
         """The scaled features."""
@@ -73,13 +74,14 @@ class Scaler:
     def fold(self, W: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
         """The weights and bias that give on raw X what `W` (d,) or (d, k) and `b` give on scaled X."""
         W, b = self._weights(W, b)
-        raw = (W.T / self.scale).T
-        return _finite(raw), _finite(b - (self.mean / self.scale) @ W)
+        with np.errstate(all="ignore"):  # overflow shows in the numbers
+            return _finite((W.T / self.scale).T), _finite(b - (self.mean / self.scale) @ W)
 
     def unfold(self, W: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
         """The other way: weights for raw X become weights for scaled X."""
         W, b = self._weights(W, b)
-        return _finite((W.T * self.scale).T), _finite(b + self.mean @ W)
+        with np.errstate(all="ignore"):
+            return _finite((W.T * self.scale).T), _finite(b + self.mean @ W)
 
     def _weights(self, W: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
         W, b = np.asarray(W, dtype=np.float64), np.asarray(b, dtype=np.float64)

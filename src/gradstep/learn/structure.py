@@ -5,34 +5,26 @@ Everything here is read off the expression, so it holds for a user's own loss as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
-from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, walk
-from gradstep.expression.shapes import Size
 from gradstep.operations.activations import (
     abs_op,
     leaky_relu_op,
     relu_op,
     sigmoid,
-    sigmoid_op,
     softplus_op,
+    sqrt_op,
 )
-from gradstep.operations.arithmetic import (
-    add_op,
-    log_op,
-    multiply_op,
-    negate_op,
-    power_op,
-    scale_op,
-    subtract_op,
-)
+from gradstep.operations.arithmetic import add_op, log_op, multiply_op, power_op, scale_op, subtract_op
 from gradstep.operations.broadcasting import repeat_op, sum_op
 from gradstep.operations.leaves import is_constant, symbol_op, value_of
 from gradstep.operations.products import matmul_op, transpose_op
 from gradstep.operations.rowwise import log_softmax_op, logsumexp_op, softmax
+from gradstep.operations.sums import norm_op
+
+Above = Mapping[Expr, Sequence[Expr]]
 
 
 def name_of(symbol: Expr) -> str:
@@ -40,12 +32,21 @@ def name_of(symbol: Expr) -> str:
     return str(symbol.params[0])
 
 
-def parents(roots: Sequence[Expr]) -> dict[Expr, list[Expr]]:
-    """For every node the nodes that work on it, one entry for each place."""
+def parents(*roots: Expr) -> dict[Expr, list[Expr]]:
+    """For every node the nodes that work on it, once for each place."""
     found: dict[Expr, list[Expr]] = {}
     for node in walk(*roots):
         for arg in node.args:
             found.setdefault(arg, []).append(node)
+    return found
+
+
+def moving(loss: Expr, parameters: Collection[Expr]) -> set[Expr]:
+    """The nodes that depend on a parameter."""
+    found = set(parameters)
+    for node in walk(loss):
+        if any(arg in found for arg in node.args):
+            found.add(node)
     return found
 
 
@@ -56,37 +57,141 @@ def parents(roots: Sequence[Expr]) -> dict[Expr, list[Expr]]:
 class Affine:
     """A part A @ W + b whose weights and bias have no other use.
 
-    `transposed` where it is written A @ W.T. `weights` may also be a number that multiplies a vector: w*x + b.
+    `transposed` where it is written A @ W.T. With weights that are a number it is w*x + b.
     """
 
-    whole: Expr
     inner: Expr
     weights: Expr
     bias: Expr
     transposed: bool = False
 
 
-def affine(node: Expr, above: dict[Expr, list[Expr]], parameters: Collection[Expr]) -> Affine | str:
-    """`node` as A @ W + b, or the reason why it is none."""
+_RANKS = {(2, 2, 1), (2, 1, 0), (1, 0, 0)}  # of inner, weights and bias
+
+
+def affine(node: Expr, above: Above, parameters: Collection[Expr]) -> Affine | None:
+    """`node` as A @ W + b, if it is that."""
     if node.op is not add_op:
-        return "no bias is added to it"
+        return None
     for product, repeated in (node.args, node.args[::-1]):
-        if repeated.op is not repeat_op or product.op not in (matmul_op, scale_op):
+        if product.op not in (matmul_op, scale_op) or repeated.op is not repeat_op:
             continue
-        inner, weights = product.args if product.op is matmul_op else product.args[::-1]
-        transposed = weights.op is transpose_op
-        weights = weights.args[0] if transposed else weights
+        inner, written = product.args if product.op is matmul_op else product.args[::-1]
+        weights = written.args[0] if written.op is transpose_op else written
         bias = repeated.args[0]
-        if weights not in parameters or bias not in parameters:
-            continue
-        if bias.rank != max(weights.rank - 1, 0) or repeated.params[0] != (0,) or inner.rank != max(weights.rank, 1) - (
-            weights.rank - 2 if weights.rank > 1 else -1 if weights.rank else 0
+        chain = (product, repeated, written, weights, bias)
+        if (
+            weights in parameters
+            and bias in parameters
+            and (inner.rank, weights.rank, bias.rank) in _RANKS
+            and repeated.params[0] == (0,)
+            and all(len(above[part]) == 1 for part in chain)
         ):
-            continue
-        chain = [product, repeated, weights, bias, *([product.args[1]] if transposed else [])]
-        shared = next((part for part in chain if len(above[part]) > 1), None)
-        if shared is not None:
-            what = name_of(shared) if shared.op is symbol_op else str(shared)
-            return f"{what} is used elsewhere too (a penalty?)"
-        return Affine(node, inner, weights, bias, transposed)
-    return "it is not multiplied by a parameter with a bias added"
+            return Affine(inner, weights, bias, written is not weights)
+    return None
+
+
+def entrances(loss: Expr, data: Expr, parameters: Collection[Expr]) -> tuple[Affine, ...]:
+    """Where `data` enters the loss, if it does so only as data @ W + b; nothing otherwise.
+
+    Then the mean and the spread of each feature can be taken out and folded back into W and b.
+    """
+    above = parents(loss)
+    found = []
+    for product in above.get(data, ()):
+        entered = [affine(node, above, parameters) for node in above[product]]
+        if len(entered) != 1 or entered[0] is None or entered[0].inner is not data:
+            return ()
+        found.append(entered[0])
+    return tuple(found)
+
+
+# ------------------------------------------------------------------------------------------- the target
+
+
+@dataclass(frozen=True)
+class Residual:
+    """A loss that grows with the difference of target and prediction, to the power `degree`."""
+
+    prediction: Expr
+    degree: float
+
+
+def residual(loss: Expr, target: Expr) -> Residual | None:
+    """The loss as a multiple of Σ|y − prediction|^degree, if it is one: then y may be measured in any unit."""
+    degree, node = 1.0, loss
+    while True:
+        free = [arg for arg in node.args if not is_constant(arg)]
+        if node.op is subtract_op and target in node.args:
+            (prediction,) = [arg for arg in node.args if arg is not target] or [target]
+            used = sum(arg is target for each in walk(loss) for arg in each.args)
+            return Residual(prediction, degree) if used == 1 else None
+        if node.op is matmul_op and node.args[0] is node.args[1]:
+            degree *= 2
+        elif node.op is power_op and (exponent := value_of(node.args[1])) is not None and exponent > 0:
+            degree *= float(exponent)
+        elif node.op is sqrt_op:
+            degree /= 2
+        elif not (
+            node.op in (sum_op, abs_op, norm_op) or (node.op in (multiply_op, scale_op) and len(free) == 1)
+        ):
+            return None
+        node = free[0]
+
+
+@dataclass(frozen=True)
+class Output:
+    """A prediction f(A @ v + b) that scales with v and b. `shifts` where adding to b adds to the prediction."""
+
+    affine: Affine
+    shifts: bool
+
+
+def output(loss: Expr, prediction: Expr, parameters: Collection[Expr]) -> Output | None:
+    """The last layer of a prediction, if a change of the target's unit can be folded into it."""
+    bent = prediction.op in (relu_op, leaky_relu_op)
+    found = affine(prediction.args[0] if bent else prediction, parents(loss), parameters)
+    return None if found is None else Output(found, shifts=not bent)
+
+
+def prediction_of(loss: Expr, target: Expr, parameters: Collection[Expr]) -> Expr | None:
+    """What the loss compares with the target: P of (y − P)², P of y log P, σ(z) of log(1 + eᶻ) − y z …"""
+    above, moves = parents(loss), moving(loss, parameters)
+    found = {
+        prediction: None
+        for node in above.get(target, ())
+        for other in (arg for arg in node.args if arg in moves)
+        for name, recognise in _COMPARISONS.items()
+        if node.op.name == name and (prediction := recognise(other, above)) is not None
+    }
+    return next(iter(found)) if len(found) == 1 else None
+
+
+def _weighed(other: Expr, above: Above) -> Expr | None:
+    """The prediction of a term y ⊙ other."""
+    if other.op is log_op:
+        return other.args[0]
+    if other.op is log_softmax_op:
+        return softmax(other.args[0], other.params[0])
+    for node in above[other]:
+        if node.op is softplus_op:
+            return sigmoid(other)
+        if node.op is logsumexp_op:
+            return softmax(other, node.params[0])
+    return None
+
+
+_COMPARISONS: Mapping[str, Callable[[Expr, Above], Expr | None]] = {
+    "subtract": lambda other, above: other,
+    "multiply": _weighed,
+    "matmul": _weighed,
+}
+
+
+# ------------------------------------------------------------------------------------------- units that may die
+
+
+def rectifiers(loss: Expr, parameters: Collection[Expr]) -> tuple[Expr, ...]:
+    """Every max(0, z) whose z depends on a parameter, innermost first."""
+    moves = moving(loss, parameters)
+    return tuple(node for node in walk(loss) if node.op is relu_op and node.args[0] in moves)

@@ -26,7 +26,9 @@ class Point(NamedTuple):
 
     @property
     def finite(self) -> bool:
-        return math.isfinite(self.loss) and bool(np.isfinite(self.gradient).all())
+        if not math.isfinite(self.loss):
+            return False
+        return math.isfinite(self.gradient.sum()) or bool(np.isfinite(self.gradient).all())
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,10 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 def norm_of(x: Array) -> float:
     """The Euclidean length, without overflow of the squares."""
+    with np.errstate(all="ignore"):
+        square = float(x @ x)
+    if 1e-200 < square < 1e200:
+        return math.sqrt(square)
     top = float(np.abs(x).max(initial=0.0))
     return top * float(np.linalg.norm(x / top)) if 0 < top < math.inf else top
 

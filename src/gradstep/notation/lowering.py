@@ -8,7 +8,7 @@ named thing, and the sum over an index.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gradstep.calculus.chains import cotangent_op
 from gradstep.expression.boxes import (
@@ -17,27 +17,29 @@ from gradstep.expression.boxes import (
     Accent,
     Big,
     Box,
-    Fence,
     Frac,
     Of,
     Row,
     Sub,
     Sym,
+    SymbolKind,
     Written,
     fenced,
+    letter_kind,
     row,
 )
 from gradstep.expression.node import Expr, Operation, walk
 from gradstep.expression.shapes import Size
-from gradstep.operations.arithmetic import multiply, scale
-from gradstep.operations.broadcasting import repeat, sum_op, sum_over
+from gradstep.operations.arithmetic import multiply, multiply_op, negate_op, power_op, scale, scale_op
+from gradstep.operations.broadcasting import repeat, repeat_op, sum_op, sum_over
 from gradstep.operations.families import JUXTAPOSED, leaf
 from gradstep.operations.leaves import symbol_op
 from gradstep.operations.products import matmul_op, outer, transpose
+from gradstep.operations.sums import norm_op
 
 Index = str | None  # the letter of a lowered axis; None for an axis that stays
 
-INDEX_LETTERS = "ijklmnpqrstuv"
+INDEX_LETTERS = "ijklmnpqrstuvacfgh"
 
 
 def _no_value(*_: object) -> object:
@@ -45,45 +47,46 @@ def _no_value(*_: object) -> object:
 
 
 def _entry_layout(expr: Expr, write: Callable[[Expr], Written]) -> Written:
-    of, at = expr.params
-    assert isinstance(of, Expr) and isinstance(at, tuple)
+    of, at, *capital = expr.params
+    small = expr.rank == 1 and len(at) == 2 and not capital
+    kind = letter_kind(expr.rank)
     if of.op is cotangent_op:  # an entry of ∂C/∂Z is ∂C/∂ an entry of Z
         part, loss = of.params
-        below = _indexed(write(part).box, expr.rank, at)  # type: ignore[arg-type]
-        return Written(Frac(row("∂", write(loss).box), row("∂", below)), JUXTAPOSED)  # type: ignore[arg-type]
-    return Written(Of(of, _indexed(write(of).box, expr.rank, at)))
+        below = _indexed(write(part).box, at, kind, small)
+        return Written(Frac(row("∂", write(loss).box), row("∂", below)), JUXTAPOSED)
+    return Written(Of(of, _indexed(write(of).box, at, kind, small)))
 
 
-def _indexed(box: Box, rank: int, at: Sequence[Index]) -> Box:
-    """A name with indices: zᵢ, Xᵢⱼ, and xᵢ for row i of X."""
+def _indexed(box: Box, at: Sequence[Index], kind: SymbolKind, small: bool) -> Box:
+    """A name with indices: zᵢ, Xᵢⱼ, and xᵢ for row i of X; an entry is a number and set like one."""
     column = [":"] if len(at) == 2 and at[0] is None else []
     letters: list[Box] = [Sym(i, "index") for i in (*column, *(i for i in at if i))]
     match box:
         case Of(what, inner):
-            return Of(what, _indexed(inner, rank, at))
+            return Of(what, _indexed(inner, at, kind, small))
         case Accent(inner, mark):
-            lowered = _indexed(inner, rank, at)
+            lowered = _indexed(inner, at, kind, small)
             return Sub(Accent(lowered.base, mark), lowered.index) if isinstance(lowered, Sub) else lowered
         case Sub(Sym(text), index):
-            return Sub(_cased(text, rank, len(at)), Row((index, Sym(",", "operator"), *letters)))
+            return Sub(Sym(_cased(text, small), kind), Row((index, Sym(",", "operator"), *letters)))
         case Sym(text):
-            return Sub(_cased(text, rank, len(at)), Row(tuple(letters)))
+            return Sub(Sym(_cased(text, small), kind), Row(tuple(letters)))
         case _:
-            return Sub(Fence("(", box, ")"), Row(tuple(letters)))
+            return Sub(box, Row(tuple(letters)))
 
 
-def _cased(text: str, rank: int, axes: int) -> Sym:
-    """A row of a matrix takes the small letter; an entry is a number and set like one."""
-    small = text[:1].lower() + text[1:] if rank == 1 and axes == 2 and len(text) == 1 else text
-    return Sym(small, ("scalar", "vector", "matrix")[min(rank, 2)])  # type: ignore[arg-type]
+def _cased(text: str, small: bool) -> str:
+    """A row of a matrix takes the small letter."""
+    return text.lower() if small and len(text) == 1 else text
 
 
-# params: the thing, and for each of its axes the index or None. A leaf: what it is an entry of is not opened.
+# params: the thing, for each of its axes the index or None, and "capital" where the small letter is taken.
+# A leaf: what it is an entry of is not opened.
 entry_op = leaf(
     "entry",
     lambda params: tuple(s for s, i in zip(params[0].shape, params[1], strict=True) if i is None),
     _no_value,
-    lambda expr, spell: (f"{spell(expr.params[0])[0]}[{','.join(i or ':' for i in expr.params[1])}]", ATOM),  # type: ignore[arg-type,union-attr]
+    lambda expr, spell: (f"{spell(expr.params[0])[0]}[{','.join(i or ':' for i in expr.params[1])}]", ATOM),
     _entry_layout,
     "one entry, or one row, of an array",
 )
@@ -110,27 +113,52 @@ sigma_op = Operation(
 
 def sigma(index: str, size: Size, body: Expr) -> Expr:
     """Σ over `index`: a number in front of the body moves in front of the sum."""
-    if body.op.name == "scale" and not mentions(body.args[0], index):
+    if body.op is scale_op and not mentions(body.args[0], index):
         return scale(body.args[0], sigma(index, size, body.args[1]))
-    if body.op.name == "multiply" and not body.rank and not mentions(body.args[0], index):
+    if body.op is multiply_op and not body.rank and not mentions(body.args[0], index):
         return multiply(body.args[0], sigma(index, size, body.args[1]))
-    if body.op.name == "negate":
+    if body.op is negate_op:
         return -sigma(index, size, body.args[0])
     return sigma_op(body, params=(index, size))
 
 
 def mentions(expr: Expr, index: str) -> bool:
     """Whether the index occurs in `expr`."""
-    return any(node.op is entry_op and index in node.params[1] for node in walk(expr))  # type: ignore[operator]
+    return any(node.op is entry_op and index in node.params[1] for node in walk(expr))
+
+
+@dataclass(frozen=True, slots=True)
+class Without:
+    """A collection, one item left out."""
+
+    items: Container[Expr]
+    out: Expr
+
+    def __contains__(self, item: object) -> bool:
+        return item is not self.out and item in self.items
 
 
 @dataclass(slots=True)
 class Lowering:
-    """Lowers expressions: axes whose size is in `sizes` (all axes when None); `named` parts are not opened."""
+    """Lowers expressions: axes whose size is in `sizes` (all axes when None); `named` parts are not opened.
+
+    `letters` are indices that belong to a size, `reserved` are letters that are no index, and rows of the
+    matrices in `capitals` keep the capital letter, because the small one means something else.
+    """
 
     sizes: Container[Size] | None
     named: Container[Expr]
     letters: Mapping[Size, str] = field(default_factory=dict)
+    reserved: Container[str] = ()
+    capitals: Container[Expr] = ()
+
+    def opening(self, part: Expr) -> Lowering:
+        """The same, but `part` is opened one level, although it has a name."""
+        return replace(self, named=Without(self.named, part))
+
+    def fully(self) -> Lowering:
+        """The same down to entries: every axis is lowered."""
+        return replace(self, sizes=None)
 
     def is_lowered(self, size: Size) -> bool:
         """Whether an axis of this size becomes an index."""
@@ -151,34 +179,45 @@ class Lowering:
         own = self.letters.get(size)
         if own is not None and own not in taken:
             return own
-        return next(letter for letter in INDEX_LETTERS if letter not in taken and letter not in self.letters.values())
+        return next(
+            (
+                letter
+                for letter in INDEX_LETTERS
+                if letter not in taken and letter not in self.reserved and letter not in self.letters.values()
+            ),
+            "ι",
+        )
+
+    def entry(self, of: Expr, at: tuple[Index, ...]) -> Expr:
+        """A named thing at its indices."""
+        named = of.params[0] if of.op is cotangent_op else of
+        return entry_op(params=(of, at, "capital") if named in self.capitals else (of, at))
 
     def __call__(self, expr: Expr, indices: Sequence[Index], taken: frozenset[str] = frozenset()) -> Expr:
         """`expr` at `indices` (one per axis); `taken` are letters already in use outside."""
         at = tuple(indices)
         taken = taken | {i for i in at if i}
         if expr in self.named or expr.op is symbol_op or expr.op is cotangent_op:
-            return entry_op(params=(expr, at)) if any(at) else expr
+            return self.entry(expr, at) if any(at) else expr
         if expr.op is entry_op:
             rest = iter(at)
-            whole = tuple(next(rest) if i is None else i for i in expr.params[1])  # type: ignore[attr-defined]
-            return entry_op(params=(expr.params[0], whole))
+            return self.entry(expr.params[0], tuple(next(rest) if i is None else i for i in expr.params[1]))
         if not expr.args:
             return expr
-        if expr.op.name == "repeat":
+        if expr.op is repeat_op:
             axes = expr.params[0]
-            kept = [(a, expr.shape[a]) for a in axes if at[a] is None]  # type: ignore[attr-defined]
-            inner = self(expr.args[0], [i for a, i in enumerate(at) if a not in axes], taken)  # type: ignore[operator]
+            kept = [(a, expr.shape[a]) for a in axes if at[a] is None]
+            inner = self(expr.args[0], [i for a, i in enumerate(at) if a not in axes], taken)
             left = [a for a in range(expr.rank) if at[a] is None]
             return repeat(inner, tuple(left.index(a) for a, _ in kept), tuple(s for _, s in kept))
         if expr.op.indices is not None:
             return self._linear(expr, at, taken)
         if expr.op.slopes is not None:
             args = [self(arg, at, taken) for arg in expr.args]
-            if expr.op.name == "multiply" and not args[0].rank == args[1].rank:
+            if expr.op is multiply_op and args[0].rank != args[1].rank:
                 return multiply(*args)
             return expr.op(*args, params=expr.params)
-        if expr.op.name == "power":
+        if expr.op is power_op:
             return expr.op(self(expr.args[0], at, taken), self(expr.args[1], (), taken))
         return self._whole(expr, at, taken)
 
@@ -208,31 +247,28 @@ class Lowering:
         return result
 
     def _whole(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
-        """A function of whole rows (softmax, logsumexp, norm): lowered along the other axes, then an entry of it."""
+        """A function of whole rows (softmax, logsumexp, norm): lowered along other axes, then an entry."""
         arg = expr.args[0]
-        if expr.op.name == "norm":
-            return (
-                expr.op(self(arg, (None,) * arg.rank, taken)) if not any(at) else entry_op(params=(expr, at))
-            )
-        axis = int(expr.params[0])  # type: ignore[call-overload]
+        if expr.op is norm_op:
+            return expr.op(self(arg, (None,) * arg.rank, taken))
+        axis = int(expr.params[0])
         same = expr.rank == arg.rank
         inner = list(at) if same else [*at[:axis], None, *at[axis:]]
         inner[axis] = None
         lowered = self(arg, inner, taken)
         place = sum(1 for i in inner[:axis] if i is None)
         result = expr.op(lowered, params=(place, *expr.params[1:]))
-        index = at[axis] if same else None
-        return (
-            result
-            if index is None
-            else entry_op(params=(result, tuple(index if k == place else None for k in range(result.rank))))
-        )
+        if not same or at[axis] is None:
+            return result
+        return self.entry(result, tuple(at[axis] if k == place else None for k in range(result.rank)))
 
 
 def contracted(operands: Sequence[Expr], letters: Sequence[str], output: str) -> Expr:
-    """What is left of a product when some axes are indices: a scalar product, a dot product, an outer product …"""
+    """What is left of a product when some axes are indices: a product of numbers, a dot or outer product …"""
     if len(operands) == 1:
         (x,), (have,) = operands, letters
+        if len(have) == 1 and not output and x.op is multiply_op and x.args[0].rank == x.args[1].rank == 1:
+            return contracted(x.args, [have, have], "")  # Σ x ⊙ y is x·y
         x = sum_over(x, tuple(k for k, letter in enumerate(have) if letter not in output))
         have = "".join(letter for letter in have if letter in output)
         return x if have == output else transpose(x)

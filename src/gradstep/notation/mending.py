@@ -1,4 +1,4 @@
-"""What would have worked? An error may say "Perhaps X @ W.T" only after that has been read without an error."""
+"""What would have worked? An error says "Perhaps X @ W.T" only after that has been read without an error."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _bare(name: str) -> str:
     return name.replace("_", "").lower()
 
 
-# ------------------------------------------------------------------------------------------- clashes of shapes
+# ------------------------------------------------------------------------------------- clashes of shapes
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,15 @@ class Clash:
         """What may have been meant; of each list the first that can be read is offered."""
         if (pair := self._vector_and_column()) is not None:
             return pair
-        return [[*self._transposed(), *self._other_sign(), *self._redeclared(), *self._stretched()]]
+        return [
+            [
+                *self._by_rows(),
+                *self._transposed(),
+                *self._other_sign(),
+                *self._redeclared(),
+                *self._columns(),
+            ]
+        ]
 
     def _edited(self, left: str, right: str, sign: str | None = None) -> Candidate:
         local = self.written(left, sign or self.sign, right)
@@ -123,7 +131,7 @@ class Clash:
 
     def _other_sign(self) -> list[Candidate]:
         a, b = self.left, self.right
-        if self.sign == "**":
+        if self.sign == "**" and b.value.rank:
             local = f"exp({b.atom}*log({a.text}))"
             return [Candidate(local, self.around(local))]
         other = {"*": "@", "@": "*"}.get(self.sign)
@@ -140,8 +148,14 @@ class Clash:
                 found.append(Candidate(label, self.source, {operand.variable: shape}))
         return found
 
-    def _stretched(self) -> list[Candidate]:
-        """A vector as a column, one entry for each row."""
+    def _by_rows(self) -> list[Candidate]:
+        """A vector with an entry for each row of the matrix beside it: X / sum(X, axis=1)[:, None]."""
+        a, b = self.left.value.shape, self.right.value.shape
+        fits = {len(a), len(b)} == {1, 2} and a[0] == b[0] and self.sign != "@"
+        return self._columns() if fits else []
+
+    def _columns(self) -> list[Candidate]:
+        """A vector as a column."""
         a, b = self.left, self.right
         found = []
         if b.value.rank == 1:

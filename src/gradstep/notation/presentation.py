@@ -9,7 +9,12 @@ from gradstep.expression.boxes import Box
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One line: `left` = forms[0] = forms[1] …, with the rule that gives it and the reason."""
+    """One line: `left` = forms[0] = forms[1] …, with the rule that gives it and the reason.
+
+    `because` are the reasons for forms[1:]. A numbered line without `left` goes on from the line before it.
+    `shape` is the shape of `left`; `details` are the steps that make the line and `proof` shows it entry by
+    entry: both are for opening. An indented line stands aside, as a remark does.
+    """
 
     left: Box | None
     forms: tuple[Box, ...]
@@ -21,6 +26,7 @@ class Said:
     proof: tuple[Box, ...] = ()
     details: tuple[Said, ...] = ()
     indent: int = 0
+    because: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

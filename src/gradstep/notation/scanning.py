@@ -43,8 +43,8 @@ PAIRS = {")": "(", "]": "["}
 # What people type, and how it is typed here.
 TYPED = {
     "−": "-", "–": "-", "×": "*", "·": "*", "⋅": "*", "∗": "*", "⊙": "*", "÷": "/", "²": "**2", "³": "**3",
-    "ᵀ": ".T", "'": ".T", "≥": ">=", "≤": "<=", "^": "**", "√": "sqrt", "Σ": "sum", "∑": "sum", "λ": "lam",
-    "π": "pi", "“": "nothing", "”": "nothing", **{letter: name for letter, name in LETTER_NAMES.items() if name != "lambda"},
+    "ᵀ": ".T", "'": ".T", "≥": ">=", "≤": "<=", "^": "**", "√": "sqrt", "Σ": "sum", "∑": "sum",
+    **{letter: {"lambda": "lam"}.get(name, name) for letter, name in LETTER_NAMES.items()},
 }  # fmt: skip
 REASONS = {
     "#": "a formula has no comments",
@@ -196,20 +196,15 @@ def _slip(source: str, token: Token, what: str, instead: str, shown: str = "") -
 
 def _strange(source: str, token: Token) -> NoReturn:
     letter = token.text
-    code = f"U+{ord(letter):04X}"
-    name = unicodedata.name(letter, "").lower()
-    shown = letter if letter.isprintable() and not 0xD800 <= ord(letter) < 0xE000 else code
-    described = f"{shown} ({code}{', ' + name if name else ''})"
-    what = REASONS.get(
-        letter, f"the character {letter if letter.isascii() else described} is no part of a formula"
-    )
-    if not letter.isprintable():
-        what = f"the character {code}{', ' + name if name else ''} is no part of a formula"
-    source = _printable(source)
     instead = TYPED.get(letter, "") or _letter(letter)
-    if instead == "nothing":
-        instead = ""
-    _slip(source, token, what, instead)
+    name = unicodedata.name(letter, "").lower()
+    described = f"U+{ord(letter):04X}{', ' + name if name else ''}"
+    if letter.isprintable():
+        described = letter if letter.isascii() else f"{letter} ({described})"
+    what = REASONS.get(letter, f"the character {described} is no part of a formula")
+    if instead and letter not in REASONS:
+        what += f": {instead} is typed"
+    _slip(_printable(source), token, what, instead)
 
 
 def _letter(letter: str) -> str:
@@ -273,12 +268,16 @@ def _touch(left: Token, right: Token) -> bool:
 def _missing_operator(source: str, left: Token, right: Token) -> NoReturn:
     start, end = left.start, right.start
     space = "" if source[left.span[1] : end] == "" else " "
+    shown = (
+        left.text if left.kind != "close" else f"(…{left.text}",
+        right.text if right.kind != "open" else f"{right.text}…)",
+    )
     choices = [
         Candidate(
-            f"{left.text}{space}{sign}{space}{right.text}",
+            f"{space}{sign}{space}".join(shown),
             f"{source[: left.span[1]]}{space}{sign}{space}{source[end:]}",
         )
-        for sign in ("*", "@")
+        for sign in ("*@" if left.kind == "number" else "@*")
     ]
     what = f"an operator is missing between {left.text} and {right.text}"
     raise Slip(MathError(what, source=source, span=(start, right.span[1])), choices)
@@ -303,6 +302,13 @@ def _statement(source: str, line: list[Token]) -> list[Statement]:
         _wrong(
             source, line[0], "a line does not begin with +: brackets hold a formula of several lines together"
         )
+    if line[-1].kind == "sign":
+        rest = (
+            ": brackets hold a formula of several lines together"
+            if line[-1].span[1] < len(source.rstrip())
+            else ""
+        )
+        _wrong(source, line[-1], f"nothing follows this {line[-1].text}{rest}")
     start, end = line[0].start, line[-1].span[1]
     if end - start > MOST_IN_A_STATEMENT:
         raise MathError(

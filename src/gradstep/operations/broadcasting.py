@@ -60,7 +60,7 @@ def _repeat_text(expr: Expr, spell: Spell) -> Spelled:
     if value_of(inner) == 1:
         return f"ones({', '.join(map(str, sizes))})", ATOM
     if inner.rank == 1 and sizes == (1,):
-        return enclosed(spell(inner), POWER) + ("[None, :]" if axes == (0,) else "[:, None]"), POWER + 5
+        return enclosed(spell(inner), POWER + 1) + ("[None, :]" if axes == (0,) else "[:, None]"), POWER + 5
     axis, dim = (axes[0], sizes[0]) if len(axes) == 1 else (axes, f"({', '.join(map(str, sizes))})")
     return f"repeat({spell(inner)[0]}, axis={axis}, size={dim})", ATOM
 

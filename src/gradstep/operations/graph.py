@@ -174,7 +174,9 @@ def _check_by_computing(made: Sequence[Expr]) -> None:
     """Each node, computed once on small arrays of ones, has the shape that its operation promised."""
     import numpy as np
 
-    named = dict.fromkeys(size for node in made for size in (*node.shape, *_size_of(node)) if isinstance(size, str))
+    named = dict.fromkeys(
+        size for node in made for size in (*node.shape, *_size_of(node)) if isinstance(size, str)
+    )
     sizes = dict(zip(named, itertools.cycle(SMALL_SIZES), strict=False))
     shapes = [tuple(sizes[size] if isinstance(size, str) else size for size in node.shape) for node in made]
     entries = sum(map(math.prod, shapes))

@@ -45,11 +45,13 @@ def decimal(value: Fraction) -> str | None:
     if rest != 1:
         return None
     digits = str(value.numerator * 10**places // value.denominator)
+    if len(digits) > 17:
+        return None
     if places <= 12:
         digits = digits.rjust(places + 1, "0")
         return f"{digits[:-places]}.{digits[-places:]}"
     point = f"{digits[0]}.{digits[1:]}".rstrip(".")
-    return f"{point}e{len(digits) - 1 - places}" if len(digits) <= 17 else None
+    return f"{point}e{len(digits) - 1 - places}"
 
 
 def number_text(value: Fraction) -> Spelled:
@@ -150,8 +152,10 @@ def checked_name(name: object) -> str:
 
 def checked_size(size: object) -> Size:
     """`size`, if an axis may have it: a name or a positive integer."""
-    if isinstance(size, str):
-        return int(size) if size.isdigit() and len(size) < 16 and int(size) > 0 else checked_name(size)
+    if isinstance(size, str) and not size[:1].isdecimal():
+        return checked_name(size)
+    if isinstance(size, str) and size.isascii() and size.isdecimal() and len(size) < 16:
+        size = int(size)
     if isinstance(size, int) and not isinstance(size, bool) and size > 0:
         return size
     raise MathError(f"a size is a name or a positive integer, not {size!r}")

@@ -15,7 +15,7 @@ from gradstep.notation.mathml import mathml
 from gradstep.notation.presentation import Presentation, Said
 from gradstep.notation.presentation import Section as Told
 from gradstep.notation.views import present
-from gradstep.page.document import Code, Formula, Html, Page, Section, Steps, StepView, Verdict
+from gradstep.page.document import Block, Code, Formula, Html, Page, Section, Steps, StepView, Verdict
 
 # The colour of a symbol, the same from line to line and in the pictures: classes of page.css.
 WEIGHT, BIAS, INPUT, TARGET, AFFINE, ERROR, ACTIVATION, SOFTMAX, OTHER = (f"c{k}" for k in range(1, 10))
@@ -129,7 +129,7 @@ def told_sections(presentation: Presentation, derivation: Derivation) -> dict[st
     for told in presentation.sections:
         if any(said.number is not None for said in told.lines):
             verdict = derivation.certificate.verdict if derivation.certificate is not None else None
-            blocks = [steps(told, set_in_type), Verdict(presentation.proof, verdict)]
+            blocks: list[Block] = [steps(told, set_in_type), Verdict(presentation.proof, verdict)]
             sections[told.title] = Section(told.title, blocks)
         else:
             sections[told.title] = Section(told.title, [formulas(told, set_in_type)])

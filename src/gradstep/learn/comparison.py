@@ -1,0 +1,98 @@
+"""Is the network any good? Its answers beside the mean, or the commonest class, and beside a straight line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from gradstep.calculus.derivation import derive
+from gradstep.learn.descent import descend
+from gradstep.learn.models import network
+from gradstep.learn.objective import compiled, objective
+from gradstep.learn.scaling import Array, Rows, Scaler
+
+Measures: TypeAlias = dict[str, float]
+
+LEAST_PROBABILITY = 1e-15
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good the answers of one method are, in the user's units.
+
+    `training` and `held_out` are measures by name: "mean squared error" and "typical error" (its root, in the
+    unit of the target) for numbers; "right" (a share) and "log loss" for classes. `held_out` is None where no
+    rows are held out.
+    """
+
+    name: str
+    training: Measures
+    held_out: Measures | None
+
+
+def compared(
+    title: str, answers: Array, X: Array | None, y: Array, train: Rows, watched: Rows, held_out: Rows, classes: bool
+) -> tuple[Score, ...]:
+    """Scores of `answers` (one for each row of y), of a straight line through X, and of the mean of y.
+
+    The baselines learn from the rows `train` and `watched`. The line for classes is logistic regression, by
+    our own derivation, which stops when the loss on the rows `watched` no longer falls.
+    """
+    learnt = np.sort(np.concatenate([train, watched]))
+    methods = {title: answers}
+    if X is not None and X.shape[1]:
+        line = _line_of_classes(X, y, train, watched) if classes else _line(X, y, learnt)
+        methods["logistic regression" if classes else "straight line"] = line
+    mean = np.broadcast_to(y[learnt].mean(axis=0), y.shape)
+    methods["the commonest class" if classes else "the mean"] = mean
+    measure = _judged if classes else _measured
+    return tuple(
+        Score(name, measure(y[learnt], found[learnt]), measure(y[held_out], found[held_out]) if len(held_out) else None)
+        for name, found in methods.items()
+    )
+
+
+def _measured(y: Array, answers: Array) -> Measures:
+    top = float(max(np.abs(y).max(initial=0.0), np.abs(answers).max(initial=0.0))) or 1.0
+    square = float((((y - answers) / top) ** 2).mean())
+    return {"mean squared error": square * top * top, "typical error": float(np.sqrt(square)) * top}
+
+
+def _judged(y: Array, answers: Array) -> Measures:
+    """y is 0 or 1 with the probability of 1, or one-hot with the probability of each class."""
+    if y.ndim == 1:
+        y, answers = np.stack([1 - y, y], axis=1), np.stack([1 - answers, answers], axis=1)
+    true = y.argmax(axis=1)
+    chance = np.clip(answers[np.arange(len(y)), true], LEAST_PROBABILITY, 1)
+    return {"right": float((answers.argmax(axis=1) == true).mean()), "log loss": float(-np.log(chance).mean())}
+
+
+def _line(X: Array, y: Array, rows: Rows) -> Array:
+    """Least squares: the best straight line, plane … through the rows, read off at every row."""
+    scaled = Scaler.fit(X[rows]).apply(X)
+    design = np.column_stack([scaled, np.ones(len(X))])
+    found, *_ = np.linalg.lstsq(design[rows], y[rows], rcond=None)
+    return np.asarray(design @ found)
+
+
+def _line_of_classes(X: Array, y: Array, train: Rows, watched: Rows) -> Array:
+    """Logistic (or softmax) regression, trained by descent like the network itself."""
+    several = y.ndim == 2
+    model = network("softmax" if several else "logistic")
+    derivation = derive(model.loss, list(model.parameters), certify=False)
+    function = compiled(derivation)
+    scaled = Scaler.fit(X[train]).apply(X)
+    start = {name: np.zeros((X.shape[1],) * (p.rank > several) + y.shape[1:]) for name, p in model.parameters.items()}
+    on = {name: objective(function, {"X": scaled[rows], model.target: y[rows]}) for name, rows in (("a", train), ("b", watched))}
+    found = descend(
+        on["a"], start, tolerance=1e-3, steps=1000, watch=(lambda p: float(on["b"](p)[0])) if len(watched) else None  # type: ignore[arg-type]
+    )
+    W, b = found.parameters.values()
+    z = scaled @ W + b
+    if not several:
+        return np.exp(-np.logaddexp(0, -z))
+    powers = np.exp(z - z.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+

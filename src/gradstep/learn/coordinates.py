@@ -1,0 +1,154 @@
+"""In which units does a network train best? Features of spread 1 and a target of size 1, then back again.
+
+Gradient descent walks well where no direction is much steeper than another. So features are brought to mean 0
+and spread 1, and the target to size 1, wherever the loss allows it: wherever the change can be folded exactly
+into the weights and biases afterwards. `Coordinates` is that change, both ways.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from gradstep.expression.node import Expr, walk
+from gradstep.learn.scaling import Array, Scaler
+from gradstep.learn.structure import Affine, Output, entrances, moving, name_of, output, residual
+from gradstep.operations.products import matmul_op
+
+Arrays: TypeAlias = Mapping[str, Array]
+Change: TypeAlias = Callable[[Array, Array], tuple[Array, Array]]
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """Features that are standardised, and where they enter."""
+
+    data: str
+    places: tuple[Affine, ...]
+    scaler: Scaler
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The unit of the target: y = shift + size · (what the network is trained on)."""
+
+    data: str
+    layer: Output
+    shift: Array
+    size: float
+    degree: float
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """How data, parameters and loss in the user's units become those of training, and back.
+
+    `notes` say which features are not standardised, and why.
+    """
+
+    entrances: tuple[Entrance, ...] = ()
+    unit: Unit | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def loss(self) -> float:
+        """What a loss of 1 in training is worth in the user's units."""
+        return 1.0 if self.unit is None else self.unit.size**self.unit.degree
+
+    def data(self, arrays: Arrays) -> dict[str, Array]:
+        """The user's data as they are trained on."""
+        changed = dict(arrays)
+        for entrance in self.entrances:
+            values = arrays[entrance.data]
+            changed[entrance.data] = entrance.scaler.apply(_columns(values)).reshape(values.shape)
+        if self.unit is not None:
+            changed[self.unit.data] = (arrays[self.unit.data] - self.unit.shift) / self.unit.size
+        return changed
+
+    def to_user(self, parameters: Arrays) -> dict[str, Array]:
+        """Parameters of training as parameters for the data as they are."""
+        found = dict(parameters)
+        if self.unit is not None:
+            weights, bias = _names(self.unit.layer.affine)
+            found[weights] = found[weights] * self.unit.size
+            found[bias] = found[bias] * self.unit.size + self.unit.shift
+        for entrance in self.entrances:
+            for place in entrance.places:
+                _refold(found, place, entrance.scaler.fold)
+        return found
+
+    def to_training(self, parameters: Arrays) -> dict[str, Array]:
+        """Parameters for the data as they are, as parameters of training."""
+        found = dict(parameters)
+        for entrance in self.entrances:
+            for place in entrance.places:
+                _refold(found, place, entrance.scaler.unfold)
+        if self.unit is not None:
+            weights, bias = _names(self.unit.layer.affine)
+            found[weights] = found[weights] / self.unit.size
+            found[bias] = (found[bias] - self.unit.shift) / self.unit.size
+        return found
+
+
+def coordinates(loss: Expr, data: Arrays, target: str | None, parameters: Mapping[str, Expr]) -> Coordinates:
+    """The units to train in, chosen by the rows in `data`; `target` is the variable that is predicted."""
+    symbols = {name_of(node): node for node in walk(loss) if node.op.name == "symbol"}
+    trained = set(parameters.values())
+    moves = moving(loss, trained)
+    found, notes = [], []
+    for name, values in data.items():
+        if name == target or values.ndim == 0 or name not in symbols:
+            continue
+        places = entrances(loss, symbols[name], trained)
+        if places:
+            found.append(Entrance(name, places, Scaler.fit(_columns(values))))
+        elif _meets_parameters(symbols[name], loss, moves):
+            notes.append(
+                f"{name} is not standardised: that can be folded back only where it enters as {name} @ W + b "
+                "and W and b have no other use"
+            )
+    unit = None if target is None else _unit(loss, symbols, data, target, trained)
+    return Coordinates(tuple(found), unit, tuple(notes))
+
+
+def _unit(
+    loss: Expr, symbols: Mapping[str, Expr], data: Arrays, target: str, trained: set[Expr]
+) -> Unit | None:
+    """The unit of the target, where the loss is a power of y − prediction and the last layer can take it up."""
+    compared = residual(loss, symbols[target]) if target in symbols else None
+    layer = output(loss, compared.prediction, trained) if compared else None
+    if compared is None or layer is None:
+        return None
+    y = data[target]
+    rank = symbols[name_of(layer.affine.bias)].rank
+    top = float(np.abs(y).max(initial=0.0)) or 1.0
+    shift = (y / top).mean(axis=0 if rank else None) * top if layer.shifts else np.zeros(y.shape[1:] if rank else ())
+    size = float(np.sqrt((((y - shift) / top) ** 2).mean())) * top
+    return Unit(target, layer, np.asarray(shift), size if size > 1e-12 * top else 1.0, compared.degree)
+
+
+def _meets_parameters(data: Expr, loss: Expr, moves: set[Expr]) -> bool:
+    """Whether `data` is multiplied by something that is trained."""
+    return any(node.op is matmul_op and data in node.args and node in moves for node in walk(loss))
+
+
+def _names(layer: Affine) -> tuple[str, str]:
+    return name_of(layer.weights), name_of(layer.bias)
+
+
+def _columns(values: Array) -> Array:
+    """A vector of numbers as a matrix of one column."""
+    return values[:, None] if values.ndim == 1 else values
+
+
+def _refold(parameters: dict[str, Array], place: Affine, change: Change) -> None:
+    """The weights and the bias of one place, changed by a scaler."""
+    weights, bias = _names(place)
+    W, b = parameters[weights], parameters[bias]
+    matrix = W.T if place.transposed else np.atleast_1d(W)
+    new_W, new_b = change(matrix, b)
+    parameters[weights] = (new_W.T if place.transposed else new_W).reshape(W.shape)
+    parameters[bias] = np.asarray(new_b)

@@ -1,0 +1,195 @@
+"""What came of a training? The parameters, how they were found, and how good they are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradstep.backends.compiled import Compiled
+from gradstep.calculus.steps import Derivation
+from gradstep.expression.errors import MathError
+from gradstep.expression.node import Expr
+from gradstep.learn.comparison import Score
+from gradstep.learn.coordinates import Coordinates
+from gradstep.learn.descent import Descent, Stopped
+from gradstep.learn.encoding import Encoder
+from gradstep.learn.predicting import Predictor
+from gradstep.learn.progress import sparkline
+from gradstep.learn.saving import save
+from gradstep.learn.scaling import Array, Rows
+from gradstep.learn.structure import name_of
+
+MOST_LISTED = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A trained network. Everything in it is in the user's own units, but for `descent`.
+
+    of             the loss, an expression
+    parameters     the best ones found, by name: arrays, and floats where they are numbers
+    loss           the loss on the rows trained with; `held_out_loss` on the rows kept for judging
+    history        the loss after each step, `history[0]` at the start
+    stopped        why the descent ended (see `Descent`); `converged` if nothing was left to gain
+    notes          what had to be said on the way
+    derivation     the gradient, line by line, with its certificate; `source` is the code that ran
+    scores         the network beside the mean and a straight line
+    descent        the way, in the units of training: what `coordinates` change from and to
+    data           the arrays; `rows` of them were trained with, `watched` told when to stop, `held_out` judge
+    prediction     what the network answers, where the loss shows it; `target` is what it is compared with
+    """
+
+    of: Expr
+    parameters: dict[str, Any]
+    loss: float
+    held_out_loss: float | None
+    history: tuple[float, ...] = field(repr=False)
+    steps: int
+    converged: bool
+    stopped: Stopped
+    notes: tuple[str, ...]
+    derivation: Derivation = field(repr=False)
+    function: Compiled = field(repr=False)
+    scores: tuple[Score, ...]
+    descent: Descent = field(repr=False)
+    coordinates: Coordinates = field(repr=False)
+    data: dict[str, Array] = field(repr=False)
+    rows: Rows = field(repr=False)
+    watched: Rows = field(repr=False)
+    held_out: Rows = field(repr=False)
+    prediction: Expr | None
+    target: str | None
+    features: str | None
+    title: str = "the network"
+    encoder: Encoder | None = field(default=None, repr=False)
+    feature_names: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """The code of the loss and its gradients."""
+        return self.function.source
+
+    @property
+    def optimiser(self) -> str:
+        """The name of the optimiser."""
+        return self.descent.optimiser
+
+    @cached_property
+    def path(self) -> dict[str, Array]:
+        """The parameters on the way, stacked along a new first axis; `path_steps` says after which steps."""
+        way = self.descent.path
+        shots = [
+            self.coordinates.to_user({name: stack[k] for name, stack in way.items()})
+            for k in range(len(self.path_steps))
+        ]
+        return {name: np.stack([shot[name] for shot in shots]) for name in way}
+
+    @property
+    def path_steps(self) -> tuple[int, ...]:
+        """The steps after which `path` was pictured."""
+        return self.descent.path_steps
+
+    @property
+    def predictor(self) -> Predictor:
+        """What is needed to answer for new data."""
+        if self.prediction is None:
+            raise MathError(
+                "this loss does not show what it predicts",
+                facts=[f"no part of it is compared with {self.target or 'a target'}"],
+                mend="prediction=… in train(), an expression of the data and the parameters",
+            )
+        arrays = {name: np.asarray(value, dtype=np.float64) for name, value in self.parameters.items()}
+        return Predictor(self.prediction, self.of, arrays, self.features or "X", self.encoder, self.title)
+
+    def predict(self, data: Any) -> NDArray[Any]:
+        """The answer for each row of new data: a table, arrays by name, or the one array that it needs."""
+        return self.predictor.predict(data)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to a .safetensors file, from which `gradstep.load` makes it whole again."""
+        save(self.predictor, path, {each.data: each.scaler for each in self.coordinates.entrances})
+
+    def report(self) -> str:
+        """What happened, in words: the descent, the comparison, the parameters."""
+        parts = [self.descended(), *self.notes, "", *self.compared(), "", *self.learnt()]
+        return "\n".join(parts)
+
+    def __str__(self) -> str:
+        return self.report()
+
+    def descended(self) -> str:
+        """One line on the descent."""
+        ends = {
+            "converged": "nothing left to gain",
+            "steps": "all steps used",
+            "early": "the loss on the watched rows no longer fell",
+            "interrupted": "interrupted",
+            "stalled": "no step lowers the loss further",
+            "stuck": "the slope is zero",
+        }
+        steps = f"{self.steps} step{'s' * (self.steps != 1)}"
+        return (
+            f"{self.optimiser}, {steps}: loss {self.history[0]:.6g} → {self.loss:.6g}   "
+            f"{sparkline(self.history)}   {ends[self.stopped]}"
+        )
+
+    def compared(self) -> list[str]:
+        """A table: the network beside the straight line and the mean."""
+        if not self.scores:
+            return []
+        measures = list(self.scores[0].training)
+        held = self.scores[0].held_out is not None
+        head = ["", *(f"training: {m}" for m in measures), *(f"held out: {m}" for m in measures if held)]
+        rows = [
+            [s.name, *(_shown(m, v) for part in (s.training, s.held_out) if part for m, v in part.items())]
+            for s in self.scores
+        ]
+        return table([head, *rows])
+
+    def learnt(self) -> list[str]:
+        """The parameters, each weight beside the name of its feature, the weightiest first."""
+        weights = self.weights()
+        if weights is None:
+            shapes = (f"{name} {'×'.join(map(str, np.shape(v))) or 'a number'}" for name, v in self.parameters.items())
+            count = sum(np.size(value) for value in self.parameters.values())
+            return [f"{count:,} parameters: {', '.join(shapes)}"]
+        order = np.argsort(-np.abs(weights[1]))[:MOST_LISTED]
+        names = self.feature_names or tuple(f"{self.features} column {k}" for k in range(len(weights[0])))
+        rows = [["feature", "weight", "times its spread"]]
+        rows += [[names[k], f"{weights[0][k]:+.6g}", f"{weights[1][k]:+.4g}"] for k in order]
+        lines = table(rows)
+        if len(weights[0]) > len(order):
+            lines.append(f"  … and {len(weights[0]) - len(order)} more features")
+        bias = [name for name, value in self.parameters.items() if np.ndim(value) == 0]
+        return [*lines, *(f"  {name} = {self.parameters[name]:.6g}" for name in bias)]
+
+    def weights(self) -> tuple[Array, Array] | None:
+        """For a single neuron its weight for each feature, and the weight times the spread of the feature."""
+        vectors = [name for name, value in self.parameters.items() if np.ndim(value) == 1]
+        entrances = [each for each in self.coordinates.entrances if each.data == self.features]
+        if len(self.parameters) > 2 or len(vectors) != 1 or not entrances:
+            return None
+        (place, *_), scaler = entrances[0].places, entrances[0].scaler
+        if name_of(place.weights) != vectors[0]:
+            return None
+        found = np.asarray(self.parameters[vectors[0]])
+        return found, found * scaler.scale
+
+
+def _shown(measure: str, value: float) -> str:
+    return f"{100 * value:.1f} %" if measure == "right" else f"{value:.4g}"
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows in columns: the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  " + row[0].ljust(widths[0]) + "".join("   " + cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
+        for row in rows
+    ]

@@ -1,0 +1,59 @@
+"""Which signs does a reader of these lines need explained? One short sentence for each that occurs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+
+from gradstep.expression.boxes import Accent, Big, Box, Cases, Fence, Frac, Of, Root, Row, Sub, Sup, Sym
+
+# What tells that a sign occurs, and what it means.
+MEANINGS = {
+    "⟨": "⟨A, B⟩ is the sum of all products of entries at the same place",
+    "⊙": "⊙ and ⊘ work entry by entry",
+    "1[": "1[z > 0] is 1 where z > 0 and 0 elsewhere",
+    "𝟏": "1 beside a vector or a matrix is a vector of ones",
+    "‖": "‖e‖² is the sum of the squares of all entries",
+}
+
+
+def legend(boxes: Iterable[Box]) -> str:
+    """The signs that occur in `boxes`, explained; "" if none needs to be."""
+    found = set(_signs(boxes))
+    if "⊘" in found and "⊙" not in found:
+        found.add("⊙")
+    told = [meaning for sign, meaning in MEANINGS.items() if sign in found]
+    if "⊘" not in found:
+        told = [meaning.replace("⊙ and ⊘ work", "⊙ multiplies") for meaning in told]
+    return "; ".join(told)
+
+
+def _signs(boxes: Iterable[Box]) -> Iterator[str]:
+    stack = list(boxes)
+    seen: set[int] = set()
+    while stack:
+        box = stack.pop()
+        if id(box) in seen:
+            continue
+        seen.add(id(box))
+        match box:
+            case Sym(text):
+                yield text
+            case Row(items):
+                yield from ("1[" for a, b in pairwise(items) if _is_mask(a, b))
+                stack += items
+            case Of(_, inner) | Root(inner) | Accent(inner):
+                stack.append(inner)
+            case Fence(left, inner):
+                yield left
+                stack.append(inner)
+            case Sup(a, b) | Sub(a, b) | Frac(a, b):
+                stack += (a, b)
+            case Big(_, below, above, body):
+                stack += (part for part in (below, above, body) if part is not None)
+            case Cases(rows):
+                stack += (part for pair in rows for part in pair)
+
+
+def _is_mask(sign: Box, fence: Box) -> bool:
+    return sign == Sym("1", "function") and isinstance(fence, Fence) and fence.left == "["

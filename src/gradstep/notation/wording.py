@@ -1,0 +1,132 @@
+"""What does a person say beside a line? Reasons that name the things at hand: "y does not depend on w"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from gradstep.calculus.steps import Derivation, Step
+from gradstep.expression.boxes import Box
+from gradstep.expression.node import Expr
+from gradstep.notation.plain import line
+from gradstep.operations.activations import abs_op
+from gradstep.operations.arithmetic import (
+    add_op,
+    divide_op,
+    multiply_op,
+    negate_op,
+    power_op,
+    scale_op,
+    subtract_op,
+)
+from gradstep.operations.broadcasting import repeat_op, sum_op
+from gradstep.operations.leaves import is_constant, value_of
+from gradstep.operations.products import matmul_op
+
+SHORT = 16  # a longer text is not put into a sentence
+TERMS = frozenset({add_op, subtract_op})
+
+
+def listed(words: Sequence[str], joint: str = "and") -> str:
+    """a, b and c."""
+    *first, last = words
+    return f"{', '.join(first)} {joint} {last}" if first else last
+
+
+def numbered(numbers: Iterable[int]) -> str:
+    """line 3; lines 3 and 5; lines 3–6."""
+    found = sorted(set(numbers))
+    if len(found) == 1:
+        return f"line {found[0]}"
+    if found == list(range(found[0], found[-1] + 1)):
+        return f"lines {found[0]} and {found[1]}" if len(found) == 2 else f"lines {found[0]}–{found[-1]}"
+    return f"lines {listed([str(n) for n in found])}"
+
+
+def about(names: Sequence[str]) -> str:
+    """The parameters in a sentence: w; w or b; the parameters."""
+    return listed(names, "or") if len(names) < 3 else "the parameters"
+
+
+class Wording:
+    """Finds the words; `write` writes an expression as it stands in this view."""
+
+    def __init__(self, derivation: Derivation, write: Callable[[Expr], Box]) -> None:
+        self.d, self.write = derivation, write
+
+    def text(self, expr: Expr) -> str:
+        """`expr` in a sentence; "" when it is too long for one."""
+        told = line(self.write(expr))
+        return told if len(told) <= SHORT else ""
+
+    def reason(self, step: Step, parameters: str) -> str:
+        """Why the step holds, about the things it is about; `parameters` are what moves."""
+        node = step.place
+        if any(part is node for _, part in step.after):  # a law, or paths that meet
+            return self.meeting(step) if len(step.before) > 1 else step.why
+        if node.op in TERMS:
+            still = [arg for arg in node.args if arg not in self.d.cotangents]
+            if still and is_constant(unrepeated(still[0])):
+                return f"{self.text(unrepeated(still[0])) or 'a constant'} is a constant"
+            told = self.text(still[0]) if still else ""
+            return f"{told} does not depend on {parameters}" if told else step.why
+        if node.op is matmul_op and node.rank:
+            return self.crossing(node) or step.why
+        if node.op is repeat_op:
+            told = self.text(node.args[0])
+            return (
+                f"{told} stands in every {self.place(node)}: what arrives there is added"
+                if told
+                else step.why
+            )
+        if node.op is power_op and value_of(node.args[1]) == 2:
+            told = self.text(node.args[0])
+            return f"d({told}²) = 2{told} d{told}" if len(told) == 1 else step.why
+        return step.why
+
+    def meeting(self, step: Step) -> str:
+        """Several paths lead to one part."""
+        told = self.text(step.place) or "this part"
+        return f"{told} is used in {len(step.before)} places: what arrives from them is added"
+
+    def place(self, repeated: Expr) -> str:
+        """Where a repeated thing stands again and again."""
+        if repeated.rank == 1 or not repeated.args[0].rank:
+            return "entry"
+        return "row" if 0 in repeated.params[0] else "column"
+
+    def crossing(self, product: Expr) -> str:
+        """⟨G, A dB⟩ = ⟨Aᵀ G, dB⟩ with the factors at hand."""
+        A, B = map(self.text, product.args)
+        if not A or not B or " " in A + B or product.args[0].rank < 2:
+            return ""
+        told = []
+        if product.args[0] in self.d.cotangents:
+            told.append(f"⟨G, d{A} {B}⟩ = ⟨G {B}ᵀ, d{A}⟩")
+        if product.args[1] in self.d.cotangents:
+            told.append(f"⟨G, {A} d{B}⟩ = ⟨{A}ᵀ G, d{B}⟩")
+        return f"a factor crosses transposed: {' and '.join(told)}" if told else ""
+
+
+def unrepeated(expr: Expr) -> Expr:
+    """What is repeated, if `expr` is a repetition."""
+    return expr.args[0] if expr.op is repeat_op else expr
+
+
+def what_it_is(loss: Expr, roles: Mapping[Expr, str]) -> str:
+    """What the loss is called: mean squared error, …"""
+    body, averaged = loss, False
+    while body.op in (scale_op, multiply_op, negate_op, divide_op):
+        scaled = body.op in (scale_op, multiply_op) and is_constant(body.args[0])
+        if not scaled and body.op is not negate_op:
+            break
+        averaged |= scaled
+        body = body.args[-1]
+    if body.op is not sum_op or body.rank:
+        return "the loss"
+    entry = body.args[0]
+    of_error = entry.args and roles.get(entry.args[0], "") == "error"
+    if entry.op is power_op and of_error and value_of(entry.args[1]) == 2:
+        return "mean squared error" if averaged else "sum of squared errors"
+    if entry.op is abs_op and of_error:
+        return "mean absolute error" if averaged else "sum of absolute errors"
+    return "the loss"

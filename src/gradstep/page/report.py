@@ -1,0 +1,129 @@
+"""What does the page of a trained network show? The story from the network to its fit, top to bottom.
+
+The network as a picture · the loss written out · the derivation, line by line, and its proof · the descent on the
+loss surface, the loss curve, the data with the fit · the code · what to try next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from gradstep.calculus.steps import Derivation
+from gradstep.notation.views import present
+from gradstep.page import pictures
+from gradstep.page.derivations import told_sections
+from gradstep.page.document import Block, Code, Html, Page, Picture, Row, Section, Table, Text
+from gradstep.page.surface import Plane, sample
+
+Array = npt.NDArray[np.float64]
+Parameters = Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Descended:
+    """How the parameters were found.
+
+    `objective` is the loss of the parameters as they were trained (features standardised, if they were), `path`
+    the parameters along the way, `history` the loss after each step, `baseline` what a simpler rule reaches.
+    """
+
+    objective: Callable[[dict[str, Array]], float]
+    path: Sequence[Parameters]
+    history: Sequence[float]
+    baseline: tuple[str, float] | None = None
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that a page of a fit shows. `fitted` is a picture of the data with the fit, as SVG."""
+
+    title: str
+    lead: Sequence[str]
+    derivation: Derivation
+    view: str = "matrix"
+    network: pictures.Network | None = None
+    network_caption: str = ""
+    descended: Descended | None = None
+    fitted: str = ""
+    fitted_caption: str = ""
+    head: Sequence[str] = ()
+    results: Sequence[Sequence[str]] = ()
+    results_caption: str = ""
+    codes: Sequence[tuple[str, str]] = ()
+    next_steps: Sequence[str] = ()
+    notes: Sequence[str] = field(default=())
+
+
+def page(report: Report) -> Page:
+    """The page of a report."""
+    told = present(report.derivation, view=report.view)
+    derived = told_sections(told, report.derivation)
+    sections: list[Section] = []
+    if report.network is not None:
+        narrow = pictures.network(report.network, down=True, ident="gs-network-narrow")
+        picture = Picture(pictures.network(report.network), report.network_caption, narrow)
+        sections.append(Section("The network", [picture]))
+    updates = [s for title, s in derived.items() if title.startswith("One step")]
+    sections += [s for title, s in derived.items() if not title.startswith("One step")]
+    if report.descended is not None:
+        sections.append(Section("The descent", [*(updates[0].blocks if updates else ()), *_descent(report)]))
+    else:
+        sections += updates
+    if report.codes:
+        sections.append(
+            Section(
+                "The code",
+                [
+                    Text(["The formulas above are this program: value and gradients together."]),
+                    Code(list(report.codes)),
+                ],
+            )
+        )
+    if report.next_steps:
+        sections.append(Section("What to try next", [Text([Html(step) for step in report.next_steps])]))
+    return Page(report.title, list(report.lead), sections)
+
+
+def _descent(report: Report) -> list[Block]:
+    descended = report.descended
+    assert descended is not None
+    blocks: list[Block] = []
+    shown: list[Block] = []
+    surface = sample(descended.objective, descended.path)
+    if isinstance(surface, Plane):
+        drawn = pictures.loss_surface(surface.x, surface.y, surface.values, surface.path, surface.labels)
+        caption = (
+            surface.caption or f"The loss over {surface.labels[0]} and {surface.labels[1]}, and the way down."
+        )
+    else:
+        drawn = pictures.loss_slice(surface.x, surface.values, surface.path, surface.losses, surface.label)
+        caption = f"The loss over {surface.label}, and the way down."
+    shown.append(Picture(drawn, f"{caption} {descended.remark}".strip()))
+    shown.append(
+        Picture(pictures.loss_curve(descended.history, descended.baseline), "The loss after each step.")
+    )
+    if report.fitted:
+        shown.append(Picture(report.fitted, report.fitted_caption))
+    blocks.append(Row(shown))
+    if report.results:
+        blocks.append(
+            Table(report.head, report.results, report.results_caption, strong=len(report.results) - 1)
+        )
+    if report.notes:
+        blocks.append(Text(list(report.notes)))
+    return blocks
+
+
+def save(page_of: Page, path: str | Path) -> Path:
+    """Write the page, whole or not at all; returns the path of the file."""
+    target = Path(path)
+    part = target.with_name(target.name + ".part")
+    part.write_text(page_of.html(), encoding="utf-8")
+    part.replace(target)
+    return target.resolve()

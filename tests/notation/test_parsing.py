@@ -1,0 +1,442 @@
+"""Is good text read exactly, and does bad text end in one helpful error?"""
+
+import ast
+import inspect
+import time
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import gradstep.notation.calling
+import gradstep.notation.declaring
+import gradstep.notation.mending
+import gradstep.notation.parsing
+import gradstep.notation.places
+import gradstep.notation.scanning
+from gradstep.expression.errors import MathError
+from gradstep.expression.node import OPERATORS
+from gradstep.notation.declaring import shapes_from_arguments
+from gradstep.notation.parsing import names_of, parse, parse_named, symbols
+from gradstep.notation.text import plain
+from gradstep.operations import FUNCTIONS
+from gradstep.operations.evaluation import evaluate
+from gradstep.operations.leaves import KNOWN_ASSUMPTIONS, number, pi, size
+
+OPERATORS.setdefault("str", plain)
+
+SHAPES = {
+    "X": "N d", "w": "d", "b": "", "y": "N", "W": "d k", "V": "k d", "Y": "N k", "u": "k", "c": "N 1", "S": "d d",
+}  # fmt: skip
+V = dict(zip(SHAPES, symbols(**SHAPES), strict=True))
+X, w, b, y, W, Y, S = (V[name] for name in "XwbyWYS")
+F = FUNCTIONS
+relu, mean, sum_ = F["relu"], F["mean"], F["sum"]
+
+
+def refused(text, **shapes):
+    with pytest.raises(MathError) as caught:
+        parse(text, **(shapes or SHAPES))
+    return caught.value
+
+
+def pointed(error):
+    return error.source[slice(*error.span)]
+
+
+# ------------------------------------------------------------------------------------------- what is read
+
+MEANINGS = {
+    "mean((y - relu(X @ w + b))**2)": mean((y - relu(X @ w + b)) ** 2),
+    "  mean( ( y-relu(X@w+b) )**2 )\t": mean((y - relu(X @ w + b)) ** 2),
+    "b + b*b - b/b": b + b * b - b / b,
+    "-b**2": -(b**2),
+    "+b": b,
+    "2**-b": number(2) ** -b,
+    "b**b**b": b ** (b**b),
+    "X.T": X.T,
+    "y.T": y,
+    "(X @ W).T @ y": (X @ W).T @ y,
+    "y > 0": y > 0,
+    "0 < y": y > 0,
+    "y <= 1": y <= 1,
+    "(y == 1)*y": OPERATORS["=="](y, 1) * y,
+    "sum(X, axis=0)": sum_(X, axis=0),
+    "sum(X, 0)": sum_(X, axis=0),
+    "sum(X, axis=-1)": sum_(X, axis=1),
+    "sum(X, axis=(0, 1))": sum_(X),
+    "sum(X, axis=None)": sum_(X),
+    "mean(X, axis=1, keepdims=True)": mean(X, axis=1, keepdims=True),
+    "sum(X, keepdims=False)": sum_(X),
+    "softmax(Y, axis=1)": F["softmax"](Y, axis=1),
+    "leaky_relu(y, 0.1)": F["leaky_relu"](y, 0.1),
+    "leaky_relu(y, slope=1/10)": F["leaky_relu"](y, 0.1),
+    "leaky_relu(y)": F["leaky_relu"](y),
+    "maximum(0, y)": relu(y),
+    "ones(N, 3)": F["ones"]("N", 3),
+    "ones((N, d))": F["ones"]("N", "d"),
+    "repeat(w, axis=0, size=N)": F["repeat"](w, 0, "N"),
+    "repeat(b, axis=(0, 1), size=(N, 3))": F["repeat"](b, (0, 1), ("N", 3)),
+    "squeeze(c, axis=1)": F["squeeze"](V["c"], 1),
+    "y[:, None]": F["repeat"](y, 1, 1),
+    "w[None, :]*X": w * X,
+    "N": size("N"),
+    "sum(y)/N": mean(y),
+    "2*pi": 2 * pi,
+    ".5*b": b / 2,
+    "1.*b": 1 * b,
+    "1e-3*b": b / 1000,
+    "0.1*b": number(1) / 10 * b,
+    "z = X @ w + b; a = relu(z); mean((y - a)**2)": mean((y - relu(X @ w + b)) ** 2),
+    "z = X @ w + b\n\n  a = relu(z);\nC = mean((y\n  - a)**2);\n": mean((y - relu(X @ w + b)) ** 2),
+    "z = y\r\nsum(z)": sum_(y),
+    "norm(w)**2 + dot(w, w) + sum(outer(w, w))": F["norm"](w) ** 2 + w @ w + sum_(F["outer"](w, w)),
+    "- - -b": -(-(-b)),
+}
+
+
+@pytest.mark.parametrize("text", MEANINGS)
+def test_text_and_objects_give_the_identical_expression(text):
+    assert parse(text, **SHAPES) is MEANINGS[text]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_can_be_called_in_text(name):
+    arguments = {"ones": "N, d", "repeat": "b, axis=0, size=N", "squeeze": "c, axis=1"}
+    places = [place for place in inspect.signature(FUNCTIONS[name]).parameters if place in ("x", "a", "b")]
+    parse(f"{name}({arguments.get(name, ', '.join('y' for _ in places))})", **SHAPES)
+
+
+@pytest.mark.parametrize("shape", ["N d", "N,d", " N , d ", ("N", "d"), ["N", "d"]])
+def test_a_shape_is_given_in_any_of_these_ways(shape):
+    assert parse("X", X=shape) is X
+
+
+def test_literal_sizes():
+    assert parse("x", x=3).shape == parse("x", x="3").shape == parse("x", x=(3,)).shape == (3,)
+    assert parse("X", X=[2, "d"]).shape == (2, "d")
+    assert parse("mean(x)", x="4") is parse("sum(x)/4", x="4")
+
+
+def test_arguments_of_the_command_line():
+    assert shapes_from_arguments(["X:N,d", "w:d", "b:", "y:N", "k:3"]) == {
+        "X": ("N", "d"), "w": ("d",), "b": (), "y": ("N",), "k": (3,),
+    }  # fmt: skip
+
+
+def test_names_of_a_text():
+    parsed = parse_named("z = X @ w + b; a = relu(z); q = 3; C = mean((y - a)**2)", shapes=SHAPES)
+    assert list(parsed.names.items()) == [(X @ w + b, "z"), (relu(X @ w + b), "a"), (parsed.expr, "C")]
+    assert parsed.loss_name == "C"
+    assert parse_named("C = sum(y); C", shapes=SHAPES).loss_name == "C"
+    assert parse_named("sum(y)", shapes=SHAPES).loss_name is None
+    assert names_of(parse("z = X @ w; sum(z)", **SHAPES)) == {X @ w: "z"}
+    assert names_of(parse("sum(X @ w)", **SHAPES)) == {}
+
+
+def test_declared_variables_tell_sizes():
+    loss = parse("sum(w)/N", **{name: SHAPES[name] for name in "Xw"})
+    assert evaluate(loss, X=np.ones((4, 2)), w=[1, 2]) == 0.75
+
+
+def test_assumptions():
+    assert parse("S", assume={"S": "symmetric"}, **SHAPES).params[2] == ("symmetric",)
+    assert parse("S", assume={"S": ["positive", "symmetric"]}, **SHAPES).params[2] == (
+        "positive",
+        "symmetric",
+    )
+    for word in KNOWN_ASSUMPTIONS:
+        assert symbols(S="d d", assume={"S": word})[0].params[2] == (word,)
+    for wrong in (
+        {"S": "symetric"},
+        {"Z": "positive"},
+        {"X": "symmetric"},
+        {"b": "rows sum to one"},
+        {"S": [3]},
+        "S",
+    ):
+        with pytest.raises(MathError):
+            parse("S", assume=wrong, **SHAPES)
+
+
+def test_a_formula_of_the_neurons_size_is_read_at_once():
+    def once():
+        start = time.perf_counter()
+        parse("mean((y - relu(X @ w + b))**2)", X="N d", w="d", b="", y="N")
+        return time.perf_counter() - start
+
+    assert min(once() for _ in range(50)) < 1e-3
+
+
+def test_long_sums_are_read():
+    assert parse("+".join(["b"] * 1000), b="").op.name == "add"
+    assert parse(" @ ".join(["S"] * 500), **SHAPES).shape == ("d", "d")
+    assert parse("; ".join(f"z{k} = {f'z{k - 1}' if k else 'b'}*b" for k in range(1500)), b="").rank == 0
+
+
+# ------------------------------------------------------------------------------------------- errors that help
+
+
+def test_the_error_of_the_targets():
+    error = refused("mean((y - relu(X @ w + b))**2)", X="N d", w="k", b="", y="N")
+    assert error.what == "the sizes d and k should be equal"
+    assert pointed(error) == "X @ w"
+    assert error.facts == ("X is N×d", "w is k")
+    assert error.mend == "w:d"
+    assert "    mean((y - relu(X @ w + b))**2)\n                   ^^^^^\n" in str(error)
+
+
+# text -> (what is pointed at, the mend or None)
+MENDS = {
+    "mean((relu(X @ V) - Y)**2)": ("X @ V", "X @ V.T"),
+    "sum(W @ X)": ("W @ X", "X @ W"),
+    "sum(X.T @ W)": ("X.T @ W", "X @ W"),
+    "sum(X * W)": ("X * W", "X @ W"),
+    "sum(b @ y)": ("b @ y", "b * y"),
+    "mean((X @ u - y)**2)": ("X @ u", "u:d"),
+    "sum(X / sum(X, axis=1))": ("X / sum(X, axis=1)", "X / sum(X, axis=1)[:, None]"),
+    "sum(X - (y + 1))": ("X - (y + 1)", "X - (y + 1)[:, None]"),
+    "mean((X @ W).T - Y)": ("(X @ W).T - Y", "(X @ W) - Y"),
+    "sum((X @ w) @ (S + S))": ("(X @ w) @ (S + S)", None),
+    "dot(X, u)": ("dot(X, u)", "u:d"),
+    "sum(maximum(X, y))": ("maximum(X, y)", "maximum(X, y[:, None])"),
+    "sum(y**w)": ("y**w", None),
+    "sum(y**y)": ("y**y", "exp(y*log(y))"),
+    "sum(softmax(Y))": ("softmax(Y)", "softmax(Y, axis=1)"),
+    "sum(logsumexp(X @ W))": ("logsumexp(X @ W)", "logsumexp(X @ W, axis=1)"),
+    "mean(y, axis=1)": ("mean(y, axis=1)", "mean(y, axis=0)"),
+    "sum(relU(y))": ("relU", "relu"),
+    "sum(np.relu(y))": ("np.relu", "relu"),
+    "sum(np.maximum(y, 0))": ("np.maximum", "maximum"),
+    "np.linalg.norm(y)": ("np.linalg.norm", "norm"),
+    "sum(Softmax(y))": ("Softmax", "softmax"),
+    "sum(logsoftmax(y))": ("logsoftmax", "log_softmax"),
+    "sum(max(y, 0))": ("max", "maximum"),
+    "sum(ln(y))": ("ln", "log"),
+    "sum(frobnicate(y))": ("frobnicate", None),
+    "X.sum(axis=0) @ w": ("X.sum(axis=0)", "sum(X, axis=0)"),
+    "sum(x)": ("x", "X"),
+    "2*np.pi*b": ("np.pi", "pi"),
+    "w.T(y)": ("w.T(y)", "w.T"),
+    "b(y)*w": ("b", "b*"),
+    "0 < y < 1": ("0 < y < 1", "(0 < y)*(y < 1)"),
+    "2b": ("2b", "2*b"),
+    "sum(2(y + 1))": ("2(", "2*(…)"),
+    "y w": ("y w", None),
+    "sum(X w)": ("X w", "X @ w"),
+    "X' @ y": ("'", ".T instead of '"),
+    "sum(y²)": ("²", "**2 instead of ²"),
+    "sum(y)−b": ("−", "- instead of −"),
+    "sum(y^2)": ("^", "** instead of ^"),
+    "sum(𝑤)": ("𝑤", "w instead of 𝑤"),
+    "sum(y)//2": ("//", "/ instead of //"),
+    "007*b": ("007", "7 instead of 007"),
+    "ones(n)": ("n", "N"),
+    "y.shape": ("y.shape", None),
+    "relu + b": ("relu", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", MENDS)
+def test_the_place_and_the_mend(text):
+    error = refused(text)
+    assert (pointed(error), error.mend) == MENDS[text]
+
+
+def test_a_vector_and_a_column_are_asked_about():
+    error = refused("mean((y - c)**2)")
+    assert "silently" in error.what and pointed(error) == "y - c"
+    assert error.mend == "y - squeeze(c, axis=1) (entry by entry), or y[None, :] - c (every pair)"
+    assert error.facts == ("y is N", "c is N×1")
+    assert parse("mean((y - squeeze(c, axis=1))**2)", **SHAPES).rank == 0
+    assert parse("y[None, :] - c", **SHAPES).shape == ("N", "N")
+    assert refused("X[:, None]").facts == ("X is N×d",)
+
+
+@pytest.mark.parametrize(
+    "text, place",
+    [
+        ("z = X @ w\nsum(z) +\n b", "+"),
+        ("z = X @ w\n  a = relu(z)\n  mean((y -\n   W)**2)", "y -\n   W"),
+        ("z = X @ w\nq = zz*2\nq", "zz"),
+        ("z = X @ w\n+ b", "+"),
+        ("z = X @ w; sum(z); b", "sum(z)"),
+        ("z = X @ w; z = b", "z"),
+        ("sum(y", "("),
+        ("sum((y)", "("),
+        ("sum(y))", ")"),
+        ("(y]", "]"),
+        ("z = ", "="),
+        ("z = y = b", "="),
+        ("y * * b", "*"),
+        ("y and b", "and"),
+        ("y if b else w", "if"),
+        ("not y", "not"),
+        ("y != b", "!="),
+        ("y == b == 1", "y == b == 1"),
+        ("y > 0 # comment", "#"),
+        ("sum(y, axis=b)", "b"),
+        ("sum(y, keepdims=1)", "1"),
+        ("sum(y, dtype=1)", "1"),
+        ("sum(y, axis=0, axis=1)", "sum(y, axis=0, axis=1)"),
+        ("X.T(", "("),
+        ("lambda*b", "lambda"),
+        ("y[0]", "y[0]"),
+        ("1/0", "1/0"),
+        ("X:N,d", ":"),
+    ],
+)
+def test_the_caret_stands_where_it_went_wrong(text, place):
+    error = refused(text)
+    assert error.source == text and pointed(error) == place
+    last = text.rfind(place)
+    assert error.span[0] in (text.find(place), last)
+    line = text[: error.span[0]].count("\n")
+    assert text.split("\n")[line] in str(error)
+
+
+def test_mends_are_not_offered_where_they_fail():
+    error = refused("mean((y - relU(X @ u))**2)", **{**SHAPES, "u": "q r"})
+    assert error.mend is None and "relu" in str(error)
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        {"x": "N N0 0"}, {"x": "²"}, {"x": "0"}, {"x": "-1"}, {"x": "3.5"}, {"x": 0}, {"x": -2}, {"x": True},
+        {"x": None}, {"x": [2.5]}, {"x": ["N", None]}, {"x": "N", "N": ""}, {"x": "x"}, {"x": "a b c d e"},
+        {"x": "N", "exp": "N"}, {"x": "sum"}, {"x": "", "lambda": ""}, {"x": "", "_q": ""}, {"x": "", "a__b": ""},
+        {"x": "", "a" * 65: ""}, {"x": "", "é": ""}, {"x": "", "": ""}, {"x": "1" * 5000}, {"x": b"N"},
+        {"x": "N", "pi": ""}, {"x": 10**40},
+    ],
+)  # fmt: skip
+def test_bad_declarations(shapes):
+    with pytest.raises(MathError):
+        parse("x", **shapes)
+        raise AssertionError(shapes) if shapes != {"x": 10**40} else MathError("fine")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["X"], ["X:N", "X:d"], ["1X:N"], ["X:N,$"], [":N"], ["exp:N"], ["X:N:d"], ["X=N"], [""]]
+)
+def test_bad_arguments_of_the_command_line(arguments):
+    with pytest.raises(MathError):
+        shapes_from_arguments(arguments)
+
+
+def test_the_same_name_twice_shows_both():
+    with pytest.raises(MathError) as caught:
+        shapes_from_arguments(["X:N,d", "X:d"])
+    assert caught.value.facts == ("X:N,d", "X:d")
+
+
+# --------------------------------------------------------------------------- hostile texts (reliability.md 3.3)
+
+HOSTILE = [
+    "__import__('os').system('id')", "().__class__.__bases__[0].__subclasses__()", "x.__class__", "X.T.__init__",
+    "X.T.T.base", "getattr(X,'T')", "f'{X}'", "'a'*10**9", "lambda:0", "[x for x in X]", "{1:2}", "(y:=1)",
+    "print(X)", "open('/etc/passwd')", "exec('1')", 'eval("1")', "X if y else z", "X and y", "not X", "X[0]",
+    "await X", "yield", "yield X", "*X", "**X", "X;y", "X\ny", "import os", "X; import os",
+    "9**9**9**9", "2**1000000", "10**10**8", "1e999", "0x" + "f" * 10_000, "9" * 5000, "1j", "1_000", "0b1",
+    "(" * 5000, "(" * 5000 + "X" + ")" * 5000, "(" * 150 + "X" + ")" * 150, "-" * 10_000 + "X", "**X" * 3000,
+    "X" + "**X" * 3000, "b" + "**b" * 3000, "relu(" * 3000 + "X" + ")" * 3000, "X" + ".T" * 9000, "-(" * 99 + "b",
+    "X\0", "X\u202e", "\uff38", "\U0001d465", "X\u200b", "\u0430", "\ud800", "X\x1b[31m", "X\r", "X\x0c",
+    "<script>alert(1)</script>", "x<img src=x onerror=alert(1)>", "$\\href{javascript:alert(1)}{x}$",
+    "\\input{/etc/passwd}", "`id`", "$(id)", "=cmd|' /C calc'!A0",
+    "", "   ", "\n\n", ";", None, b"X", 3, 1.5, ["X"], "\ufeffX", "x # comment", "X=Y", "_x", "a__b", "a" * 65,
+    "exp", "lambda", "exp = X", "lambda = X", "X @ A", "y - c", "X.T.T.T.shape", "sum(X, axis=10**9)", "sum(X, axis=[0])",
+    "sum(X, axis=True)", "sum(*X)", "sum(**X)", "sum(X, axis=(0, 0.5))", "sum()", "sum(X, X, X, X)", "ones(10**9)",
+    "ones(-1)", "ones(0)", "ones(X)", "ones(1e3)", "ones(N, axis=0)", "repeat(X, axis=0, size=9**9)", "huge + wide",
+    "repeat(repeat(repeat(repeat(repeat(X,0,N),0,N),0,N),0,N),0,N) + repeat(repeat(X,0,N),9,N)",
+    "X" * 500_000, "X+" * 20_000 + "X", "X @ " * 4999 + "X" + "\0", "10**60*" * 2000 + "b", "X.0", "X..T", "1..T", "...", "X, y",
+    "X,", "()", "[]", "X[:]", "X[:, :]", "X[None]", "X[None, None]", "b[:, None]", "w[...]", "w[1:2, None]",
+    "True", "None", "False*X", "w[:, True]", "sum(X, axis=None, keepdims=None)", "X\\\n@ w", "X = = y", "z := X", "z == ",
+    "sum(X)(X)", "(X.T)(X)", "X.T = y", "z.T = X", "sum = X", "N = 3", "(z) = X", "z, q = X", "z: N = X", "z += X",
+    "del X", "assert X", "global X", "match X", "X -> y", "X <> y", "X ! y", "X ? y", "~X", "X << 2", "X | y", "X & y", "X % 2",
+]  # fmt: skip
+KINDS = {**SHAPES, "z_": "N", "A": "m m", "huge": "1000000 1", "wide": "1 1000000"}
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: repr(text)[:40])
+def test_hostile_text_is_refused_at_once(text):
+    tracemalloc.start()
+    try:
+        with pytest.raises(MathError) as caught:
+            parse(text, **KINDS)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    message = str(caught.value)
+    assert len(message) < 2000 and message.isprintable() or "\n" in message
+    assert most < 12e6
+
+    def once():
+        start = time.perf_counter()
+        with pytest.raises(MathError):
+            parse(text, **KINDS)
+        return time.perf_counter() - start
+
+    assert min(once() for _ in range(3)) < 0.05
+
+
+def test_a_chain_of_ten_thousand_terms_is_read_or_refused_clearly():
+    try:
+        assert parse("b+" * 9_999 + "b", b="").rank == 0
+    except MathError as error:
+        assert "sum" in str(error) or "name" in str(error)
+
+
+def test_messages_hold_no_control_characters():
+    for letter in ("\0", "\x1b", "\u202e", "\u200b", "\ud800", "\ufeff"):
+        message = str(refused(f"X + {letter}y"))
+        assert letter not in message and f"U+{ord(letter):04X}" in message
+        message.encode()
+
+
+def test_text_is_never_run():
+    """Reading uses `ast.parse` and no other way to make code of text."""
+    rooms = gradstep.notation
+    for module in (
+        rooms.scanning,
+        rooms.places,
+        rooms.calling,
+        rooms.declaring,
+        rooms.mending,
+        rooms.parsing,
+    ):
+        called = {
+            node.func.id
+            for node in ast.walk(ast.parse(inspect.getsource(module)))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        assert not called & {"eval", "exec", "compile", "__import__", "getattr", "globals", "locals"}
+
+
+PIECES = [
+    "X", "w", "b", "y", "W", "N", "d", "pi", "relu", "sum", "softmax", "z", "None", "True", "axis", "0", "1", "2.5",
+    "1e3", ".", ".T", "(", ")", "[", "]", "[:, None]", ",", ":", "=", "==", ";", "\n", " ", "+", "-", "*", "**", "/", "@",
+    "<", ">", ">=", "axis=1", "keepdims=True", "ones", "repeat", "size=N", "lambda", "if", "__", "'", "#", "²", "\u202e",
+]  # fmt: skip
+
+
+@settings(max_examples=600)
+@given(st.lists(st.sampled_from(PIECES), max_size=25).map("".join))
+def test_any_text_is_read_or_refused(text):
+    try:
+        expr = parse(text, **SHAPES)
+    except MathError as error:
+        assert str(error)
+        assert error.span is None or 0 <= error.span[0] <= error.span[1] <= len(error.source) + 1
+    else:
+        assert parse(plain(expr), **SHAPES) is expr
+
+
+@settings(max_examples=200)
+@given(st.text(max_size=30))
+def test_any_characters_are_read_or_refused(text):
+    try:
+        parse(text, **SHAPES)
+    except MathError as error:
+        assert str(error)
