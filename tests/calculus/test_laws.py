@@ -175,19 +175,21 @@ def _weigh(node: Expr, w: list[Weight]) -> Weight | int:
         case "negate":
             return w[0] + (3 if array else 1)
         case "add":
-            return 2 * w[0] + 2 * w[1] + 1
+            return 3 * w[0] + 3 * w[1] + 1
         case "subtract":
-            return 2 * w[0] + 2 * w[1] + 2
+            return 3 * w[0] + 3 * w[1] + 2
         case "scale":
-            return 2 * w[0] + 2 * w[1] + 3
+            return 2 * w[0] + 2 * w[1] + 8
         case "multiply":
             return w[0] * w[1] + w[0] + w[1] if array else w[0] + w[1]
         case "divide":
-            return 2 * w[0] * w[1] if array else w[0] + w[1] + 1
+            return 4 * w[0] * w[1] if array else w[0] + w[1] + 1
         case "power" if not array and (n := value_of(node.args[1])) is not None and n.denominator == 1:
             return abs(int(n)) * w[0] + int(n < 0)
+        case "power" if array:
+            return w[0] * w[0] * (w[1] + 1) + 2
         case "repeat":
-            return 2 * w[0] if node.args[0].rank else w[0] + 4
+            return 3 * w[0] if node.args[0].rank else w[0] + 4
         case "sum":
             return 3 * w[0]
         case "transpose":
@@ -195,9 +197,7 @@ def _weigh(node: Expr, w: list[Weight]) -> Weight | int:
         case "matmul":
             return (12 if [arg.rank for arg in node.args] == [1, 2] else 8) * w[0] * w[1]
         case "outer":
-            return 2 * w[0] * w[1]
-        case "norm":
-            return 6 * w[0]
+            return 5 * w[0] * w[1]
     total: Weight | int = 2
     for part in w:
         total = total + 2 * part

@@ -12,13 +12,13 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.node import OPERATORS, Expr, walk
 from gradstep.notation.parsing import names_of, parse, parse_named, symbols
 from gradstep.notation.text import plain
-from gradstep.operations import FUNCTIONS, LEAVES
+from gradstep.operations import FUNCTIONS
 from gradstep.operations.evaluation import belongs
 from gradstep.operations.leaves import is_constant, number, pi, size
 
 SHAPES = {
-    "a": "", "b": "", "u": "n", "v": "m", "w": "m", "one": "1", "two": "2", "A": "n m", "B": "n m", "M": "m n",
-    "S": "n n", "column": "n 1", "row": "1 m", "dot_": "1 1", "F": "2 3", "t1": "m",
+    "a": "", "b": "", "u": "n", "v": "m", "w": "m", "one": "1", "two": "2", "A": "n m", "B": "n m",
+    "M": "m n", "S": "n n", "column": "n 1", "row": "1 m", "dot_": "1 1", "F": "2 3", "t1": "m",
 }  # fmt: skip
 OPERATORS.setdefault("str", plain)
 VARIABLES = dict(zip(SHAPES, symbols(**SHAPES), strict=True))
@@ -26,8 +26,8 @@ NUMBERS = [0, 1, 2, -1, -3, 10**45, 0.5, 1 / 4, 0.1, -0.3, 1e-20, 1234.5678]
 SEEDS: list[Expr] = [*VARIABLES.values(), *map(number, NUMBERS), number(1) / 3, size("n"), size("m"), pi]
 
 UNARY = [
-    "exp", "log", "sqrt", "abs", "sign", "tanh", "sigmoid", "softplus", "relu", "leaky_relu", "sum", "mean", "norm",
-    "softmax", "log_softmax", "logsumexp",
+    "exp", "log", "sqrt", "abs", "sign", "tanh", "sigmoid", "softplus", "relu", "leaky_relu", "sum", "mean",
+    "norm", "softmax", "log_softmax", "logsumexp",
 ]  # fmt: skip
 RECIPES = [
     *((lambda x, y, f=FUNCTIONS[name]: f(x)) for name in UNARY),

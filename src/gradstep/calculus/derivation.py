@@ -136,20 +136,22 @@ class Opening:
         self.steps: list[Step] = []
         self.cotangents: dict[Expr, Expr] = {}
         self.fenced: dict[Expr, Expr] = {}  # a cotangent that is called by name -> the part it belongs to
-        self.pending: dict[Expr, list[Expr]] = {}
-        self._fences = _Either(named, self.fenced)
+        self.pending: dict[Expr, dict[Expr, Expr]] = {}  # part -> what arrives there, by where it comes from
+        self._fences = _Either({*named, start}, self.fenced)
         self.simplify = Simplifier(book, self._fences)
         self.quietly = Simplifier(Book(law for law in book.laws if law.quiet), self._fences)
 
     def run(self) -> None:
         if self.start not in self.moving:
             return
-        self.pending[self.start] = [self.G]
+        self.pending[self.start] = {self.start: self.G}
         order = [node for node in walk(self.start, stop=self.stops.__contains__) if node in self.moving]
+        place = {node: k for k, node in enumerate(_as_read(self.start, self.stops))}
         for node in reversed(order):
-            arrived = self.pending.pop(node, [])
-            if not arrived:
+            paths = self.pending.pop(node, None)
+            if not paths:
                 continue
+            arrived = [paths[source] for source in sorted(paths, key=place.__getitem__)]
             G = arrived[0] if len(arrived) == 1 else self.collect(node, arrived)
             self.cotangents[node] = G
             if node in self.named and self.deserves_name(node, G):
@@ -188,7 +190,7 @@ class Opening:
         for arg, tidy, _, law in results:
             arrived = self.applied(law, tidy)
             if not is_zero(arrived):
-                self.pending.setdefault(arg, []).append(arrived)
+                self.pending.setdefault(arg, {})[node] = arrived
 
     def tidied(
         self, node: Expr, H: Expr, G: Expr | None = None
@@ -275,6 +277,19 @@ class Opening:
                 yield part
             else:
                 stack += [arg for arg in part.args if arg in self.moving]
+
+
+def _as_read(start: Expr, stops: Container[Expr]) -> Iterable[Expr]:
+    """Every node once, in the order in which a reader meets it: what uses a part before the part."""
+    seen: set[Expr] = set()
+    stack = [start]
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen.add(node)
+            yield node
+            if node not in stops or node is start:
+                stack.extend(reversed(node.args))
 
 
 def _terms(*terms: Term) -> Line:

@@ -19,7 +19,7 @@ from gradstep.operations.arithmetic import exp, negate, one_like, power_op, scal
 from gradstep.operations.broadcasting import repeat, repeat_op, squeeze_op, sum_op
 from gradstep.operations.leaves import number
 from gradstep.operations.products import matmul_op, outer, outer_op, transpose_op
-from gradstep.operations.sums import norm, sum
+from gradstep.operations.sums import sum
 
 ARRAYS: tuple[Shape, ...] = (("m",), ("m", "n"))
 EVERYWHERE: tuple[Shape, ...] = ((), *ARRAYS)
@@ -118,12 +118,12 @@ FRONT = (
     ),
     law("common factor", "c x + c y = c (x + y)", "xy", lambda x, y: (c * x + c * y, c * (x + y))),
     law("common factor", "c x − c y = c (x − y)", "xy", lambda x, y: (c * x - c * y, c * (x - y))),
-    law(
-        "common factor",
-        "x ⊙ y − x ⊙ z = x ⊙ (y − z)",
-        "xyz",
-        lambda x, y, z: (x * y - x * z, x * (y - z)),
-    ),
+    law("common factor", "c x + c 𝟏 = c (x + 1)", "x", lambda x: (c * x + copies(c, x), c * (x + 1))),
+    law("common factor", "c x − c 𝟏 = c (x − 1)", "x", lambda x: (c * x - copies(c, x), c * (x - 1))),
+    law("common factor", "c 𝟏 − c x = c (1 − x)", "x", lambda x: (copies(c, x) - c * x, c * (1 - x))),
+    law("common factor", "x ⊙ y + x ⊙ z = x ⊙ (y + z)", "xyz", lambda x, y, z: (x * y + x * z, x * (y + z))),
+    law("common factor", "x ⊙ y − x ⊙ z = x ⊙ (y − z)", "xyz", lambda x, y, z: (x * y - x * z, x * (y - z))),
+    law("equal factors", "x ⊙ x = x²", "x", lambda x: (x * x, x**2)),
 )
 
 
@@ -153,22 +153,14 @@ def _linear() -> tuple[Law, ...]:
 # -------------------------------------------------------------------------------------- cancelling
 
 CANCELLING = (
-    law(
-        "divide, then multiply back",
-        "(x ⊘ y) ⊙ y = x: the denominators cancel entry by entry",
-        "xy",
-        lambda x, y: (x / y * y, x),
-        domain="nonzero",
-    ),
-    law(
-        "divide, then multiply back",
-        "(x ⊘ y) ⊙ (y ⊙ z) = x ⊙ z: the denominators cancel entry by entry",
-        "xyz",
-        lambda x, y, z: (x / y * (y * z), x * z),
-        domain="nonzero",
-    ),
     law("times one over", "x ⊙ (1 ⊘ y) = x ⊘ y", "xy", lambda x, y: (x * (1 / y), x / y), domain="nonzero"),
-    law("dividing by itself", "x ⊘ x = 1", "x", lambda x: (x / x, one_like(x)), domain="nonzero"),
+    law(
+        "times a number over",
+        "x ⊙ (s 𝟏 ⊘ y) = s (x ⊘ y)",
+        "xy",
+        lambda x, y: (x * (copies(c, x) / y), c * (x / y)),
+        domain="nonzero",
+    ),
     law(
         "clearing the denominators",
         "(x ⊘ s − y ⊘ t) ⊙ (s ⊙ t) = x ⊙ t − y ⊙ s",
@@ -195,7 +187,6 @@ CANCELLING = (
         EVERYWHERE,
         quiet=False,
     ),
-    law("square of a norm", "‖x‖² = Σ x²", "x", lambda x: (norm(x) ** 2, sum(x**2))),
 )
 
 # -------------------------------------------------------------------------------------- the logistic curve
@@ -247,6 +238,29 @@ PRODUCTS = (
         tuple(
             (repeat_op(repeat(c, 0, size), params=((axis,), (other,))), copies(c, M))
             for axis, size, other in ((1, "m", "n"), (0, "n", "m"))
+        ),
+    ),
+    Law(
+        "sum of a transpose",
+        "the row sums of Aᵀ are the column sums of A",
+        ((sum(M.T, 1), sum(M, 0)), (sum(M.T, 0), sum(M, 1)), (sum(M.T), sum(M))),
+    ),
+    Law(
+        "what is the same in the whole sum",
+        "Σⱼ xᵢⱼ vᵢ = vᵢ Σⱼ xᵢⱼ: a factor that the sum does not run over comes out",
+        (
+            (sum(M * repeat(v, 1, "n"), 1), sum(M, 1) * v),
+            (sum(M * repeat(w, 0, "m"), 0), sum(M, 0) * w),
+            (sum(M / repeat(v, 1, "n"), 1), sum(M, 1) / v),
+            (sum(M / repeat(w, 0, "m"), 0), sum(M, 0) / w),
+        ),
+    ),
+    Law(
+        "power of copies",
+        "(v 𝟏ᵀ)ⁿ = vⁿ 𝟏ᵀ",
+        (
+            (repeat(v, 1, "n") ** c, repeat(v**c, 1, "n")),
+            (repeat(w, 0, "m") ** c, repeat(w**c, 0, "m")),
         ),
     ),
     Law("transposed twice", "(Aᵀ)ᵀ = A", ((transpose_op(M.T), M),)),

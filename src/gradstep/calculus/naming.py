@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 
 from gradstep.expression.node import Expr, uses, walk
-from gradstep.operations import FUNCTIONS
-from gradstep.operations.leaves import symbol_op
+from gradstep.operations.leaves import RESERVED, is_constant, symbol_op
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +21,16 @@ class Part:
     role: str
 
 
+AFFINE = ("z", "s", "u", "v")
 # A role's letters, in the order in which they are tried; a matrix takes the capital.
 LETTERS: Mapping[str, Sequence[str]] = {
-    "affine function": ("z", "s", "u", "v"),
-    "linear function": ("z", "s", "u", "v"),
-    "argument": ("z", "s", "u", "v"),
+    "affine function": AFFINE,
+    "linear function": AFFINE,
+    "argument": ("z", "u", "s", "v"),
     "activation": ("a", "h", "g", "r"),
     "softmax": ("p", "q", "s"),
-    "prediction": ("p", "q", "s"),
     "error": ("e", "r", "d"),
-    "part": ("u", "v", "t"),
+    "shared part": ("u", "v", "t"),
     "loss": ("C", "L", "J", "E"),
 }
 ACTIVATIONS = {
@@ -42,6 +42,7 @@ ACTIVATIONS = {
 BENDS = frozenset({*ACTIVATIONS, "softplus", "softmax", "logsumexp", "log_softmax"})
 FUNCTIONS_OF_ENTRIES = BENDS | {"maximum", "minimum", "exp", "log", "sqrt", "abs"}
 PLUMBING = frozenset({"repeat", "squeeze", "transpose", "negate", "scale", "sum", "outer"})
+MEASURES = frozenset({"power", "abs", "norm"})  # of an error
 
 
 def _is_linear(node: Expr, inner: Container[Expr]) -> bool:
@@ -51,6 +52,11 @@ def _is_linear(node: Expr, inner: Container[Expr]) -> bool:
 def _is_affine(node: Expr, inner: Container[Expr]) -> bool:
     """A product plus a bias: X w + b."""
     return node.op.name == "add" and any(_is_linear(arg, inner) for arg in node.args)
+
+
+def _is_error(node: Expr) -> bool:
+    """One thing minus another, neither of them a number: y − a."""
+    return node.op.name == "subtract" and not any(map(is_constant, node.args))
 
 
 def roles(of: Expr, inner: Container[Expr]) -> dict[Expr, str]:
@@ -64,9 +70,10 @@ def roles(of: Expr, inner: Container[Expr]) -> dict[Expr, str]:
             found.setdefault(node, role)
 
     for node in order:
-        name = node.op.name
-        if name in ("power", "abs", "norm") and node.args[0].op.name == "subtract":
+        if node.op.name in MEASURES and node.args[0].op.name == "subtract":
             note(node.args[0], "error")
+        if counts.get(node, 0) > 1 and _is_error(node):
+            note(node, "error")
     for node in order:
         name = node.op.name
         if name in BENDS:
@@ -80,19 +87,19 @@ def roles(of: Expr, inner: Container[Expr]) -> dict[Expr, str]:
             note(node, "softmax")
         elif _is_affine(node, inner):
             note(node, "affine function")
+        elif _is_linear(node, inner):
+            for arg in node.args:
+                if arg.op.name in FUNCTIONS_OF_ENTRIES:
+                    note(arg, f"activation ({arg.op.name})")
     for node in order:
-        if node.op.name == "subtract" and node in found and found[node] == "error":
+        if node.op.name == "subtract" and found.get(node) == "error":
             for arg in node.args:
                 if _is_linear(arg, inner):
                     note(arg, "linear function")
     for node in order:
-        if counts.get(node, 0) > 1 and node.op.name not in PLUMBING and len(list(_below(node))) > 1:
-            note(node, "part")
+        if counts.get(node, 0) > 1 and node.op.name not in PLUMBING:
+            note(node, "linear function" if _is_linear(node, inner) else "shared part")
     return {node: found[node] for node in order if node in found}
-
-
-def _below(node: Expr) -> Sequence[Expr]:
-    return [arg for arg in node.args if arg.args] or node.args
 
 
 def named_parts(
@@ -103,35 +110,42 @@ def named_parts(
     Every part of a perceptron gets the number of its layer: Z1, A1, Z2, A2 …
     """
     wanted = {node: role for node, role in roles(of, inner).items() if node not in given}
-    kinds: dict[str, list[Expr]] = {}
+    kinds: dict[Sequence[str], list[Expr]] = {letters: [] for letters in LETTERS.values()}
     for node, role in wanted.items():
-        kinds.setdefault(_letters(role)[0], []).append(node)
+        kinds[_letters(role)].append(node)
     used = {*given.values()}
 
     def free(name: str) -> bool:
-        return name not in taken and name not in used and name not in FUNCTIONS
+        return not (name in taken or name in used or name in RESERVED)
 
     parts = {node: Part(name, describe(node, inner)) for node, name in given.items()}
-    for nodes in kinds.values():
-        for letter in _letters(wanted[nodes[0]]):
-            names = [letter.upper() if node.rank > 1 else letter for node in nodes]
-            if len(nodes) > 1:
-                names = [f"{name}{layer}" for layer, name in enumerate(names, 1)]
-            if all(map(free, names)):
+    layers: dict[Expr, str] = {}
+    for letters, nodes in kinds.items():
+        numbers = _numbers(nodes, layers)
+        for letter in letters:
+            bases = [letter.upper() if node.rank > 1 else letter for node in nodes]
+            names = [base + number for base, number in zip(bases, numbers, strict=True)]
+            if all(map(free, (*bases, *names))):
                 break
         else:
-            names = []
-            number = 1
-            while len(names) < len(nodes):
-                if free(f"u_{number}"):
-                    names.append(f"u_{number}")
-                number += 1
-        used.update(names)
+            others = (name for i in count(1) if free(name := f"u_{i}"))
+            bases = names = [next(others) for _ in nodes]
+        used.update(bases, names)
+        if letters is AFFINE:
+            layers.update(zip(nodes, numbers, strict=True))
         parts.update({node: Part(name, wanted[node]) for node, name in zip(nodes, names, strict=True)})
     if of not in parts:
-        name = next((letter for letter in LETTERS["loss"] if free(letter)), "cost")
-        parts[of] = Part(name, "loss")
+        others = (f"C_{i}" for i in count(1))
+        parts[of] = Part(next(filter(free, chain(LETTERS["loss"], others))), "loss")
     return {node: parts[node] for node in walk(of) if node in parts}
+
+
+def _numbers(nodes: Sequence[Expr], layers: Mapping[Expr, str]) -> list[str]:
+    """Each node's number: that of its layer where all have one of their own, else 1, 2, 3 …; none for one."""
+    own = [layers.get(node.args[0], "") for node in nodes if node.op.name in FUNCTIONS_OF_ENTRIES]
+    if len(own) == len(nodes) == len({*own} - {""}):
+        return own
+    return [""] if len(nodes) == 1 else [str(i) for i in range(1, len(nodes) + 1)]
 
 
 def _letters(role: str) -> Sequence[str]:

@@ -18,6 +18,7 @@ from gradstep.operations.arithmetic import (
     multiply,
     multiply_op,
     negate_op,
+    one_like,
     power_op,
     scale,
     scale_op,
@@ -135,6 +136,50 @@ def _term(expr: Expr, fences: Container[Expr]) -> Monomial:
         return Monomial(Fraction(1), {}, {expr: 1})
     front = monomial(expr.args[0], fences)
     return Monomial(front.rational, front.sizes, {**front.factors, expr.args[1]: 1})
+
+
+# ------------------------------------------------------------------------------------------- fractions
+
+
+def _fraction(expr: Expr, fences: Container[Expr]) -> tuple[dict[Expr, int], bool]:
+    """An entrywise product or quotient taken apart: each factor's exponent, and whether any cancels."""
+    exponents, signs = dict[Expr, int](), set[tuple[Expr, bool]]()
+    stack = [(expr, 1)]
+    while stack:
+        node, times = stack.pop()
+        args = () if node in fences else node.args
+        if args and node.op is multiply_op:
+            stack += [(args[1], times), (args[0], times)]
+        elif args and node.op is divide_op:
+            stack += [(args[1], -times), (args[0], times)]
+        elif args and node.op is power_op and (n := _whole_exponent(node)) is not None:
+            stack.append((args[0], times * n))
+        elif not is_one(node):
+            exponents[node] = exponents.get(node, 0) + times
+            signs.add((node, times > 0))
+    return exponents, len(signs) > len(exponents)
+
+
+def _one_bar(exponents: Mapping[Expr, int], one: Expr) -> Expr:
+    """The factors above one bar and those below it, entry by entry."""
+    above, below = powers(exponents, 1), powers(exponents, -1)
+    top = reduce(multiply_op, above) if above else one
+    return divide_op(top, reduce(multiply_op, below)) if below else top
+
+
+def cancelled(expr: Expr, fences: Container[Expr]) -> Expr | None:
+    """(x ⊘ y) ⊙ y = x: a factor above the bar and the same below it, defined where the fraction was."""
+    if not expr.rank:
+        return None
+    exponents, cancels = _fraction(expr, fences)
+    return _one_bar(exponents, one_like(expr)) if cancels else None
+
+
+def unnested(expr: Expr, fences: Container[Expr]) -> Expr | None:
+    """(x ⊘ y) ⊘ z = x ⊘ (y ⊙ z), and x ⊘ (y ⊘ z) = (x ⊙ z) ⊘ y: one bar instead of two."""
+    if not expr.rank or not any(arg.op is divide_op and arg not in fences for arg in expr.args):
+        return None
+    return _one_bar(_fraction(expr, fences)[0], one_like(expr))
 
 
 # ------------------------------------------------------------------------------------------- signs
@@ -285,6 +330,33 @@ def _laws() -> tuple[Law, ...]:
                 subtract_op(negate_op(v), w),
                 subtract_op(scale_op(minus, v), scale_op(divide_op(number(2), N), w)),
             ),
+        ),
+        Law(
+            "divide, then multiply back",
+            "(x ⊘ y) ⊙ y = x: the denominators cancel entry by entry",
+            apply=cancelled,
+            heads=(multiply_op, divide_op),
+            examples=(
+                multiply_op(divide_op(v, w), w),
+                multiply_op(divide_op(v, w), multiply_op(w, v)),
+                multiply_op(divide_op(v, power_op(w, number(2))), w),
+                divide_op(M, M),
+                divide_op(v, multiply_op(w, v)),
+                multiply_op(divide_op(v, w), divide_op(w, v)),
+            ),
+            domain="nonzero",
+        ),
+        Law(
+            "a fraction of a fraction",
+            "(x ⊘ y) ⊘ z = x ⊘ (y ⊙ z), and x ⊘ (y ⊘ z) = (x ⊙ z) ⊘ y",
+            apply=unnested,
+            heads=(divide_op,),
+            examples=(
+                divide_op(divide_op(v, w), w),
+                divide_op(v, divide_op(v, w)),
+                divide_op(divide_op(one_like(M), M), divide_op(M, power_op(M, number(3)))),
+            ),
+            domain="nonzero",
         ),
         Law(
             "sum of copies",

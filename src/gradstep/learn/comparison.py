@@ -8,10 +8,16 @@ from typing import TypeAlias
 import numpy as np
 
 from gradstep.calculus.derivation import derive
+from gradstep.calculus.steps import Derivation
+from gradstep.expression.node import Expr
 from gradstep.learn.descent import descend
 from gradstep.learn.models import network
 from gradstep.learn.objective import compiled, objective
 from gradstep.learn.scaling import Array, Rows, Scaler
+from gradstep.learn.structure import affine, parents
+from gradstep.operations.activations import sigmoid_op
+from gradstep.operations.leaves import symbol_op
+from gradstep.operations.rowwise import softmax_op
 
 Measures: TypeAlias = dict[str, float]
 
@@ -52,6 +58,18 @@ def compared(
         Score(name, measure(y[learnt], found[learnt]), measure(y[held_out], found[held_out]) if len(held_out) else None)
         for name, found in methods.items()
     )
+
+
+def judges_classes(prediction: Expr, y: Array) -> bool:
+    """Whether the prediction is a probability and the target a class."""
+    return prediction.op in (sigmoid_op, softmax_op) and bool(np.isin(y, (0.0, 1.0)).all())
+
+
+def is_linear(derivation: Derivation, prediction: Expr) -> bool:
+    """Whether the prediction is a function of X @ W + b alone: then it is its own straight line."""
+    trained = set(derivation.parameters.values())
+    found = affine(prediction.args[0], parents(derivation.of), trained) if prediction.args else None
+    return found is not None and found.inner.op is symbol_op and len(trained) == 2
 
 
 def _measured(y: Array, answers: Array) -> Measures:

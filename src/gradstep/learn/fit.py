@@ -140,17 +140,22 @@ class Fit:
         )
 
     def compared(self) -> list[str]:
-        """A table: the network beside the straight line and the mean."""
+        """A table: the network beside the straight line and the mean, on the rows it learned from and others."""
         if not self.scores:
             return []
-        measures = list(self.scores[0].training)
         held = self.scores[0].held_out is not None
-        head = ["", *(f"training: {m}" for m in measures), *(f"held out: {m}" for m in measures if held)]
-        rows = [
-            [s.name, *(_shown(m, v) for part in (s.training, s.held_out) if part for m, v in part.items())]
-            for s in self.scores
-        ]
-        return table([head, *rows])
+        head, below = [""], [""]
+        for measure in self.scores[0].training:
+            head += [measure, ""] if held else [measure]
+            below += ["training", "held out"] if held else [""]
+        rows = []
+        for score in self.scores:
+            cells = [score.name]
+            for measure, value in score.training.items():
+                cells.append(_shown(measure, value))
+                cells += [_shown(measure, score.held_out[measure])] if score.held_out else []
+            rows.append(cells)
+        return table([head, below, *rows] if held else [head, *rows])
 
     def learnt(self) -> list[str]:
         """The parameters, each weight beside the name of its feature, the weightiest first."""
@@ -187,9 +192,21 @@ def _shown(measure: str, value: float) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows in columns: the first to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  " + row[0].ljust(widths[0]) + "".join("   " + cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
-        for row in rows
-    ]
+    """Rows in columns: the first to the left, the others to the right; a heading may reach over the next one."""
+    head, *body = rows
+    widths = [max(map(len, column)) for column in zip(*body, strict=True)]
+    for k, cell in enumerate(head):
+        reach = k + 1 < len(head) and k > 0 and not head[k + 1]
+        room = widths[k] + (3 + widths[k + 1] if reach else 0)
+        widths[k] += max(0, len(cell) - room)
+    lines = []
+    for row in rows:
+        line = "  " + row[0].ljust(widths[0])
+        k = 1
+        while k < len(row):
+            reach = row is head and k + 1 < len(row) and not row[k + 1]
+            room = widths[k] + (3 + widths[k + 1] if reach else 0)
+            line += "   " + row[k].rjust(room)
+            k += 2 if reach else 1
+        lines.append(line.rstrip())
+    return lines

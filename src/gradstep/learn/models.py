@@ -6,7 +6,7 @@ Each is an expression built from operations, like the ones that users write: `re
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -133,13 +133,8 @@ def _checked_widths(hidden: Sequence[int]) -> dict[str, int]:
 
 def _title(last: Answer, widths: Sequence[int]) -> str:
     if widths:
-        return f"a perceptron with {', '.join(map(str, widths))} hidden ReLU units and a {last.title} output"
-    return {
-        "ReLU": "a ReLU neuron",
-        "linear": "a linear neuron",
-        "logistic": "a logistic neuron",
-        "softmax": "softmax regression",
-    }[last.title]
+        return f"a perceptron ({', '.join(map(str, widths))} ReLU units, {last.title} output)"
+    return "softmax regression" if last.classes else f"a {last.title} neuron"
 
 
 # ------------------------------------------------------------------------------------------- choosing
@@ -155,4 +150,4 @@ def default_model(prepared: Prepared, hidden: Sequence[int] = ()) -> Model:
         return model
     share = f"{100 * negative:.0f} %" if negative >= 0.005 else "some"
     said = f"{share} of {prepared.target} < 0; a ReLU output can never reach them: it is left out"
-    return Model(**{**model.__dict__, "notes": (said,)})
+    return replace(model, notes=(said,))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from gradstep.backends.compiled import Compiled
 from gradstep.backends.program import Program, program
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.node import Expr
 from gradstep.learn.coordinates import Arrays
-from gradstep.learn.scaling import Rows
 from gradstep.learn.surface import Objective, Parameters
 
 
@@ -60,11 +59,6 @@ def objective(function: Compiled, data: Arrays) -> Objective:
         return function.raw(*arrays)
 
     return measured
-
-
-def rows_of(data: Arrays, along: Sequence[str], rows: Rows) -> dict[str, object]:
-    """The data with only these rows of the variables `along`."""
-    return {name: values[rows] if name in along else values for name, values in data.items()}
 
 
 def expression(expr: Expr) -> Compiled:

@@ -38,7 +38,7 @@ def save(model: Predictor, path: str | os.PathLike[str], scaling: Mapping[str, S
     """Write `model` to `path`; `scaling` is how the data were standardised in training, for the record."""
     from safetensors.numpy import save as pack
 
-    tensors = {name: np.ascontiguousarray(value, dtype=np.float64) for name, value in model.parameters.items()}
+    tensors = {name: np.array(value, dtype=np.float64, order="C") for name, value in model.parameters.items()}
     description = {
         "format": FORMAT,
         "formula": to_json({"loss": model.loss, "prediction": model.prediction}),

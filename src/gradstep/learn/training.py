@@ -7,34 +7,35 @@ the data as they are, or it raises a `MathError` that says what is wrong and wha
 from __future__ import annotations
 
 import contextlib
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from gradstep.backends.compiled import Compiled
 from gradstep.calculus.derivation import derive
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
-from gradstep.expression.shapes import Size, shape_text
-from gradstep.learn.arrays import Checked, array_of, checked, constant_columns
-from gradstep.learn.comparison import Score, compared
+from gradstep.learn.arrays import checked
+from gradstep.learn.comparison import Score, compared, is_linear, judges_classes
 from gradstep.learn.coordinates import Coordinates, coordinates
-from gradstep.learn.descent import Descent, descend, start_parameters
+from gradstep.learn.descent import Batches, Descent, descend
 from gradstep.learn.encoding import Prepared
 from gradstep.learn.fit import Fit
 from gradstep.learn.models import Model
-from gradstep.learn.objective import compiled, expression, objective, rows_of
+from gradstep.learn.objective import compiled, expression, objective
+from gradstep.learn.plan import Plan, planned
 from gradstep.learn.progress import Progress, progress_bar
-from gradstep.learn.scaling import Array, Rows, split
-from gradstep.learn.structure import affine, name_of, parents, prediction_of, rectifiers
-from gradstep.operations.evaluation import evaluate, variables
-from gradstep.operations.leaves import symbol_op
+from gradstep.learn.scaling import Array
+from gradstep.learn.starting import alive, silent_units, start_of
+from gradstep.operations.evaluation import variables
 
-Arrays = dict[str, Array]
+FEWEST_TO_WATCH = 100
+SURE = 0.02  # where a plane parts the classes the loss falls for ever, and the network grows too sure of itself
+FOLDING_ERROR = 1e-6
 
 
 def train(
@@ -46,10 +47,12 @@ def train(
     steps: int = 2000,
     learning_rate: float | None = None,
     start: Mapping[str, ArrayLike] | None = None,
+    sizes: Mapping[str, int] | None = None,
     standardise: bool = True,
     holdout: float | ArrayLike = 0.0,
     watch: float | ArrayLike = 0.0,
     tolerance: float = 1e-6,
+    enough: float = 0.0,
     batch: int | None = None,
     progress: bool | Progress = False,
     seed: int = 0,
@@ -59,55 +62,67 @@ def train(
     """Find the parameters `wrt` that make `loss` small on `data`, by its derived and certified gradient.
 
     `data` are arrays by the names in the loss; all other variables are parameters unless `wrt` says less.
-    `start` are parameters to begin with, in the units of the data. `holdout` is a share of the rows (or their
-    numbers) to judge the fit with, `watch` a share of the others to stop by: the parameters with the lowest
-    loss there are kept. With `standardise` features are brought to spread 1 wherever that can be folded back
-    into the weights; `learning_rate` then acts on those. `batch` is the number of rows of a mini-batch.
-    `prediction` is what the network answers, where the loss does not show it.
+    `start` are parameters to begin with, in the units of the data, and `sizes` the widths of hidden layers,
+    which no data tell. `holdout` is a share of the rows (or their numbers) to judge the fit with, `watch` a
+    share of the others to stop by: the parameters with the lowest loss there are kept. A loss below the share
+    `enough` of its first value is good enough to stop. With `standardise` features are brought to spread 1,
+    and the target to size 1, wherever that can be folded back into the weights; `learning_rate` then acts on
+    those. `batch` is the number of rows of a mini-batch. `prediction` is what the network answers, where the
+    loss does not show it.
 
-    Everything in the returned `Fit` is in the units of the data. Ctrl-C returns what was reached.
+    Everything in the returned `Fit` is in the units of the data. Ctrl-C returns what was reached. A finite fit
+    with a loss not above the start is promised, or a `MathError`.
     """
+    if not isinstance(data, Mapping):
+        raise MathError("the data are arrays by name", mend='data={"X": X, "y": y}')
     declared = variables(loss)
-    wanted = [wrt] if isinstance(wrt, str) else list(wrt) if wrt is not None else None
-    parameters = wanted if wanted is not None else [name for name in declared if name not in data]
-    derivation = derive(loss, parameters, names=names)
-    given = checked(data, declared, parameters)
-    plan = _planned(derivation, given, holdout, watch, seed, prediction)
-    fitted, watched = plan.of(plan.train), plan.of(plan.watched)
-    units = coordinates(loss, fitted, plan.target, derivation.parameters) if standardise else Coordinates()
+    chosen = [name for name in declared if name not in data] if wrt is None else wrt
+    derivation = derive(loss, chosen, names=names)
+    given = checked(data, declared, derivation.wrt)
+    plan = planned(derivation, given, holdout, watch, seed, prediction)
+    mine = plan.of(plan.train)
+    units = coordinates(loss, mine, plan.target, derivation.parameters) if standardise else Coordinates()
     function = compiled(derivation)
-    inside = units.data(fitted)
-    first = _start(derivation, given.sizes, start, units, inside, seed)
-    goal = objective(function, inside)
-    with _showing(progress) as show:
+    inside = units.data(mine)
+    shapes = _shapes(derivation, {**given.sizes, **(sizes or {})}, start)
+    first, from_user = start_of(derivation, shapes, start, units, plan, seed)
+    first = alive(derivation, first, inside, set(from_user))
+    with _shown(progress) as show:
         found = descend(
-            goal,
+            objective(function, inside),
             first,
             optimiser=optimiser,
             learning_rate=learning_rate,
             steps=steps,
             tolerance=tolerance,
             progress=show,
-            watch=_watching(function, units.data(watched)) if len(plan.watched) else None,
+            watch=_watch(function, units, plan, enough),
             batches=_batches(function, inside, plan, batch, seed),
         )
-    _check_alive(found, derivation, first, inside)
-    return _fit(derivation, plan, units, found, function, given)
+    notes = (*given.notes, *plan.notes, *units.notes, *derivation.notes, *found.notes)
+    return _fit(derivation, plan, units, found, function, (*notes, *silent_units(derivation, found, inside)))
 
 
 def train_model(model: Model, prepared: Prepared, **settings: Any) -> Fit:
-    """`model` trained on a table: `train`, with what the table knows about names, classes and held-out rows."""
+    """`model` trained on a table: `train`, with what the table knows about names, classes and held-out rows.
+
+    Where a network may learn its rows by heart (hidden layers, or classes that a plane can part) it stops by
+    the loss on a fifth of the rows, which it does not train with, and classes at the latest when the loss has
+    fallen to a fiftieth.
+    """
     y = prepared.y
-    if model.loss_takes_classes and y.ndim == 1:
+    if variables(model.loss)[model.target].rank == 2 and y.ndim == 1:
         y = np.stack([1 - y, y], axis=1)
-    sizes = model.sizes | {"d": prepared.X.shape[1]} | ({"k": y.shape[1]} if y.ndim == 2 else {})
-    settings.setdefault("start", model.start(sizes, settings.get("seed", 0)))
-    if len(prepared.train) >= FEWEST_TO_WATCH and model.may_overfit:
+    learns_by_heart = prepared.classes is not None or any(p.rank > 1 for p in model.parameters.values())
+    if learns_by_heart and len(prepared.train) >= FEWEST_TO_WATCH:
         settings.setdefault("watch", 0.2)
+    if prepared.classes is not None:
+        settings.setdefault("enough", SURE)
     fit = train(
         model.loss,
         {model.features: prepared.X, model.target: y},
         list(model.parameters),
+        sizes=model.sizes,
         holdout=prepared.test,
         prediction=model.prediction,
         names=model.names,
@@ -123,4 +138,143 @@ def train_model(model: Model, prepared: Prepared, **settings: Any) -> Fit:
     )
 
 
-FEWEST_TO_WATCH = 100
+# ------------------------------------------------------------------------------------------- before
+
+
+def _shapes(
+    derivation: Derivation, sizes: Mapping[str, int], start: Mapping[str, ArrayLike] | None
+) -> dict[str, tuple[int, ...]]:
+    """The shape of every parameter, by the sizes that the data, the user, or the start tell."""
+    known = dict(sizes)
+    strangers = [name for name in start or {} if name not in derivation.parameters]
+    if strangers:
+        raise MathError(
+            f"{strangers[0]} has a start but is not trained",
+            facts=[f"to be trained: {', '.join(derivation.wrt)}"],
+        )
+    for name, value in (start or {}).items():
+        for size, length in zip(derivation.parameters[name].shape, np.shape(value), strict=False):
+            known.setdefault(str(size), length)
+    shapes = {}
+    for name, parameter in derivation.parameters.items():
+        unknown = [size for size in parameter.shape if isinstance(size, str) and size not in known]
+        if unknown:
+            raise MathError(
+                f"how large {unknown[0]} should be is not known: no data have this size",
+                facts=[f"{name} is {'×'.join(map(str, parameter.shape))}"],
+                mend=f'sizes={{"{unknown[0]}": 16}}',
+            )
+        shapes[name] = tuple(known[size] if isinstance(size, str) else size for size in parameter.shape)
+    return shapes
+
+
+@contextlib.contextmanager
+def _shown(progress: bool | Progress) -> Iterator[Progress | None]:
+    if callable(progress):
+        yield progress
+    elif progress:
+        with progress_bar() as show:
+            yield show
+    else:
+        yield None
+
+
+def _watch(function: Compiled, units: Coordinates, plan: Plan, enough: float) -> Callable[[Any], float] | None:
+    """The loss on the watched rows; what is good enough counts as equal."""
+    rows = plan.watched if len(plan.watched) or not enough else plan.train
+    if not len(rows):
+        return None
+    measured = objective(function, units.data(plan.of(rows)))
+    first: list[float] = []
+
+    def watch(parameters: Any) -> float:
+        loss = float(np.asarray(measured(parameters)[0]))
+        first.append(loss)
+        del first[1:]
+        return max(loss, enough * first[0])
+
+    return watch
+
+
+def _batches(
+    function: Compiled, data: Mapping[str, Array], plan: Plan, batch: int | None, seed: int
+) -> Batches | None:
+    """The rows in a new random order in every pass, `batch` of them at a time."""
+    if batch is None:
+        return None
+    if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
+        raise MathError(f"a mini-batch has a whole number of rows, not {batch!r:.40}", mend="batch=32")
+    rows = len(plan.train)
+    if not plan.along:
+        raise MathError("these data have no rows to make mini-batches of")
+
+    def blocks(turn: int) -> list[Any]:
+        order = np.random.default_rng([seed, turn]).permutation(rows)
+        cuts = np.split(order, range(batch, rows, batch))
+        return [objective(function, plan.rows_of(data, cut)) for cut in cuts]
+
+    return blocks
+
+
+# ------------------------------------------------------------------------------------------- after
+
+
+def _fit(
+    derivation: Derivation, plan: Plan, units: Coordinates, found: Descent, function: Compiled, notes: Sequence[str]
+) -> Fit:
+    """What was found, in the units of the data."""
+    arrays = units.to_user(found.parameters)
+    history = tuple(loss * units.loss for loss in found.history)
+    loss = _loss(function, plan.of(plan.train), arrays)
+    if not loss <= history[0] * (1 + FOLDING_ERROR) + FOLDING_ERROR * abs(history[0] - found.loss * units.loss):
+        raise MathError(
+            "the parameters for the data as they are would be too inexact: some feature lies too far from zero "
+            "for how little it varies",
+            facts=[f"the loss is {found.loss * units.loss:.6g} for features of spread 1, and {loss:.6g} as they are"],
+            mend="features measured from their middle, such as years since 2000",
+        )
+    held = _loss(function, plan.of(plan.held_out), arrays) if len(plan.held_out) else None
+    return Fit(
+        of=derivation.of,
+        parameters={name: value if value.ndim else float(value) for name, value in arrays.items()},
+        loss=loss,
+        held_out_loss=held,
+        history=history,
+        steps=found.steps,
+        converged=found.converged,
+        stopped=found.stopped,
+        notes=tuple(dict.fromkeys(notes)),
+        derivation=derivation,
+        function=function,
+        scores=_scores(derivation, plan, arrays),
+        descent=found,
+        coordinates=units,
+        data=dict(plan.data),
+        rows=plan.train,
+        watched=plan.watched,
+        held_out=plan.held_out,
+        prediction=plan.prediction,
+        target=plan.target,
+        features=plan.features,
+    )
+
+
+def _loss(function: Compiled, data: Mapping[str, Array], parameters: Mapping[str, Array]) -> float:
+    with np.errstate(all="ignore"):
+        return float(np.asarray(objective(function, data)(dict(parameters))[0]))
+
+
+def _scores(derivation: Derivation, plan: Plan, parameters: Mapping[str, Array]) -> tuple[Score, ...]:
+    """The network beside its baselines, where it is seen what it predicts and for which rows."""
+    if plan.prediction is None or plan.target is None or not plan.along:
+        return ()
+    y = plan.data[plan.target]
+    given = {name: plan.data[name] if name in plan.data else parameters[name] for name in variables(plan.prediction)}
+    answers = np.asarray(expression(plan.prediction)(**given))
+    if answers.shape != y.shape or not np.isfinite(answers).all():
+        return ()
+    classes = judges_classes(plan.prediction, y)
+    columns = [plan.data[name].reshape(len(y), -1) for name in plan.along if name != plan.target]
+    line = bool(columns) and not (classes and is_linear(derivation, plan.prediction))
+    X = np.hstack(columns) if line else None
+    return compared("the network", answers, X, y, plan.train, plan.watched, plan.held_out, classes)

@@ -47,7 +47,8 @@ def function(formula: Formula, node: ast.Call, values: Collection[str]) -> str:
     """The name of the function that `node` calls; `values` are the names that are no functions."""
     match node.func:
         case ast.Name(id=name) if name in values:
-            formula.slip(node.func, f"{name} is no function", [f"{name}*"])
+            inner = ", ".join(map(formula.text, node.args))
+            formula.slip(node, f"{name} is no function", [f"{name}*({inner})"])
         case ast.Name(id=name) if name in FUNCTIONS:
             return name
         case ast.Name(id=name):

@@ -7,7 +7,7 @@ field and compared with what it stands for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product as every
 from random import Random
@@ -40,17 +40,20 @@ class Claim:
 
 
 class Reading:
-    """Works out printed expressions at one point: entries, sums over indices, and the symbols ∂C/∂N."""
+    """Works out printed expressions at one point: entries, sums over indices, and the symbols ∂C/∂N.
 
-    def __init__(self, point: Point, cotangents: Mapping[Expr, Expr]) -> None:
-        self.point, self.cotangents = point, cotangents
+    What is `known` has no index in it, and its value comes from the point.
+    """
+
+    def __init__(self, point: Point, cotangents: Mapping[Expr, Expr], known: Container[Expr]) -> None:
+        self.point, self.cotangents, self.known = point, cotangents, known
 
     def value(self, expr: Expr, at: Mapping[str, int]) -> Array:
         """The value of a printed expression, its free indices being `at`; row-major."""
         if expr.op is entry_op:
-            of, indices = expr.params
+            of, indices = expr.params[:2]
             assert isinstance(of, Expr) and isinstance(indices, tuple)
-            return self.entry(self.value(of, {}), of, [None if i is None else at[i] for i in indices])
+            return self.entry(self.value(of, at), of, [None if i is None else at[i] for i in indices])
         if expr.op is cotangent_op:
             part = expr.params[0]
             assert isinstance(part, Expr)
@@ -60,7 +63,7 @@ class Reading:
             length = self.point.sizes[size]  # type: ignore[index]
             body = expr.args[0]
             return self.point.total([self.value(body, {**at, str(index): k}) for k in range(length)])
-        if not expr.args:
+        if not expr.args or expr in self.known:
             return self.point.value(expr)
         return self.point._compute(expr, [self.value(arg, at) for arg in expr.args], Sheet())
 
@@ -93,8 +96,10 @@ def check(derivation: Derivation, claims: Sequence[Claim], seed: int) -> tuple[O
     rng = Random(seed)
     prime = random_prime(BITS, rng)
     outcomes: list[Outcome] = ["exact"] * len(claims)
-    for sizes in draw_sizes(_nodes(derivation, claims), TRIALS, rng):
-        reading = Reading(Point(prime, sizes, rng), derivation.cotangents)
+    nodes = _nodes(derivation, claims)
+    known = set(nodes)
+    for sizes in draw_sizes(nodes, TRIALS, rng):
+        reading = Reading(Point(prime, sizes, rng), derivation.cotangents, known)
         for k, claim in enumerate(claims):
             found: Outcome = "not checked"
             for _ in range(REDRAWS):
@@ -102,7 +107,7 @@ def check(derivation: Derivation, claims: Sequence[Claim], seed: int) -> tuple[O
                     found = "exact" if reading.holds(claim, rng) else "wrong"
                     break
                 except Redraw:
-                    reading = Reading(Point(prime, sizes, rng), derivation.cotangents)
+                    reading = Reading(Point(prime, sizes, rng), derivation.cotangents, known)
                 except NotInField:
                     break
             outcomes[k] = max(outcomes[k], found, key=_SEVERITY.index)
@@ -116,7 +121,6 @@ def _nodes(derivation: Derivation, claims: Sequence[Claim]) -> list[Expr]:
 
 def _parts(derivation: Derivation, claims: Sequence[Claim]) -> Iterator[Expr]:
     yield from walk(derivation.of, *derivation.cotangents.values())
-    for claim in claims:
-        for node in walk(claim.meant):
-            if node.op is not cotangent_op:
-                yield node
+    for node in walk(*(claim.meant for claim in claims)):
+        if node.op is not cotangent_op:
+            yield node

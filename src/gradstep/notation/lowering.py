@@ -281,7 +281,7 @@ def contracted(operands: Sequence[Expr], letters: Sequence[str], output: str) ->
         return outer(x, y) if output == a + b else outer(y, x)
     if a == b and not output:
         if len(a) == 1:  # w·xᵢ, as it is usually written
-            return matmul_op(y, x) if x.op is entry_op and y.op is not entry_op else matmul_op(x, y)
+            return matmul_op(y, x) if x.op is entry_op and y.op is symbol_op else matmul_op(x, y)
         return sum_op(multiply(x, y), params=(tuple(range(len(a))),))
     if len(b) == 1 and len(a) == 2:
         return matmul_op(x if a[1] == b else transpose(x), y)

@@ -10,196 +10,252 @@ The lines are the derivation's own steps: ⟨G, dN⟩ reads Σᵢ Gᵢ ∂Nᵢ/�
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace as changed
 
 from gradstep.calculus.derivation import Opening, moving_nodes
 from gradstep.calculus.laws import BOOK
 from gradstep.calculus.procedures import product
 from gradstep.calculus.rewriting import simplify
-from gradstep.calculus.steps import Derivation, Line, Step
+from gradstep.calculus.steps import Derivation, Step, Term
 from gradstep.expression.boxes import PRODUCT, Big, Box, Cases, Fence, Frac, Row, Sup, Sym, fenced, row, word
-from gradstep.expression.node import Expr, walk
+from gradstep.expression.node import Expr, replace, walk
 from gradstep.expression.shapes import Size
-from gradstep.notation.lowering import Lowering, entry_op
+from gradstep.notation.checking import Claim
+from gradstep.notation.differentials import exchanged, opposite, stands_alone
+from gradstep.notation.lowering import Lowering, entry_op, sigma
+from gradstep.notation.plain import line
 from gradstep.notation.presentation import Said
+from gradstep.notation.wording import Wording, numbered
 from gradstep.notation.writing import Writer
-from gradstep.operations.families import is_one
+from gradstep.operations.arithmetic import divide_op, greater_op, multiply_op, negate_op, power_op, scale_op
+from gradstep.operations.families import JUXTAPOSED, is_one
 from gradstep.operations.leaves import is_constant, number, value_of
 
-INDEX = "i"
 TRANSPOSED = Sym("ᵀ", "operator")
+ZERO = Sym("0", "number")
 TOLD = {"sum over entries": ("derivative of a sum", "it moves inside Σ")}
 
 
 def tells(derivation: Derivation, batch: Size | None) -> bool:
-    """Whether each example has one number for every named part, and every parameter is a number or a vector."""
+    """Whether each example has one number for every named part, and a parameter enters through one part."""
     if batch is None or not derivation.steps:
         return False
     parts = [part for part in derivation.parts if part is not derivation.of and part in derivation.cotangents]
+    entered = [direct_parts(derivation, p) for p in derivation.parameters.values()]
     return (
         bool(parts)
         and all(part.shape in ((batch,), ()) for part in parts)
         and all(p.rank < 2 and batch not in p.shape for p in derivation.parameters.values())
-        and all(
-            direct_parts(derivation, p)[1:] == [] and direct_parts(derivation, p)[0] is not derivation.of
-            for p in derivation.parameters.values()
-            if p in derivation.cotangents
-        )
+        and all(len(through) < 2 and derivation.of not in through for through in entered)
     )
 
 
 class Narrator:
-    """Tells one derivation example by example."""
+    """Tells one derivation example by example; `claims` are the expressions that it has printed."""
 
-    def __init__(self, derivation: Derivation, batch: Size | None, write: Writer) -> None:
-        self.d, self.batch, self.write = derivation, batch, write
+    def __init__(self, derivation: Derivation, lower: Lowering, write: Writer, wording: Wording) -> None:
+        self.d, self.lower, self.write, self.wording = derivation, lower, write, wording
         self.loss = derivation.of
-        named = {part for part in derivation.parts if part is not self.loss}
-        letters = {batch: INDEX} if batch is not None else {}
-        self.named, self.letters = named, letters
-        self.lower = Lowering({batch}, named, letters)
-        self.number = 0
+        ((self.batch, self.index),) = lower.letters.items()
+        self.named = lower.named
         self.said: list[Said] = []
+        self.claims: list[Claim] = []
 
     def lines(self) -> tuple[Said, ...]:
         """The whole story: in full for the first parameter, and what differs for the others."""
-        told: dict[Expr, tuple[int, int]] = {}
-        for name in self.d.wrt:
-            parameter = self.d.parameters[name]
+        told: dict[Expr, list[int]] = {}
+        for parameter in self.d.parameters.values():
             if parameter not in self.d.cotangents:
-                self.say(Said(self.partial(parameter), (Sym("0", "number"),), rule="it does not occur in the loss"))
+                self.say(Said(self.partial(parameter), (ZERO,), rule="it does not occur in the loss"))
                 continue
-            last = last_part(self.d, parameter)
+            (last,) = direct_parts(self.d, parameter)
             if last in told:
-                first, to = told[last]
-                self.arrive(parameter, last, f"steps {first}–{to}" if to > first else f"step {first}")
+                as_before = f"{numbered(told[last])} hold for {self.text(parameter)} as well"
+                self.arrive(parameter, last, [], as_before)
             else:
-                start = self.number + 1
-                self.descend(parameter, last)
-                told[last] = (start, self.number)
-                self.arrive(parameter, last, "")
+                start = len(self.said) + 1
+                used = self.descend(parameter, last)
+                told[last] = [*range(start, len(self.said) + 1)]
+                self.arrive(parameter, last, used, "")
         return tuple(self.said)
 
-    def say(self, said: Said) -> None:
-        """One more line, numbered."""
-        self.number += 1
-        self.said.append(
-            Said(said.left, said.forms, said.rule, said.why, self.number, said.shape, said.kink, said.proof, said.details, said.indent)
-        )
+    def say(self, said: Said) -> int:
+        """One more line; its number."""
+        self.said.append(changed(said, number=len(self.said) + 1))
+        return len(self.said)
 
     # ------------------------------------------------------------------------------------------- from C to z
 
-    def descend(self, parameter: Expr, last: Expr) -> None:
-        """The lines from the loss to the last named part before the parameter."""
+    def descend(self, parameter: Expr, last: Expr) -> list[int]:
+        """The lines from the loss to the last named part; the numbers of those that the result needs."""
         leading = {last}
         for node in walk(self.loss):
             if any(arg in leading for arg in node.args):
                 leading.add(node)
-        line: list[tuple[Expr, Expr]] = []
-        rules: list[str] = []
+        terms: list[Term] = [(number(1), self.loss)]
         left: Box | None = self.partial(parameter)
+        slopes: list[int] = []
+        main = 0
         for step in self.d.steps:
-            if step.place not in leading or (step.place is last and all(part is not last for _, part in step.after)):
+            leaving = step.place is last and all(part is not last for _, part in step.after)
+            if step.place not in leading or leaving:
                 continue
-            line = [term for term in line if term not in step.before]
-            line += [term for term in step.after if term[1] in leading]
-            rule, why = TOLD.get(step.rule, (step.rule, step.why))
+            terms = [term for term in exchanged(terms, step) if term[1] in leading]
             if not step.place.rank and step.rule == "multiplication by a constant":
                 continue
             opens = all(part is not step.place for _, part in step.after)
-            if opens and step.place in self.named and step.place.op.slopes is not None and len(step.place.args) == 1:
-                self.bend(step, left, parameter)
+            if opens and step.place in self.named and step.place.op.slopes and len(step.place.args) == 1:
+                main = self.chain(step, left, parameter)
+                slopes.append(self.slope(step))
             else:
-                if step.rule == "power rule":
-                    rule, why = "power rule, chain rule", f"d({self._power(step)}"
-                self.say(Said(left, (self.sum(line, parameter),), rule=rule, why=why, details=(_folded(self, step))))
+                rule, why = TOLD.get(step.rule) or (step.rule, self.reason(step, parameter))
+                if step.place.op is power_op and opens:
+                    rule = f"{rule} and chain rule"
+                said = Said(left, (self.sum(terms, parameter),), rule, why, kink=step.kink)
+                main = self.say(changed(said, details=self.folded(step)))
+                slopes.clear()  # what stands there now contains them
             left = None
-            rules.clear()
+        return [main, *slopes] if main else slopes
 
-    def _power(self, step: Step) -> str:
-        return "x²)/dx = 2x" if value_of(step.place.args[1]) == 2 else "xⁿ)/dx = n xⁿ⁻¹"
+    def reason(self, step: Step, parameter: Expr) -> str:
+        """Why a step holds, for one parameter."""
+        node = step.place
+        if node.op is power_op and all(part is not node for _, part in step.after):
+            name = self.text(node.args[0]) if node.args[0] in self.named else "x"
+            two = value_of(node.args[1]) == 2
+            return f"d({name}²)/d{name} = 2{name}" if two else f"d({name}ⁿ)/d{name} = n {name}ⁿ⁻¹"
+        return self.wording.reason(step, self.text(parameter))
 
-    def bend(self, step: Step, left: Box | None, parameter: Expr) -> None:
-        """The chain rule through an activation, and the activation's slope in pieces."""
-        node, inner = step.place, next(arg for arg in step.place.args if arg in self.d.cotangents)
-        above, below = self.at(node), self.at(inner)
-        slope_name = Frac(row("d", above), row("d", below))
-        body = [*self.factors(step.before[0][0])[1], slope_name, self.partial(parameter, below)]
-        front = self.factors(step.before[0][0])[0]
-        self.say(Said(left, (self.summed(front, body),), rule="chain rule", why=f"{node.op.name} moves through its argument"))
-        slopes = node.op.slopes
-        assert slopes is not None
-        slope = simplify(slopes[node.args.index(inner)](node, *node.args), BOOK, self.named)
-        self.say(Said(slope_name, (self.pieces(slope, inner),), rule=step.rule, why=step.why, kink=step.kink, indent=1))
+    def chain(self, step: Step, left: Box | None, parameter: Expr) -> int:
+        """The chain rule through an activation."""
+        node, inner = self.bent(step)
+        slope = Frac(row("d", self.at(node)), row("d", self.at(inner)))
+        front, factors = self.claimed(*step.before[0])
+        body = [*factors, slope, self.partial(parameter, self.at(inner))]
+        why = f"{self.text(node)} depends on {self.text(parameter)} only through {self.text(inner)}"
+        return self.say(Said(left, (self.summed(front, body),), "chain rule", why))
 
-    def pieces(self, slope: Expr, inner: Expr) -> Box:
-        """A slope that is a mask reads as its two pieces."""
-        lowered = self.lower(slope, (INDEX,) * slope.rank)
-        if lowered.op.name == "greater" and value_of(lowered.args[1]) == 0:
-            z = self.write(lowered.args[0])
-            return Cases(((Sym("0", "number"), row(z, "≤", Sym("0", "number"))), (Sym("1", "number"), row(z, ">", Sym("0", "number")))))
-        return self.write(lowered)
+    def slope(self, step: Step) -> int:
+        """The slope of an activation, in pieces if it has any."""
+        node, inner = self.bent(step)
+        assert node.op.slopes is not None
+        slope = simplify(node.op.slopes[node.args.index(inner)](node, *node.args), BOOK, self.named)
+        lowered = self.lower(slope, (self.index,) * slope.rank)
+        pieces = branches(lowered)
+        name = Frac(row("d", self.at(node)), row("d", self.at(inner)))
+        if pieces is None:
+            return self.say(Said(name, (self.write(lowered),), step.rule, step.why, kink=step.kink, indent=1))
+        where, off, on = pieces
+        z = self.write(where)
+        box = Cases(((self.write(off), row(z, "≤", ZERO)), (self.write(on), row(z, ">", ZERO))))
+        return self.say(Said(name, (box,), step.rule, "two straight pieces", kink=step.kink, indent=1))
+
+    def bent(self, step: Step) -> tuple[Expr, Expr]:
+        """The activation that a step opens, and what it is of."""
+        return step.place, next(arg for arg in step.place.args if arg in self.d.cotangents)
+
+    def folded(self, step: Step) -> tuple[Said, ...]:
+        """The small rewrites inside a step."""
+        return tuple(
+            Said(self.write.opened(r.before), (self.write(r.after),), rule=r.rule, why=r.why)
+            for r in step.details
+        )
 
     # ------------------------------------------------------------------------------------------- from z to w
 
-    def arrive(self, parameter: Expr, last: Expr, shared: str) -> None:
+    def arrive(self, parameter: Expr, last: Expr, used: list[int], as_before: str) -> None:
         """∂zᵢ/∂w, and the gradient for the parameter put together, in pieces where there is a mask."""
-        inside = Lowering({self.batch}, self.named - {last}, self.letters)
-        entry = inside(last, (INDEX,) * last.rank)
+        entry = self.lower.opening(last)(last, (self.index,) * last.rank)
         work = Opening(entry, number(1), {parameter}, moving_nodes(entry, [parameter]), set(), BOOK)
         work.run()
         slope = work.cotangents[parameter]
-        z = self.at(last)
-        rule = "gradient of a dot product" if slope.op is entry_op else "derivative of the affine function"
-        if is_one(slope):
-            rule = f"{_plain_name(parameter)} stands alone: its factor is 1"
-        self.say(Said(self.partial(parameter, z), (self.row_box(slope),), rule=rule, proof=self.proof(last, parameter, slope), indent=1))
-        front, factors = self.factors(self.d.cotangents[last])
-        masks = self.masks(last)
-        moved = [] if is_one(slope) else [self.row_box(slope)]
-        zero: Box = Sup(Sym("0", "vector"), TRANSPOSED) if parameter.rank else Sym("0", "number")
-        if masks is not None:
-            condition, factors = masks
-            value = Row((*factors, *moved)) if factors or moved else Sym("1", "number")
-            body: Box = Cases(((zero, row(self.write.opened(condition), "≤", Sym("0", "number"))), (value, word("otherwise"))))
-            box = self.summed(front, [body])
-        else:
-            box = self.summed(front, [*factors, *moved])
-        rule = f"{shared}, and line {self.number}" if shared else "the pieces put together"
-        self.say(Said(self.partial(parameter), (box,), rule=rule))
+        negative = opposite(slope)
+        unsigned = slope if negative is None else negative
+        rule, why = "derivative of the affine function", ""
+        if unsigned.op is entry_op:
+            rule = "gradient of a dot product"
+        elif is_one(unsigned):
+            rule, why = "affine function", f"{self.text(parameter)} stands alone in {line(self.at(last))}"
+        factor = self.row_box(unsigned)
+        shown = factor if negative is None else row("−", factor)
+        proof = self.proof(last, parameter, slope)
+        side = self.say(
+            Said(self.partial(parameter, self.at(last)), (shown,), rule, why, proof=proof, indent=1)
+        )
+        together = (
+            f"{as_before}; with {numbered([side])}"
+            if as_before
+            else f"{numbered([*used, side])} put together"
+        )
+        box = self.gradient(parameter, last, unsigned, negative is not None)
+        self.say(Said(self.partial(parameter), (box,), rule=together))
 
-    def masks(self, last: Expr) -> tuple[Expr, list[Box]] | None:
-        """The one mask 1[u > 0] in ∂C/∂zᵢ, with u opened, and the factors beside it."""
-        _, rest = split(self.example(self.d.cotangents[last]))
-        flat = factors_of(rest) if rest is not None else []
-        found = [f for f in flat if f.op.name == "greater" and value_of(f.args[1]) == 0]
-        if len(found) != 1:
-            return None
-        where = found[0].args[0]
+    def gradient(self, parameter: Expr, last: Expr, slope: Expr, negative: bool) -> Box:
+        """∂C/∂w = front Σᵢ …, in two pieces where there is one mask."""
+        front, rest = split(self.example(self.d.cotangents[last]))
+        if negative:
+            front = simplify(-(number(1) if front is None else front), BOOK)
+            front = None if value_of(front) == 1 else front
+        rest = number(1) if rest is None else rest
+        pieces = branches(rest)
+        if pieces is None:
+            self.claim(parameter, front, rest, slope)
+            return self.summed(front, self.moved(rest, slope))
+        where, off, on = pieces
         if where.op is entry_op and where.params[0] is last:
-            where = Lowering({self.batch}, self.named - {last}, self.letters)(last, (INDEX,) * last.rank)
-        others = [self.write.written(f) for f in flat if f is not found[0]]
-        return where, [fenced(w, PRODUCT) for w in others]
+            where = self.lower.opening(last)(last, (self.index,) * last.rank)
+        mask = greater_op(where, number(0))
+        self.claim(parameter, front, mask * on + (1 - mask) * off, slope)
+        zero: Box = Sup(Sym("0", "vector"), TRANSPOSED) if parameter.rank else ZERO
+        if value_of(off) != 0:
+            zero = Row(tuple(self.moved(off, slope)))
+        value = Row(tuple(self.moved(on, slope)))
+        condition = row(self.write.opened(where), "≤", ZERO)
+        return self.summed(front, [Cases(((zero, condition), (value, word("otherwise"))))])
+
+    def moved(self, rest: Expr, slope: Expr) -> list[Box]:
+        """Factors for one example, and ∂zᵢ/∂w."""
+        factors = [
+            fenced(self.write.written(factor), JUXTAPOSED)
+            for factor in factors_of(rest)
+            if not is_one(factor)
+        ]
+        factors += [] if is_one(slope) else [self.row_box(slope)]
+        return factors or [Sym("1", "number")]
+
+    def claim(self, parameter: Expr, front: Expr | None, rest: Expr, slope: Expr) -> None:
+        """Notes the gradient that is printed, so that it is worked out again."""
+        total = sigma(self.index, self.batch, rest * slope if (front is None) else front * rest * slope)
+        self.claims.append(Claim(total, self.d.answers[self.name(parameter)], (None,) * parameter.rank))
 
     def proof(self, last: Expr, parameter: Expr, slope: Expr) -> tuple[Box, ...]:
         """The same entry by entry: zᵢ = Σⱼ Xᵢⱼ wⱼ + b, so ∂zᵢ/∂wⱼ = Xᵢⱼ."""
-        every = Lowering(None, self.named - {last}, self.letters)
-        at = tuple("ijk"[k] for k in range(last.rank))
-        definition = row(self.at(last), "=", self.write.opened(every(last, at)))
+        entries = self.lower.fully()
+        opened = entries.opening(last)(last, (self.index,) * last.rank)
+        definition = row(self.at(last), "=", self.write.opened(opened))
         if not parameter.rank:
             return (definition,)
-        j = ("j",)
-        entry = Frac(row("∂", self.at(last)), row("∂", self.write(every(parameter, j))))
-        return definition, row(entry, "=", self.write(every(slope, j, frozenset({INDEX}))))
+        j = (entries.letter(parameter.shape[0], {self.index}),)
+        entry = Frac(row("∂", self.at(last)), row("∂", self.write(entries(parameter, j))))
+        return definition, row(entry, "=", self.write(entries(slope, j, frozenset({self.index}))))
 
     # ------------------------------------------------------------------------------------------- writing
 
     def at(self, part: Expr) -> Box:
         """A part at example i: zᵢ."""
-        return self.write(self.lower(part, (INDEX,) * part.rank))
+        return self.write(self.lower(part, (self.index,) * part.rank))
+
+    def text(self, part: Expr) -> str:
+        """The bare name of a part or a parameter."""
+        return line(self.write(part))
+
+    def name(self, parameter: Expr) -> str:
+        """The name that the user gave a parameter."""
+        return next(name for name, p in self.d.parameters.items() if p is parameter)
 
     def example(self, G: Expr) -> Expr:
         """A cotangent at example i, its numbers in front."""
-        return simplify(self.lower(G, (INDEX,) * G.rank), BOOK, self.named)
+        return simplify(self.lower(G, (self.index,) * G.rank), BOOK, self.named)
 
     def partial(self, parameter: Expr, of: Box | None = None) -> Box:
         """∂C/∂w, or ∂(of)/∂w."""
@@ -209,76 +265,80 @@ class Narrator:
     def row_box(self, slope: Expr) -> Box:
         """A gradient by a vector is a row, as in the paper: xᵢᵀ."""
         written = self.write.written(slope)
-        return Sup(fenced(written, PRODUCT + 5), TRANSPOSED) if slope.rank else fenced(written, PRODUCT)
+        return Sup(fenced(written, JUXTAPOSED), TRANSPOSED) if slope.rank else fenced(written, PRODUCT)
 
-    def factors(self, G: Expr) -> tuple[Expr | None, list[Box]]:
-        """What stands in front of Σ, and the factors inside it."""
+    def claimed(self, G: Expr, N: Expr) -> tuple[Expr | None, list[Box]]:
+        """What stands in front of Σ, and the factors inside it; noted, so that it is worked out again."""
         front, rest = split(self.example(G))
+        shown = product(1, *(part for part in (front, rest) if part is not None))
+        self.claims.append(Claim(shown, G, (self.index,) * G.rank))
         return front, [fenced(self.write.written(rest), PRODUCT)] if rest is not None else []
 
     def summed(self, front: Expr | None, body: Sequence[Box], index: bool = True) -> Box:
         """front Σᵢ body."""
         inside: Box = body[0] if len(body) == 1 else Row(tuple(body))
-        box: Box = Big("Σ", Sym(INDEX, "index"), None, inside) if index else inside
+        box: Box = Big("Σ", Sym(self.index, "index"), None, inside) if index else inside
         if front is None:
             return box
         return row("−", box) if value_of(front) == -1 else row(self.write(front), box)
 
-    def sum(self, line: Line | Sequence[tuple[Expr, Expr]], parameter: Expr) -> Box:
+    def sum(self, terms: Sequence[Term], parameter: Expr) -> Box:
         """A line of terms: front Σᵢ Gᵢ ∂Nᵢ/∂w + …"""
         items: list[Box | str] = []
-        for G, N in line:
-            lowered = self.lower(N, (INDEX,) * N.rank)
-            written = self.write.written(lowered)
-            atom = lowered.op is entry_op or not lowered.args
-            inner = written.box if atom else Fence("(", written.box, ")")
-            front, factors = self.factors(G)
-            negative = front is not None and _below_zero(front)
-            if negative and items:
-                front = simplify(-front, BOOK) if front is not None else None
-                front = None if front is not None and value_of(front) == 1 else front
-            items += ["−" if negative and items else "+", self.summed(front, [*factors, self.partial(parameter, inner)], index=N.rank > 0)]
+        for G, N in terms:
+            front, factors = self.claimed(G, N)
+            positive = opposite(front) if front is not None and items else None
+            if positive is not None:
+                front = None if value_of(positive) == 1 else positive
+            slope = self.partial(parameter, self.moving(N))
+            items += [
+                "+" if positive is None else "−",
+                self.summed(front, [*factors, slope], index=N.rank > 0),
+            ]
         return row(*items[1:])
 
-
-def _below_zero(front: Expr) -> bool:
-    value = value_of(front)
-    if value is not None:
-        return value < 0
-    return front.op.name == "negate" or (front.op.name == "divide" and _below_zero(front.args[0]))
-
-
-def _folded(narrator: Narrator, step: Step) -> tuple[Said, ...]:
-    write = narrator.write
-    return tuple(Said(write.opened(r.before), (write(r.after),), rule=r.rule, why=r.why) for r in step.details)
+    def moving(self, N: Expr) -> Box:
+        """What is differentiated, at example i: eᵢ, (eᵢ²), |eᵢ|."""
+        lowered = self.lower(N, (self.index,) * N.rank)
+        written = self.write.written(lowered)
+        bare = lowered.op is entry_op or not lowered.args or stands_alone(written.box)
+        return written.box if bare else Fence("(", written.box, ")")
 
 
-def _plain_name(parameter: Expr) -> str:
-    return str(parameter.params[0])
+def branches(expr: Expr) -> tuple[Expr, Expr, Expr] | None:
+    """u, and what `expr` is where u ≤ 0 and where u > 0, if the mask 1[u > 0] is the only one in it."""
+    masks = [node for node in walk(expr) if node.op is greater_op]
+    if len(masks) != 1 or value_of(masks[0].args[1]) != 0:
+        return None
+    off, on = (simplify(replace(expr, {masks[0]: number(side)}), BOOK) for side in (0, 1))
+    return masks[0].args[0], off, on
 
 
 def split(g: Expr) -> tuple[Expr | None, Expr | None]:
     """A number at one example as (constant in front, the rest); None for a factor of one."""
-    if g.op.name == "negate":
-        front, rest = split(g.args[0])
-        return (number(-1) if front is None else simplify(-front, BOOK)), rest
-    factors = factors_of(g)
-    constants = [factor for factor in factors if is_constant(factor)]
-    others = [factor for factor in factors if not is_constant(factor)]
+    constants: list[Expr] = []
+    others: list[Expr] = []
+    for factor in factors_of(g):
+        (constants if is_constant(factor) else others).append(factor)
     front = simplify(product(1, *constants), BOOK)
     return (None if value_of(front) == 1 else front), (product(1, *others) if others else None)
 
 
 def factors_of(expr: Expr) -> list[Expr]:
-    """The factors of a product of numbers."""
-    if expr.op.name != "multiply":
-        return [expr]
-    return [factor for arg in expr.args for factor in factors_of(arg)]
-
-
-def last_part(derivation: Derivation, parameter: Expr) -> Expr:
-    """The named part from which the parameter is reached."""
-    return direct_parts(derivation, parameter)[0]
+    """The factors of a product of numbers; a sign, and constants in a denominator, stand by themselves."""
+    if expr.op is negate_op:
+        return [number(-1), *factors_of(expr.args[0])]
+    if expr.op in (multiply_op, scale_op):
+        return [factor for arg in expr.args for factor in factors_of(arg)]
+    if expr.op is divide_op:
+        above, below = map(factors_of, expr.args)
+        moved = [factor for factor in below if is_constant(factor)]
+        constants = [factor for factor in above if is_constant(factor)]
+        if moved and len(moved) < len(below):
+            rest = [factor for factor in below if not is_constant(factor)]
+            others = [factor for factor in above if not is_constant(factor)]
+            return [*constants, *(1 / factor for factor in moved), product(1, *others) / product(1, *rest)]
+    return [expr]
 
 
 def direct_parts(derivation: Derivation, parameter: Expr) -> list[Expr]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import keyword
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from gradstep.expression.errors import MathError
 from gradstep.notation.mending import Candidate, Slip
@@ -26,15 +26,17 @@ MOST_POWERS_OF_TEN = 300
 
 TOKEN = re.compile(
     r"""
-      (?P<space>  [ \t]+ )
-    | (?P<number> (?: [0-9]+ \.? [0-9]* | \.[0-9]+ ) (?: [eE] [+-]? [0-9]+ )? )
+    [ \t]*
+    (?:
+      (?P<number> (?: [0-9]+ \.? [0-9]* | \.[0-9]+ ) (?: [eE] [+-]? [0-9]+ )? )
     | (?P<name>   [A-Za-z_] [A-Za-z0-9_]* )
     | (?P<foreign> \*\*= | [-+*/@]= | // | := | != | -> | << | >> | <> | === )
     | (?P<sign>   \*\* | == | >= | <= | [-+*/@.,=<>:] )
     | (?P<open>   [(\[] )
     | (?P<close>  [)\]] )
     | (?P<end>    [\n;] )
-    | (?P<other>  . )
+    | (?P<other>  [^ \t] )
+    )
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -89,8 +91,7 @@ class Statement:
     name_span: tuple[int, int] = (0, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A piece of text, what it is, and where it begins."""
 
     kind: str
@@ -105,50 +106,53 @@ class Token:
 
 def statements(source: str) -> list[Statement]:
     """The statements of `source`, or a `MathError` about the first thing that no formula has."""
-    if len(source) > MOST_CHARACTERS:
-        raise MathError(
-            f"this text has {len(source):,} characters",
-            facts=[f"a formula has at most {MOST_CHARACTERS:,}"],
-        )
+    _check_length(len(source), MOST_CHARACTERS, "text")
+    _check_length(max(map(len, re.split("[\n;]", source))), MOST_IN_A_STATEMENT, "statement")
     found: list[Statement] = []
     line: list[Token] = []
-    open_brackets: list[Token] = []
+    brackets: list[Token] = []
     for token in _tokens(source):
-        before = line[-1] if line else None
-        match token.kind:
-            case "end" if not open_brackets:
-                found += _statement(source, line)
+        if token.kind == "end":
+            if not brackets:
+                found += _statement(source, line, not found)
                 line = []
-                continue
-            case "end" if token.text == ";":
-                _wrong(source, open_brackets[-1], "this bracket is not closed")
-            case "end":
-                continue
-            case "open":
-                open_brackets.append(token)
-                if len(open_brackets) > DEEPEST:
-                    _wrong(
-                        source,
-                        token,
-                        f"brackets nest at most {DEEPEST} deep",
-                        "names for the parts: z = …; …",
-                    )
-            case "close":
-                if not open_brackets:
-                    _wrong(source, token, f"this {token.text} closes nothing")
-                if open_brackets.pop().text != PAIRS[token.text]:
-                    _wrong(source, token, f"this {token.text} does not close the bracket that is open")
-            case "sign" if token.text == ":" and (not open_brackets or open_brackets[-1].text == "("):
-                _wrong(source, token, "a colon stands in x[:, None] only; shapes are not part of the formula")
-        if before is not None and _touch(before, token):
-            _missing_operator(source, before, token)
+            elif token.text == ";":
+                _wrong(source, brackets[-1], "this bracket is not closed")
+            continue
+        if token.kind not in ("number", "name"):
+            _follow(source, token, brackets)
+        if line and _touch(line[-1], token):
+            _missing_operator(source, line[-1], token)
         line.append(token)
-    if open_brackets:
-        _wrong(source, open_brackets[-1], "this bracket is not closed")
-    found += _statement(source, line)
+    if brackets:
+        _wrong(source, brackets[-1], "this bracket is not closed")
+    found += _statement(source, line, not found)
     if not found:
         raise MathError("there is no formula here", source=source.strip() or None)
     return found
+
+
+def _follow(source: str, token: Token, brackets: list[Token]) -> None:
+    """Keep account of the open brackets."""
+    if token.kind == "open":
+        brackets.append(token)
+        if len(brackets) > DEEPEST:
+            _wrong(source, token, f"brackets nest at most {DEEPEST} deep", "names for the parts: z = …; …")
+    elif token.kind == "close":
+        if not brackets:
+            _wrong(source, token, f"this {token.text} closes nothing")
+        if brackets.pop().text != PAIRS[token.text]:
+            _wrong(source, token, f"this {token.text} does not close the bracket that is open")
+    elif token.text == ":" and (not brackets or brackets[-1].text == "("):
+        _wrong(source, token, "a colon stands in x[:, None] only; shapes are not part of the formula")
+
+
+def _check_length(length: int, most: int, what: str) -> None:
+    if length > most:
+        raise MathError(
+            f"this {what} has {length:,} characters: at most {most:,} can be read",
+            mend="sum(…) for a long sum, names for the parts: z = …; …",
+        )
 
 
 def _wrong(source: str, token: Token, what: str, mend: str | None = None) -> NoReturn:
@@ -162,36 +166,29 @@ def _tokens(source: str) -> Iterator[Token]:
     """Everything but space, each piece checked by itself."""
     signs = 0
     for found in TOKEN.finditer(source):
-        kind = str(found.lastgroup)
-        if kind == "space":
-            continue
-        token = Token(kind, found[0], found.start())
-        signs = signs + 1 if token.text in "+-" else 0
-        if signs > MOST_SIGNS:
-            _wrong(source, token, f"more than {MOST_SIGNS} signs in a row")
-        match kind:
-            case "other":
-                _strange(source, token)
-            case "foreign":
-                instead, why = FOREIGN.get(token.text, ("", f"a formula has no {token.text}"))
-                _slip(source, token, why, instead)
-            case "number":
-                _check_number(source, token)
-            case "name":
-                _check_word(source, token)
+        token = Token(found.lastgroup or "", found[found.lastindex or 0], found.start(found.lastindex or 0))
+        if token.kind == "sign":
+            signs = signs + 1 if token.text in "+-" else 0
+            if signs > MOST_SIGNS:
+                _wrong(source, token, f"more than {MOST_SIGNS} signs in a row")
+        else:
+            signs = 0
+            if token.kind in CHECKS:
+                CHECKS[token.kind](source, token)
         yield token
 
 
-def _slip(source: str, token: Token, what: str, instead: str, shown: str = "") -> NoReturn:
+def _foreign(source: str, token: Token) -> NoReturn:
+    instead, why = FOREIGN.get(token.text, ("", f"a formula has no {token.text}"))
+    _slip(source, token, why, instead)
+
+
+def _slip(source: str, token: Token, what: str, instead: str) -> NoReturn:
     """An error at `token`, with `instead` in its place as the mend if that works."""
     start, end = token.span
     error = MathError(what, source=source, span=token.span)
-    if not instead:
-        raise error
-    raise Slip(
-        error,
-        [Candidate(shown or f"{instead} instead of {token.text}", source[:start] + instead + source[end:])],
-    )
+    mend = Candidate(f"{instead} instead of {token.text}", source[:start] + instead + source[end:])
+    raise Slip(error, [mend]) if instead else error
 
 
 def _strange(source: str, token: Token) -> NoReturn:
@@ -223,13 +220,13 @@ def _check_number(source: str, token: Token) -> None:
     text = token.text
     mantissa, _, power = text.lower().partition("e")
     follows = source[end : end + 1]
-    if text == "0" and follows.lower() in ("x", "b", "o") and follows:
+    if text == "0" and follows in ("x", "b", "o", "X", "B", "O"):
         _wrong(source, token, "numbers are written in decimal")
     if follows == "_":
         _wrong(source, token, "the digits of a number stand together, without _")
     if follows == ".":
         _wrong(source, token, "this number has two points")
-    if sum(map(str.isdigit, mantissa)) > LONGEST:
+    if len(mantissa.replace(".", "")) > LONGEST:
         _wrong(source, token, f"a number has at most {LONGEST} digits")
     if power and (len(power) > 5 or abs(int(power)) > MOST_POWERS_OF_TEN):
         _wrong(source, token, f"numbers lie between 1e-{MOST_POWERS_OF_TEN} and 1e{MOST_POWERS_OF_TEN}")
@@ -239,15 +236,9 @@ def _check_number(source: str, token: Token) -> None:
 
 def _check_word(source: str, token: Token) -> None:
     word = token.text
-    if word in ("None", "True", "False"):
-        return
-    if keyword.iskeyword(word):
-        _slip(
-            source,
-            token,
-            WORDS.get(word, f"{word} is a reserved word of Python"),
-            f"{word[:3]}" if word == "lambda" else "",
-        )
+    if keyword.iskeyword(word) and word not in ("None", "True", "False"):
+        why = WORDS.get(word, f"{word} is a reserved word of Python")
+        _slip(source, token, why, "lam" if word == "lambda" else "")
     if word[0] == "_" or "__" in word or len(word) > 64:
         try:
             checked_name(word)
@@ -255,14 +246,21 @@ def _check_word(source: str, token: Token) -> None:
             raise error.at(source, token.span) from None
 
 
+CHECKS: dict[str, Callable[[str, Token], None]] = {
+    "other": _strange,
+    "foreign": _foreign,
+    "number": _check_number,
+    "name": _check_word,
+}
+
 # ------------------------------------------------------------------------------------------- side by side
 
 
 def _touch(left: Token, right: Token) -> bool:
     """Whether two things stand side by side with nothing in between that says what to do with them."""
-    ends = left.kind in ("number", "name", "close")
-    begins = right.kind in ("number", "name")
-    return ends and (begins or (right.kind == "open" and left.kind != "name" and right.text == "("))
+    if right.kind in ("number", "name"):
+        return left.kind in ("number", "name", "close")
+    return right.text == "(" and left.kind in ("number", "close")
 
 
 def _missing_operator(source: str, left: Token, right: Token) -> NoReturn:
@@ -283,7 +281,7 @@ def _missing_operator(source: str, left: Token, right: Token) -> NoReturn:
     raise Slip(MathError(what, source=source, span=(start, right.span[1])), choices)
 
 
-def _statement(source: str, line: list[Token]) -> list[Statement]:
+def _statement(source: str, line: list[Token], first: bool) -> list[Statement]:
     """The statement that these tokens make, if there are any."""
     if not line:
         return []
@@ -298,7 +296,7 @@ def _statement(source: str, line: list[Token]) -> list[Statement]:
             _wrong(source, equals[0], f"there is no formula for {line[0].text} here")
         name, name_span = line[0].text, line[0].span
         line = line[2:]
-    if line[0].text == "+":
+    if line[0].text == "+" and not first:
         _wrong(
             source, line[0], "a line does not begin with +: brackets hold a formula of several lines together"
         )
@@ -310,12 +308,7 @@ def _statement(source: str, line: list[Token]) -> list[Statement]:
         )
         _wrong(source, line[-1], f"nothing follows this {line[-1].text}{rest}")
     start, end = line[0].start, line[-1].span[1]
-    if end - start > MOST_IN_A_STATEMENT:
-        raise MathError(
-            f"this formula has {end - start:,} characters",
-            facts=[f"a statement has at most {MOST_IN_A_STATEMENT:,}"],
-            mend="names for the parts: z = …; …",
-        )
+    _check_length(end - start, MOST_IN_A_STATEMENT, "statement")
     return [Statement(name, start, end, name_span)]
 
 

@@ -9,44 +9,72 @@ A presentation is boxes and sentences: a terminal, LaTeX, Markdown, JSON and the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from gradstep.calculus.chains import Link, cotangent, links
-from gradstep.calculus.steps import Derivation, Line, Step
-from gradstep.expression.boxes import SUM, Box, Fence, Frac, Row, Sym, fenced, row, word
+from gradstep.calculus.chains import Link, cotangent, cotangent_op, links
+from gradstep.calculus.laws import BOOK
+from gradstep.calculus.rewriting import simplify
+from gradstep.calculus.steps import Derivation, Step
+from gradstep.expression.boxes import Box, Fence, Frac, Row, Sym, row, word
 from gradstep.expression.errors import MathError
-from gradstep.expression.node import Expr, replace, walk
+from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import Size, shape_text
-from gradstep.notation.lowering import Lowering
+from gradstep.notation.checking import Claim, check
+from gradstep.notation.differentials import Differentials
+from gradstep.notation.legend import legend
+from gradstep.notation.lowering import INDEX_LETTERS, Lowering
 from gradstep.notation.narrative import Narrator, tells
+from gradstep.notation.plain import line
 from gradstep.notation.presentation import Presentation, Said, Section
+from gradstep.notation.wording import Wording, about, listed, numbered, what_it_is
 from gradstep.notation.writing import Writer
+from gradstep.operations.arithmetic import multiply_op, negate_op, scale_op
+from gradstep.operations.evaluation import variables
 from gradstep.operations.leaves import symbol_op
 
 VIEWS = ("matrix", "sample", "index")
 STYLES = ("partials", "differential")
+READABLE = 60  # a loss with more nodes than this is written in terms of its parts
+FEW = 4  # parameters that a sentence lists
 
 
 def present(
     derivation: Derivation, *, view: str = "matrix", style: str = "partials", batch: str | None = None
 ) -> Presentation:
-    """The derivation as sections of lines. Unknown views and styles are a `MathError`."""
+    """The derivation as sections of lines. Unknown views and styles are a `MathError`.
+
+    What is printed is worked out again, if the derivation was checked: a line that is not what it stands for
+    is a `MathError`.
+    """
     if view not in VIEWS:
-        raise MathError(f"there is no view {view!r}", facts=[f"the views are {', '.join(VIEWS)}"])
+        raise MathError(f"there is no view {view!r:.40}", facts=[f"the views are {', '.join(VIEWS)}"])
     if style not in STYLES:
-        raise MathError(f"there is no style {style!r}", facts=[f"the styles are {', '.join(STYLES)}"])
-    return _Telling(derivation, view, style, batch).all()
+        raise MathError(f"there is no style {style!r:.40}", facts=[f"the styles are {', '.join(STYLES)}"])
+    telling = _Telling(derivation, view, style, batch)
+    told = telling.all()
+    if derivation.certificate is not None:
+        outcomes = check(derivation, telling.claims, derivation.certificate.seed)
+        if "wrong" in outcomes:
+            shown = telling.claims[outcomes.index("wrong")].shown
+            raise MathError(
+                "a line of this view failed its check, so it is not shown",
+                facts=[line(telling.write(shown))],
+                mend="another view, and reporting this loss to the authors of gradstep",
+            )
+    return told
 
 
 def batch_size(derivation: Derivation, batch: str | None = None) -> Size | None:
     """The batch axis: the one that data carry, no parameter carries, and the loss sums over."""
     symbols = [node for node in walk(derivation.of) if node.op is symbol_op]
-    carried = {size for p in derivation.parameters.values() for size in p.shape}
-    found = [size for s in symbols for size in s.shape[:1] if size not in carried and s not in derivation.parameters.values()]
+    parameters = set(derivation.parameters.values())
+    carried = {size for p in parameters for size in p.shape}
     if batch is not None:
         if batch not in {size for s in symbols for size in s.shape}:
             raise MathError(f"no variable has an axis of size {batch}")
         return batch
-    return found[0] if found else None
+    found = (size for s in symbols if s not in parameters for size in s.shape[:1] if size not in carried)
+    return next(found, None)
 
 
 class _Telling:
@@ -55,39 +83,58 @@ class _Telling:
     def __init__(self, derivation: Derivation, view: str, style: str, batch: str | None) -> None:
         self.d, self.view, self.style = derivation, view, style
         self.loss = derivation.of
+        self.known = variables(self.loss, *derivation.parameters.values())
         self.write = Writer(derivation.names)
         self.batch = batch_size(derivation, batch)
         self.shown = {G: cotangent(part, self.loss) for G, part in derivation.fences.items()}
-        sizes = {"matrix": set(), "sample": {self.batch} if self.batch else set(), "index": None}[view]
-        letters = {self.batch: "i"} if self.batch else {}
-        named = {part for part in derivation.parts if part is not self.loss}
-        self.lower = Lowering(sizes, named, letters)  # type: ignore[arg-type]
-        self.entries = Lowering(None, named, letters)  # type: ignore[arg-type]
+        self.lower = self.lowering()
+        self.entries = self.lower.fully()
+        self.pretty = {name: line(self.write(p)) for name, p in derivation.parameters.items()}
+        self.wording = Wording(derivation, self.lowered, self.write)
+        self.movers = about([*self.pretty.values()])
+        self.details = Differentials(derivation, self.write, self.wording, self.shown, self.movers)
+        self.claims: list[Claim] = []
+        self.narrator = Narrator(self.d, self.lower, self.write, self.wording) if self.narrated else None
+
+    def lowering(self) -> Lowering:
+        """Which axes become indices, and which letters these are."""
+        names = {name: node for node, name in self.d.names.items()} | self.known
+        sizes = {size for node in self.known.values() for size in node.shape}
+        reserved = frozenset(map(str, {*names, *sizes}))
+        own = next(letter for letter in (*INDEX_LETTERS, "ι") if letter not in reserved)
+        return Lowering(
+            {"matrix": (), "sample": (self.batch,) if self.batch else (), "index": None}[self.view],
+            {part for part in self.d.parts if part is not self.loss},
+            {self.batch: own} if self.batch else {},
+            reserved,
+            {node for name, node in names.items() if node.rank > 1 and name[0].lower() + name[1:] in names},
+        )
 
     # ------------------------------------------------------------------------------------------- sections
 
     def all(self) -> Presentation:
         """Every section."""
-        narrator = Narrator(self.d, self.batch, self.write) if self.narrated else None
-        work = (
-            self.differential()
-            if self.style == "differential"
-            else narrator.lines()
-            if narrator
-            else tuple(self.link(number, link) for number, link in enumerate(links(self.d), 1))
-        )
+        parts = tuple(self.part(part) for part in self.d.parts if part is not self.loss)
+        by_terms = self.style == "differential" or not parts
+        work = self.details.lines() if by_terms else self.narrator.lines() if self.narrator else self.links()
+        if self.narrator:
+            self.claims += self.narrator.claims
         sections = [
-            Section("The loss", (self.loss_line(),)),
-            Section("Name the parts", tuple(self.part_line(part) for part in self.d.parts if part is not self.loss)),
-            Section(self.heading(), work),
+            Section("The loss", self.loss_lines()),
+            Section("Name the parts", parts + self.loss_of(parts)),
         ]
-        if self.style == "differential" or narrator:
-            title = "The same, for all examples at once" if narrator else "The gradient"
-            sections.append(Section(title, tuple(self.answer(name) for name in self.d.wrt)))
-        sections.append(Section("One step down the slope, with learning rate η", (self.update(),)))
-        certificate = str(self.d.certificate) if self.d.certificate is not None else "not checked"
+        sections.append(Section(self.heading(), work))
+        if by_terms or self.narrator:
+            title = "The same, for all examples at once" if self.narrator else "The gradient"
+            sections.append(Section(title, self.answers()))
+        sections.append(Section("One step down the slope, with learning rate η", self.update()))
         kept = tuple(section for section in sections if section.lines)
-        return Presentation(self.view, self.style, kept, self.d.notes, certificate)
+        signs = legend(
+            box for section in kept for said in section.lines for box in (said.left, *said.forms) if box
+        )
+        certificate = str(self.d.certificate) if self.d.certificate is not None else "not checked"
+        notes = (*self.d.notes, signs) if signs else self.d.notes
+        return Presentation(self.view, self.style, kept, notes, certificate)
 
     @property
     def narrated(self) -> bool:
@@ -96,73 +143,127 @@ class _Telling:
 
     def heading(self) -> str:
         """Work from C back to w and b."""
-        *first, last = self.d.wrt
-        if len(self.d.wrt) > 4:
-            return f"Work from {self.d.names[self.loss]} back to the {len(self.d.wrt)} parameters"
-        return f"Work from {self.d.names[self.loss]} back to {', '.join(first) + ' and ' if first else ''}{last}"
+        loss, names = line(self.write(self.loss)), [*self.pretty.values()]
+        many = f"the {len(names)} parameters"
+        return f"Work from {loss} back to {listed(names) if len(names) <= FEW else many}"
 
-    def loss_line(self) -> Said:
-        """C(w, b) = the loss, written out as far as it stays readable."""
-        plain = Writer({})
-        expr = self.loss
-        count = sum(1 for _ in walk(expr))
-        if count > 60:
-            box = self.lowered_box(expr, self.write, opened=True)
-        else:
-            lower = Lowering(self.lower.sizes, set(), self.lower.letters)
-            box = plain(lower(expr, ()))
+    # ------------------------------------------------------------------------------------------- the loss
+
+    def loss_lines(self) -> tuple[Said, ...]:
+        """C(w, b) = the loss, written out as far as it stays readable; and what the letters are."""
         arguments: list[Box] = []
-        for name in self.d.wrt[:4]:
+        for name in self.d.wrt[:FEW]:
             arguments += [Sym(", ", "operator"), self.write(self.d.parameters[name])]
-        if len(self.d.wrt) > 4:
+        if len(self.d.wrt) > FEW:
             arguments += [Sym(", ", "operator"), Sym("…", "operator")]
-        left = row(self.write(self.loss), Fence("(", Row(tuple(arguments[1:])), ")"))
-        return Said(left, (box,), rule=self.d.parts[self.loss].role if self.d.parts[self.loss].role != "loss" else "")
+        call = Sym(line(self.write(self.loss)), "function")
+        left = row(call, Fence("(", Row(tuple(arguments[1:])), ")"))
+        if self.is_long:
+            box = self.loss_box(self.write, self.lower.opening(self.loss))
+        else:
+            box = self.loss_box(Writer({}), replace(self.lower, named=()))
+        return Said(left, (box,), rule=self.index_words()), Said(None, (self.shapes(),))
 
-    def part_line(self, part: Expr) -> Said:
+    def loss_box(self, write: Writer, lower: Lowering) -> Box:
+        """The loss in this view, its sign in front."""
+        shown = lower(self.loss, ())
+        if shown.op is scale_op or shown.op is multiply_op:
+            front, rest = shown.args
+            if rest.op is negate_op:
+                shown = shown.op(simplify(-front, BOOK), rest.args[0])
+        self.claims.append(Claim(shown, self.loss))
+        return write.opened(shown)
+
+    @property
+    def is_long(self) -> bool:
+        return sum(1 for _ in walk(self.loss)) > READABLE
+
+    def index_words(self) -> str:
+        """xᵢ is row i of X; i = 1 … N."""
+        letter = self.lower.letters.get(self.batch) if self.batch is not None else None
+        if letter is None or self.view == "matrix":
+            return ""
+        table = next((v for v in self.known.values() if v.rank == 2 and v.shape[0] == self.batch), None)
+        if table is None or self.view == "index":
+            return f"{letter} = 1 … {self.batch}"
+        return f"{line(self.lowered(table))} is row {letter} of {line(self.write(table))}"
+
+    def shapes(self) -> Box:
+        """X is N×d, w has d entries, b is a number."""
+        items: list[Box | str] = []
+        listed_first = [v for v in self.known.values() if len(self.known) <= 2 * FEW or v not in self.ends]
+        for variable in listed_first:
+            told = {0: "is a number", 1: f"has {shape_text(variable.shape)} entries"}
+            size = told.get(variable.rank, f"is {shape_text(variable.shape)}")
+            items += [Sym(",", "operator"), self.write(variable), word(size)]
+        return row(*items[1:])
+
+    @property
+    def ends(self) -> set[Expr]:
+        return set(self.d.parameters.values())
+
+    def part(self, part: Expr) -> Said:
         """zᵢ = w·xᵢ + b, and what it is."""
         at = self.lower.indices(part)
-        left = self.write(self.lower(part, at))
-        inside = Lowering(self.lower.sizes, self.lower_named(part), self.lower.letters)
-        return Said(left, (self.write.opened(inside(part, at)),), rule=self.d.parts[part].role, shape=shape_text(part.shape))
+        left = self.lower(part, at)
+        opened = self.lower.opening(part)(part, at)
+        self.claims.append(Claim(opened, part, at))
+        role, shape = self.d.parts[part].role, self.shape_at(part, at)
+        return Said(self.write(left), (self.write.opened(opened),), rule=role, shape=shape)
 
-    def lower_named(self, part: Expr) -> set[Expr]:
-        """The named parts but for `part` itself."""
-        return {p for p in self.d.parts if p is not part and p is not self.loss}
+    def shape_at(self, part: Expr, at: Sequence[str | None]) -> str:
+        """The shape of a part as it stands in this view, where that needs saying."""
+        shape = self.lower(part, at).shape
+        return shape_text(shape) if shape or not any(at) else ""
 
-    def lowered_box(self, expr: Expr, write: Writer, opened: bool = False) -> Box:
-        """`expr` (a cotangent, say) in this view, its gradients of parts called ∂C/∂N."""
-        lowered = self.lower(expr, self.lower.indices(expr))
-        return write.opened(lowered) if opened else write(lowered)
-
-    def partial(self, part: Expr, at: Sequence[str | None] | None = None) -> Box:
-        """∂C/∂part."""
-        inner = self.write(part) if at is None else self.write(self.lower(part, at))
-        return Frac(row("∂", self.write(self.loss)), row("∂", inner))
+    def loss_of(self, parts: Sequence[Said]) -> tuple[Said, ...]:
+        """C in terms of the parts."""
+        if not parts or self.is_long:
+            return ()
+        box = self.loss_box(self.write, self.lower.opening(self.loss))
+        role = what_it_is(self.loss, {part: named.role for part, named in self.d.parts.items()})
+        return (
+            Said(self.write(self.loss), (box,), rule=role, shape="a number" if self.view != "index" else ""),
+        )
 
     # ------------------------------------------------------------------------------------------- partials
 
-    def link(self, number: int, link: Link) -> Said:
+    def links(self) -> tuple[Said, ...]:
+        """The chain rule from part to part."""
+        found = links(self.d)
+        self.numbers = {link.part: k for k, link in enumerate(found, 1)}
+        laws: dict[Expr, list[Step]] = {}
+        for step in self.d.steps:
+            if len(step.before) == 1 and all(part is step.place for _, part in step.after):
+                laws.setdefault(step.place, []).append(step)
+        return tuple(self.link(link, laws.get(link.part, ())) for link in found)
+
+    def link(self, link: Link, laws: Sequence[Step]) -> Said:
         """One line of the chain rule, with the steps that make it and its proof by indices."""
-        at = self.lower.indices(link.part) if self.view != "matrix" else (None,) * link.part.rank
-        forms = [self.write(self.lower(link.form, at))]
-        if link.closed is not link.form:
-            closed = self.write(self.lower(link.closed, at))
-            if closed != forms[0]:
-                forms.append(closed)
+        whole = (None,) * link.part.rank
+        at = self.lower.indices(link.part) if self.view != "matrix" else whole
+        meant = self.d.cotangents[link.part]
+        forms, because = [self.claimed(link.form, at, meant)], []
         rules = list(dict.fromkeys(step.rule for step in link.steps))
-        kinks = [step.kink for step in link.steps if step.kink]
+        if link.closed is not link.form:
+            closed = self.claimed(link.closed, at, meant)
+            if self.write(closed) != self.write(forms[0]):
+                forms.append(closed)
+                reasons = [f"with {numbered(self.numbers[s] for s in link.sources if s in self.numbers)}"]
+                reasons += [f"{law.rule} ({law.why})" for law in laws if law.rule not in rules]
+                because.append("; ".join(reasons))
         last = link.steps[-1] if link.steps else None
         return Said(
             self.partial(link.part, at),
-            tuple(forms),
-            rule=" · ".join(rules),
-            why=last.why if last else "",
-            number=number,
-            shape=shape_text(link.part.shape),
-            kink=kinks[-1] if kinks else "",
+            tuple(map(self.write, forms)),
+            rule=", ".join(rules),
+            why=self.wording.reason(last, self.movers, link.part) if last else "",
+            number=self.numbers[link.part],
+            shape=self.shape_at(link.part, at),
+            kink="; ".join(dict.fromkeys(step.kink for step in link.steps if step.kink)),
             proof=self.proof(link),
-            details=tuple(self.step(step, symbolic=True) for step in link.steps),
+            details=tuple(self.details.step(step) for step in link.steps),
+            because=tuple(because),
         )
 
     def proof(self, link: Link) -> tuple[Box, ...]:
@@ -173,90 +274,69 @@ class _Telling:
         for source in link.sources:
             if source is not self.loss and source in self.d.parts:
                 at = self.entries.indices(source)
-                inside = Lowering(None, self.lower_named(source), self.entries.letters)
-                left = self.write(self.entries(source, at))
-                said.append(row(left, "=", self.write.opened(inside(source, at))))
+                opened = self.entries.opening(source)(source, at)
+                said.append(row(self.write(self.entries(source, at)), "=", self.write.opened(opened)))
         at = self.entries.indices(link.part)
-        left = Frac(row("∂", self.write(self.loss)), row("∂", self.write(self.entries(link.part, at))))
-        said.append(row(left, "=", self.write(self.entries(link.form, at))))
-        return tuple(said)
-
-    # ------------------------------------------------------------------------------------------- differential
-
-    def differential(self) -> tuple[Said, ...]:
-        """dC = ⟨G, dN⟩ + …: every line is the same number."""
-        said = [Said(row("d", self.write(self.loss)), (self.terms(self.d.steps[0].before),), number=0)] if self.d.steps else []
-        rest: dict[tuple[Expr, Expr], None] = dict.fromkeys(self.d.steps[0].before) if self.d.steps else {}
-        for number, step in enumerate(self.d.steps, 1):
-            for term in step.before:
-                rest.pop(term, None)
-            others = [term for term in rest if term[1] not in self.d.parameters.values()]
-            done = len(rest) - len(others)
-            box = self.terms((*step.after, *others[:2]), more=done > 0 or len(others) > 2)
-            said.append(self.step(step, number=number, line=box))
-            rest.update(dict.fromkeys(step.after))
-        return tuple(said)
-
-    def step(self, step: Step, number: int | None = None, line: Box | None = None, symbolic: bool = False) -> Said:
-        """One step as a line, its small rewrites folded into it."""
-        before = self.terms(step.before)
-        return Said(
-            before if line is None else None,
-            (line if line is not None else self.terms(step.after),),
-            rule=step.rule,
-            why=step.why,
-            number=number,
-            kink=step.kink,
-            details=tuple(
-                Said(self.write.opened(self.named(r.before)), (self.write(self.named(r.after)),), rule=r.rule, why=r.why)
-                for r in step.details
-            ),
-        )
-
-    def terms(self, line: Line, more: bool = False) -> Box:
-        """⟨G, dN⟩ + …; a product of numbers is written as one."""
-        items: list[Box | str] = []
-        for G, N in line:
-            inner = row("d", fenced_name(self.write, N))
-            box: Box
-            if N.rank == 0:
-                one = G.op.name == "number" and G.params[0] == 1
-                box = inner if one else row(fenced(self.write.written(self.named(G)), SUM + 6), inner)
-            else:
-                G_box = self.write(self.named(G))
-                box = Fence("⟨", row(G_box, Sym(", ", "operator"), inner), "⟩")
-            items += ["+", box]
-        if more:
-            items += ["+", Sym("⋯", "operator")]
-        return row(*items[1:]) if items else Sym("0", "number")
-
-    def named(self, G: Expr) -> Expr:
-        """`G` with named gradients as symbols."""
-        return replace(G, self.shown) if self.shown else G
+        shown = self.entries(link.form, at)
+        self.claims.append(Claim(shown, self.d.cotangents[link.part], at))
+        return (*said, row(self.partial(link.part, at), "=", self.write(shown)))
 
     # ------------------------------------------------------------------------------------------- the end
 
-    def answer(self, name: str) -> Said:
-        """∂C/∂w in matrix form, with its shape."""
-        parameter, answer = self.d.parameters[name], self.d.answers[name]
-        box = self.write(self.named(answer) if answer not in self.shown else replace(answer, {g: s for g, s in self.shown.items() if g is not answer}))
-        return Said(self.partial(parameter), (box,), shape=f"{shape_text(parameter.shape)}, the shape of {name}" if parameter.rank else "a number")
+    def answers(self) -> tuple[Said, ...]:
+        """∂C/∂w in matrix form, with its shape; before it the gradients that it calls by name."""
+        said = []
+        for part in self.called():
+            G = self.d.cotangents[part]
+            box = self.write(self.details.opened(G))
+            said.append(Said(self.partial(part), (box,), shape=shape_text(part.shape)))
+        for name in self.d.wrt:
+            parameter, G = self.d.parameters[name], self.d.answers[name]
+            shape = f"{shape_text(parameter.shape)}, the shape of {self.pretty[name]}"
+            box = self.write(self.details.opened(G) if G in self.shown else self.details.named(G))
+            said.append(Said(self.partial(parameter), (box,), shape=shape if parameter.rank else "a number"))
+        return tuple(said)
 
-    def update(self) -> Said:
+    def called(self) -> list[Expr]:
+        """The parts whose gradients the answers call by name, directly or not, in order."""
+        waiting = [*self.d.answers.values()]
+        found: set[Expr] = set()
+        while waiting:
+            for node in walk(self.details.opened(waiting.pop()), stop=self.d.parts.__contains__):
+                part = node.params[0] if node.op is cotangent_op else None
+                if part is not None and part not in found and part not in self.ends:
+                    found.add(part)
+                    waiting.append(self.d.cotangents[part])
+        return [part for part in self.d.cotangents if part in found]
+
+    def update(self) -> tuple[Said, ...]:
         """w ← w − η ∂C/∂w."""
-        items: list[Box | str] = []
-        for name in self.d.wrt[:4]:
-            p = self.write(self.d.parameters[name])
-            items += [word("     "), row(p, "←", p, "−", Sym("η"), self.partial(self.d.parameters[name]))]
-        if len(self.d.wrt) > 4:
-            items += [word("     "), Sym("…", "operator")]
-        return Said(None, (row(*items[1:]),))
+        if len(self.d.wrt) <= FEW:
+            return tuple(Said(None, (self.moved(self.write(p)),)) for p in self.d.parameters.values())
+        names = [*self.pretty.values()]
+        return (
+            Said(
+                None, (self.moved(Sym("θ")),), rule=f"for each of {names[0]}, {names[1]}, … {names[-1]} as θ"
+            ),
+        )
 
+    def moved(self, p: Box) -> Box:
+        """p ← p − η ∂C/∂p."""
+        return row(p, "←", p, "−", Sym("η"), Frac(row("∂", self.write(self.loss)), row("∂", p)))
 
-def fenced_name(write: Writer, part: Expr) -> Box:
-    """A part after d: dz, d(e²), d(X w)."""
-    written = write.written(part)
-    atom = part in write.names or not part.args
-    return written.box if atom else Fence("(", written.box, ")")
+    # ------------------------------------------------------------------------------------------- writing
 
+    def lowered(self, expr: Expr) -> Box:
+        """`expr` as it stands in this view."""
+        return self.write(self.lower(expr, self.lower.indices(expr)))
 
+    def claimed(self, expr: Expr, at: Sequence[str | None], meant: Expr) -> Expr:
+        """`expr` as it will be printed: noted, so that it is worked out again."""
+        shown = self.lower(expr, at)
+        self.claims.append(Claim(shown, meant, tuple(at)))
+        return shown
+
+    def partial(self, part: Expr, at: Sequence[str | None] | None = None) -> Box:
+        """∂C/∂part."""
+        inner = self.write(part) if at is None else self.write(self.lower(part, at))
+        return Frac(row("∂", self.write(self.loss)), row("∂", inner))

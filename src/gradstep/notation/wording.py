@@ -48,18 +48,20 @@ def about(names: Sequence[str]) -> str:
 
 
 class Wording:
-    """Finds the words; `write` writes an expression as it stands in this view."""
+    """Finds the words; `write` writes an expression as it stands in this view, `name` as a whole."""
 
-    def __init__(self, derivation: Derivation, write: Callable[[Expr], Box]) -> None:
-        self.d, self.write = derivation, write
+    def __init__(
+        self, derivation: Derivation, write: Callable[[Expr], Box], name: Callable[[Expr], Box]
+    ) -> None:
+        self.d, self.write, self.name = derivation, write, name
 
     def text(self, expr: Expr) -> str:
         """`expr` in a sentence; "" when it is too long for one."""
         told = line(self.write(expr))
         return told if len(told) <= SHORT else ""
 
-    def reason(self, step: Step, parameters: str) -> str:
-        """Why the step holds, about the things it is about; `parameters` are what moves."""
+    def reason(self, step: Step, parameters: str, towards: Expr | None = None) -> str:
+        """Why the step holds, about the things at hand; `parameters` move, and it leads `towards` a part."""
         node = step.place
         if any(part is node for _, part in step.after):  # a law, or paths that meet
             return self.meeting(step) if len(step.before) > 1 else step.why
@@ -70,7 +72,7 @@ class Wording:
             told = self.text(still[0]) if still else ""
             return f"{told} does not depend on {parameters}" if told else step.why
         if node.op is matmul_op and node.rank:
-            return self.crossing(node) or step.why
+            return self.crossing(node, towards) or step.why
         if node.op is repeat_op:
             told = self.text(node.args[0])
             return (
@@ -94,17 +96,18 @@ class Wording:
             return "entry"
         return "row" if 0 in repeated.params[0] else "column"
 
-    def crossing(self, product: Expr) -> str:
+    def crossing(self, product: Expr, towards: Expr | None) -> str:
         """⟨G, A dB⟩ = ⟨Aᵀ G, dB⟩ with the factors at hand."""
-        A, B = map(self.text, product.args)
-        if not A or not B or " " in A + B or product.args[0].rank < 2:
+        left, right = product.args
+        A, B = (line(self.name(factor)) for factor in product.args)
+        if " " in A + B or len(A + B) > SHORT or left.rank < 2:
             return ""
         told = []
-        if product.args[0] in self.d.cotangents:
+        if left in self.d.cotangents and towards is not right:
             told.append(f"⟨G, d{A} {B}⟩ = ⟨G {B}ᵀ, d{A}⟩")
-        if product.args[1] in self.d.cotangents:
+        if right in self.d.cotangents and towards is not left:
             told.append(f"⟨G, {A} d{B}⟩ = ⟨{A}ᵀ G, d{B}⟩")
-        return f"a factor crosses transposed: {' and '.join(told)}" if told else ""
+        return listed(told) if told else ""
 
 
 def unrepeated(expr: Expr) -> Expr:

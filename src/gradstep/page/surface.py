@@ -44,7 +44,11 @@ def sample(objective: Objective, path: Sequence[Parameters], *, size: int = 61) 
     (its principal components), so nearby heights are true heights on that plane, not of the whole landscape.
     """
     shapes = {name: np.shape(value) for name, value in path[-1].items()}
-    numbers = [f"{name}{_index(place)}" for name, shape in shapes.items() for place in np.ndindex(shape)]
+    numbers = [
+        name if np.prod(shape) == 1 else f"{name}{_index(place)}"
+        for name, shape in shapes.items()
+        for place in np.ndindex(shape)
+    ]
     recorded = np.stack([_flat(path[k]) for k in _some(len(path), 2000 if len(numbers) <= 1000 else 100)])
     end = recorded[-1]
 

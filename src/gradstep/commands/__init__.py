@@ -1,0 +1,1 @@
+"""What can be typed in a terminal? One module a command; each loads only when it is called."""

@@ -1,0 +1,122 @@
+"""Where does a network begin, and is it awake there? A ReLU that is off for every row learns nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gradstep.calculus.steps import Derivation
+from gradstep.expression.errors import MathError
+from gradstep.expression.node import Expr
+from gradstep.expression.shapes import shape_text
+from gradstep.learn.arrays import array_of
+from gradstep.learn.coordinates import Coordinates
+from gradstep.learn.descent import Descent, start_parameters
+from gradstep.learn.plan import Plan
+from gradstep.learn.scaling import Array
+from gradstep.learn.structure import affine, name_of, parents, rectifiers
+from gradstep.operations.evaluation import evaluate, variables
+from gradstep.operations.rowwise import softmax_op
+
+MOST_ROWS = 2000  # enough to see who is awake
+FEWEST_AWAKE = 0.5
+QUIET = 0.1
+
+Arrays = Mapping[str, Array]
+
+
+def start_of(
+    derivation: Derivation,
+    shapes: Mapping[str, tuple[int, ...]],
+    start: Mapping[str, ArrayLike] | None,
+    units: Coordinates,
+    plan: Plan,
+    seed: int,
+) -> tuple[dict[str, Array], tuple[str, ...]]:
+    """The parameters to begin with, in the units of training, and the names of those that the user gave.
+
+    The last layer of a softmax begins small, so that at first every class is about as likely.
+    """
+    first = start_parameters(shapes, seed)
+    if plan.prediction is not None and plan.prediction.op is softmax_op:
+        last = affine(plan.prediction.args[0], parents(derivation.of), set(derivation.parameters.values()))
+        if last is not None:
+            first[name_of(last.weights)] *= QUIET
+    if not start:
+        return first, ()
+    given = units.to_user(first)
+    for name, value in start.items():
+        given[name], _ = array_of(f"the start of {name}", value, derivation.parameters[name].shape)
+        if given[name].shape != shapes[name]:
+            raise MathError(
+                f"the start of {name} should be {shape_text(shapes[name])}",
+                facts=[f"it is {shape_text(given[name].shape)}"],
+            )
+    return units.to_training(given), tuple(start)
+
+
+def alive(derivation: Derivation, first: dict[str, Array], data: Arrays, fixed: set[str]) -> dict[str, Array]:
+    """The same start with biases moved until every ReLU is on for at least half of the rows, if it may be moved.
+
+    A start that the user gave stays as it is; if a whole layer of it is off for every row it is a `MathError`.
+    """
+    found = dict(first)
+    above, trained = parents(derivation.of), set(derivation.parameters.values())
+    for node in rectifiers(derivation.of, trained):
+        z = values_of(node.args[0], found, data)
+        if z is None:
+            continue
+        place = affine(node.args[0], above, trained)
+        asleep = (z > 0).mean(axis=0) < FEWEST_AWAKE
+        if place is not None and name_of(place.bias) not in fixed and np.any(asleep):
+            middle = np.median(z, axis=0)
+            slack = np.abs(z - middle).mean(axis=0) + 1e-3
+            bias = name_of(place.bias)
+            found[bias] = np.where(asleep, found[bias] - middle + 0.1 * slack, found[bias])
+        elif not (z > 0).any():
+            called = derivation.names.get(node, str(node))
+            raise MathError(
+                f"{called} is off at the start for all {len(z)} rows: every z ≤ 0, so the slope of max(0, z) is 0 "
+                "and no step can be taken",
+                facts=[f"the largest z is {z.max():.3g}"],
+                mend="a start with a larger bias, no start at all, or leaky_relu",
+            )
+    return found
+
+
+def silent_units(derivation: Derivation, found: Descent, data: Arrays) -> Iterator[str]:
+    """A note for ReLUs that are off for every row, or on for few, where the descent ended."""
+    for node in rectifiers(derivation.of, set(derivation.parameters.values())):
+        z = values_of(node.args[0], found.parameters, data)
+        if z is None:
+            continue
+        called = derivation.names.get(node, "a ReLU")
+        if z.ndim == 1:
+            on = int((z > 0).sum())
+            if not on:
+                yield f"{called} is off for every row: it answers 0 throughout (leaky_relu would not fall asleep)"
+            elif on < len(z):
+                yield f"the ReLU is off (z ≤ 0, answer 0) for {len(z) - on} of {len(z)} rows"
+        else:
+            off = int((~(z > 0).any(axis=0)).sum())
+            if off:
+                yield f"{off} of {z.shape[-1]} units of {called} are off for every row: they do nothing"
+
+
+def values_of(node: Expr, parameters: Arrays, data: Arrays) -> Array | None:
+    """What a part of the loss is worth for the first rows; None where it is a number or too large to ask."""
+    if not node.rank:
+        return None
+    needed = variables(node)
+    sizes = {v.shape[0] for name, v in needed.items() if name in data and v.rank}
+    rows = node.shape[0]
+    if rows not in sizes:
+        return None
+    arrays = {name: data[name] if name in data else parameters[name] for name in needed}
+    cut = {
+        name: value[:MOST_ROWS] if name in data and needed[name].shape[:1] == (rows,) else value
+        for name, value in arrays.items()
+    }
+    return np.asarray(evaluate(node, **cut))

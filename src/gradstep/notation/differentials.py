@@ -1,0 +1,161 @@
+"""How is a derivation told by differentials? dC = ⟨G, dN⟩ + …, and every line is the same number."""
+
+from __future__ import annotations
+
+from gradstep.calculus.steps import Derivation, Line, Step, Term
+from gradstep.expression.boxes import SUM, Box, Fence, Of, Row, Sym, fenced, row
+from gradstep.expression.node import Expr, rebuild, replace
+from gradstep.notation.presentation import Said
+from gradstep.notation.wording import Wording
+from gradstep.notation.writing import Writer
+from gradstep.operations.arithmetic import negate_op, scale_op
+from gradstep.operations.leaves import number, value_of
+
+SHOWN = 4  # in a line with more terms than this, those that wait or are finished are left out
+
+
+class Differentials:
+    """Writes the lines of one derivation; `shown` are the gradients that go by name, ∂C/∂N."""
+
+    def __init__(
+        self,
+        derivation: Derivation,
+        write: Writer,
+        wording: Wording,
+        shown: dict[Expr, Expr],
+        parameters: str,
+    ) -> None:
+        self.d, self.write, self.wording, self.shown = derivation, write, wording, shown
+        self.parameters = parameters
+        # A named part stands for itself: what is beneath it is not looked at.
+        self.table = {**{part: part for part in derivation.parts}, **shown}
+        self.ends = set(derivation.parameters.values())
+
+    def lines(self) -> tuple[Said, ...]:
+        """All lines, from dC to one term for each parameter."""
+        loss = self.d.of
+        if not self.d.steps:
+            return ()
+        opened = Fence("(", self.write.opened(loss), ")")
+        said = [Said(row("d", self.write(loss)), (row("d", opened),))]
+        line: list[Term] = list(self.d.steps[0].before)
+        for number_, step in enumerate(self.d.steps, 1):
+            line = exchanged(line, step)
+            said.append(self.step(step, number_, self.terms(*self.visible(line, step))))
+            said += self.called(step)
+        return tuple(said)
+
+    def called(self, step: Step) -> list[Said]:
+        """The gradients that go by name from this line on, written out."""
+        found = []
+        for G, N in step.after:
+            if self.d.fences.get(G) is N and N is not self.d.of:
+                found.append(Said(self.write(self.shown[G]), (self.write(self.opened(G)),), indent=1))
+        return found
+
+    def visible(self, line: list[Term], step: Step) -> tuple[list[Term], bool]:
+        """The terms worth showing: all if they are few, else the new ones and what waits next to them."""
+        if len(line) <= SHOWN:
+            return line, False
+        waiting = [term for term in line if term[1] not in self.ends and term not in step.after]
+        kept = [*step.after, *waiting[:1]]
+        return [term for term in line if term in kept], True
+
+    def step(self, step: Step, number_: int | None = None, line: Box | None = None) -> Said:
+        """One step as a numbered line, or by itself: what it replaced, and by what."""
+        alone = line is None
+        return Said(
+            self.terms(step.before) if alone else None,
+            (self.terms(step.after) if line is None else line,),
+            rule=step.rule,
+            why=self.wording.reason(step, self.parameters),
+            number=number_,
+            kink=step.kink,
+            details=tuple(
+                Said(
+                    self.write.opened(self.named(rewrite.before)),
+                    (self.write(self.named(rewrite.after)),),
+                    rule=rewrite.rule,
+                    why=rewrite.why,
+                )
+                for rewrite in step.details
+            ),
+        )
+
+    def terms(self, line: Line | list[Term], more: bool = False) -> Box:
+        """⟨G, dN⟩ + …; a product of numbers is written as one."""
+        items: list[Box | str] = []
+        for G, N in line:
+            sign = "+"
+            if not N.rank and items and (positive := opposite(G)) is not None:
+                G, sign = positive, "−"
+            items += [sign, self.term(G, N)]
+        if more:
+            items += ["+", Sym("⋯", "operator")]
+        return row(*items[1:]) if items else Sym("0", "number")
+
+    def term(self, G: Expr, N: Expr) -> Box:
+        """⟨G, dN⟩."""
+        inner = row("d", self.part(N))
+        if N.rank:
+            return Fence("⟨", row(self.write(self.named(G)), Sym(", ", "operator"), inner), "⟩")
+        if value_of(G) == 1:
+            return inner
+        if value_of(G) == -1:
+            return row("−", inner)
+        return row(fenced(self.write.written(self.named(G)), SUM + 1), inner)
+
+    def part(self, N: Expr) -> Box:
+        """What is moved: z, (e²), (X w)."""
+        written = self.write.written(N)
+        bare = N in self.write.names or not N.args or stands_alone(written.box)
+        return written.box if bare else Fence("(", written.box, ")")
+
+    def named(self, G: Expr) -> Expr:
+        """`G` with the gradients that go by name as symbols."""
+        return replace(G, self.table) if self.shown else G
+
+    def opened(self, G: Expr) -> Expr:
+        """The same, but `G` itself is written out."""
+        return rebuild(G, [replace(arg, self.table) for arg in G.args])
+
+
+def exchanged(line: list[Term], step: Step) -> list[Term]:
+    """The line after `step`: what is new stands where the first of what it replaced stood."""
+    place = next((k for k, term in enumerate(line) if term in step.before), len(line))
+    gone = list(step.before)
+    kept: list[Term] = []
+    for k, term in enumerate(line):
+        if k == place:
+            kept += step.after
+        if term in gone:
+            gone.remove(term)
+        else:
+            kept.append(term)
+    return kept
+
+
+def opposite(G: Expr) -> Expr | None:
+    """−G, if `G` is written with a minus sign in front."""
+    value = value_of(G)
+    if value is not None:
+        return number(-value) if value < 0 else None
+    if G.op is negate_op:
+        return G.args[0]
+    if G.op is scale_op or (G.op.name in ("multiply", "divide") and not G.rank):
+        first = opposite(G.args[0])
+        if first is not None:
+            rest = G.args[1]
+            return rest if value_of(first) == 1 and G.op.name != "divide" else rebuild(G, [first, rest])
+    return None
+
+
+def stands_alone(box: Box) -> bool:
+    """Whether d or ∂ before `box` clearly belongs to all of it: z, |e|, log(a)."""
+    match box:
+        case Of(_, inner):
+            return stands_alone(inner)
+        case Row((Sym(_, "function"), Fence())):
+            return True
+        case _:
+            return isinstance(box, Fence)

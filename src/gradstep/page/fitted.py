@@ -1,0 +1,243 @@
+"""Which page belongs to a fit? Its network, derivation, descent, data and code, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from gradstep.learn.fit import Fit
+from gradstep.learn.objective import objective
+from gradstep.notation.narrative import tells
+from gradstep.notation.views import batch_size
+from gradstep.operations.evaluation import variables
+from gradstep.page import pictures
+from gradstep.page.networks import network_of
+from gradstep.page.report import Descended, Report, page, save
+
+Array = npt.NDArray[np.float64]
+MOST_ROWS = 2000  # the loss surface is drawn from at most so many rows: a picture needs no more
+
+
+def report(fit: Fit, *, title: str = "", lead: Sequence[str] = (), next_steps: Sequence[str] = ()) -> Report:
+    """The page of a fit as data."""
+    derivation = fit.derivation
+    told = "sample" if tells(derivation, batch_size(derivation)) else "matrix"
+    picture, caption = fitted(fit)
+    network = _network(fit)
+    name = _target_name(fit)
+    return Report(
+        title=title or f"{fit.title[:1].upper()}{fit.title[1:]} for {name}",
+        lead=lead or _lead(fit, name),
+        derivation=derivation,
+        view=told,
+        network=network,
+        network_caption=_network_caption(network) if network else "",
+        descended=_descended(fit),
+        fitted=picture,
+        fitted_caption=caption,
+        head=_head(fit),
+        results=_results(fit),
+        results_caption="Each method on the rows it learned from, and on rows held out."
+        if _held(fit)
+        else "",
+        codes=[("NumPy", fit.source)],
+        next_steps=next_steps or _next(fit),
+        notes=fit.notes,
+    )
+
+
+def write_page(fit: Fit, path: str | Path, **words: str | Sequence[str]) -> Path:
+    """The page of a fit as one file that works by double click, offline; returns its path."""
+    return save(page(report(fit, **words)), path)  # type: ignore[arg-type]
+
+
+# ------------------------------------------------------------------------------------------- network and words
+
+
+def _target_name(fit: Fit) -> str:
+    return (fit.encoder.target if fit.encoder is not None else fit.target) or "the target"
+
+
+def _feature_names(fit: Fit) -> Sequence[str]:
+    if fit.feature_names:
+        return fit.feature_names
+    X = fit.data.get(fit.features or "")
+    return [] if X is None else [f"x{k}" for k in range(1, 1 + (X.shape[1] if X.ndim > 1 else 1))]
+
+
+def sizes_of(fit: Fit) -> dict[str, int]:
+    """What the sizes in the formulas are here: N, d …"""
+    found: dict[str, int] = {}
+    arrays: Mapping[str, npt.ArrayLike] = {**fit.data, **fit.parameters}
+    for variable in variables(fit.of).values():
+        shape = np.shape(arrays.get(str(variable.params[0]), 0.0))
+        found.update({s: n for s, n in zip(variable.shape, shape, strict=False) if isinstance(s, str)})
+    return found
+
+
+def _network(fit: Fit) -> pictures.Network | None:
+    outputs = list(fit.encoder.classes or ()) if fit.encoder is not None else []
+    names = _feature_names(fit)
+    network = network_of(
+        fit.of, fit.derivation.parameters, sizes_of(fit), names, outputs or [_target_name(fit)]
+    )
+    if network is None or len(network.layers) > 1 or network.layers[0].size > 1:
+        return network
+    return pictures.Network(network.inputs, network.layers, network.outputs, _example(fit, network))
+
+
+def _example(fit: Fit, network: pictures.Network) -> pictures.Example | None:
+    """One example in numbers: the row whose prediction is nearest to the mean of those above zero."""
+    layer, X = network.layers[0], fit.data.get(fit.features or "")
+    if X is None or fit.prediction is None or layer.weight not in fit.parameters:
+        return None
+    features = X if X.ndim > 1 else X[:, None]
+    w, b = np.atleast_1d(fit.parameters[layer.weight]), float(fit.parameters.get(layer.bias, 0.0))
+    z = features @ w + b
+    active = z[z > 0] if (z > 0).any() else z
+    row = int(np.argmin(np.abs(z - active.mean())))
+    answer = float(np.asarray(fit.predictor.value({fit.features or "X": X}))[row])
+    y = fit.data[fit.target] if fit.target else None
+    seen = float(y[row]) if y is not None and y.ndim == 1 else None
+    return pictures.Example(features[row], w, b, float(z[row]), [[answer]], seen)
+
+
+def _network_caption(network: pictures.Network) -> str:
+    if network.example is not None:
+        return (
+            "Each input is multiplied by its weight, the products are added, the bias is added, and the "
+            "activation has the last word. The numbers are those of one example."
+        )
+    return (
+        "Each layer multiplies by its weights, adds its biases, and passes the sums through its activation."
+    )
+
+
+def _lead(fit: Fit, name: str) -> list[str]:
+    rows = len(fit.rows) + len(fit.watched) + len(fit.held_out)
+    names = _feature_names(fit)
+    inputs = names[0] if len(names) == 1 else f"{len(names)} features"
+    return [
+        f"{fit.title[:1].upper()}{fit.title[1:]} learns {name} from {inputs}, on {rows:,} rows. Here is all of it: the "
+        "network, its loss, the gradient worked out line by line, and the descent."
+    ]
+
+
+def _next(fit: Fit) -> list[str]:
+    target = escape(_target_name(fit))
+    steps = [
+        f"<code>gradstep train your.csv --target {target} --hidden 16</code> puts a hidden layer between."
+    ]
+    if fit.optimiser == "gradient descent":
+        steps.append(
+            "<code>--optimiser momentum</code> or <code>--optimiser adam</code> takes another way down."
+        )
+    steps.append("<code>--model EXPR</code> trains a loss of your own, derived in the same way.")
+    return steps
+
+
+# ------------------------------------------------------------------------------------------- descent and fit
+
+
+def _descended(fit: Fit) -> Descended:
+    """The descent, seen in the units of training and told in the units of the user."""
+    rows = fit.rows[:: max(1, len(fit.rows) // MOST_ROWS)]
+    declared = variables(fit.of)
+    batch = batch_size(fit.derivation)
+    data = {
+        name: values[rows] if name in declared and declared[name].shape[:1] == (batch,) else values
+        for name, values in fit.data.items()
+    }
+    measured = objective(fit.function, fit.coordinates.data(data))
+    worth = fit.coordinates.loss
+    way = fit.descent.path
+    path = [{name: stack[k] for name, stack in way.items()} for k in range(len(fit.path_steps))]
+    line = next((s for s in fit.scores if s.name == "straight line"), None)
+    baseline = None
+    if line is not None and np.isclose(
+        fit.scores[0].training.get("mean squared error", np.nan), fit.loss, rtol=1e-6
+    ):
+        baseline = ("straight line", line.training["mean squared error"])
+    remark = ""
+    if fit.coordinates.entrances:
+        remark = "The axes are the parameters for standardised features, in which the descent went."
+    return Descended(lambda p: worth * float(np.asarray(measured(p)[0])), path, fit.history, baseline, remark)
+
+
+def fitted(fit: Fit) -> tuple[str, str]:
+    """A picture of the data with the fit, and its caption; nothing where the loss shows no prediction."""
+    if fit.prediction is None or fit.target is None or fit.features is None:
+        return "", ""
+    y, X = fit.data[fit.target], fit.data[fit.features]
+    answers = np.asarray(fit.predictor.value({name: fit.data[name] for name in fit.predictor.data}))
+    rows = fit.held_out if len(fit.held_out) else np.arange(len(y))
+    which = "held-out rows" if len(fit.held_out) else "all rows"
+    classes = fit.encoder.classes if fit.encoder is not None else None
+    name = _target_name(fit)
+    if classes is not None:
+        chances = np.stack([1 - answers, answers], axis=1) if answers.ndim == 1 else answers
+        truth = y.argmax(axis=1) if y.ndim == 2 else y.astype(int)
+        table = np.zeros((len(classes), len(classes)), dtype=int)
+        np.add.at(table, (truth[rows], chances.argmax(axis=1)[rows]), 1)
+        return pictures.confusion(
+            table, classes
+        ), f"What the classes are, and what the network says, on {which}."
+    if y.ndim != 1 or answers.shape != y.shape:
+        return "", ""
+    features = X if X.ndim > 1 else X[:, None]
+    if features.shape[1] == 1:
+        return _curves(fit, features[:, 0], y, name)
+    return (
+        pictures.predicted_against_true(y[rows], answers[rows], name),
+        f"Predicted against true, on {which}: on the diagonal both agree.",
+    )
+
+
+def _curves(fit: Fit, x: Array, y: Array, name: str) -> tuple[str, str]:
+    """One feature: the data, the fitted curve, and a straight line for comparison."""
+    grid = np.linspace(x.min(), x.max(), 200)
+    column = grid[:, None] if fit.data[fit.features or "X"].ndim > 1 else grid
+    answer = np.asarray(fit.predictor.value({fit.features or "X": column}))
+    slope, level = np.polyfit(x, y, 1)
+    title = fit.title.removeprefix("a ")
+    curves = [
+        pictures.Curve(title, grid, answer),
+        pictures.Curve("straight line", grid, slope * grid + level, "other"),
+    ]
+    labels = (str(_feature_names(fit)[0]), name)
+    return pictures.data_and_fit(x, y, curves, labels), "The data, and what was learned from them."
+
+
+# ------------------------------------------------------------------------------------------- results
+
+
+def _held(fit: Fit) -> bool:
+    return bool(fit.scores) and fit.scores[0].held_out is not None
+
+
+def _head(fit: Fit) -> list[str]:
+    if not fit.scores:
+        return []
+    measures = list(fit.scores[0].training)
+    if not _held(fit):
+        return ["model", *measures]
+    return ["model", *(f"{m}, training" for m in measures), *(f"{m}, held out" for m in measures)]
+
+
+def _results(fit: Fit) -> list[list[str]]:
+    """The scores, the simplest method first and the network last."""
+    return [
+        [
+            score.name,
+            *(_shown(m, v) for part in (score.training, score.held_out) if part for m, v in part.items()),
+        ]
+        for score in reversed(fit.scores)
+    ]
+
+
+def _shown(measure: str, value: float) -> str:
+    return f"{100 * value:.1f} %" if measure == "right" else f"{value:.4g}"

@@ -1,0 +1,271 @@
+"""Is every operation what its record says? Each test states one truth about the whole table.
+
+Shapes are small and of distinct sizes, so that a wrong transpose cannot fit.
+"""
+
+import re
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from gradstep.expression.errors import MathError
+from gradstep.expression.node import OPERATORS
+from gradstep.notation.latex import latex
+from gradstep.notation.parsing import parse
+from gradstep.notation.plain import line
+from gradstep.notation.text import plain
+from gradstep.notation.writing import Writer
+from gradstep.operations import FUNCTIONS, LEAVES, TABLE
+from gradstep.operations.evaluation import belongs, evaluate
+from gradstep.operations.leaves import is_constant, symbol
+
+OPERATORS.setdefault("str", plain)
+
+SIZES = {"m": 3, "n": 4, "k": 5}
+LETTERS = "abc"
+
+
+class Case:
+    """An operation on variables a, b …, which move by da, db …, with a cotangent G; and values for all."""
+
+    def __init__(self, op, params, shapes, seed=0):
+        self.op, self.params, self.shapes = op, params, shapes
+        self.args = [symbol(LETTERS[i], shape) for i, shape in enumerate(shapes)]
+        self.dargs = [symbol(f"d{LETTERS[i]}", shape) for i, shape in enumerate(shapes)]
+        self.y = op(*self.args, params=params)
+        self.G = symbol("G", self.y.shape)
+        draw = np.random.default_rng(seed).standard_normal
+        self.values = {
+            str(v.params[0]): draw([SIZES.get(size, size) for size in v.shape])
+            for v in (*self.args, *self.dargs, self.G)
+        }
+        if op.domain == "positive":
+            for arg in self.args:
+                name = arg.params[0]
+                self.values[name] = np.abs(self.values[name]) + 0.2
+
+    def value(self, expr, **values):
+        return np.asarray(
+            evaluate(belongs(expr, [*self.args, *self.dargs, self.G]), **{**self.values, **values})
+        )
+
+    def moved(self, step):
+        """The value of the operation after its operands have moved by `step`."""
+        there = {
+            a.params[0]: self.values[a.params[0]] + step * self.values[da.params[0]]
+            for a, da in zip(self.args, self.dargs, strict=True)
+        }
+        return self.value(self.y, **there)
+
+
+def every(has=lambda op: True):
+    """The test runs over all examples of all operations that have something."""
+    calls = [(op, params, shapes) for op in TABLE if has(op) for params, shapes in op.example]
+    names = [f"{op.name}-{params or ''}{shapes}" for op, params, shapes in calls]
+    return pytest.mark.parametrize("case", [Case(*call) for call in calls], ids=names)
+
+
+def test_the_table_is_complete():
+    """What a function or an operator makes of variables is made of operations of the table."""
+    assert len({op.name for op in TABLE}) == len(TABLE)
+    assert all(op.example for op in TABLE)
+    assert {op.name for op in TABLE if op.adjoint is None or op.differential is None} == set()
+
+
+@every()
+def test_the_differential_is_the_slope_of_the_value(case):
+    step = 1e-5
+    slope = (case.moved(step) - case.moved(-step)) / (2 * step)
+    declared = case.value(case.op.differential(case.y, case.args, case.dargs))
+    assert declared.shape == slope.shape == tuple(SIZES.get(size, size) for size in case.y.shape)
+    np.testing.assert_allclose(declared, slope, rtol=1e-7, atol=1e-8)
+
+
+@every()
+def test_an_operand_that_stands_still_adds_nothing(case):
+    for k in range(len(case.args)):
+        only = [d if j == k else None for j, d in enumerate(case.dargs)]
+        others = {d.params[0]: 0 * case.values[d.params[0]] for j, d in enumerate(case.dargs) if j != k}
+        alone = case.value(case.op.differential(case.y, case.args, only))
+        together = case.value(case.op.differential(case.y, case.args, case.dargs), **others)
+        np.testing.assert_allclose(alone, together, rtol=1e-13, atol=1e-14)
+
+
+@every()
+def test_the_adjoint_mirrors_the_differential(case):
+    forward = np.sum(case.value(case.G) * case.value(case.op.differential(case.y, case.args, case.dargs)))
+    cotangents = case.op.adjoint(case.G, case.y, case.args)
+    assert [c.shape for c in cotangents] == [arg.shape for arg in case.args]
+    terms = [case.value(c) * case.value(d) for c, d in zip(cotangents, case.dargs, strict=True)]
+    size = sum(np.abs(term).sum() for term in terms)
+    assert abs(forward - sum(term.sum() for term in terms)) <= 100 * np.finfo(float).eps * (1 + size)
+
+
+@every(lambda op: op.slopes)
+def test_the_slopes_make_the_differential(case):
+    changes = [
+        case.value(slope(case.y, *case.args)) * case.value(d)
+        for slope, d in zip(case.op.slopes, case.dargs, strict=True)
+    ]
+    declared = case.value(case.op.differential(case.y, case.args, case.dargs))
+    np.testing.assert_allclose(sum(changes), declared, rtol=1e-13, atol=1e-14)
+
+
+@every(lambda op: op.definition)
+def test_the_definition_has_the_same_value(case):
+    simpler = case.op.definition(case.params, *case.args)
+    assert simpler.shape == case.y.shape and simpler.op is not case.op
+    np.testing.assert_allclose(case.value(simpler), case.value(case.y), rtol=1e-12, atol=1e-13)
+
+
+@every(lambda op: op.indices)
+def test_the_indices_state_the_meaning(case):
+    inputs, output = case.op.indices(case.params, *map(len, case.shapes)).split("->")
+    new = [letter for letter in output if letter not in inputs]
+    lengths = dict(zip(output, case.value(case.y).shape, strict=True))
+    oracle = np.einsum(
+        f"{','.join([inputs, *new])}->{output}",
+        *map(case.value, case.args),
+        *(np.ones(lengths[letter]) for letter in new),
+    )
+    np.testing.assert_allclose(case.value(case.y), oracle, rtol=1e-13, atol=1e-14)
+
+
+@every()
+def test_the_text_reads_back(case):
+    shapes = {arg.params[0]: arg.shape for arg in case.args}
+    sizes = symbol("sizes_", tuple(SIZES))
+    assert parse(plain(case.y), **shapes, sizes_=sizes.shape) is case.y
+
+
+@every()
+def test_the_code_has_the_same_value(case):
+    op, y = case.op, case.y
+    names = [arg.params[0] for arg in case.args]
+    template = op.code(y) if callable(op.code) else op.code
+    if not template:
+        source = op.text(y, lambda part: (part.params[0], 100))[0]
+    else:
+        source = template.format(*names, **{f"p{k}": _literal(p) for k, p in enumerate(case.params)})
+    space = {"np": np, **SIZES, "repeat": _repeat, **{name: case.values[name] for name in names}}
+    exec(op.helper, space)
+    np.testing.assert_allclose(eval(source, space), case.value(y), rtol=1e-13, atol=1e-14)
+    assert not op.helper or f"def {re.match(r'[a-z_]+', template)[0]}(" in op.helper
+
+
+def _literal(param):
+    return float(param) if isinstance(param, Fraction) else param
+
+
+def _repeat(x, axis, size):
+    axes, sizes = ((axis,), (size,)) if isinstance(axis, int) else (axis, size)
+    for a, n in zip(axes, sizes, strict=True):
+        x = np.repeat(np.expand_dims(x, a), n, a)
+    return x
+
+
+@every()
+def test_the_layout_renders(case):
+    box = Writer()(case.y)
+    shown = line(box)
+    assert shown.strip() and "\n" not in shown
+    for arg in case.args:
+        assert arg.params[0] in shown
+    written = latex(box)
+    assert written.strip() and written.count("{") == written.count("}")
+
+
+@pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
+def test_rule_and_reason_can_be_read_aloud(op):
+    assert re.fullmatch(r"\S.*\S", op.rule) and len(op.rule.split()) >= 2
+    assert len(op.why.split()) >= 4 and not op.why.endswith(".") and op.why == op.why.strip()
+    assert op.domain in ("real", "positive", "nonzero")
+
+
+@pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
+def test_a_kink_is_stated_where_there_is_one_and_only_there(op):
+    """Approach points where many functions bend, all operands 0 or all 1, from both sides along a line."""
+    if op.domain == "positive":
+        assert not op.kink
+        return
+    bends = False
+    for params, shapes in op.example:
+        for start in (0.0, 1.0):
+            for seed in range(3):
+                case = Case(op, params, shapes, seed)
+                case.values |= {
+                    arg.params[0]: np.full_like(case.values[arg.params[0]], start) for arg in case.args
+                }
+                h, step = 1e-4, 1e-6
+                left, right = (
+                    (case.moved(side * h + step) - case.moved(side * h - step)) / (2 * step)
+                    for side in (-1, 1)
+                )
+                jump = [np.abs(case.moved(side * h) - case.moved(0)).max() > 0.1 for side in (-1, 1)]
+                if np.isfinite(left).all() and np.isfinite(right).all():
+                    bends |= bool(np.any(np.abs(left - right) > 0.05) or any(jump))
+    assert bends == bool(op.kink)
+
+
+@pytest.mark.parametrize("op", [op for op in TABLE if op.kink and op.slopes], ids=lambda op: op.name)
+def test_at_a_kink_the_slope_is_the_subgradient_of_smallest_norm(op):
+    """On the line through equal operands: the slope there lies between its neighbours, nearest to none."""
+    params, shapes = op.example[0]
+    case = Case(op, params, shapes)
+    at, h = {arg.params[0]: 0.0 for arg in case.args}, 1e-3
+    slopes = [
+        [float(case.value(slope(case.y, *case.args), **{**at, "a": x})) for x in (-h, 0.0, h)]
+        for slope in op.slopes
+    ]
+    for before, here, after in slopes:
+        low, high = sorted((before, after))
+        nearest = min(max(low, 0.0), high)
+        assert here == pytest.approx(nearest if len(slopes) == 1 else (low + high) / 2)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_makes_operations_of_the_table(name):
+    """And takes plain numbers where it takes expressions."""
+    x = symbol("x", "n 1")
+    special = {
+        "ones": ("n",),
+        "repeat": (x, 0, "m"),
+        "squeeze": (x, 1),
+        "dot": (x.T, x),
+        "outer": (symbol("v", "n"),) * 2,
+    }
+    axis = {"softmax": {"axis": 0}, "log_softmax": {"axis": 0}, "logsumexp": {"axis": 1}}
+    two = (x, x) if name in ("maximum", "minimum") else (x,)
+    made = FUNCTIONS[name](*special.get(name, two), **axis.get(name, {}))
+    assert made.op in (*TABLE, *LEAVES)
+
+
+def test_a_constant_is_told_from_a_variable():
+    x, n = symbol("x", ""), parse("n", x="n")
+    assert is_constant(n * 2 + 1) and not is_constant(n * x)
+
+
+def test_what_divides_is_what_scales():
+    """A number over a constant, and an array over a number, are scaled: one form for one thing."""
+    x, v, n = symbol("x", ""), symbol("v", "n"), parse("n", x="n")
+    assert x / n is (1 / n) * x and v / x is (1 / x) * v and x / 4 is 0.25 * x
+    assert (2 / n).op.name == "divide" and (x / x).op.name == "divide"
+
+
+def test_repetition_is_written_in_one_way():
+    x, v, repeat = symbol("x", ""), symbol("v", "n"), FUNCTIONS["repeat"]
+    assert repeat(x, (1, 0), ("m", "k")) is repeat(x, (0, 1), ("k", "m"))
+    assert repeat(repeat(x, 0, "k"), 1, "m") is repeat(x, (0, 1), ("k", "m"))
+    assert repeat(v, -1, "m") is repeat(v, 1, "m")
+    for axis, size in ((3, "m"), ((0, 0), ("m", "k")), ((0,), ("m", "k")), (0, 0), (0, "1x"), (0, "exp")):
+        with pytest.raises(MathError):
+            repeat(v, axis, size)
+
+
+@pytest.mark.parametrize(
+    "value", [10**1200, -(10**400), Fraction(1, 10**1100), float("inf"), float("nan"), "1", None]
+)
+def test_a_number_that_no_formula_holds_is_refused(value):
+    with pytest.raises(MathError):
+        FUNCTIONS["relu"](value)
