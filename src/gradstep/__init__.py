@@ -1,1 +1,102 @@
-"""gradstep: the mathematics of a neural network, derived step by step."""
+"""gradstep: the mathematics of a neural network, derived step by step, proved, run and shown.
+
+    import gradstep as gs
+
+    loss = gs.parse("mean((y - relu(X @ w + b))**2)", X="N d", w="d", b="", y="N")
+    d = gs.derive(loss, wrt=["w", "b"])
+    print(d.text(view="sample"))
+    f = gs.compile(d)
+
+Importing it loads nothing: a public name is found in the table below when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gradstep.backends.compiled import Compiled as Compiled
+    from gradstep.calculus.certificate import Certificate as Certificate
+    from gradstep.calculus.steps import Derivation as Derivation
+    from gradstep.calculus.steps import Step as Step
+    from gradstep.expression.errors import MathError as MathError
+    from gradstep.expression.node import Expr as Expr
+    from gradstep.learn.fit import Fit as Fit
+    from gradstep.learn.saving import load as load
+    from gradstep.learn.training import train as train
+    from gradstep.notation.parsing import parse as parse
+    from gradstep.notation.parsing import symbols as symbols
+    from gradstep.operations.activations import abs as abs
+    from gradstep.operations.activations import leaky_relu as leaky_relu
+    from gradstep.operations.activations import maximum as maximum
+    from gradstep.operations.activations import minimum as minimum
+    from gradstep.operations.activations import relu as relu
+    from gradstep.operations.activations import sigmoid as sigmoid
+    from gradstep.operations.activations import sign as sign
+    from gradstep.operations.activations import softplus as softplus
+    from gradstep.operations.activations import sqrt as sqrt
+    from gradstep.operations.activations import tanh as tanh
+    from gradstep.operations.arithmetic import exp as exp
+    from gradstep.operations.arithmetic import log as log
+    from gradstep.operations.broadcasting import ones as ones
+    from gradstep.operations.broadcasting import repeat as repeat
+    from gradstep.operations.broadcasting import squeeze as squeeze
+    from gradstep.operations.evaluation import evaluate as evaluate
+    from gradstep.operations.leaves import pi as pi
+    from gradstep.operations.leaves import size as size
+    from gradstep.operations.products import dot as dot
+    from gradstep.operations.products import outer as outer
+    from gradstep.operations.rowwise import log_softmax as log_softmax
+    from gradstep.operations.rowwise import logsumexp as logsumexp
+    from gradstep.operations.rowwise import softmax as softmax
+    from gradstep.operations.sums import mean as mean
+    from gradstep.operations.sums import norm as norm
+    from gradstep.operations.sums import sum as sum
+    from gradstep.public import compile as compile
+    from gradstep.public import derive as derive
+
+
+__version__ = "0.1.0"
+
+# Where every name is found: the public ones, and those behind methods that need an upper room.
+_ROOMS = {
+    "gradstep.public": ["derive", "compile", "_text"],
+    "gradstep.notation.documents": ["_latex", "_markdown", "_json", "_bundle"],
+    "gradstep.page.derivations": ["_html"],
+    "gradstep.notation.text": ["plain"],
+    "gradstep.notation.parsing": ["parse", "symbols"],
+    "gradstep.calculus.steps": ["Derivation", "Step"],
+    "gradstep.calculus.certificate": ["Certificate"],
+    "gradstep.backends.compiled": ["Compiled"],
+    "gradstep.learn.training": ["train"],
+    "gradstep.learn.saving": ["load"],
+    "gradstep.learn.fit": ["Fit"],
+    "gradstep.expression.node": ["Expr"],
+    "gradstep.expression.errors": ["MathError"],
+    "gradstep.operations.evaluation": ["evaluate"],
+    "gradstep.operations.leaves": ["pi", "size"],
+    "gradstep.operations.arithmetic": ["exp", "log"],
+    "gradstep.operations.broadcasting": ["ones", "repeat", "squeeze"],
+    "gradstep.operations.sums": ["sum", "mean", "norm"],
+    "gradstep.operations.products": ["dot", "outer"],
+    "gradstep.operations.activations": [
+        "sqrt", "tanh", "sigmoid", "softplus", "relu", "leaky_relu", "abs", "sign", "maximum", "minimum",
+    ],
+    "gradstep.operations.rowwise": ["softmax", "log_softmax", "logsumexp"],
+}  # fmt: skip
+_HOME = {name: room for room, names in _ROOMS.items() for name in names}
+
+__all__ = ["__version__", *(name for name in _HOME if not name.startswith("_"))]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"gradstep has no {name!r}")
+    found = getattr(import_module(_HOME[name]), name.removeprefix("_"))
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -9,6 +9,8 @@ alone, the number of products that are not in order yet.
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import mul
 from random import Random
 
 import numpy as np
@@ -154,7 +156,7 @@ def lifted(value: "Weight | int") -> Weight:
 
 
 def weigh(expr: Expr) -> Weight:
-    """The polynomial of `expr`. A number weighs 0 (a negative one 1), any array at least 2."""
+    """The polynomial of `expr`. A number weighs 0 (a negative one 1), any array at least 4."""
     done: dict[Expr, Weight] = {}
     for node in walk(expr):
         done[node] = lifted(_weigh(node, [done[arg] for arg in node.args]))
@@ -163,11 +165,13 @@ def weigh(expr: Expr) -> Weight:
 
 def _weigh(node: Expr, w: list[Weight]) -> Weight | int:
     array = bool(node.rank)
+    n = value_of(node.args[-1]) if node.args else None
+    whole = n is not None and n.denominator == 1
     match node.op.name:
-        case "wildcard":  # at least 0 for a number, at least 2 for an array
-            return Weight.of({(node.params[0],): 1, (): 2 if array else 0})
+        case "wildcard":
+            return Weight.of({(node.params[0],): 1, (): 4 if array else 0})
         case "symbol":
-            return 2 if array else 1
+            return 4 if array else 1
         case "number":
             return int(value_of(node) < 0)
         case "size" | "pi":
@@ -184,8 +188,10 @@ def _weigh(node: Expr, w: list[Weight]) -> Weight | int:
             return w[0] * w[1] + w[0] + w[1] if array else w[0] + w[1]
         case "divide":
             return 4 * w[0] * w[1] if array else w[0] + w[1] + 1
-        case "power" if not array and (n := value_of(node.args[1])) is not None and n.denominator == 1:
+        case "power" if whole and not array:
             return abs(int(n)) * w[0] + int(n < 0)
+        case "power" if array and whole:
+            return reduce(mul, [w[0]] * max(2, abs(int(n))))
         case "power" if array:
             return w[0] * w[0] * (w[1] + 1) + 2
         case "repeat":
@@ -195,7 +201,7 @@ def _weigh(node: Expr, w: list[Weight]) -> Weight | int:
         case "transpose":
             return w[0] * w[0]
         case "matmul":
-            return (12 if [arg.rank for arg in node.args] == [1, 2] else 8) * w[0] * w[1]
+            return (24 if [arg.rank for arg in node.args] == [1, 2] else 16) * w[0] * w[1]
         case "outer":
             return 5 * w[0] * w[1]
     total: Weight | int = 2

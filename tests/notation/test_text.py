@@ -188,6 +188,8 @@ def test_names_are_written_first_and_read_back():
     assert plain(loss, names_of(loss)) == text
     assert plain(loss) == "mean((y - relu(X @ w + b))**2)"
     assert list(names_of(loss).values()) == ["z", "a", "C"]
+    text = "s = sum(y**2); C = s/N"
+    assert plain(parse(text, **NEURON), names_of(parse(text, **NEURON))) == text
     inner = parse("z = X @ w; mean((y - z)**2)", **NEURON)
     assert plain(inner, names_of(inner)) == "z = X @ w; mean((y - z)**2)"
 

@@ -18,8 +18,8 @@ class Compiled:
     """A function made from a program: `f(X=…, w=…)` gives (value, {"w": gradient}), or the value alone.
 
     The value is a float where it is a number. Arrays are checked by name and shape. A gradient is an array of
-    its own, in the shape of its parameter. The numbers are float64, unless every array that is given is float32:
-    then the program runs in float32.
+    its own, in the shape of its parameter. All numbers are float64, or float32 where every floating array that is
+    given is float32.
 
     source    the code, as text
     program   the straight-line program that it was written from
@@ -51,7 +51,7 @@ def _value(result: Any, kind: Any) -> Any:
 
 
 def arguments(program: Program, values: Mapping[str, Any]) -> list[Any]:
-    """The values as arrays of one kind, in the order of the program's inputs; what does not fit is a `MathError`."""
+    """The values as arrays of one kind, in the order of the inputs; what does not fit is a `MathError`."""
     declared = {given.name: given.declared for given in program.inputs}
     for name in values:
         if name not in declared:

@@ -1,7 +1,7 @@
 """Which form of an expression costs least to compute? Smaller arrays, fewer passes, one product for a sum.
 
-Equations for code only, like those in `stabilising`; but these respect names: what the reader calls by a name is
-computed under that name.
+Equations for code only, like those in `stabilising`; but these respect names: what the reader calls by a name
+is computed under that name.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def inner_product(a: Expr, b: Expr) -> Expr | None:
     for one, other in ((a, b), (b, a)):
         if one.op is repeat_op:  # Σ over what is repeated first: nothing is spread out
             kept, axes = one.args[0], one.params[0]
-            rest = sum_over(other, axes)  # type: ignore[arg-type]
+            rest = sum_over(other, axes)
             return multiply(kept, rest) if not kept.rank else inner_product(kept, rest)
     return matmul_op(a, b) if a.rank == 1 else vdot_op(a, b)
 
@@ -99,11 +99,27 @@ def _total(y: Expr, alone: Alone) -> Expr | None:
     if not is_total(y):
         return None
     body = y.args[0]
-    if body.op is add_op or body.op is subtract_op:
-        parts = [_total(sum(term), alone) for term in body.args]
-        return None if None in parts else body.op(*parts)  # type: ignore[arg-type]
+    if body.op is add_op:  # not a difference: its terms may cancel entry by entry
+        a, b = (_total(sum(term), alone) for term in body.args)
+        return add_op(a, b) if a is not None and b is not None else None
     factors = _factors(body)
     return inner_product(*factors) if factors else None
+
+
+def _sum_of_sums(y: Expr, alone: Alone) -> Expr | None:
+    """Σᵢ Σⱼ: one sum over both axes."""
+    body = y.args[0]
+    if body.op is not sum_op or not alone(body):
+        return None
+    left = [a for a in range(body.args[0].rank) if a not in body.params[0]]
+    return sum_over(body.args[0], tuple(sorted((*body.params[0], *(left[a] for a in y.params[0])))))
+
+
+def _repeated_number(y: Expr, alone: Alone) -> Expr | None:
+    for factor, body in (y.args, y.args[::-1]):
+        if factor.op is repeat_op and not factor.args[0].rank:
+            return scale(factor.args[0], body)
+    return None
 
 
 def _weighted_rows(y: Expr, alone: Alone) -> Expr | None:
@@ -128,7 +144,7 @@ def _product_chain(y: Expr, alone: Alone) -> Expr | None:
     return None
 
 
-# ------------------------------------------------------------------------------------------- numbers and signs
+# --------------------------------------------------------------------------------------- numbers and signs
 
 
 def times(c: Expr, d: Expr) -> Expr:
@@ -196,7 +212,7 @@ def _sign_of_scaled(y: Expr, alone: Alone) -> Expr | None:
         found = scaled(y.args[0]) if alone(y.args[0]) else None
         return scale(opposite(found[0]), found[1]) if found else None
     found = scaled(y)
-    if found and found[1].op is negate_op and alone(found[1]):
+    if found and found[1].op is negate_op:
         return scale(opposite(found[0]), found[1].args[0])
     return None
 
@@ -204,7 +220,7 @@ def _sign_of_scaled(y: Expr, alone: Alone) -> Expr | None:
 def _sign_in_sum(y: Expr, alone: Alone) -> Expr | None:
     """a + (−b) = a − b, −a − b = −(a + b), and so on."""
     a, b = y.args
-    minus_a, minus_b = (x.op is negate_op and alone(x) for x in y.args)
+    minus_a, minus_b = (x.op is negate_op for x in y.args)
     if y.op is add_op and minus_a and minus_b:
         return negate_op(add_op(a.args[0], b.args[0]))
     if y.op is add_op and minus_b:
@@ -224,7 +240,7 @@ def _sign_of_difference(y: Expr, alone: Alone) -> Expr | None:
 def _sign_in_product(y: Expr, alone: Alone) -> Expr | None:
     """(−a) b = −(a b), unless there are more entries to turn round afterwards."""
     for at, arg in enumerate(y.args):
-        if arg.op is negate_op and alone(arg) and arg.rank >= y.rank:
+        if arg.op is negate_op and arg.rank >= y.rank:
             return negate_op(y.op(*y.args[:at], arg.args[0], *y.args[at + 1 :], params=y.params))
     return None
 
@@ -242,13 +258,13 @@ def _after_repeating(y: Expr, alone: Alone) -> Expr | None:
     entries = [arg for arg in y.args if arg.rank]
     if not entries or any(arg.op is not repeat_op for arg in entries):
         return None
-    common = [a for a in range(y.rank) if all(a in arg.params[0] for arg in entries)]  # type: ignore[operator]
+    common = [a for a in range(y.rank) if all(a in arg.params[0] for arg in entries)]
     if not common:
         return None
     before = []
     for arg in y.args:
         axes = arg.params[0] if arg.rank else ()
-        rest = [a for a in axes if a not in common]  # type: ignore[attr-defined]
+        rest = [a for a in axes if a not in common]
         kept = [a for a in range(y.rank) if a not in common]
         shape = tuple(y.shape[a] for a in kept)
         before.append(repeated(arg.args[0], [kept.index(a) for a in rest], shape) if arg.rank else arg)
@@ -262,13 +278,13 @@ def _sum_of_repeated(y: Expr, alone: Alone) -> Expr | None:
     if body.op is not repeat_op:
         return None
     summed, new = y.params[0], body.params[0]
-    old = [a for a in range(body.rank) if a not in new]  # type: ignore[operator]
-    copies: list[Size] = [body.shape[a] for a in summed if a in new]  # type: ignore[attr-defined,operator]
+    old = [a for a in range(body.rank) if a not in new]
+    copies: list[Size] = [body.shape[a] for a in summed if a in new]
     if not copies:
         return None
-    once = sum_over(body.args[0], tuple(old.index(a) for a in summed if a not in new))  # type: ignore[attr-defined,operator]
-    kept = [a for a in range(body.rank) if a not in summed]  # type: ignore[operator]
-    spread_again = [kept.index(a) for a in new if a not in summed]  # type: ignore[attr-defined,operator]
+    once = sum_over(body.args[0], tuple(old.index(a) for a in summed if a not in new))
+    kept = [a for a in range(body.rank) if a not in summed]
+    spread_again = [kept.index(a) for a in new if a not in summed]
     return repeated(scale(count(copies), once), spread_again, y.shape)
 
 
@@ -301,7 +317,7 @@ def _transposed_repetition(y: Expr, alone: Alone) -> Expr | None:
     body = y.args[0]
     if body.op is not repeat_op or body.rank != 2:
         return None
-    return repeated(body.args[0], sorted(1 - a for a in body.params[0]), y.shape)  # type: ignore[attr-defined]
+    return repeated(body.args[0], sorted(1 - a for a in body.params[0]), y.shape)
 
 
 def _root_of_number(y: Expr, alone: Alone) -> Expr | None:
@@ -312,7 +328,7 @@ def _root_of_number(y: Expr, alone: Alone) -> Expr | None:
 
 # ------------------------------------------------------------------------------------------- the book
 
-_x, _y = symbol("x"), symbol("y")
+_x, _z = symbol("x"), symbol("z", "k")
 _u, _v, _w = symbol("u", "n"), symbol("v", "n"), symbol("w", "m")
 _A, _B, _M = symbol("A", "m k"), symbol("B", "k n"), symbol("M", "m n")
 _N, _c = size("N"), 2 / size("N")
@@ -328,6 +344,16 @@ LEAN: tuple[Improvement, ...] = (
         (sum_op,),
         _total,
         (sum(_v**2), sum(_v * _u), sum(_M**2), sum(_M * _h), sum(_M * _b), sum(_v * _u + _v**2)),
+    ),
+    Improvement(
+        "a sum of sums", "one sum over both axes", (sum_op,), _sum_of_sums, (sum(sum(_M, 1)), sum(sum(_M, 0)))
+    ),
+    Improvement(
+        "a repeated number scales",
+        "a number needs no array of its own",
+        (multiply_op,),
+        _repeated_number,
+        (multiply_op(repeat(_x, 0, "n"), _v), multiply_op(_M, repeat(_x, (0, 1), ("m", "n")))),
     ),
     Improvement(
         "a weighted sum of rows is a product",
@@ -391,7 +417,7 @@ LEAN: tuple[Improvement, ...] = (
         "equal entries are computed once",
         ENTRYWISE,
         _after_repeating,
-        (add_op(_b, repeat(_u, 0, "m")), tanh(_b), add_op(_h, repeat(_x, (0, 1), ("m", "n"))), scale_op(_c, _b)),
+        (add_op(_b, repeat(_u, 0, "m")), tanh(_b), add_op(_h, repeat(_x, (0, 1), ("m", "n")))),
     ),
     Improvement(
         "a sum over copies",
@@ -405,7 +431,7 @@ LEAN: tuple[Improvement, ...] = (
         "a sum, or a product with a vector, instead of a product of matrices",
         (matmul_op,),
         _product_with_repeated,
-        (_A @ repeat(_x, 0, "k"), repeat(_x, 0, "k") @ _B, _A @ repeat(symbol("z", "k"), 1, "n"), repeat(symbol("z", "k"), 0, "m") @ _B),
+        (_A @ repeat(_x, 0, "k"), repeat(_x, 0, "k") @ _B, _A @ repeat(_z, 1, "n"), repeat(_z, 0, "m") @ _B),
     ),
     Improvement(
         "an outer product with copies",

@@ -1,12 +1,12 @@
 """What is computed, line by line? The interned graph of value and gradients as a straight-line program.
 
-Each line gives one name to one expression over the inputs and earlier lines, once. A back end only has to write
-the lines down in its language; what is shared, what is stable and what is cheap is settled here.
+Each line gives one name to one expression over the inputs and earlier lines, once. A back end only has to
+write the lines down in its language; what is shared, what is stable and what is cheap is settled here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
@@ -17,18 +17,20 @@ from gradstep.backends.stabilising import improved, stabilised
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Spelled, rebuild, replace, walk
 from gradstep.expression.shapes import Shape, Size
+from gradstep.operations.arithmetic import negate_op
 from gradstep.operations.broadcasting import repeat_op, squeeze_op
 from gradstep.operations.evaluation import variables
 from gradstep.operations.leaves import NAME, is_constant, size_op, symbol_op
 from gradstep.operations.products import transpose_op
 
-VIEWS = frozenset({repeat_op, transpose_op, squeeze_op})  # cost nothing, so they get no line of their own
+VIEWS = frozenset({repeat_op, transpose_op, squeeze_op})  # show the same entries
+INLINE = VIEWS | {negate_op}  # cost so little that they get no line of their own
+Below = Callable[[Expr], Sequence[Expr]]
 COLUMNS = 72  # the text of a line is cut into several above this
 
 # What a line is called that nobody named, by the operation at its head; a matrix takes the capital.
 LETTERS: Mapping[str, str] = {
     "matmul": "z",
-    "add": "z",
     "subtract": "e",
     "relu": "a",
     "leaky_relu": "a",
@@ -37,6 +39,7 @@ LETTERS: Mapping[str, str] = {
     "softmax": "p",
     "log_softmax": "log_p",
     "logsumexp": "s",
+    "softplus": "s",
     "norm": "s",
     "greater": "mask",
     "greater_equal": "mask",
@@ -46,7 +49,7 @@ LETTERS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A variable: the user's `name`, the `symbol` that the lines call it by, and as the user `declared` it."""
+    """A variable: the user's `name` for it, the `symbol` in the lines, and as the user `declared` it."""
 
     name: str
     symbol: Expr
@@ -95,7 +98,8 @@ class Program:
 
     def __str__(self) -> str:
         lines = [f"{line.name} = {spelled(line.value)[0]}" for line in self.lines]
-        return "\n".join([*lines, *(f"{name or 'value'}: {spelled(e)[0]}" for name, e in self.outputs.items())])
+        outputs = [f"{name or 'value'}: {spelled(output)[0]}" for name, output in self.outputs.items()]
+        return "\n".join(lines + outputs)
 
 
 def program(
@@ -150,18 +154,17 @@ def _is_plain(param: object) -> bool:
     return isinstance(param, int | float | Fraction)
 
 
-# ------------------------------------------------------------------------------------------- names that become lines
+# ----------------------------------------------------------------------------------------- names and sharing
 
 
-def _demand(order: Sequence[Expr], roots: Sequence[Expr], body: Mapping[Expr, Expr] = {}) -> dict[Expr, int]:  # noqa: B006
-    """How many places use each node, where a view passes on what is asked of it."""
+def _demand(order: Sequence[Expr], roots: Sequence[Expr], below: Below) -> dict[Expr, int]:
+    """How many places use each node of `order`, where what gets no line passes on what is asked of it."""
     counts = dict.fromkeys(order, 0)
     for root in roots:
         counts[root] += 1
     for node in reversed(order):
-        asked = counts[node] if node.op in VIEWS else 1
-        for arg in (body[node],) if node in body else node.args:
-            counts[arg] += asked
+        for arg in below(node):
+            counts[arg] += counts[node] if node.op in INLINE else 1
     return counts
 
 
@@ -169,7 +172,7 @@ def _lines_by_name(roots: Sequence[Expr], called: Mapping[Expr, str]) -> set[Exp
     """Named parts of the value, and other named expressions that are used in several places."""
     forward = set(walk(roots[0]))
     order = list(walk(*roots))
-    asked = _demand(order, roots)
+    asked = _demand(order, roots, lambda node: node.args)
     return {node for node in order if node in called and (node in forward or asked[node] > 1)}
 
 
@@ -231,9 +234,12 @@ class _Pieces:
                 order.append(node)
             elif node not in seen:
                 seen.add(node)
-                below = (self.bodies[node],) if node in self.bodies else node.args
-                stack += [(node, True), *((arg, False) for arg in reversed(below))]
+                stack += [(node, True), *((arg, False) for arg in reversed(self.below(node)))]
         return order
+
+    def below(self, node: Expr) -> tuple[Expr, ...]:
+        """The operands of a node; of a name, what it stands for."""
+        return (self.bodies[node],) if node in self.bodies else node.args
 
 
 @dataclass(slots=True)
@@ -247,7 +253,7 @@ class _Writing:
     leaves: dict[Expr, Expr] = field(default_factory=dict)
     comment_of: dict[str, str] = field(default_factory=dict)
     texts: dict[Expr, Spelled] = field(default_factory=dict)
-    made: dict[Expr, Expr] = field(default_factory=dict)  # a node -> what stands for it, in terms of the lines
+    made: dict[Expr, Expr] = field(default_factory=dict)  # what stands for a node, in terms of the lines
     half: Literal["forward", "backward"] = "forward"
 
     def inputs(self, roots: Sequence[Expr]) -> tuple[tuple[Input, ...], dict[str, tuple[str, int]]]:
@@ -315,7 +321,7 @@ class _Writing:
     def straight(self, pieces: _Pieces, key: str | None) -> list[Expr]:
         """Writes the lines, and gives the outputs in terms of them; `key` is what to call the value."""
         order = pieces.order()
-        asked = _demand(order, pieces.outputs, pieces.bodies)
+        asked = _demand(order, pieces.outputs, pieces.below)
         value = pieces.outputs[0]
         wants_line = {node for node in order if asked[node] > 1 and _is_work(node)}
         if key is not None and value.op is not symbol_op:
@@ -333,13 +339,14 @@ class _Writing:
         return [self.made[output] for output in pieces.outputs]
 
     def short(self, node: Expr, hints: Mapping[Expr, str]) -> Expr:
-        """`node` in terms of the lines, with new ones for its longest operands as long as its text is too long."""
+        """`node` in terms of the lines, with new ones for its longest operands while its text is too long."""
         new = rebuild(node, [self.made[arg] for arg in node.args])
         while len(self.spell(new)[0]) > COLUMNS:
-            parts = {_beneath_views(arg): _beneath_views(old) for arg, old in zip(new.args, node.args, strict=True)}
-            longest = max(parts, key=lambda part: len(self.spell(part)[0]) if part.args else 0, default=None)
-            if longest is None or not longest.args:
+            both = zip(new.args, node.args, strict=True)
+            parts = {_beneath_views(arg): _beneath_views(old) for arg, old in both if arg.args}
+            if not any(part.args for part in parts):
                 break
+            longest = max(parts, key=lambda part: len(self.spell(part)[0]) if part.args else 0)
             table = {longest: self.new_line(parts[longest], hints, longest)}
             new = rebuild(new, [replace(arg, table) for arg in new.args])
             self.made.update({old: replace(self.made[old], table) for old in node.args})
@@ -347,8 +354,10 @@ class _Writing:
 
     def new_line(self, node: Expr, hints: Mapping[Expr, str], value: Expr) -> Expr:
         """The symbol of a new line for `value`, which is what became of `node`."""
-        letter = LETTERS.get(value.op.name, "t") if self.half == "forward" else "g"
-        symbol = self.symbol(hints.get(node) or (letter.upper() if value.rank > 1 else letter), value.shape)
+        letter = LETTERS.get(value.op.name, "t" if self.half == "forward" else "g")
+        if value.rank > 1 and letter != "mask":
+            letter = letter[:-1] + letter[-1].upper()
+        symbol = self.symbol(hints.get(node, letter), value.shape)
         self.line(symbol, value)
         return symbol
 
@@ -367,21 +376,21 @@ class _Writing:
         """What is computed, in one sentence: C = mean(…) and ∂C/∂w, ∂C/∂b."""
         value = finished[0]
         text = spelled(next(iter(outputs.values())), self.leaves)[0]
-        if len(text) > COLUMNS:
-            body = next((line.value for line in self.lines if line.name == value.params[:1]), value)
-            text = self.spell(body)[0]
-        name = self.spell(value)[0] if value.op is symbol_op else "f"
+        name = self.spell(value)[0] if value.op is symbol_op else "C"
         slopes = ", ".join(f"∂{name}/∂{parameter}" for parameter in list(outputs)[1:])
-        return f"{name} = {text} and {slopes}" if slopes else text
+        short = len(text) <= COLUMNS
+        if not slopes:
+            return text if short else "The value"
+        return f"{name} = {text} and {slopes}" if short else f"{name} and {slopes}"
 
 
 def _is_work(node: Expr) -> bool:
     """Whether computing `node` twice would cost something."""
-    return bool(node.args) and node.op not in VIEWS and not (node.rank == 0 and is_constant(node))
+    return bool(node.args) and node.op not in INLINE and not (node.rank == 0 and is_constant(node))
 
 
 def _beneath_views(node: Expr) -> Expr:
-    while node.op in VIEWS:
+    while node.op in INLINE:
         node = node.args[0]
     return node
 

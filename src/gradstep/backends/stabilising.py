@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from gradstep.expression.node import Expr, Operation, rebuild, uses, walk
-from gradstep.operations.activations import sigmoid, sigmoid_op, softplus
+from gradstep.operations.activations import sigmoid, sigmoid_op, softplus, softplus_op
 from gradstep.operations.arithmetic import (
     add_op,
     divide_op,
@@ -117,7 +117,7 @@ def _exponent_beside_one(expr: Expr) -> Expr | None:
 
 def _log_of_softmax(y: Expr, alone: Alone) -> Expr | None:
     x = y.args[0]
-    return log_softmax(x.args[0], x.params[0]) if x.op is softmax_op else None  # type: ignore[arg-type]
+    return log_softmax(x.args[0], x.params[0]) if x.op is softmax_op else None
 
 
 def _log_of_sigmoid(y: Expr, alone: Alone) -> Expr | None:
@@ -146,7 +146,7 @@ def _log_of_sum_of_exp(y: Expr, alone: Alone) -> Expr | None:
     x = _exponent(total.args[0]) if total.op is sum_op else None
     if x is None:
         return None
-    for axis in reversed(total.params[0]):  # type: ignore[call-overload]
+    for axis in reversed(total.params[0]):
         x = logsumexp(x, axis)
     return x
 
@@ -164,7 +164,7 @@ def _share_of_exp(y: Expr, alone: Alone) -> Expr | None:
     if x is None or total is None or total.op is not sum_op or total.args[0] is not top:
         return None
     axes = total.params[0]
-    return softmax(x, axes[0]) if axes == bottom.params[0] and len(axes) == 1 else None  # type: ignore[arg-type,index]
+    return softmax(x, axes[0]) if axes == bottom.params[0] and len(axes) == 1 else None
 
 
 def _share_of_exp_of_vector(y: Expr, alone: Alone) -> Expr | None:
@@ -178,7 +178,8 @@ def _share_of_exp_of_vector(y: Expr, alone: Alone) -> Expr | None:
 
 def _sigmoid_times_exp(y: Expr, alone: Alone) -> Expr | None:
     """σ(−x) ⊙ exp(x), also with other factors between them."""
-    factors = [node for node in walk(y, stop=lambda node: node.op is not multiply_op) if node.op is not multiply_op]
+    product = walk(y, stop=lambda node: node.op is not multiply_op)
+    factors = [node for node in product if node.op is not multiply_op]
     for power in factors:
         x = _exponent(power)
         if x is None:
@@ -194,7 +195,7 @@ def _sigmoid_times_exp(y: Expr, alone: Alone) -> Expr | None:
 
 
 def _opposite(a: Expr, b: Expr) -> bool:
-    return (a.op is negate_op and a.args[0] is b) or (b.op is negate_op and b.args[0] is a)
+    return any(one.op is negate_op and one.args[0] is other for one, other in ((a, b), (b, a)))
 
 
 def _twice_negated(y: Expr, alone: Alone) -> Expr | None:
@@ -272,26 +273,35 @@ STABLE: tuple[Improvement, ...] = (
 )
 
 
-def _softmax_from_its_log(log_rows: frozenset[tuple[Expr, object]]) -> Improvement:
-    def apply(y: Expr, alone: Alone) -> Expr | None:
-        x, axis = y.args[0], y.params[0]
-        return exp(log_softmax(x, axis)) if (x, axis) in log_rows else None  # type: ignore[arg-type]
+# Where the safe form of a logarithm is computed anyway, what it is the logarithm of is its exp.
 
+
+def _from_logarithm(present: frozenset[Expr]) -> Callable[[Expr, Alone], Expr | None]:
+    def apply(y: Expr, alone: Alone) -> Expr | None:
+        logarithm = log_softmax_op(*y.args, params=y.params) if y.op is softmax_op else -softplus(-y.args[0])
+        source = logarithm.args[0] if logarithm.op is negate_op else logarithm
+        return exp(logarithm) if source in present else None
+
+    return apply
+
+
+def from_logarithm(present: Iterable[Expr]) -> Improvement:
+    """softmax and sigmoid by the logarithms that are `present`: one exp instead of all the work again."""
     return Improvement(
-        "softmax from its logarithm", "where log softmax is needed too, exp of it is softmax", (softmax_op,), apply, ()
+        "exp of its logarithm",
+        "the logarithm is needed anyway",
+        (softmax_op, sigmoid_op),
+        _from_logarithm(frozenset(present)),
+        (softmax(_M, 1), sigmoid(_v)),
     )
 
 
 def stabilised(roots: Sequence[Expr], parts: Sequence[Expr] = ()) -> dict[Expr, Expr]:
     """What every node under `roots` and `parts` becomes in code that is safe for operands of any size."""
     first = improved([*roots, *parts], STABLE)
-    logs = frozenset(
-        (node.args[0], node.params[0])
-        for node in walk(*(first[root] for root in roots))
-        if node.op is log_softmax_op
-    )
-    if not logs:
+    used = walk(*(first[root] for root in roots))
+    logarithms = [node for node in used if node.op in (log_softmax_op, softplus_op)]
+    if not logarithms:
         return first
-    second = improved([first[node] for node in (*roots, *parts)], [_softmax_from_its_log(logs)])
+    second = improved([first[node] for node in (*roots, *parts)], [from_logarithm(logarithms)])
     return {node: second.get(after, after) for node, after in first.items()}
-

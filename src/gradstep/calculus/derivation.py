@@ -257,16 +257,17 @@ class Opening:
         """Whether ∂C/∂node is used by name from here on, rather than written out.
 
         It is when it is long, and in a deep network where it leads to a parameter: where it uses such a name
-        itself, or leads also, through a product with a parameter, to an earlier part.
+        itself (other than as −∂C/∂e), or leads also, through a product with a parameter, to an earlier part.
         """
-        if self.visible(G) > HEAVY:
+        symbols = self.visible(G)
+        if symbols > HEAVY:
             return True
         below = set(self._until_named(node))
         if not any(arg in self.stops for arg in below):
             return False
-        return any(arg in self.named for arg in below) or any(
-            part in self.fenced for part in walk(G, stop=self._fences.__contains__)
-        )
+        if any(arg in self.named for arg in below):
+            return True
+        return symbols > 2 and any(part in self.fenced for part in walk(G, stop=self._fences.__contains__))
 
     def _until_named(self, node: Expr) -> Iterable[Expr]:
         """The moving parts that `node` is made of directly: named ones and parameters."""

@@ -40,7 +40,8 @@ ACTIVATIONS = {
     "sigmoid": "activation (sigmoid)",
 }
 BENDS = frozenset({*ACTIVATIONS, "softplus", "softmax", "logsumexp", "log_softmax"})
-FUNCTIONS_OF_ENTRIES = BENDS | {"maximum", "minimum", "exp", "log", "sqrt", "abs"}
+PIECEWISE = frozenset({"softplus", "abs", "maximum", "minimum"})  # activations where a layer follows
+FUNCTIONS_OF_ENTRIES = BENDS | PIECEWISE | {"exp", "log", "sqrt"}
 PLUMBING = frozenset({"repeat", "squeeze", "transpose", "negate", "scale", "sum", "outer"})
 MEASURES = frozenset({"power", "abs", "norm"})  # of an error
 
@@ -57,6 +58,11 @@ def _is_affine(node: Expr, inner: Container[Expr]) -> bool:
 def _is_error(node: Expr) -> bool:
     """One thing minus another, neither of them a number: y − a."""
     return node.op.name == "subtract" and not any(map(is_constant, node.args))
+
+
+def _is_short(node: Expr, named: Container[Expr]) -> bool:
+    """A function of one symbol, such as exp(Z)."""
+    return len(node.args) == 1 and (not node.args[0].args or node.args[0] in named)
 
 
 def roles(of: Expr, inner: Container[Expr]) -> dict[Expr, str]:
@@ -89,7 +95,7 @@ def roles(of: Expr, inner: Container[Expr]) -> dict[Expr, str]:
             note(node, "affine function")
         elif _is_linear(node, inner):
             for arg in node.args:
-                if arg.op.name in FUNCTIONS_OF_ENTRIES:
+                if arg.op.name in PIECEWISE:
                     note(arg, f"activation ({arg.op.name})")
     for node in order:
         if node.op.name == "subtract" and found.get(node) == "error":
@@ -97,7 +103,7 @@ def roles(of: Expr, inner: Container[Expr]) -> dict[Expr, str]:
                 if _is_linear(arg, inner):
                     note(arg, "linear function")
     for node in order:
-        if counts.get(node, 0) > 1 and node.op.name not in PLUMBING:
+        if counts.get(node, 0) > 1 and node.op.name not in PLUMBING and not _is_short(node, found):
             note(node, "linear function" if _is_linear(node, inner) else "shared part")
     return {node: found[node] for node in order if node in found}
 
@@ -121,7 +127,7 @@ def named_parts(
     parts = {node: Part(name, describe(node, inner)) for node, name in given.items()}
     layers: dict[Expr, str] = {}
     for letters, nodes in kinds.items():
-        numbers = _numbers(nodes, layers)
+        numbers = _numbers(nodes, layers if letters is LETTERS["activation"] else {})
         for letter in letters:
             bases = [letter.upper() if node.rank > 1 else letter for node in nodes]
             names = [base + number for base, number in zip(bases, numbers, strict=True)]
@@ -142,8 +148,8 @@ def named_parts(
 
 def _numbers(nodes: Sequence[Expr], layers: Mapping[Expr, str]) -> list[str]:
     """Each node's number: that of its layer where all have one of their own, else 1, 2, 3 …; none for one."""
-    own = [layers.get(node.args[0], "") for node in nodes if node.op.name in FUNCTIONS_OF_ENTRIES]
-    if len(own) == len(nodes) == len({*own} - {""}):
+    own = [layers.get(node.args[0], "") for node in nodes]
+    if len(nodes) == len({*own} - {""}):
         return own
     return [""] if len(nodes) == 1 else [str(i) for i in range(1, len(nodes) + 1)]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gradstep.expression.node import Expr
+from gradstep.expression.node import Expr, upstairs
 
 if TYPE_CHECKING:
     from gradstep.calculus.certificate import Certificate
@@ -101,3 +101,47 @@ class Derivation:
                 order += 1
             from_one.append(tuple(line.values()))
         return from_one
+
+    # ------------------------------------------------------------------------------------------- shown
+
+    def text(
+        self,
+        view: str = "matrix",
+        style: str = "partials",
+        *,
+        width: int = 100,
+        batch: str | None = None,
+        opened: bool = False,
+    ) -> str:
+        """The derivation as plain text, no line wider than `width`.
+
+        `view` is "matrix", "sample" (example by example) or "index"; `style` is "partials" (∂C/∂z …, the chain
+        rule) or "differential" (dC = ⟨…⟩). `batch` names the axis of examples where several could be it;
+        `opened` shows the proof of each line too.
+        """
+        return str(upstairs("_text")(self, view, style, width=width, batch=batch, opened=opened))
+
+    def latex(self, view: str = "matrix", style: str = "partials", *, batch: str | None = None) -> str:
+        """The derivation as LaTeX (amsmath, amssymb): paste it into a paper."""
+        return str(upstairs("_latex")(self, view, style, batch=batch))
+
+    def markdown(self, view: str = "matrix", style: str = "partials", *, batch: str | None = None) -> str:
+        """The derivation as Markdown with formulas in $$."""
+        return str(upstairs("_markdown")(self, view, style, batch=batch))
+
+    def html(self, view: str = "sample", style: str = "partials", *, batch: str | None = None) -> str:
+        """The derivation as one HTML file that works offline, by double click."""
+        return str(upstairs("_html")(self, view=view, style=style, batch=batch))
+
+    def to_json(self, view: str = "matrix", style: str = "partials", *, batch: str | None = None) -> dict[str, Any]:
+        """The derivation as data that JSON can hold: the formula as a graph, steps, answers, certificate."""
+        data: dict[str, Any] = upstairs("_json")(self, view, style, batch=batch)
+        return data
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """What Jupyter shows: plain text, Markdown and LaTeX."""
+        bundle: dict[str, str] = upstairs("_bundle")(self)
+        return bundle

@@ -8,6 +8,7 @@ operations fills.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,8 @@ class Operation:
                   `helper` is the source of a function that the template calls
     domain        "real", "positive", "nonzero": where it is defined
     kink          the value of the slope where there is none, in words
+    told          (expr, places) -> (rule, why) as it reads when the operands at these places move; None: always
+                  `rule` and `why`
     example       (params, shapes of operands) for each way in which the tests call it
     """
 
@@ -61,6 +64,7 @@ class Operation:
     domain: str = "real"
     kink: str = ""
     example: tuple[tuple[Params, tuple[Shape, ...]], ...] = ()
+    told: Callable[[Expr, Sequence[int]], tuple[str, str]] | None = None
 
     def __call__(self, *args: Expr, params: Params = ()) -> Expr:
         """The expression of this operation on `args`; a clash of shapes names the operands."""
@@ -83,6 +87,16 @@ class Operation:
 
 
 _INTERNED: WeakValueDictionary[tuple[Hashable, ...], Expr] = WeakValueDictionary()
+
+
+def upstairs(name: str) -> Callable[..., Any]:
+    """A function of an upper room, by its name in the table of gradstep/__init__.py.
+
+    For methods that need a room above their own, such as `str(expr)`, which needs notation.
+    """
+    found: Callable[..., Any] = getattr(sys.modules["gradstep"], name)
+    return found
+
 
 # What each operator of Python means: filled once, by operations/__init__.py.
 OPERATORS: dict[str, Callable[..., Expr]] = {}
@@ -183,7 +197,7 @@ class Expr:
         )
 
     def __str__(self) -> str:
-        return OPERATORS["str"](self)  # type: ignore[return-value]
+        return str(upstairs("plain")(self))
 
     def __repr__(self) -> str:
         return f"<{self} : {shape_text(self.shape)}>"

@@ -33,7 +33,8 @@ def checked(data: Mapping[str, Any], declared: Mapping[str, Expr], parameters: S
     both = [name for name in parameters if name in data]
     if both:
         raise MathError(
-            f"{both[0]} is given as data, but it is to be trained", mend=f"start={{{both[0]!r}: …}} to begin there"
+            f"{both[0]} is given as data, but it is to be trained",
+            mend=f"start={{{both[0]!r}: …}} to begin there",
         )
     absent = [name for name in declared if name not in data and name not in parameters]
     if absent:
@@ -63,7 +64,9 @@ def array_of(name: str, value: Any, shape: Shape) -> tuple[Array, list[str]]:
     notes = []
     rank = len(shape)
     if array.ndim == rank + 1 and array.shape[-1] == 1:
-        notes.append(f"{name} was given with the shape {shape_text(array.shape)}: taken as {array.shape[0]} numbers")
+        notes.append(
+            f"{name} was given with the shape {shape_text(array.shape)}: taken as {array.shape[0]} numbers"
+        )
         array = array[..., 0]
     if array.ndim != rank:
         raise MathError(
@@ -139,4 +142,6 @@ def constant_columns(name: str, array: Array) -> tuple[str, ...]:
     if not flat.size:
         return ()
     which = ", ".join(map(str, flat[:5])) + (" …" if flat.size > 5 else "")
-    return (f"{'columns' if flat.size > 1 else 'column'} {which} of {name}: the same in every row, so nothing to learn there",)
+    return (
+        f"{'columns' if flat.size > 1 else 'column'} {which} of {name}: the same in every row, so nothing to learn there",
+    )

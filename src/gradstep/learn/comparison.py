@@ -12,7 +12,7 @@ from gradstep.calculus.steps import Derivation
 from gradstep.expression.node import Expr
 from gradstep.learn.descent import descend
 from gradstep.learn.models import network
-from gradstep.learn.objective import compiled, objective
+from gradstep.learn.objective import compiled, objective, watch_of
 from gradstep.learn.scaling import Array, Rows, Scaler
 from gradstep.learn.structure import affine, parents
 from gradstep.operations.activations import sigmoid_op
@@ -22,6 +22,8 @@ from gradstep.operations.rowwise import softmax_op
 Measures: TypeAlias = dict[str, float]
 
 LEAST_PROBABILITY = 1e-15
+# Where a plane parts the classes the loss falls for ever, and the network grows surer than it should be:
+SURE_ENOUGH = 0.02  # a loss below this share of the first one is as good as zero
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,14 @@ class Score:
 
 
 def compared(
-    title: str, answers: Array, X: Array | None, y: Array, train: Rows, watched: Rows, held_out: Rows, classes: bool
+    title: str,
+    answers: Array,
+    X: Array | None,
+    y: Array,
+    train: Rows,
+    watched: Rows,
+    held_out: Rows,
+    classes: bool,
 ) -> tuple[Score, ...]:
     """Scores of `answers` (one for each row of y), of a straight line through X, and of the mean of y.
 
@@ -53,9 +62,12 @@ def compared(
         methods["logistic regression" if classes else "straight line"] = line
     mean = np.broadcast_to(y[learnt].mean(axis=0), y.shape)
     methods["the commonest class" if classes else "the mean"] = mean
-    measure = _judged if classes else _measured
     return tuple(
-        Score(name, measure(y[learnt], found[learnt]), measure(y[held_out], found[held_out]) if len(held_out) else None)
+        Score(
+            name,
+            measures(y[learnt], found[learnt], classes),
+            measures(y[held_out], found[held_out], classes) if len(held_out) else None,
+        )
         for name, found in methods.items()
     )
 
@@ -72,6 +84,11 @@ def is_linear(derivation: Derivation, prediction: Expr) -> bool:
     return found is not None and found.inner.op is symbol_op and len(trained) == 2
 
 
+def measures(y: Array, answers: Array, classes: bool) -> Measures:
+    """How near the answers come to y: see `Score`."""
+    return _judged(y, answers) if classes else _measured(y, answers)
+
+
 def _measured(y: Array, answers: Array) -> Measures:
     top = float(max(np.abs(y).max(initial=0.0), np.abs(answers).max(initial=0.0))) or 1.0
     square = float((((y - answers) / top) ** 2).mean())
@@ -84,7 +101,10 @@ def _judged(y: Array, answers: Array) -> Measures:
         y, answers = np.stack([1 - y, y], axis=1), np.stack([1 - answers, answers], axis=1)
     true = y.argmax(axis=1)
     chance = np.clip(answers[np.arange(len(y)), true], LEAST_PROBABILITY, 1)
-    return {"right": float((answers.argmax(axis=1) == true).mean()), "log loss": float(-np.log(chance).mean())}
+    return {
+        "right": float((answers.argmax(axis=1) == true).mean()),
+        "log loss": float(-np.log(chance).mean()),
+    }
 
 
 def _line(X: Array, y: Array, rows: Rows) -> Array:
@@ -102,15 +122,18 @@ def _line_of_classes(X: Array, y: Array, train: Rows, watched: Rows) -> Array:
     derivation = derive(model.loss, list(model.parameters), certify=False)
     function = compiled(derivation)
     scaled = Scaler.fit(X[train]).apply(X)
-    start = {name: np.zeros((X.shape[1],) * (p.rank > several) + y.shape[1:]) for name, p in model.parameters.items()}
-    on = {name: objective(function, {"X": scaled[rows], model.target: y[rows]}) for name, rows in (("a", train), ("b", watched))}
-    found = descend(
-        on["a"], start, tolerance=1e-3, steps=1000, watch=(lambda p: float(on["b"](p)[0])) if len(watched) else None  # type: ignore[arg-type]
+    start = {
+        name: np.zeros((X.shape[1],) * (p.rank > several) + y.shape[1:])
+        for name, p in model.parameters.items()
+    }
+    learning, watching = (
+        objective(function, {"X": scaled[rows], model.target: y[rows]})
+        for rows in (train, watched if len(watched) else train)
     )
+    found = descend(learning, start, watch=watch_of(watching, SURE_ENOUGH))
     W, b = found.parameters.values()
     z = scaled @ W + b
     if not several:
         return np.exp(-np.logaddexp(0, -z))
     powers = np.exp(z - z.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-

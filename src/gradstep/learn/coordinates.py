@@ -7,7 +7,7 @@ into the weights and biases afterwards. `Coordinates` is that change, both ways.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from gradstep.expression.node import Expr, walk
 from gradstep.learn.scaling import Array, Scaler
-from gradstep.learn.structure import Affine, Output, entrances, moving, name_of, output, residual
+from gradstep.learn.structure import Affine, Linear, Output, entrances, moving, name_of, output, residual
 from gradstep.operations.products import matmul_op
 
 Arrays: TypeAlias = Mapping[str, Array]
@@ -27,7 +27,7 @@ class Entrance:
     """Features that are standardised, and where they enter."""
 
     data: str
-    places: tuple[Affine, ...]
+    places: tuple[Linear, ...]
     scaler: Scaler
 
 
@@ -104,11 +104,11 @@ def coordinates(loss: Expr, data: Arrays, target: str | None, parameters: Mappin
             continue
         places = entrances(loss, symbols[name], trained)
         if places:
-            found.append(Entrance(name, places, Scaler.fit(_columns(values))))
+            found.append(Entrance(name, places, _scaler(_columns(values), places)))
         elif _meets_parameters(symbols[name], loss, moves):
             notes.append(
                 f"{name} is not standardised: that can be folded back only where it enters as {name} @ W + b "
-                "and W and b have no other use"
+                "and W and b have no other use, such as a penalty"
             )
     unit = None if target is None else _unit(loss, symbols, data, target, trained)
     return Coordinates(tuple(found), unit, tuple(notes))
@@ -122,12 +122,18 @@ def _unit(
     layer = output(loss, compared.prediction, trained) if compared else None
     if compared is None or layer is None:
         return None
-    y = data[target]
-    rank = symbols[name_of(layer.affine.bias)].rank
+    shift, size = unit_of(data[target], layer)
+    return Unit(target, layer, shift, size, compared.degree)
+
+
+def unit_of(y: Array, layer: Output) -> tuple[Array, float]:
+    """The middle and the size of a target, as far as the last layer can take them up."""
     top = float(np.abs(y).max(initial=0.0)) or 1.0
-    shift = (y / top).mean(axis=0 if rank else None) * top if layer.shifts else np.zeros(y.shape[1:] if rank else ())
+    rank = layer.affine.bias.rank
+    middle = (y / top).mean(axis=0 if rank else None) * top
+    shift = np.asarray(middle if layer.shifts else np.zeros_like(middle))
     size = float(np.sqrt((((y - shift) / top) ** 2).mean())) * top
-    return Unit(target, layer, np.asarray(shift), size if size > 1e-12 * top else 1.0, compared.degree)
+    return shift, size if size > 1e-12 * top else 1.0
 
 
 def _meets_parameters(data: Expr, loss: Expr, moves: set[Expr]) -> bool:
@@ -139,16 +145,27 @@ def _names(layer: Affine) -> tuple[str, str]:
     return name_of(layer.weights), name_of(layer.bias)
 
 
+def _scaler(X: Array, places: Sequence[Linear]) -> Scaler:
+    """Mean and spread; where a place has no bias to take up the mean, the size about zero alone."""
+    if all(isinstance(place, Affine) for place in places):
+        return Scaler.fit(X)
+    top = np.abs(X).max(axis=0)
+    top = np.where(top > 0, top, 1.0)
+    size = np.sqrt(((X / top) ** 2).mean(axis=0)) * top
+    return Scaler(np.zeros_like(size), np.where(size > 0, size, 1.0))
+
+
 def _columns(values: Array) -> Array:
     """A vector of numbers as a matrix of one column."""
     return values[:, None] if values.ndim == 1 else values
 
 
-def _refold(parameters: dict[str, Array], place: Affine, change: Change) -> None:
+def _refold(parameters: dict[str, Array], place: Linear, change: Change) -> None:
     """The weights and the bias of one place, changed by a scaler."""
-    weights, bias = _names(place)
-    W, b = parameters[weights], parameters[bias]
+    W = parameters[name_of(place.weights)]
     matrix = W.T if place.transposed else np.atleast_1d(W)
-    new_W, new_b = change(matrix, b)
-    parameters[weights] = (new_W.T if place.transposed else new_W).reshape(W.shape)
-    parameters[bias] = np.asarray(new_b)
+    bias = name_of(place.bias) if isinstance(place, Affine) else None
+    new_W, new_b = change(matrix, parameters[bias] if bias is not None else np.zeros(matrix.shape[1:]))
+    parameters[name_of(place.weights)] = (new_W.T if place.transposed else new_W).reshape(W.shape)
+    if bias is not None:
+        parameters[bias] = np.asarray(new_b)

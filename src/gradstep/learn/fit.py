@@ -161,7 +161,10 @@ class Fit:
         """The parameters, each weight beside the name of its feature, the weightiest first."""
         weights = self.weights()
         if weights is None:
-            shapes = (f"{name} {'×'.join(map(str, np.shape(v))) or 'a number'}" for name, v in self.parameters.items())
+            shapes = (
+                f"{name} {'×'.join(map(str, np.shape(v))) or 'a number'}"
+                for name, v in self.parameters.items()
+            )
             count = sum(np.size(value) for value in self.parameters.values())
             return [f"{count:,} parameters: {', '.join(shapes)}"]
         order = np.argsort(-np.abs(weights[1]))[:MOST_LISTED]

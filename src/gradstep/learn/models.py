@@ -5,16 +5,14 @@ Each is an expression built from operations, like the ones that users write: `re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
-from gradstep.learn.encoding import Prepared, Task
-from gradstep.learn.scaling import Array
+from gradstep.learn.encoding import Prepared
 from gradstep.learn.structure import name_of, prediction_of
 from gradstep.operations.activations import relu, sigmoid, softplus
 from gradstep.operations.evaluation import variables
@@ -151,3 +149,42 @@ def default_model(prepared: Prepared, hidden: Sequence[int] = ()) -> Model:
     share = f"{100 * negative:.0f} %" if negative >= 0.005 else "some"
     said = f"{share} of {prepared.target} < 0; a ReLU output can never reach them: it is left out"
     return replace(model, notes=(said,))
+
+
+def own_model(loss: Expr, prepared: Prepared, names: dict[Expr, str] | None = None) -> Model:
+    """A user's own loss of X (N, d) and y (N,), or of the classes Y (N, k), as the model for a table.
+
+    Every other variable is a parameter. What it predicts is the part that is compared with the target.
+    """
+    symbols = variables(loss)
+    features = symbols.get("X")
+    if features is None or features.rank != 2:
+        raise MathError("the loss should use X, the features of the table, one row for each row of it", mend="X:N,d")
+    target = _target(symbols, prepared)
+    parameters = {name: v for name, v in symbols.items() if name not in ("X", target)}
+    if not parameters:
+        raise MathError("the loss has nothing to train", facts=[f"it uses {', '.join(symbols)}"])
+    prediction = prediction_of(loss, symbols[target], set(parameters.values()))
+    notes = () if prediction is not None else (f"no part of this loss is compared with {target}: it predicts nothing",)
+    return Model(loss, prediction, "X", target, parameters, "your network", names=names or {}, notes=notes)
+
+
+def _target(symbols: Mapping[str, Expr], prepared: Prepared) -> str:
+    """The variable that is the target, of the rank that the table's target has."""
+    several = prepared.classes is not None and len(prepared.classes) > 2
+    found = [name for name in ("y", "Y") if name in symbols]
+    if len(found) != 1:
+        raise MathError(
+            "the loss should use the target: y, a number for each row, or Y, a column of 0 and 1 for each class",
+            facts=[f"it uses {', '.join(symbols)}"],
+        )
+    (name,) = found
+    rank = symbols[name].rank
+    if rank == 1 and several:
+        raise MathError(
+            f"{prepared.target} has {len(prepared.classes or ())} classes, so it is Y with a column for each, not y",
+            mend="mean(logsumexp(X @ W + b, axis=1) - sum(Y*(X @ W + b), axis=1))",
+        )
+    if rank not in (1, 2) or (rank == 2 and prepared.classes is None):
+        raise MathError(f"{prepared.target} is a number for each row, so it is a vector", mend="y:N")
+    return name

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+
+import numpy as np
 
 from gradstep.backends.compiled import Compiled
 from gradstep.backends.program import Program, program
@@ -13,8 +15,6 @@ from gradstep.learn.surface import Objective, Parameters
 
 
 def load(written: Program) -> Compiled:  # PROVISIONAL: until backends/numpy.py has its own
-    import numpy as np
-
     from gradstep.expression.node import walk
 
     names = [str(given.symbol.params[0]) for given in written.inputs]
@@ -41,7 +41,7 @@ def load(written: Program) -> Compiled:  # PROVISIONAL: until backends/numpy.py 
             return out[0]
         return float(out[0]), dict(zip(list(written.outputs)[1:], out[1:]))
 
-    return Compiled(str(written), written, raw)
+    return Compiled("", written, raw)
 
 
 def compiled(derivation: Derivation) -> Compiled:
@@ -64,3 +64,16 @@ def objective(function: Compiled, data: Arrays) -> Objective:
 def expression(expr: Expr) -> Compiled:
     """An expression as a function of its variables."""
     return load(program({"": expr}))
+
+
+def watch_of(measured: Objective, enough: float = 0.0) -> Callable[[Parameters], float]:
+    """The loss as `descend` watches it; below the share `enough` of its first value all is equally good."""
+    first: list[float] = []
+
+    def watch(parameters: Parameters) -> float:
+        loss = float(np.asarray(measured(parameters)[0]))
+        first.append(loss)
+        del first[1:]
+        return max(loss, enough * first[0])
+
+    return watch

@@ -73,7 +73,14 @@ def planned(
     train, watched = _parted(rest, watch, seed + 1, labels)
     needed = [name for name in (variables(prediction) if prediction is not None else ()) if name in declared]
     return Plan(
-        given.arrays, along, train, watched, held_out, target, prediction, needed[0] if len(needed) == 1 else None,
+        given.arrays,
+        along,
+        train,
+        watched,
+        held_out,
+        target,
+        prediction,
+        needed[0] if len(needed) == 1 else None,
         tuple(notes),
     )
 
@@ -114,7 +121,13 @@ def _labels(target: str | None, prediction: Expr | None, given: Checked) -> Arra
     if target is None or prediction is None or prediction.op.name not in ("softmax", "sigmoid"):
         return None
     y = given.arrays[target]
-    return np.asarray(y.argmax(axis=1), dtype=np.float64) if y.ndim == 2 else y if len(np.unique(y)) == 2 else None
+    return (
+        np.asarray(y.argmax(axis=1), dtype=np.float64)
+        if y.ndim == 2
+        else y
+        if len(np.unique(y)) == 2
+        else None
+    )
 
 
 def _parted(rows: Rows, part: float | ArrayLike, seed: int, labels: Array | None) -> tuple[Rows, Rows]:
@@ -125,9 +138,13 @@ def _parted(rows: Rows, part: float | ArrayLike, seed: int, labels: Array | None
     chosen = np.asarray(part)
     if chosen.dtype.kind == "b" and chosen.shape == rows.shape:
         chosen = rows[chosen]
-    if chosen.ndim != 1 or (chosen.size and (chosen.dtype.kind not in "iu" or not np.isin(chosen, rows).all())):
+    if chosen.ndim != 1 or (
+        chosen.size and (chosen.dtype.kind not in "iu" or not np.isin(chosen, rows).all())
+    ):
         raise MathError(
-            "rows are held out by a share or by their numbers", facts=[f"there are {len(rows)} rows"], mend="holdout=0.2"
+            "rows are held out by a share or by their numbers",
+            facts=[f"there are {len(rows)} rows"],
+            mend="holdout=0.2",
         )
     stay = np.setdiff1d(rows, chosen)
     if rows.size and not stay.size:

@@ -30,6 +30,11 @@ class Answers:
     probabilities: Array | None = None
     notes: tuple[str, ...] = ()
 
+    @property
+    def predicted(self) -> NDArray[Any]:
+        """The labels where there are classes, else the numbers."""
+        return self.values if self.labels is None else self.labels
+
 
 @dataclass(frozen=True, eq=False)
 class Predictor:
@@ -65,8 +70,7 @@ class Predictor:
 
         `data` is a table, a dictionary of arrays, or the one array that the prediction needs.
         """
-        answers = self.answers(data)
-        return answers.values if answers.labels is None else answers.labels
+        return self.answers(data).predicted
 
     def answers(self, data: Any) -> Answers:
         """The answers with everything that belongs to them."""

@@ -64,7 +64,10 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     where = Path(path)
     try:
         if where.is_dir():
-            raise MathError(f"{shown(str(where))} is a folder: the model needs a file name", mend=str(where / "model.safetensors"))
+            raise MathError(
+                f"{shown(str(where))} is a folder: the model needs a file name",
+                mend=str(where / "model.safetensors"),
+            )
         handle, beside = tempfile.mkstemp(dir=where.parent, prefix=f".{where.name[:40]}.", suffix=".part")
         try:
             with os.fdopen(handle, "wb") as file:
@@ -112,7 +115,8 @@ def load(path: str | os.PathLike[str]) -> Predictor:
     newer = isinstance(data, dict) and isinstance(data.get("format"), int) and data["format"] > FORMAT
     if newer:
         raise MathError(
-            f"this model has format {data['format']}, and this gradstep reads {FORMAT}", mend="a newer gradstep"
+            f"this model has format {data['format']}, and this gradstep reads {FORMAT}",
+            mend="a newer gradstep",
         )
     given = fields(data, KEYS, "its description")
     if given["format"] != FORMAT:
@@ -158,7 +162,8 @@ def _unpacked(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str,
         raise MathError(f"there is no file {shown(where)}") from None
     except SafetensorError as error:
         raise MathError(
-            f"{shown(where)} is no model of gradstep, or it is damaged", facts=[str(error)[:120]],
+            f"{shown(where)} is no model of gradstep, or it is damaged",
+            facts=[str(error)[:120]],
             mend="a .safetensors file that gradstep saved",
         ) from None
     except (OSError, ValueError, TypeError, KeyError) as error:

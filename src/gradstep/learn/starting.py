@@ -12,11 +12,11 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.expression.shapes import shape_text
 from gradstep.learn.arrays import array_of
-from gradstep.learn.coordinates import Coordinates
+from gradstep.learn.coordinates import Coordinates, unit_of
 from gradstep.learn.descent import Descent, start_parameters
 from gradstep.learn.plan import Plan
 from gradstep.learn.scaling import Array
-from gradstep.learn.structure import affine, name_of, parents, rectifiers
+from gradstep.learn.structure import affine, name_of, output, parents, rectifiers
 from gradstep.operations.evaluation import evaluate, variables
 from gradstep.operations.rowwise import softmax_op
 
@@ -37,13 +37,21 @@ def start_of(
 ) -> tuple[dict[str, Array], tuple[str, ...]]:
     """The parameters to begin with, in the units of training, and the names of those that the user gave.
 
-    The last layer of a softmax begins small, so that at first every class is about as likely.
+    The last layer of a softmax begins small, so that at first every class is about as likely; the last layer
+    of a number begins near the middle of the target.
     """
     first = start_parameters(shapes, seed)
+    trained = set(derivation.parameters.values())
     if plan.prediction is not None and plan.prediction.op is softmax_op:
-        last = affine(plan.prediction.args[0], parents(derivation.of), set(derivation.parameters.values()))
+        last = affine(plan.prediction.args[0], parents(derivation.of), trained, alone=False)
         if last is not None:
             first[name_of(last.weights)] *= QUIET
+    elif plan.prediction is not None and plan.target is not None and units.unit is None:
+        layer = output(derivation.of, plan.prediction, trained, alone=False)
+        if layer is not None:
+            shift, size = unit_of(plan.data[plan.target][plan.train], layer)
+            weights, bias = name_of(layer.affine.weights), name_of(layer.affine.bias)
+            first |= {weights: first[weights] * size, bias: first[bias] * size + shift}
     if not start:
         return first, ()
     given = units.to_user(first)

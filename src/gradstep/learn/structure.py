@@ -19,7 +19,7 @@ from gradstep.operations.activations import (
 )
 from gradstep.operations.arithmetic import add_op, log_op, multiply_op, power_op, scale_op, subtract_op
 from gradstep.operations.broadcasting import repeat_op, sum_op
-from gradstep.operations.leaves import is_constant, symbol_op, value_of
+from gradstep.operations.leaves import is_constant, value_of
 from gradstep.operations.products import matmul_op, transpose_op
 from gradstep.operations.rowwise import log_softmax_op, logsumexp_op, softmax
 from gradstep.operations.sums import norm_op
@@ -54,23 +54,26 @@ def moving(loss: Expr, parameters: Collection[Expr]) -> set[Expr]:
 
 
 @dataclass(frozen=True)
-class Affine:
-    """A part A @ W + b whose weights and bias have no other use.
-
-    `transposed` where it is written A @ W.T. With weights that are a number it is w*x + b.
-    """
+class Linear:
+    """A part A @ W; with weights that are a number, w*x. `transposed` where it is written A @ W.T."""
 
     inner: Expr
     weights: Expr
+    transposed: bool
+
+
+@dataclass(frozen=True)
+class Affine(Linear):
+    """A part A @ W + b whose weights and bias have no other use."""
+
     bias: Expr
-    transposed: bool = False
 
 
 _RANKS = {(2, 2, 1), (2, 1, 0), (1, 0, 0)}  # of inner, weights and bias
 
 
-def affine(node: Expr, above: Above, parameters: Collection[Expr]) -> Affine | None:
-    """`node` as A @ W + b, if it is that."""
+def affine(node: Expr, above: Above, parameters: Collection[Expr], alone: bool = True) -> Affine | None:
+    """`node` as A @ W + b, if it is that; with `alone` W and b must have no other use."""
     if node.op is not add_op:
         return None
     for product, repeated in (node.args, node.args[::-1]):
@@ -85,25 +88,40 @@ def affine(node: Expr, above: Above, parameters: Collection[Expr]) -> Affine | N
             and bias in parameters
             and (inner.rank, weights.rank, bias.rank) in _RANKS
             and repeated.params[0] == (0,)
-            and all(len(above[part]) == 1 for part in chain)
+            and (not alone or all(len(above[part]) == 1 for part in chain))
         ):
-            return Affine(inner, weights, bias, written is not weights)
+            return Affine(inner, weights, written is not weights, bias)
     return None
 
 
-def entrances(loss: Expr, data: Expr, parameters: Collection[Expr]) -> tuple[Affine, ...]:
-    """Where `data` enters the loss, if it does so only as data @ W + b; nothing otherwise.
+def entrances(loss: Expr, data: Expr, parameters: Collection[Expr]) -> tuple[Linear, ...]:
+    """Where `data` enters the loss, if it does so only as data @ W + b or data @ W; nothing otherwise.
 
-    Then the mean and the spread of each feature can be taken out and folded back into W and b.
+    Then the spread of each feature (and with b its mean) can be taken out and folded back into W and b.
     """
     above = parents(loss)
-    found = []
+    found: list[Linear] = []
     for product in above.get(data, ()):
         entered = [affine(node, above, parameters) for node in above[product]]
-        if len(entered) != 1 or entered[0] is None or entered[0].inner is not data:
+        if len(entered) == 1 and entered[0] is not None and entered[0].inner is data:
+            found.append(entered[0])
+            continue
+        linear = _linear(product, data, above, parameters)
+        if linear is None:
             return ()
-        found.append(entered[0])
+        found.append(linear)
     return tuple(found)
+
+
+def _linear(product: Expr, data: Expr, above: Above, parameters: Collection[Expr]) -> Linear | None:
+    """`product` as data @ W, with W of no other use."""
+    if product.op not in (matmul_op, scale_op):
+        return None
+    inner, written = product.args if product.op is matmul_op else product.args[::-1]
+    weights = written.args[0] if written.op is transpose_op else written
+    once = all(len(above[part]) == 1 for part in (written, weights))
+    fits = inner is data and weights in parameters and inner.rank == (2 if weights.rank else 1)
+    return Linear(inner, weights, written is not weights) if once and fits else None
 
 
 # ------------------------------------------------------------------------------------------- the target
@@ -147,10 +165,15 @@ class Output:
     shifts: bool
 
 
-def output(loss: Expr, prediction: Expr, parameters: Collection[Expr]) -> Output | None:
-    """The last layer of a prediction, if a change of the target's unit can be folded into it."""
+def output(
+    loss: Expr, prediction: Expr, parameters: Collection[Expr], alone: bool = True
+) -> Output | None:
+    """The last layer of a prediction, if a change of the target's unit can be folded into it.
+
+    Without `alone` a penalty on its weights does no harm: then the unit can be taken up only roughly.
+    """
     bent = prediction.op in (relu_op, leaky_relu_op)
-    found = affine(prediction.args[0] if bent else prediction, parents(loss), parameters)
+    found = affine(prediction.args[0] if bent else prediction, parents(loss), parameters, alone)
     return None if found is None else Output(found, shifts=not bent)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,21 +20,22 @@ from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.learn.arrays import checked
-from gradstep.learn.comparison import Score, compared, is_linear, judges_classes
+from gradstep.learn.comparison import SURE_ENOUGH, Score, compared, is_linear, judges_classes
 from gradstep.learn.coordinates import Coordinates, coordinates
 from gradstep.learn.descent import Batches, Descent, descend
 from gradstep.learn.encoding import Prepared
 from gradstep.learn.fit import Fit
 from gradstep.learn.models import Model
-from gradstep.learn.objective import compiled, expression, objective
+from gradstep.learn.objective import compiled, expression, objective, watch_of
 from gradstep.learn.plan import Plan, planned
 from gradstep.learn.progress import Progress, progress_bar
 from gradstep.learn.scaling import Array
 from gradstep.learn.starting import alive, silent_units, start_of
 from gradstep.operations.evaluation import variables
 
+Watch: TypeAlias = Callable[[dict[str, Array]], float]
+
 FEWEST_TO_WATCH = 100
-SURE = 0.02  # where a plane parts the classes the loss falls for ever, and the network grows too sure of itself
 FOLDING_ERROR = 1e-6
 
 
@@ -117,7 +118,7 @@ def train_model(model: Model, prepared: Prepared, **settings: Any) -> Fit:
     if learns_by_heart and len(prepared.train) >= FEWEST_TO_WATCH:
         settings.setdefault("watch", 0.2)
     if prepared.classes is not None:
-        settings.setdefault("enough", SURE)
+        settings.setdefault("enough", SURE_ENOUGH)
     fit = train(
         model.loss,
         {model.features: prepared.X, model.target: y},
@@ -179,21 +180,10 @@ def _shown(progress: bool | Progress) -> Iterator[Progress | None]:
         yield None
 
 
-def _watch(function: Compiled, units: Coordinates, plan: Plan, enough: float) -> Callable[[Any], float] | None:
-    """The loss on the watched rows; what is good enough counts as equal."""
+def _watch(function: Compiled, units: Coordinates, plan: Plan, enough: float) -> Watch | None:
+    """The loss on the watched rows; with `enough` and none of them, on the rows trained with."""
     rows = plan.watched if len(plan.watched) or not enough else plan.train
-    if not len(rows):
-        return None
-    measured = objective(function, units.data(plan.of(rows)))
-    first: list[float] = []
-
-    def watch(parameters: Any) -> float:
-        loss = float(np.asarray(measured(parameters)[0]))
-        first.append(loss)
-        del first[1:]
-        return max(loss, enough * first[0])
-
-    return watch
+    return watch_of(objective(function, units.data(plan.of(rows))), enough) if len(rows) else None
 
 
 def _batches(
@@ -220,17 +210,26 @@ def _batches(
 
 
 def _fit(
-    derivation: Derivation, plan: Plan, units: Coordinates, found: Descent, function: Compiled, notes: Sequence[str]
+    derivation: Derivation,
+    plan: Plan,
+    units: Coordinates,
+    found: Descent,
+    function: Compiled,
+    notes: Sequence[str],
 ) -> Fit:
     """What was found, in the units of the data."""
     arrays = units.to_user(found.parameters)
     history = tuple(loss * units.loss for loss in found.history)
     loss = _loss(function, plan.of(plan.train), arrays)
-    if not loss <= history[0] * (1 + FOLDING_ERROR) + FOLDING_ERROR * abs(history[0] - found.loss * units.loss):
+    if not loss <= history[0] * (1 + FOLDING_ERROR) + FOLDING_ERROR * abs(
+        history[0] - found.loss * units.loss
+    ):
         raise MathError(
             "the parameters for the data as they are would be too inexact: some feature lies too far from zero "
             "for how little it varies",
-            facts=[f"the loss is {found.loss * units.loss:.6g} for features of spread 1, and {loss:.6g} as they are"],
+            facts=[
+                f"the loss is {found.loss * units.loss:.6g} for features of spread 1, {loss:.6g} as they are"
+            ],
             mend="features measured from their middle, such as years since 2000",
         )
     held = _loss(function, plan.of(plan.held_out), arrays) if len(plan.held_out) else None
@@ -269,8 +268,10 @@ def _scores(derivation: Derivation, plan: Plan, parameters: Mapping[str, Array])
     if plan.prediction is None or plan.target is None or not plan.along:
         return ()
     y = plan.data[plan.target]
-    given = {name: plan.data[name] if name in plan.data else parameters[name] for name in variables(plan.prediction)}
-    answers = np.asarray(expression(plan.prediction)(**given))
+    known = {**parameters, **plan.data}
+    answers = np.asarray(
+        expression(plan.prediction)(**{name: known[name] for name in variables(plan.prediction)})
+    )
     if answers.shape != y.shape or not np.isfinite(answers).all():
         return ()
     classes = judges_classes(plan.prediction, y)

@@ -1,8 +1,8 @@
 """Is the line that is shown the line that was proved? What is printed, evaluated again.
 
 A derivation is certified as expressions; a view prints them lowered to indices, with ∂C/∂z as a symbol, with
-numbers moved in front. Here the printed expression is worked out entry by entry at a random point of the prime
-field and compared with what it stands for.
+numbers moved in front. Here the printed expression is worked out entry by entry at a random point of the
+prime field and compared with what it stands for.
 """
 
 from __future__ import annotations

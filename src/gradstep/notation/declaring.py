@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.expression.shapes import Shape, Size, shape_text
-from gradstep.notation.mending import nearest
+from gradstep.notation.mending import nearest, printable
 from gradstep.operations.leaves import KNOWN_ASSUMPTIONS, checked_name, checked_size, symbol
 
 MOST_AXES = 4
@@ -49,7 +49,7 @@ def _other_name(name: str, taken: Mapping[str, Shape]) -> str:
 def shape_of(name: str, given: object) -> Shape:
     """The shape that a user gives a variable: "N d", "N,d", ("N", "d"), [3, "d"], 3; "" is a number."""
     if isinstance(given, str):
-        source = f"{name}:{given}"
+        source = f"{name}:{printable(given)}"
         pieces: Iterable[tuple[object, int]] = (
             (piece[0], len(name) + 1 + piece.start()) for piece in re.finditer(r"[^\s,]+", given)
         )
@@ -88,10 +88,10 @@ def shapes_from_arguments(arguments: Iterable[str]) -> dict[str, Shape]:
         try:
             checked_name(name)
         except MathError as error:
-            raise error.at(argument, (0, max(1, len(name)))) from None
+            raise error.at(printable(argument), (0, max(1, len(name)))) from None
         if name in shapes:
-            raise MathError(f"{name} is declared twice", facts=[said[name], argument])
-        shapes[name], said[name] = shape_of(name, sizes), argument
+            raise MathError(f"{name} is declared twice", facts=[said[name], printable(argument)])
+        shapes[name], said[name] = shape_of(name, sizes), printable(argument)
     return shapes
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gradstep.calculus.steps import Derivation, Line, Step, Term
 from gradstep.expression.boxes import SUM, Box, Fence, Of, Row, Sym, fenced, row
 from gradstep.expression.node import Expr, rebuild, replace
+from gradstep.notation.plain import line
 from gradstep.notation.presentation import Said
 from gradstep.notation.wording import Wording
 from gradstep.notation.writing import Writer
@@ -38,10 +41,10 @@ class Differentials:
             return ()
         opened = Fence("(", self.write.opened(loss), ")")
         said = [Said(row("d", self.write(loss)), (row("d", opened),))]
-        line: list[Term] = list(self.d.steps[0].before)
+        terms: list[Term] = list(self.d.steps[0].before)
         for number_, step in enumerate(self.d.steps, 1):
-            line = exchanged(line, step)
-            said.append(self.step(step, number_, self.terms(*self.visible(line, step))))
+            terms = exchanged(terms, step)
+            said.append(self.step(step, number_, self.terms(*self.visible(terms, step))))
             said += self.called(step)
         return tuple(said)
 
@@ -53,39 +56,30 @@ class Differentials:
                 found.append(Said(self.write(self.shown[G]), (self.write(self.opened(G)),), indent=1))
         return found
 
-    def visible(self, line: list[Term], step: Step) -> tuple[list[Term], bool]:
+    def visible(self, terms: list[Term], step: Step) -> tuple[list[Term], bool]:
         """The terms worth showing: all if they are few, else the new ones and what waits next to them."""
-        if len(line) <= SHOWN:
-            return line, False
-        waiting = [term for term in line if term[1] not in self.ends and term not in step.after]
+        if len(terms) <= SHOWN:
+            return terms, False
+        waiting = [term for term in terms if term[1] not in self.ends and term not in step.after]
         kept = [*step.after, *waiting[:1]]
-        return [term for term in line if term in kept], True
+        return [term for term in terms if term in kept], True
 
-    def step(self, step: Step, number_: int | None = None, line: Box | None = None) -> Said:
+    def step(self, step: Step, number_: int | None = None, whole: Box | None = None) -> Said:
         """One step as a numbered line, or by itself: what it replaced, and by what."""
-        alone = line is None
         return Said(
-            self.terms(step.before) if alone else None,
-            (self.terms(step.after) if line is None else line,),
+            self.terms(step.before) if whole is None else None,
+            (self.terms(step.after) if whole is None else whole,),
             rule=step.rule,
             why=self.wording.reason(step, self.parameters),
             number=number_,
             kink=step.kink,
-            details=tuple(
-                Said(
-                    self.write.opened(self.named(rewrite.before)),
-                    (self.write(self.named(rewrite.after)),),
-                    rule=rewrite.rule,
-                    why=rewrite.why,
-                )
-                for rewrite in step.details
-            ),
+            details=rewrites(step, self.write, self.named),
         )
 
-    def terms(self, line: Line | list[Term], more: bool = False) -> Box:
+    def terms(self, terms: Line | list[Term], more: bool = False) -> Box:
         """⟨G, dN⟩ + …; a product of numbers is written as one."""
         items: list[Box | str] = []
-        for G, N in line:
+        for G, N in terms:
             sign = "+"
             if not N.rank and items and (positive := opposite(G)) is not None:
                 G, sign = positive, "−"
@@ -120,12 +114,22 @@ class Differentials:
         return rebuild(G, [replace(arg, self.table) for arg in G.args])
 
 
-def exchanged(line: list[Term], step: Step) -> list[Term]:
+def rewrites(step: Step, write: Writer, shown: Callable[[Expr], Expr]) -> tuple[Said, ...]:
+    """The small rewrites inside a step, `shown` as they read here; those that nobody would see left out."""
+    said = []
+    for rewrite in step.details:
+        before, after = write.opened(shown(rewrite.before)), write(shown(rewrite.after))
+        if line(before) != line(after):
+            said.append(Said(before, (after,), rule=rewrite.rule, why=rewrite.why))
+    return tuple(said)
+
+
+def exchanged(terms: list[Term], step: Step) -> list[Term]:
     """The line after `step`: what is new stands where the first of what it replaced stood."""
-    place = next((k for k, term in enumerate(line) if term in step.before), len(line))
+    place = next((k for k, term in enumerate(terms) if term in step.before), len(terms))
     gone = list(step.before)
     kept: list[Term] = []
-    for k, term in enumerate(line):
+    for k, term in enumerate(terms):
         if k == place:
             kept += step.after
         if term in gone:

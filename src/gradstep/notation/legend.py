@@ -9,7 +9,7 @@ from gradstep.expression.boxes import Accent, Big, Box, Cases, Fence, Frac, Of, 
 
 # What tells that a sign occurs, and what it means.
 MEANINGS = {
-    "⟨": "⟨A, B⟩ is the sum of all products of entries at the same place",
+    "⟨": "⟨G, H⟩ is the sum of all products of entries at the same place",
     "⊙": "⊙ and ⊘ work entry by entry",
     "1[": "1[z > 0] is 1 where z > 0 and 0 elsewhere",
     "𝟏": "1 beside a vector or a matrix is a vector of ones",
@@ -17,15 +17,17 @@ MEANINGS = {
 }
 
 
-def legend(boxes: Iterable[Box]) -> str:
-    """The signs that occur in `boxes`, explained; "" if none needs to be."""
+def legend(boxes: Iterable[Box], sentences: Iterable[str] = ()) -> str:
+    """The signs that occur in `boxes` and `sentences`, explained; "" if none needs to be."""
     found = set(_signs(boxes))
+    if any("⟨" in sentence for sentence in sentences):
+        found.add("⟨")
     if "⊘" in found and "⊙" not in found:
         found.add("⊙")
     told = [meaning for sign, meaning in MEANINGS.items() if sign in found]
     if "⊘" not in found:
         told = [meaning.replace("⊙ and ⊘ work", "⊙ multiplies") for meaning in told]
-    return "; ".join(told)
+    return f"Signs: {'; '.join(told)}" if told else ""
 
 
 def _signs(boxes: Iterable[Box]) -> Iterator[str]:

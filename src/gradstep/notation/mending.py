@@ -54,6 +54,11 @@ def _first(candidates: Iterable[Candidate], read: Callable[[Candidate], Expr]) -
     return fallback
 
 
+def printable(text: str) -> str:
+    """`text` fit for an error message: characters without a look of their own become ?."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
+
+
 def nearest(name: str, known: Iterable[str]) -> list[str]:
     """The known names that `name` may be meant for: relU → relu, logsoftmax → log_softmax."""
     names = list(known)

@@ -21,7 +21,7 @@ from gradstep.expression.boxes import PRODUCT, Big, Box, Cases, Fence, Frac, Row
 from gradstep.expression.node import Expr, replace, walk
 from gradstep.expression.shapes import Size
 from gradstep.notation.checking import Claim
-from gradstep.notation.differentials import exchanged, opposite, stands_alone
+from gradstep.notation.differentials import exchanged, opposite, rewrites, stands_alone
 from gradstep.notation.lowering import Lowering, entry_op, sigma
 from gradstep.notation.plain import line
 from gradstep.notation.presentation import Said
@@ -156,10 +156,11 @@ class Narrator:
 
     def folded(self, step: Step) -> tuple[Said, ...]:
         """The small rewrites inside a step."""
-        return tuple(
-            Said(self.write.opened(r.before), (self.write(r.after),), rule=r.rule, why=r.why)
-            for r in step.details
-        )
+        return rewrites(step, self.write, self.lowered)
+
+    def lowered(self, expr: Expr) -> Expr:
+        """`expr` at example i."""
+        return self.lower(expr, self.lower.indices(expr))
 
     # ------------------------------------------------------------------------------------------- from z to w
 

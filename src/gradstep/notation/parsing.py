@@ -99,7 +99,7 @@ def parse_named(text: str, *, shapes: Mapping[str, Given], assume: Assumptions |
         return Reader(candidate.text, again).parsed().expr
 
     try:
-        parsed = Reader(text.replace("\r\n", "\n"), variables).parsed()
+        parsed = Reader(text.replace("\r\n", "\n").replace("\t", " "), variables).parsed()
     except Slip as slip:
         raise mended(slip, read) from None
     belongs(parsed.expr, variables.values())

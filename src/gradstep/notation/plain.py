@@ -303,6 +303,9 @@ def _raised(base: Block, exponent: Block) -> Block:
 
 
 def _lowered(base: Block, index: Block) -> Block:
+    layer, comma, letters = index.lines[0].partition(",")
+    if len(index.lines) == 1 and comma and layer.isdigit() and letters.isalpha():
+        index = _text(layer + letters)  # z₁ᵢ: digits and letters are told apart without a comma
     tail = _small(index, SUBSCRIPTS)
     if tail is None and len(index.lines) == 1:
         bare = index.lines[0].isalnum()
@@ -350,7 +353,8 @@ def _inline(over: Drawing, under: Drawing) -> Block:
 def _stacked(over: Drawing, under: Drawing) -> Block:
     """A fraction with its bar, unless both parts are short."""
     top, bottom, inline = _joined(over), _joined(under), _inline(over, under)
-    if len(inline.lines) == 1 and inline.width <= top.width + 1 + bottom.width <= 2 * SHORT + 1:
+    bare = inline.width <= top.width + 1 + bottom.width or top.width == 1
+    if len(inline.lines) == 1 and bare and inline.width <= 2 * SHORT + 1:
         return inline
     taller = len(top.lines) > 1 or len(bottom.lines) > 1
     bar = _text("─" * (max(top.width, bottom.width) + 2 * taller))

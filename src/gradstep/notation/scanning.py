@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from typing import NamedTuple, NoReturn
 
 from gradstep.expression.errors import MathError
-from gradstep.notation.mending import Candidate, Slip
+from gradstep.notation.mending import Candidate, Slip, printable
 from gradstep.notation.symbols import LETTER_NAMES
 from gradstep.operations.leaves import LONGEST, checked_name
 
 MOST_CHARACTERS = 400_000
 MOST_IN_A_STATEMENT = 20_000
 DEEPEST = 100
-MOST_SIGNS = 20  # in a row: - - - x
 MOST_POWERS_OF_TEN = 300
 
 TOKEN = re.compile(
@@ -40,6 +39,8 @@ TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+STRANGE = re.compile(r"[^ -~\n\t]")
+REPEATED = re.compile(r"(?:[-+]\s*){21}|(?:\.\s*T\s*){21}")
 PAIRS = {")": "(", "]": "["}
 
 # What people type, and how it is typed here.
@@ -108,6 +109,10 @@ def statements(source: str) -> list[Statement]:
     """The statements of `source`, or a `MathError` about the first thing that no formula has."""
     _check_length(len(source), MOST_CHARACTERS, "text")
     _check_length(max(map(len, re.split("[\n;]", source))), MOST_IN_A_STATEMENT, "statement")
+    if letter := STRANGE.search(source):
+        _strange(source, Token("other", letter[0], letter.start()))
+    if run := REPEATED.search(source):
+        raise MathError("more than 20 signs in a row", source=source, span=run.span())
     found: list[Statement] = []
     line: list[Token] = []
     brackets: list[Token] = []
@@ -164,17 +169,10 @@ def _wrong(source: str, token: Token, what: str, mend: str | None = None) -> NoR
 
 def _tokens(source: str) -> Iterator[Token]:
     """Everything but space, each piece checked by itself."""
-    signs = 0
     for found in TOKEN.finditer(source):
         token = Token(found.lastgroup or "", found[found.lastindex or 0], found.start(found.lastindex or 0))
-        if token.kind == "sign":
-            signs = signs + 1 if token.text in "+-" else 0
-            if signs > MOST_SIGNS:
-                _wrong(source, token, f"more than {MOST_SIGNS} signs in a row")
-        else:
-            signs = 0
-            if token.kind in CHECKS:
-                CHECKS[token.kind](source, token)
+        if token.kind in CHECKS:
+            CHECKS[token.kind](source, token)
         yield token
 
 
@@ -201,18 +199,13 @@ def _strange(source: str, token: Token) -> NoReturn:
     what = REASONS.get(letter, f"the character {described} is no part of a formula")
     if instead and letter not in REASONS:
         what += f": {instead} is typed"
-    _slip(_printable(source), token, what, instead)
+    _slip(printable(source), token, what, instead)
 
 
 def _letter(letter: str) -> str:
     """The ASCII letter or digit that a letter stands for (𝑥, ｘ), or nothing."""
     folded = unicodedata.normalize("NFKC", letter)
     return folded if len(folded) == 1 and folded.isascii() and folded.isalnum() else ""
-
-
-def _printable(source: str) -> str:
-    """`source` fit for an error message: letters without a look of their own become ?."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in source)
 
 
 def _check_number(source: str, token: Token) -> None:

@@ -7,7 +7,7 @@ recursion. What would make the text explode, or nest too deeply, is written once
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from itertools import count
 from typing import NamedTuple
 
@@ -41,16 +41,16 @@ def plain(expr: Expr, names: Mapping[Expr, str] | None = None) -> str:
     A part in `names` is written first, as in `z = X @ w + b; …`; a name that could not be read back (ẑ, or
     the name of a variable) is left out.
     """
-    skeletons = _skeletons(expr)
+    given = _readable(names or {}, expr)
+    skeletons = _skeletons(expr, given)
     uses = Counter(part for skeleton in skeletons.values() for part in skeleton.parts)
     crowded = _full_length(skeletons) > READABLE
-    given = _readable(names or {}, expr)
     free = _free_names(expr, given)
     said: dict[Expr, Spelled] = {}
     depths: dict[Expr, int] = {}
     lines: list[str] = []
     for node, (_, parts) in skeletons.items():
-        text, level = spelled(node, said.__getitem__)
+        text, level = spelled(node, said.__getitem__, given)
         depth = max((depths[part] + (not text.startswith(said[part][0])) for part in parts), default=0)
         name = given.get(node)
         if name is None and node.args and node is not expr:
@@ -64,17 +64,17 @@ def plain(expr: Expr, names: Mapping[Expr, str] | None = None) -> str:
     return "; ".join(lines if expr in given else [*lines, said[expr][0]])
 
 
-def spelled(expr: Expr, spell: Spell) -> Spelled:
-    """The text of `expr` around the texts of its parts: an idiom if there is one, else its operation's."""
+def spelled(expr: Expr, spell: Spell, named: Container[Expr] = ()) -> Spelled:
+    """The text of `expr` around the texts of its parts: mean(x) for what is one, else its operation's."""
     if expr.op in (multiply_op, scale_op) and expr.args[1].op is sum_op:
         total = expr.args[1]
-        if mean(total.args[0], total.params[0]) is expr:
+        if total not in named and mean(total.args[0], total.params[0]) is expr:
             text, level = total.op.text(total, spell)
             return text.replace("sum", "mean", 1), level
     return expr.op.text(expr, spell)
 
 
-def _skeletons(expr: Expr) -> dict[Expr, Skeleton]:
+def _skeletons(expr: Expr, named: Container[Expr]) -> dict[Expr, Skeleton]:
     """All that occurs in the text of `expr`, parts before the whole."""
     met: dict[Expr, Skeleton] = {}
     ordered: dict[Expr, Skeleton] = {}
@@ -82,21 +82,21 @@ def _skeletons(expr: Expr) -> dict[Expr, Skeleton]:
     while stack:
         node = stack.pop()
         if node not in met:
-            met[node] = _skeleton(node)
+            met[node] = _skeleton(node, named)
             stack += [node, *(part for part in reversed(met[node].parts) if part not in met)]
         else:
             ordered.setdefault(node, met[node])
     return ordered
 
 
-def _skeleton(node: Expr) -> Skeleton:
+def _skeleton(node: Expr, named: Container[Expr]) -> Skeleton:
     parts: list[Expr] = []
 
     def note(part: Expr) -> Spelled:
         parts.append(part)
         return "", ATOM
 
-    text, _ = spelled(node, note)
+    text, _ = spelled(node, note, named)
     return Skeleton(len(text), parts)
 
 

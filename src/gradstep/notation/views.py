@@ -129,9 +129,9 @@ class _Telling:
             sections.append(Section(title, self.answers()))
         sections.append(Section("One step down the slope, with learning rate η", self.update()))
         kept = tuple(section for section in sections if section.lines)
-        signs = legend(
-            box for section in kept for said in section.lines for box in (said.left, *said.forms) if box
-        )
+        every = [said for section in kept for said in section.lines]
+        boxes = (box for said in every for box in (said.left, *said.forms) if box is not None)
+        signs = legend(boxes, (said.why for said in every))
         certificate = str(self.d.certificate) if self.d.certificate is not None else "not checked"
         notes = (*self.d.notes, signs) if signs else self.d.notes
         return Presentation(self.view, self.style, kept, notes, certificate)
@@ -183,10 +183,12 @@ class _Telling:
         letter = self.lower.letters.get(self.batch) if self.batch is not None else None
         if letter is None or self.view == "matrix":
             return ""
-        table = next((v for v in self.known.values() if v.rank == 2 and v.shape[0] == self.batch), None)
-        if table is None or self.view == "index":
+        tables = [v for v in self.known.values() if v.rank == 2 and v.shape[0] == self.batch]
+        if not tables or self.view == "index":
             return f"{letter} = 1 … {self.batch}"
-        return f"{line(self.lowered(table))} is row {letter} of {line(self.write(table))}"
+        rows = [(line(self.lowered(table)), line(self.write(table))) for table in tables]
+        first, *others = (f"{small} is row {letter} of {large}" for small, large in rows)
+        return ", ".join([first, *(other.replace(f"row {letter} of", "of", 1) for other in others)])
 
     def shapes(self) -> Box:
         """X is N×d, w has d entries, b is a number."""
@@ -214,7 +216,7 @@ class _Telling:
     def shape_at(self, part: Expr, at: Sequence[str | None]) -> str:
         """The shape of a part as it stands in this view, where that needs saying."""
         shape = self.lower(part, at).shape
-        return shape_text(shape) if shape or not any(at) else ""
+        return shape_text(shape) if shape or self.view == "matrix" else ""
 
     def loss_of(self, parts: Sequence[Said]) -> tuple[Said, ...]:
         """C in terms of the parts."""
@@ -222,9 +224,7 @@ class _Telling:
             return ()
         box = self.loss_box(self.write, self.lower.opening(self.loss))
         role = what_it_is(self.loss, {part: named.role for part, named in self.d.parts.items()})
-        return (
-            Said(self.write(self.loss), (box,), rule=role, shape="a number" if self.view != "index" else ""),
-        )
+        return (Said(self.write(self.loss), (box,), rule=role, shape=self.shape_at(self.loss, ())),)
 
     # ------------------------------------------------------------------------------------------- partials
 

@@ -71,8 +71,12 @@ class Wording:
                 return f"{self.text(unrepeated(still[0])) or 'a constant'} is a constant"
             told = self.text(still[0]) if still else ""
             return f"{told} does not depend on {parameters}" if told else step.why
-        if node.op is matmul_op and node.rank:
-            return self.crossing(node, towards) or step.why
+        if step.rule == "multiplication by a constant" and len(node.args) > 1:
+            return self.staying(node, parameters) or step.why
+        if node.op is matmul_op:
+            return (self.crossing(node, towards) if node.rank else self.dotted(node)) or step.why
+        if node.op is sum_op:
+            return "the derivative moves inside the sum"
         if node.op is repeat_op:
             told = self.text(node.args[0])
             return (
@@ -83,7 +87,7 @@ class Wording:
         if node.op is power_op and value_of(node.args[1]) == 2:
             told = self.text(node.args[0])
             return f"d({told}²) = 2{told} d{told}" if len(told) == 1 else step.why
-        return step.why
+        return step.why.removeprefix(f"the two pieces of {step.rule.removeprefix('slope of ')}: ")
 
     def meeting(self, step: Step) -> str:
         """Several paths lead to one part."""
@@ -95,6 +99,28 @@ class Wording:
         if repeated.rank == 1 or not repeated.args[0].rank:
             return "entry"
         return "row" if 0 in repeated.params[0] else "column"
+
+    def staying(self, node: Expr, parameters: str) -> str:
+        """1/N stays in front."""
+        still = next(arg for arg in node.args if arg not in self.d.cotangents)
+        told = self.text(unrepeated(still))
+        if not told:
+            return ""
+        return (
+            f"{told} stays in front"
+            if is_constant(unrepeated(still))
+            else f"{told} does not depend on {parameters}"
+        )
+
+    def dotted(self, product: Expr) -> str:
+        """d(w·c) = c·dw."""
+        moving = [factor for factor in product.args if factor in self.d.cotangents]
+        if len(moving) > 1:
+            return "each factor moves while the other stands still"
+        A, B = map(self.text, product.args)
+        if not A or not B or " " in A + B:
+            return ""
+        return f"d({A}·{B}) = {B}·d{A}" if moving[0] is product.args[0] else f"d({A}·{B}) = {A}·d{B}"
 
     def crossing(self, product: Expr, towards: Expr | None) -> str:
         """⟨G, A dB⟩ = ⟨Aᵀ G, dB⟩ with the factors at hand."""

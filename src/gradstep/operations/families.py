@@ -33,6 +33,7 @@ SIGNED = PRODUCT - 5  # −x: no parentheses first in a sum, parentheses inside 
 Spell = Callable[[Expr], Spelled]
 Write = Callable[[Expr], Written]
 Slope = Callable[..., Expr]
+Told = Callable[[Expr, Sequence[int]], tuple[str, str]]
 Door = Callable[..., Expr]  # the function that reads what was written, such as `arithmetic.add`
 
 
@@ -161,6 +162,19 @@ def _template_meaning(code: str, arity: int) -> Callable[..., Any]:
     return evaluate
 
 
+def alone(*told: tuple[str, str]) -> Told:
+    """Another (rule, why) for each operand where it alone moves."""
+
+    def telling(expr: Expr, places: Sequence[int]) -> tuple[str, str]:
+        return told[places[0]] if len(places) == 1 else (expr.op.rule, expr.op.why)
+
+    return telling
+
+
+STAYS = "multiplication by a constant", "a factor that does not depend on the parameters stays in front"
+DROPS = "what does not depend on the parameters drops out"
+
+
 def same_shape(params: Params, *shapes: Shape) -> Shape:
     """All operands have one shape, and so has the result."""
     for shape in shapes[1:]:
@@ -212,6 +226,7 @@ def elementwise(
     kink: str = "",
     helper: str = "",
     example: tuple[tuple[Params, tuple[Shape, ...]], ...] | None = None,
+    told: Told | None = None,
 ) -> Operation:
     """A function of each entry by itself: a member gives its slopes (y, *args) -> dy/darg."""
 
@@ -242,6 +257,7 @@ def elementwise(
         kink=kink,
         helper=helper,
         example=example or tuple(((), (shape,) * arity) for shape in shapes),
+        told=told,
     )
 
 
@@ -258,6 +274,7 @@ def multilinear(
     code: str | Callable[[Expr], str] = "",
     example: tuple[tuple[Params, tuple[Shape, ...]], ...],
     shape: Callable[..., Shape] | None = None,
+    told: Told | None = None,
 ) -> Operation:
     """Linear in each operand. `indices` (params, *ranks) -> "ik,kj->ij" states shape, meaning and proof."""
 
@@ -286,6 +303,7 @@ def multilinear(
         code,
         indices=indices,
         example=example,
+        told=told,
     )
 
 

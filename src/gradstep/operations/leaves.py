@@ -184,7 +184,9 @@ def number(value: object) -> Expr:
     """A number as an exact expression: 0.1 is 1/10, not the nearest binary fraction."""
     if isinstance(value, bool) or not isinstance(value, int | float | Fraction):
         try:
-            value = float("" if isinstance(value, str | bytes) else value)  # type: ignore[arg-type]  # NumPy's
+            if isinstance(value, str | bytes):
+                raise TypeError
+            value = float(value)  # type: ignore[arg-type]  # NumPy's scalars
         except (TypeError, ValueError):
             raise MathError(f"this is neither a number nor an expression: {value!r:.60}") from None
     if isinstance(value, float):

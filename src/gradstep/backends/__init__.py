@@ -1,0 +1,56 @@
+"""How is it run? Programs, and the back ends that write and load them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from gradstep.backends import numpy
+from gradstep.backends.compiled import Compiled
+from gradstep.backends.program import Program, program
+from gradstep.expression.errors import MathError
+from gradstep.expression.node import Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A way to run a program: `write` gives its source, `load` the function that the source defines."""
+
+    name: str
+    write: Callable[[Program, str], str]
+    load: Callable[[str, Program], Compiled]
+
+
+BACKENDS: Mapping[str, Backend] = {"numpy": Backend("numpy", numpy.write, numpy.load)}
+
+
+def backend_named(name: str) -> Backend:
+    """The back end of this name; an unknown one is a `MathError` that lists the known."""
+    if name not in BACKENDS:
+        near = get_close_matches(str(name), BACKENDS, 1)
+        raise MathError(
+            f"there is no back end {name!r:.60}",
+            facts=[f"known: {', '.join(BACKENDS)}"],
+            mend=f'backend="{near[0]}"' if near else None,
+        )
+    return BACKENDS[name]
+
+
+def compile_outputs(
+    outputs: Mapping[str, Expr],
+    names: Mapping[Expr, str] | None = None,
+    *,
+    backend: str = "numpy",
+    comments: Mapping[str, str] | None = None,
+    header: str = "",
+    function: str = "",
+) -> Compiled:
+    """A function of the variables by name that gives the value, or (value, gradients by parameter).
+
+    The first output is the value, called by its key ("" will do); the others are gradients by the parameter's
+    name. `names` are short names of parts and of cotangents (z, a, ∂C/∂z), which the source uses.
+    """
+    chosen = backend_named(backend)
+    written = program(outputs, names, comments, header)
+    return chosen.load(chosen.write(written, function), written)

@@ -1,0 +1,26 @@
+"""`gradstep code`: the gradient as a program to paste."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from gradstep.commands.formulas import formula_options, read_formula
+from gradstep.public import compile, derive
+
+
+@click.command()
+@formula_options
+@click.option(
+    "--to", type=click.Choice(["numpy", "latex"]), default="numpy", show_default=True, help="The language."
+)
+def command(expr: str, shapes: Sequence[str], wrt: str, assume: Sequence[str], to: str) -> None:
+    """The value of EXPR and its gradients as a program.
+
+    \b
+        gradstep code 'mean((y - relu(X @ w + b))**2)' X:N,d w:d b: y:N --wrt w,b
+    """
+    loss, parameters = read_formula(expr, shapes, wrt, assume)
+    derivation = derive(loss, parameters)
+    click.echo(compile(derivation, to).source if to == "numpy" else derivation.latex())

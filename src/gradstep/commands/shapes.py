@@ -1,0 +1,72 @@
+"""Which shapes do the parameters of a formula have? The largest that fit, where the user does not say."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from gradstep.expression.errors import MathError
+from gradstep.expression.shapes import Shape, shape_text
+from gradstep.notation.declaring import declared
+from gradstep.notation.mending import Slip
+from gradstep.notation.parsing import Reader, parse_named
+from gradstep.operations import FUNCTIONS
+
+MOST_TRIALS = 20_000
+WORD = re.compile(r"(?<![\w.])[A-Za-z]\w*(?!\w)(?!\s*\()")
+
+
+def words(text: str) -> list[str]:
+    """The names in a formula that are neither functions, nor given in it, nor keywords of a call."""
+    given = set(re.findall(r"(?:^|[;\n])\s*([A-Za-z]\w*)\s*=(?!=)", text))
+    known = {"axis", "keepdims", "size", "pi", *given}
+    return [word for word in dict.fromkeys(WORD.findall(text)) if word not in known and word not in FUNCTIONS]
+
+
+def completed(text: str, given: Mapping[str, Shape], rows: str) -> dict[str, Shape]:
+    """`given` with a shape for every other name in `text`; no parameter has the axis `rows`.
+
+    Of the shapes with which the formula is a number the largest are taken: w in X @ w has an entry for each
+    feature, and a bias beside a matrix one for each column. Raises `MathError` where nothing fits.
+    """
+    sizes = list(dict.fromkeys(size for shape in given.values() for size in shape if size != rows))
+    unknown = [word for word in words(text) if word not in given and word not in sizes and word != rows]
+    if not unknown:
+        return dict(given)
+    choices: list[Shape] = [(), *((size,) for size in sizes), *itertools.product(sizes, repeat=2)]
+    if len(choices) ** len(unknown) > MOST_TRIALS:
+        raise _ask(text, unknown, f"{len(unknown)} shapes are too many to guess")
+    for shapes in _largest_first(choices, len(unknown)):
+        trial = {**given, **dict(zip(unknown, shapes, strict=True))}
+        if _is_number(text, trial):
+            return trial
+    parse_named(text, shapes={name: list(shape) for name, shape in trial.items()})  # an error that helps
+    raise _ask(text, unknown, "with no shapes of these sizes it is a number")
+
+
+def _largest_first(choices: Sequence[Shape], count: int) -> Iterable[tuple[Shape, ...]]:
+    every = itertools.product(choices, repeat=count)
+    return sorted(every, key=lambda shapes: -sum(map(len, shapes)))
+
+
+def _is_number(text: str, shapes: Mapping[str, Shape]) -> bool:
+    try:
+        return not Reader(text, declared(shapes)).parsed().expr.rank
+    except (MathError, Slip):
+        return False
+
+
+def _ask(text: str, unknown: Sequence[str], why: str) -> MathError:
+    listed = " ".join(f"{name}:…" for name in unknown)
+    return MathError(
+        f"the shapes of {', '.join(unknown)} cannot be worked out: {why}",
+        source=text,
+        facts=["such as  W1:d,16 b1:16 w2:16 b2:  (b2 is a number)"],
+        mend=f"{listed} after the table",
+    )
+
+
+def told(shapes: Mapping[str, Shape]) -> str:
+    """Shapes for people: w is d, b is a number."""
+    return ",  ".join(f"{name} is {shape_text(shape)}" for name, shape in shapes.items())

@@ -1,0 +1,76 @@
+"""What do the commands that read tables share? Options on how the file is written, and answers as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from gradstep.expression.errors import MathError
+from gradstep.learn.columns import Table
+from gradstep.learn.data import read_table
+from gradstep.learn.predicting import Answers
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def table_options(command: F) -> F:
+    """--separator, --decimal and --thousands: how numbers and cells are written in the file."""
+    for option in (
+        click.option("--thousands", default="", metavar="MARK", help="What stands between thousands: , or ."),
+        click.option("--decimal", default=".", metavar="MARK", help="The decimal mark: a point or a comma."),
+        click.option(
+            "--separator", default=None, metavar="MARK", help="What stands between cells; found by itself."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def read(path: str, style: Mapping[str, Any], kinds: Mapping[str, str] | None = None) -> Table:
+    """The table at `path`; in a mark, \\t is a tab."""
+    separator = style["separator"]
+    return read_table(
+        path,
+        separator=None if separator is None else separator.replace("\\t", "\t"),
+        decimal=style["decimal"],
+        thousands=style["thousands"],
+        kinds=kinds,
+    )
+
+
+def kinds_of(given: Sequence[str]) -> dict[str, str]:
+    """NAME=number or NAME=category, from the command line."""
+    kinds = {}
+    for each in given:
+        name, sign, kind = each.rpartition("=")
+        if not sign:
+            raise MathError(f"{each!r:.60} should be a column and its kind", mend="--kind zip=category")
+        kinds[name] = kind
+    return kinds
+
+
+def answers_csv(
+    answers: Answers, target: str, classes: Sequence[str] | None, beside: Mapping[str, Sequence[Any]]
+) -> str:
+    """The answers as CSV, after the columns `beside`; probabilities follow where there are classes."""
+    columns: dict[str, Sequence[Any]] = {**beside, f"predicted {target}": list(answers.predicted)}
+    if answers.probabilities is not None:
+        for k, label in enumerate(classes or ()):
+            columns[f"p({label})"] = answers.probabilities[:, k].tolist()
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(map(_cell, columns))
+    writer.writerows([_cell(value) for value in row] for row in zip(*columns.values(), strict=True))
+    return text.getvalue()
+
+
+def _cell(value: object) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    if isinstance(value, float):
+        return f"{value:.10g}"
+    text = str(value)
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r", "\0") else text

@@ -1,0 +1,281 @@
+"""`gradstep train`: a small network for a table of data, with its gradient worked out and its descent shown."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gradstep.commands.shapes import completed, told, words
+from gradstep.commands.tables import answers_csv, kinds_of, read, table_options
+from gradstep.expression.errors import MathError
+from gradstep.expression.shapes import Shape
+from gradstep.learn.columns import Table, listed, shown
+from gradstep.learn.encoding import Encoder, Prepared
+from gradstep.learn.fit import Fit
+from gradstep.learn.models import Model, default_model, own_model
+from gradstep.learn.optimisers import AUTOMATIC_STEP, GRADIENT_DESCENT, optimiser_named
+from gradstep.learn.progress import progress_bar
+from gradstep.learn.saving import write_whole
+from gradstep.learn.training import train_model
+from gradstep.notation.declaring import shapes_from_arguments
+from gradstep.notation.parsing import names_of, parse
+from gradstep.notation.plain import line
+from gradstep.notation.presentation import Presentation, Said
+from gradstep.notation.views import present
+from gradstep.page.fitted import write_page
+
+MOST_LINES = 14  # of a derivation; `gradstep derive` shows it whole
+INTERRUPTED = 130
+
+
+@click.command()
+@click.argument("data", metavar="DATA.csv")
+@click.argument("shapes", nargs=-1, metavar="[SHAPES]...")
+@click.option("--target", metavar="COLUMN", help="The column to predict.")
+@click.option(
+    "--model", metavar="EXPR", help="A loss of your own, of X, y (or Y, for classes) and parameters."
+)
+@click.option("--hidden", metavar="32,16", default="", help="The widths of hidden layers of ReLU units.")
+@click.option("--task", metavar="TASK", help="regression or classification; seen from the target by itself.")
+@click.option(
+    "--optimiser",
+    "--optimizer",
+    default=GRADIENT_DESCENT.name,
+    show_default=True,
+    metavar="NAME",
+    help="gradient descent, momentum or adam.",
+)
+@click.option(
+    "--learning-rate", type=float, metavar="η", help="A fixed rate; without one each step is chosen safely."
+)
+@click.option("--steps", type=int, default=2000, show_default=True, help="At most so many steps.")
+@click.option("--batch", type=int, metavar="ROWS", help="Mini-batches of so many rows.")
+@click.option(
+    "--holdout", type=float, default=0.2, show_default=True, help="The share of rows kept for judging."
+)
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Which rows are held out, and the start."
+)
+@click.option("--kind", multiple=True, metavar="COLUMN=KIND", help="Read a column as number or as category.")
+@table_options
+@click.option("--save", metavar="FILE", help="Keep the model, as model.safetensors, for gradstep predict.")
+@click.option("--page", metavar="FILE", help="Write a page with the network, the derivation and the fit.")
+@click.option("--predictions", metavar="FILE", help="Write the predictions for every row, as CSV.")
+@click.option("--quiet", is_flag=True, help="Print the result alone.")
+@click.pass_context
+def command(context: click.Context, /, data: str, shapes: Sequence[str], **options: Any) -> None:
+    """Fit a small network to a table and show how.
+
+    DATA.csv has a first line with the names of its columns. Without --model the network is a single neuron,
+    or logistic or softmax regression where the target holds classes. SHAPES are those of parameters in --model
+    that cannot be worked out, such as W1:d,16 b1:16.
+
+    \\b
+        gradstep train houses.csv --target price
+        gradstep train houses.csv --target price --hidden 32,16 --page houses.html
+        gradstep train houses.csv --target price --model 'mean(abs(y - (X @ w + b)))'
+    """
+    say = _silent if options["quiet"] else click.echo
+    table = read(data, options, kinds_of(options["kind"]))
+    if not options["target"]:
+        raise MathError(
+            "which column is to be predicted?",
+            facts=[f"the columns are {listed(table.columns)}"],
+            mend=f"--target {shlex.quote(list(table.columns)[-1])}",
+        )
+    prepared = Encoder.fit(
+        table, options["target"], task=options["task"], holdout=options["holdout"], seed=options["seed"]
+    )
+    for part in _read(table, prepared):
+        say(part)
+    model = _model(prepared, options, shapes)
+    say(f"\nThe model: {model.title}")
+    with progress_bar() as show:
+        fit = train_model(
+            model,
+            prepared,
+            optimiser=options["optimiser"],
+            learning_rate=options["learning_rate"],
+            steps=options["steps"],
+            batch=options["batch"],
+            seed=options["seed"],
+            progress=show,
+        )
+    for part in (*_derived(fit), *_descended(fit, options["learning_rate"])):
+        say(part)
+    click.echo("\nThe result")
+    for row in fit.compared() or [f"  loss {fit.loss:.6g}"]:
+        click.echo(row)
+    for part in (
+        "",
+        "What it learned",
+        *fit.learnt(),
+        *_kept(fit, table, prepared, options),
+        *_next(fit, data, options),
+    ):
+        say(part)
+    if fit.stopped == "interrupted":
+        context.exit(INTERRUPTED)
+
+
+def _silent(text: str) -> None:
+    """Says nothing."""
+
+
+# ------------------------------------------------------------------------------------------- before
+
+
+def _read(table: Table, prepared: Prepared) -> list[str]:
+    """What was read, and what was done to it."""
+    features = len(prepared.feature_names)
+    aim = "a number" if prepared.classes is None else f"one of {len(prepared.classes)} classes"
+    return [
+        f"{table.source}: {table.rows:,} rows, {len(table.columns)} columns",
+        f"  to predict: {shown(prepared.target)}, {aim}, from {features} feature{'s' * (features != 1)}",
+        *(f"  {note}" for note in prepared.notes),
+    ]
+
+
+def _model(prepared: Prepared, options: dict[str, Any], arguments: Sequence[str]) -> Model:
+    if options["model"] is None:
+        if arguments:
+            raise MathError(
+                f"{arguments[0]!r:.60} is not expected here",
+                facts=["shapes belong to --model EXPR"],
+                mend="quotes around a file name or a column with spaces",
+            )
+        return default_model(prepared, _widths(options["hidden"]))
+    if options["hidden"]:
+        raise MathError("--model and --hidden are two ways to say which network", mend="one of them")
+    text = options["model"]
+    mentioned = words(text)
+    usual: dict[str, Shape] = {"X": ("N", "d"), "y": ("N",), "Y": ("N", "k")}
+    given = {name: shape for name, shape in usual.items() if name in mentioned} | shapes_from_arguments(
+        arguments
+    )
+    shapes = completed(text, given, rows="N")
+    one_hot = {"Y": "rows sum to one"} if prepared.classes and len(shapes.get("Y", ())) == 2 else None
+    loss = parse(text, assume=one_hot, **{name: list(shape) for name, shape in shapes.items()})
+    model = own_model(loss, prepared, names_of(loss))
+    click.echo(f"\n{told({name: shapes[name] for name in model.parameters})}") if set(shapes) - set(
+        given
+    ) else None
+    return model
+
+
+def _widths(text: str) -> list[int]:
+    """32,16 as numbers."""
+    parts = [part.strip() for part in text.split(",")] if text.strip() else []
+    if not all(part.isdigit() and len(part) < 9 for part in parts):
+        raise MathError(f"--hidden takes the widths of layers, not {text!r:.40}", mend="--hidden 32,16")
+    return [int(part) for part in parts]
+
+
+# ------------------------------------------------------------------------------------------- what happened
+
+
+def _derived(fit: Fit) -> list[str]:
+    """The loss, its parts and its gradient, a line each."""
+    story = present(fit.derivation)
+    lines: list[str] = []
+    for section in story.sections:
+        if section.title.startswith("One step"):
+            continue
+        told = [_line(said) for said in section.lines]
+        if len(told) > MOST_LINES:
+            left_out = len(told) - MOST_LINES + 1
+            told[MOST_LINES // 2 : MOST_LINES // 2 + left_out] = [
+                f"… {left_out} more lines: gradstep derive shows all"
+            ]
+        lines += ["", section.title, *(f"    {each}" for each in told)]
+    return [*lines[1:], *(["", story.proof] if story.proof else [])]
+
+
+def _line(said: Said) -> str:
+    """∂C/∂w = Xᵀ ∂C/∂z: the left side and its last form."""
+    left = "" if said.left is None else f"{line(said.left)} = "
+    return left + line(said.forms[-1])
+
+
+def _descended(fit: Fit, rate: float | None) -> list[str]:
+    """The formula of the optimiser, and the way in one line."""
+    rule = optimiser_named(fit.optimiser)
+    automatic = rate is None and rule is GRADIENT_DESCENT
+    formula = AUTOMATIC_STEP if automatic else rule.formula
+    name = "θ" if len(fit.parameters) > 1 else next(iter(fit.parameters))
+    each = f"     for each of {', '.join(fit.parameters)} as θ" if 1 < len(fit.parameters) <= 8 else ""
+    first, *rest = formula.text(name, fit.derivation.names[fit.of])
+    return [
+        "",
+        "The descent",
+        f"    {first}{each}",
+        *(f"    {more}" for more in rest),
+        f"  {fit.descended()}",
+        *(f"  {note}" for note in fit.notes),
+    ]
+
+
+# ------------------------------------------------------------------------------------------- afterwards
+
+
+def _kept(fit: Fit, table: Table, prepared: Prepared, options: dict[str, Any]) -> list[str]:
+    """Files that were asked for."""
+    said = []
+    if options["save"]:
+        fit.save(options["save"])
+        said.append(f"the model is in {options['save']}")
+    if options["predictions"]:
+        write_whole(options["predictions"], _predictions(fit, table, prepared).encode())
+        said.append(f"the predictions for all rows are in {options['predictions']}")
+    if options["page"]:
+        said.append(f"the page is in {write_page(fit, Path(options['page']))}")
+    return ["", *said] if said else []
+
+
+def _predictions(fit: Fit, table: Table, prepared: Prepared) -> str:
+    """Every row of the table: what is true, what is predicted, and whether the row was held out."""
+    held = {int(prepared.rows[row]) for row in prepared.test}
+    known = {int(row) for row in prepared.rows}
+    target = table.columns[prepared.target]
+    beside = {
+        "line": list(table.lines),
+        prepared.target: [
+            "" if absent else value for value, absent in zip(target.values, target.missing, strict=True)
+        ],
+        "used": [
+            "held out" if row in held else "training" if row in known else "" for row in range(table.rows)
+        ],
+    }
+    return answers_csv(fit.predictor.answers(table), prepared.target, prepared.classes, beside)
+
+
+def _next(fit: Fit, data: str, options: dict[str, Any]) -> list[str]:
+    """What to try next, as commands."""
+    base = f"gradstep train {shlex.quote(data)} --target {shlex.quote(options['target'])}"
+    ideas = []
+    line_is_better = len(fit.scores) > 2 and _worse(fit)
+    if not options["hidden"] and options["model"] is None:
+        ideas.append((f"{base} --hidden 32,16", "a perceptron: it bends where a straight line cannot"))
+    elif options["hidden"] and line_is_better:
+        ideas.append((base, f"the {fit.scores[1].name} does no worse on rows that it has not seen"))
+    if fit.stopped == "steps":
+        ideas.append((f"{base} --steps {4 * options['steps']}", "the loss was still falling"))
+    if not options["page"]:
+        ideas.append((f"{base} --page out.html", "the network, the derivation and the fit as a page"))
+    if options["save"]:
+        ideas.append((f"gradstep predict {shlex.quote(options['save'])} new.csv", "answers for new rows"))
+    else:
+        ideas.append((f"{base} --save model.safetensors", "then gradstep predict model.safetensors new.csv"))
+    width = max(len(text) for text, _ in ideas)
+    return ["", "What to try next", *(f"  {text.ljust(width)}   {why}" for text, why in ideas)]
+
+
+def _worse(fit: Fit) -> bool:
+    """Whether the line does as well as the network on held-out rows."""
+    mine, line = (score.held_out or score.training for score in fit.scores[:2])
+    measure = "log loss" if "log loss" in mine else "mean squared error"
+    return mine[measure] >= line[measure]

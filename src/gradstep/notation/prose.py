@@ -1,0 +1,95 @@
+"""How does a sentence with mathematics in it stand in LaTeX or Markdown? "yᵢ does not depend on w" → $y_{i}$ …
+
+A sentence is plain Unicode. Here the words that are mathematics are found, and set as such.
+"""
+
+from __future__ import annotations
+
+import re
+
+from gradstep.notation.latex import FUNCTIONS, LETTERS, SAFE
+from gradstep.notation.plain import SUBSCRIPTS, SUPERSCRIPTS
+
+RAISED = {chr(small): chr(letter) for letter, small in SUPERSCRIPTS.items() if chr(letter) != chr(small)}
+LOWERED = {chr(small): chr(letter) for letter, small in SUBSCRIPTS.items() if chr(letter) != chr(small)}
+RAISED |= {"ᵀ": r"\top ", "⁻": "-", "ˣ": "x"}
+MARKS = {"\u0302": "hat", "\u0304": "bar"}
+HALF = {"½": r"\tfrac{1}{2}"}
+SIGNS = frozenset("=<>≤≥+−·⊙⊘∂Σ→⇒∈|/½")
+WORDS_IN_FORMULAS = frozenset({"max", "min", "log", "exp", "tanh", "diag", "sign", "softmax", "relu"})
+ARTICLE = "a"
+PLAIN = frozenset({"–", "…", "—", "’"})
+TEXT_SIGNS = {"–": "--", "—": "---", "…": r"\dots{}", "✓": r"$\checkmark$", "✗": r"$\times$", "’": "'"}
+SPECIAL = {"%": r"\%", "&": r"\&", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\~{}"}
+
+
+def prose(sentence: str) -> str:
+    """`sentence` as LaTeX text, formulas in it between dollars."""
+    runs: list[tuple[bool, list[str]]] = []
+    for word in sentence.split():
+        mathematical = is_formula(word, bool(runs) and runs[-1][0])
+        if runs and runs[-1][0] == mathematical:
+            runs[-1][1].append(word)
+        else:
+            runs.append((mathematical, [word]))
+    return " ".join(_set(" ".join(words)) if maths else _escaped(" ".join(words)) for maths, words in runs)
+
+
+def is_formula(word: str, after_formula: bool = False) -> bool:
+    """Whether a word of a sentence is mathematics: yᵢ, z, ⟨G, and signs such as =."""
+    bare = word.strip(",;:.()[]⟨⟩")
+    if not bare:
+        return any(bracket in word for bracket in "⟨⟩()[]") and after_formula
+    if re.fullmatch(r"[0-9]+(–[0-9]+)?", bare):
+        return after_formula and word[-1:] != ";"
+    if len(bare) == 1 and bare.isascii() and bare.isalpha():
+        return bare != ARTICLE or after_formula
+    if any(letter in SIGNS or letter in RAISED or letter in LOWERED or letter in "⟨⟩‖" for letter in word):
+        return True
+    if bare in WORDS_IN_FORMULAS or re.match(r"(max|min|log|exp|d|diag)\(", bare):
+        return True
+    return bool(re.fullmatch(r"[0-9]*[a-zA-Zα-ωΑ-Ω]['′]?", bare) or re.fullmatch(r"d[A-Za-z]", bare))
+
+
+def _set(formula: str) -> str:
+    """A formula between dollars; punctuation at its end stays outside."""
+    end = re.search(r"[,;:.]+$", formula)
+    tail = end[0] if end else ""
+    body = formula.removesuffix(tail)
+    return f"${_maths(body)}${tail}"
+
+
+def _maths(text: str) -> str:
+    source, k = "", 0
+    while k < len(text):
+        letter = text[k]
+        for table, mark in ((RAISED, "^"), (LOWERED, "_")):
+            if letter in table:
+                end = k
+                while end < len(text) and text[end] in table:
+                    end += 1
+                source += f"{mark}{{{''.join(table[small] for small in text[k:end]).strip()}}}"
+                k = end
+                break
+        else:
+            name = re.match(r"[A-Za-z]{2,}", text[k:])
+            if name and (name[0] in FUNCTIONS or name[0] in WORDS_IN_FORMULAS):
+                source += rf"\{name[0]} " if name[0] in FUNCTIONS else rf"\operatorname{{{name[0]}}}"
+                k += len(name[0])
+                continue
+            source += HALF.get(letter) or (f"{LETTERS[letter]} " if letter in LETTERS else letter)
+            k += 1
+    return re.sub(r"\s+", " ", source).strip()
+
+
+def _escaped(words: str) -> str:
+    """Words, with what LaTeX would take for commands written out."""
+    source = ""
+    for letter in words:
+        if letter in TEXT_SIGNS or letter in SPECIAL:
+            source += TEXT_SIGNS.get(letter) or SPECIAL[letter]
+        elif letter in LETTERS:
+            source += f"${LETTERS[letter]}$"
+        else:
+            source += letter if letter in SAFE or letter.isalpha() else "?"
+    return source

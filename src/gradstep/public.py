@@ -1,0 +1,70 @@
+"""What does a user call? The functions that join several rooms: derive, compile, and the methods of a derivation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gradstep.backends import compile_outputs
+from gradstep.backends.compiled import Compiled
+from gradstep.calculus.derivation import derive as derive_expression
+from gradstep.calculus.steps import Derivation
+from gradstep.expression.errors import MathError
+from gradstep.expression.node import Expr
+from gradstep.notation import terminal
+from gradstep.notation.parsing import names_of
+from gradstep.notation.views import present
+
+
+def derive(
+    loss: Expr,
+    wrt: str | Sequence[str],
+    *,
+    names: Mapping[Expr, str] | None = None,
+    certify: bool = True,
+    seed: int | None = None,
+) -> Derivation:
+    """The gradient of a scalar `loss` with respect to the variables `wrt`, step by step.
+
+    `wrt` is a name or several; `d.answers["w"]` is the gradient, in the shape of w. `names` calls parts by names
+    of your own, beside those that the text of the loss gave; other parts worth a name get one. Every line is
+    checked exactly, and a derivation whose check fails is never returned: it raises `MathError`, as do a loss
+    that is not a number, an unknown name, and an operation without a derivative. `certify=False` leaves the
+    check out; `seed` makes its random points repeatable.
+    """
+    if isinstance(loss, str):
+        raise MathError("derive takes an expression, not text", mend='gs.parse(text, X="N d", …)')
+    given = {**names_of(loss), **(names or {})} if isinstance(loss, Expr) else names
+    return derive_expression(loss, wrt, names=given, certify=certify, seed=seed)
+
+
+def compile(what: Derivation | Expr, backend: str = "numpy") -> Compiled:
+    """A derivation or an expression as a fast function of arrays by name.
+
+    Of a derivation: f(X=…, w=…) -> (value, {"w": gradient, …}), the forward half shared. Of an expression:
+    f(X=…, w=…) -> value. `f.source` is the program. Raises `MathError` for a back end that does not exist.
+    """
+    if isinstance(what, Derivation):
+        names = what.names
+        for cotangent, part in what.fences.items():
+            names.setdefault(cotangent, f"d{what.names[part]}")
+        loss = what.names[what.of]
+        return compile_outputs({loss: what.of, **what.answers}, names, backend=backend)
+    if isinstance(what, Expr):
+        return compile_outputs({"": what}, names_of(what), backend=backend)
+    raise MathError(
+        f"compile takes a derivation or an expression, not {type(what).__name__}", mend="gs.derive(loss, wrt)"
+    )
+
+
+def text(
+    derivation: Derivation,
+    view: str = "matrix",
+    style: str = "partials",
+    *,
+    width: int = 100,
+    batch: str | None = None,
+    opened: bool = False,
+) -> str:
+    """`Derivation.text`."""
+    return terminal.text(present(derivation, view=view, style=style, batch=batch), width, opened=opened)
