@@ -53,15 +53,16 @@ if TYPE_CHECKING:
     from gradstep.operations.sums import mean as mean
     from gradstep.operations.sums import norm as norm
     from gradstep.operations.sums import sum as sum
-    from gradstep.public import compile as compile
     from gradstep.public import derive as derive
+    from gradstep.running import compile as compile
 
 
 __version__ = "0.1.0"
 
 # Where every name is found: the public ones, and those behind methods that need an upper room.
 _ROOMS = {
-    "gradstep.public": ["derive", "compile", "_text"],
+    "gradstep.public": ["derive", "_text"],
+    "gradstep.running": ["compile"],
     "gradstep.notation.documents": ["_latex", "_markdown", "_json", "_bundle"],
     "gradstep.page.derivations": ["_html"],
     "gradstep.notation.text": ["plain"],

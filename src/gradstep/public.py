@@ -1,12 +1,8 @@
-"""What does a user call? The functions that join several rooms: derive, compile, and the methods of a derivation."""
+"""What does a user call to derive? The functions that join the rooms of calculus and notation."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-from gradstep.backends import compile_outputs
-from gradstep.backends.compiled import Compiled
 from gradstep.calculus.derivation import derive as derive_expression
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
@@ -36,25 +32,6 @@ def derive(
         raise MathError("derive takes an expression, not text", mend='gs.parse(text, X="N d", …)')
     given = {**names_of(loss), **(names or {})} if isinstance(loss, Expr) else names
     return derive_expression(loss, wrt, names=given, certify=certify, seed=seed)
-
-
-def compile(what: Derivation | Expr, backend: str = "numpy") -> Compiled:
-    """A derivation or an expression as a fast function of arrays by name.
-
-    Of a derivation: f(X=…, w=…) -> (value, {"w": gradient, …}), the forward half shared. Of an expression:
-    f(X=…, w=…) -> value. `f.source` is the program. Raises `MathError` for a back end that does not exist.
-    """
-    if isinstance(what, Derivation):
-        names = what.names
-        for cotangent, part in what.fences.items():
-            names.setdefault(cotangent, f"d{what.names[part]}")
-        loss = what.names[what.of]
-        return compile_outputs({loss: what.of, **what.answers}, names, backend=backend)
-    if isinstance(what, Expr):
-        return compile_outputs({"": what}, names_of(what), backend=backend)
-    raise MathError(
-        f"compile takes a derivation or an expression, not {type(what).__name__}", mend="gs.derive(loss, wrt)"
-    )
 
 
 def text(

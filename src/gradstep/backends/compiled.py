@@ -18,8 +18,8 @@ class Compiled:
     """A function made from a program: `f(X=…, w=…)` gives (value, {"w": gradient}), or the value alone.
 
     The value is a float where it is a number. Arrays are checked by name and shape. A gradient is an array of
-    its own, in the shape of its parameter. All numbers are float64, or float32 where every floating array that is
-    given is float32.
+    its own, in the shape of its parameter. All numbers are float64, or float32 where every floating array
+    that is given is float32.
 
     source    the code, as text
     program   the straight-line program that it was written from

@@ -7,14 +7,13 @@ import keyword
 import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
 from typing import Any
 
 from gradstep.backends.compiled import Compiled
 from gradstep.backends.economy import is_mask, scaled
 from gradstep.backends.program import VIEWS, Line, Program
+from gradstep.backends.python import Text, atom, infix, literal, prefixed, template
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import Shape
@@ -24,113 +23,7 @@ from gradstep.operations.leaves import NAME, is_constant, number_op, size_op, sy
 from gradstep.operations.products import matmul_op, transpose_op
 
 WIDTH = 100
-Text = tuple[str, str]  # code, and the operator at its head: "" for a name, a call, a number
-
-# How tightly Python's operators bind, and which may stand to the left of which without parentheses. Python
-# allows more; a reader should not have to know the order in which @, * and / are worked off.
-BINDS = {"": 9, "**": 6, "-x": 5, "@": 4, "*": 4, "/": 4, "+": 3, "-": 3, ">": 2, ">=": 2, "==": 2}
-LEFT = {"+": {"+", "-"}, "-": {"+", "-"}, "*": {"*"}, "/": {"*", "/", "@"}, "@": {"@"}}
-
-
-def bare_left(inner: str, sign: str) -> bool:
-    """Whether an operand with `inner` at its head needs no parentheses on the left of `sign`."""
-    return BINDS[inner] > BINDS[sign] or inner in LEFT.get(sign, ())
-
-
-def bare_right(inner: str, sign: str) -> bool:
-    """The same on the right; a power takes a sign there."""
-    return BINDS[inner] > BINDS[sign] or (sign == "**" and inner == "-x")
-
-
-def infix(left: Text, sign: str, right: Text) -> Text:
-    """left sign right, with the parentheses that a reader needs."""
-    a = left[0] if bare_left(left[1], sign) else f"({left[0]})"
-    b = right[0] if bare_right(right[1], sign) else f"({right[0]})"
-    simple = sign == "**" and not re.search(r"[ (\[]", a + b)
-    return f"{a}{sign}{b}" if simple else f"{a} {sign} {b}", sign
-
-
-def prefixed(operand: Text) -> Text:
-    """−operand."""
-    return (f"-{operand[0]}" if BINDS[operand[1]] > BINDS["-x"] else f"-({operand[0]})"), "-x"
-
-
-def atom(text: Text) -> str:
-    """Code that a dot or a bracket may follow."""
-    return text[0] if not text[1] and not text[0][0].isdigit() else f"({text[0]})"
-
-
-# ------------------------------------------------------------------------------------------- templates
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """The code of an operation, "np.tanh({0})", with the operator at its head and what its holes accept."""
-
-    text: str
-    head: str
-    accepts: tuple[Callable[[str], bool], ...]
-
-    def filled(self, operands: Sequence[Text], params: Mapping[str, str]) -> Text:
-        codes = [
-            code if accept(head) else f"({code})"
-            for (code, head), accept in zip(operands, self.accepts, strict=False)
-        ]
-        return self.text.format(*codes, **params), self.head
-
-
-SIGNS: dict[type[ast.AST], str] = {
-    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.MatMult: "@", ast.Pow: "**", ast.USub: "-x",
-    ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==",
-}  # fmt: skip
-
-
-@cache
-def template(code: str) -> Template:
-    """A template read by Python's own grammar, which knows where a hole needs parentheses."""
-    code = re.sub(r"(?<![\w\]])\((\{\d\})\)", r"\1", code)  # the holes get their own
-    tree = ast.parse(re.sub(r"\{(\w+)\}", r"HOLE\1", code), mode="eval").body
-    accepts: dict[str, Callable[[str], bool]] = {}
-    for parent in ast.walk(ast.Expression(tree)):
-        for child in ast.iter_child_nodes(parent):
-            if isinstance(child, ast.Name) and re.fullmatch(r"HOLE\d", child.id):
-                accepts[child.id] = _accepts(parent, child)
-    return Template(code, _head(tree), tuple(accepts[hole] for hole in sorted(accepts)))
-
-
-def _head(node: ast.AST) -> str:
-    if isinstance(node, ast.BinOp | ast.UnaryOp):
-        return SIGNS[type(node.op)]
-    return SIGNS[type(node.ops[0])] if isinstance(node, ast.Compare) else ""
-
-
-def _accepts(parent: ast.AST, child: ast.AST) -> Callable[[str], bool]:
-    sign = _head(parent)
-    if isinstance(parent, ast.Attribute | ast.Subscript):
-        return lambda head: not head
-    if not sign:
-        return lambda head: True
-    if sign == "-x":
-        return lambda head: BINDS[head] > BINDS["-x"]
-    left = isinstance(parent, ast.BinOp) and parent.left is child
-    return lambda head: bare_left(head, sign) if left else bare_right(head, sign)
-
-
 # ------------------------------------------------------------------------------------------- expressions
-
-
-def literal(value: Fraction) -> Text:
-    """An exact number as Python writes it: 2, 0.01, 1 / 3."""
-    sign = "-x" if value < 0 else ""
-    try:
-        nearest = float(value)
-    except OverflowError:
-        raise MathError("a number in this formula is beyond the range of float64") from None
-    if value.denominator == 1 and abs(value.numerator) < 2**53:
-        return str(value.numerator), sign
-    if Fraction(repr(nearest)) == value or max(abs(value.numerator), value.denominator) >= 2**53:
-        return repr(nearest), sign
-    return f"{value.numerator} / {value.denominator}", "/"
 
 
 def indexed(code: Text, axes: Sequence[int], rank: int) -> Text:

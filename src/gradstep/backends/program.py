@@ -17,7 +17,7 @@ from gradstep.backends.stabilising import improved, stabilised
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Spelled, rebuild, replace, walk
 from gradstep.expression.shapes import Shape, Size
-from gradstep.operations.arithmetic import negate_op
+from gradstep.operations.arithmetic import negate_op, scale
 from gradstep.operations.broadcasting import repeat_op, squeeze_op
 from gradstep.operations.evaluation import variables
 from gradstep.operations.leaves import NAME, is_constant, size_op, symbol_op
@@ -177,23 +177,26 @@ def _lines_by_name(roots: Sequence[Expr], called: Mapping[Expr, str]) -> set[Exp
 
 
 def _by_known_cotangents(roots: list[Expr], called: Mapping[Expr, str]) -> list[Expr]:
-    """c Xᵀ g becomes Xᵀ (c g) where c g has a name and several places want it: ∂C/∂z once for w and b."""
-    known = {part: (node, part[0]) for node in called if (part := scaled(node)) is not None}
-    if not known:
-        return roots
-    numbers = {c for c, _ in known}
-    wanted: dict[Expr, dict[Expr, Expr]] = {}
-    for node in walk(*roots):
-        part = scaled(node)
-        if part is None or part[0] not in numbers or node in called:
+    """c Xᵀ g becomes Xᵀ (c g) where several places want c g: ∂C/∂z once, for w and for b."""
+    order = list(walk(*roots))
+    asked = _demand(order, roots, lambda node: node.args)
+    sites: dict[Expr, list[tuple[Expr, Expr]]] = {}  # c g -> c L(g), L(c g)
+    for node in order:
+        part = None if node in called else scaled(node)
+        if part is None or part[1].op not in LINEAR:
             continue
-        for k, arg in enumerate(part[1].args if part[1].op in LINEAR else ()):
-            target = known.get((part[0], arg))
-            if target is not None:
-                args = [target[0] if j == k else other for j, other in enumerate(part[1].args)]
-                wanted.setdefault(target[0], {})[node] = rebuild(part[1], args)
-                break
-    table = {old: new for sites in wanted.values() if len(sites) > 1 for old, new in sites.items()}
+        factor, body = part
+        for k, arg in enumerate(body.args):
+            if arg.args and arg.op not in INLINE:
+                known = scale(factor, arg)
+                args = [known if j == k else other for j, other in enumerate(body.args)]
+                sites.setdefault(known, []).append((node, rebuild(body, args)))
+    table: dict[Expr, Expr] = {}
+    for known, found in sites.items():
+        whole = scaled(known)
+        only_here = whole is not None and asked.get(whole[1]) == len(found)
+        if len(found) > 1 and (known in called or only_here):
+            table.update(pair for pair in found if pair[0] not in table)
     return [replace(root, table) for root in roots] if table else roots
 
 

@@ -8,6 +8,7 @@ stands beside dw is ∂C/∂w. The steps are the algorithm; there is no second e
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
+from itertools import pairwise
 
 from gradstep.calculus.certificate import certify as certify_lines
 from gradstep.calculus.laws import BOOK, LAWS, assumed, zeros
@@ -21,7 +22,6 @@ from gradstep.operations.arithmetic import add
 from gradstep.operations.evaluation import belongs, variables
 from gradstep.operations.leaves import number, symbol_op
 
-CONSTANT_FACTOR = frozenset({"multiply", "scale", "divide"})
 HEAVY = 14  # a cotangent with more symbols than this is called by its name rather than written out
 
 
@@ -126,6 +126,9 @@ def moving_nodes(loss: Expr, parameters: Iterable[Expr]) -> set[Expr]:
     return moving
 
 
+Stage = tuple[Expr, tuple[Rewrite, ...], Law | None]  # a cotangent, how it got there, by which law
+
+
 class Opening:
     """Opens `start`, whose cotangent is `G`, part by part down to `stops`; keeps the steps taken."""
 
@@ -137,7 +140,8 @@ class Opening:
         self.cotangents: dict[Expr, Expr] = {}
         self.fenced: dict[Expr, Expr] = {}  # a cotangent that is called by name -> the part it belongs to
         self.pending: dict[Expr, dict[Expr, Expr]] = {}  # part -> what arrives there, by where it comes from
-        self._fences = _Either({*named, start}, self.fenced)
+        self.book = book
+        self._fences = _Either(named, self.fenced)
         self.simplify = Simplifier(book, self._fences)
         self.quietly = Simplifier(Book(law for law in book.laws if law.quiet), self._fences)
 
@@ -164,11 +168,12 @@ class Opening:
         total = arrived[0]
         for other in arrived[1:]:
             total = add(total, other)
-        tidy, details, law = self.tidied(node, total)
+        stages = self.stages(total)
+        tidy, details, _ = stages[0]
         why = f"{len(arrived)} paths lead here: what arrives along them is added"
         before = tuple((g, node) for g in arrived)
         self.steps.append(Step("sum over paths", why, node, before, _terms((tidy, node)), details))
-        return self.applied(law, tidy)
+        return self.settle(node, stages)
 
     def open(self, node: Expr, G: Expr) -> None:
         """One step: ⟨G, d node⟩ becomes inner products with the differentials of its operands."""
@@ -182,57 +187,53 @@ class Opening:
         for arg, H in zip(node.args, node.op.adjoint(G, node, node.args), strict=True):
             if arg in self.moving and H is not None:
                 parts[arg] = add(parts[arg], H) if arg in parts else H
-        results = [(arg, *self.tidied(arg, H, G)) for arg, H in parts.items()]
+        results = [(arg, self.stages(H, G)) for arg, H in parts.items()]
         rule, why = self.rule(node)
-        after = _terms(*((tidy, arg) for arg, tidy, _, _ in results))
-        details = tuple(rewrite for _, _, rewrites, _ in results for rewrite in rewrites)
+        after = _terms(*((stages[0][0], arg) for arg, stages in results))
+        details = tuple(rewrite for _, stages in results for rewrite in stages[0][1])
         self.steps.append(Step(rule, why, node, ((G, node),), after, details, node.op.kink))
-        for arg, tidy, _, law in results:
-            arrived = self.applied(law, tidy)
+        for arg, stages in results:
+            arrived = self.settle(arg, stages)
             if not is_zero(arrived):
                 self.pending.setdefault(arg, {})[node] = arrived
 
-    def tidied(
-        self, node: Expr, H: Expr, G: Expr | None = None
-    ) -> tuple[Expr, tuple[Rewrite, ...], Step | None]:
-        """A cotangent of `node` tidied, the quiet rewrites, and the step of a law that wants its own line.
+    def stages(self, H: Expr, G: Expr | None = None) -> list[Stage]:
+        """The cotangent `H` tidied by quiet laws, then once more by each law that wants a line of its own.
 
         Where `G`, the cotangent it came from, goes by a name, it is written out if that makes things cancel.
         """
-        tidy, quiet, _ = self.quietly(H)
-        final, rewrites, laws = self.simplify(tidy)
+        fences: Container[Expr] = self._fences
+        tidy, rewrites, _ = self.quietly(H)
+        final, _, laws = self.simplify(tidy)
         if G in self.fenced:
             seen = self.seen_through(H, G)
             if seen is not None and self.visible(seen[0]) < self.visible(final):
-                tidy, quiet = H, []
                 final, rewrites, laws = seen
-        loud = next((law for law in laws if not law.quiet), None)
-        if loud is None:
-            return final, (*quiet, *rewrites), None
-        step = Step(loud.name, loud.why, node, ((tidy, node),), _terms((final, node)), tuple(rewrites))
-        return tidy, tuple(quiet), step
+                tidy, fences = final, _Except(self._fences, G)
+                if not all(law.quiet for law in laws):
+                    tidy, rewrites = H, []
+        found: list[Stage] = [(tidy, tuple(rewrites), None)]
+        while (loud := next((law for law in laws if not law.quiet), None)) is not None:
+            book = Book(law for law in self.book.laws if law.quiet or law is loud)
+            tidy, rewrites, _ = Simplifier(book, fences)(tidy)
+            found.append((tidy, tuple(rewrites), loud))
+            _, _, laws = Simplifier(self.book, fences)(tidy)
+        return found
 
-    def applied(self, law: Step | None, G: Expr) -> Expr:
-        """The cotangent after `law`, the step of a law that wants its own line, if there is one."""
-        if law is None:
-            return G
-        self.steps.append(law)
-        return law.after[0][0] if law.after else zeros(G)
+    def settle(self, node: Expr, stages: list[Stage]) -> Expr:
+        """A step for each law that wants a line of its own; the cotangent of `node` after the last."""
+        for (before, _, _), (after, details, law) in pairwise(stages):
+            assert law is not None
+            self.steps.append(
+                Step(law.name, law.why, node, ((before, node),), _terms((after, node)), details)
+            )
+        return stages[-1][0]
 
     def rule(self, node: Expr) -> tuple[str, str]:
         """The rule that opens `node`, told as it reads when some of its operands stand still."""
-        still = [arg for arg in node.args if arg not in self.moving]
-        if (
-            still
-            and node.op.name in CONSTANT_FACTOR
-            and node.args[-1 if node.op.name == "divide" else 0] in still
-        ):
-            return "multiplication by a constant", "a factor that does not move stays in front"
-        if still and node.op.name == "multiply":
-            return "multiplication by a constant", "a factor that does not move stays where it is"
-        if still and node.op.name in ("add", "subtract"):
-            return node.op.rule, "what does not depend on the parameters drops out"
-        return node.op.rule, node.op.why
+        if node.op.told is None:
+            return node.op.rule, node.op.why
+        return node.op.told(node, [place for place, arg in enumerate(node.args) if arg in self.moving])
 
     def seen_through(self, H: Expr, G: Expr) -> tuple[Expr, list[Rewrite], list[Law]] | None:
         """`H` simplified with the named cotangent `G` written out: denominators may cancel."""
@@ -241,7 +242,7 @@ class Opening:
         rest = _Except(self._fences, G)
         if not any(part.op.name == "divide" and part.rank for part in walk(G, stop=rest.__contains__)):
             return None
-        return Simplifier(self.simplify.book, rest)(H)
+        return Simplifier(self.book, rest)(H)
 
     def visible(self, expr: Expr) -> int:
         """How many symbols a reader sees, with names for what has names."""
@@ -249,7 +250,7 @@ class Opening:
         while stack and count < 10 * HEAVY:
             node = stack.pop()
             count += 1
-            if node is expr or node not in self._fences:
+            if node is expr or not (node is self.start or node in self._fences):
                 stack += node.args
         return count
 

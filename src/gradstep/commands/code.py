@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import click
 
 from gradstep.commands.formulas import formula_options, read_formula
-from gradstep.public import compile, derive
+from gradstep.public import derive
+from gradstep.running import compile
 
 
 @click.command()

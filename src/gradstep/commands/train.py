@@ -1,4 +1,4 @@
-"""`gradstep train`: a small network for a table of data, with its gradient worked out and its descent shown."""
+"""`gradstep train`: a small network for a table of data, its gradient worked out and its descent shown."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gradstep.learn.training import train_model
 from gradstep.notation.declaring import shapes_from_arguments
 from gradstep.notation.parsing import names_of, parse
 from gradstep.notation.plain import line
-from gradstep.notation.presentation import Presentation, Said
+from gradstep.notation.presentation import Said
 from gradstep.notation.views import present
 from gradstep.page.fitted import write_page
 

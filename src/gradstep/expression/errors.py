@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
+WIDTH = 80  # facts share a line up to here
+
+
 class MathError(ValueError):
     """Anything gradstep cannot accept: the only error class of the project.
 
@@ -40,7 +43,9 @@ class MathError(ValueError):
             parts += ["", *_pointed(self.source, self.span)]
         elif self.facts:
             parts.append("")
-        parts += [f"    {fact}" for fact in self.facts]
+        together = ",  ".join(self.facts)
+        lines = [together] if together and len(together) <= WIDTH else self.facts
+        parts += [f"    {fact}" for fact in lines]
         if self.mend:
             parts.append(f"Perhaps {self.mend}")
         return "\n".join(parts)

@@ -42,8 +42,8 @@ class Operation:
                   `helper` is the source of a function that the template calls
     domain        "real", "positive", "nonzero": where it is defined
     kink          the value of the slope where there is none, in words
-    told          (expr, places) -> (rule, why) as it reads when the operands at these places move; None: always
-                  `rule` and `why`
+    told          (expr, places) -> (rule, why) as they read when the operands at these places move; None:
+                  always `rule` and `why`
     example       (params, shapes of operands) for each way in which the tests call it
     """
 

@@ -1,4 +1,4 @@
-"""May these arrays be trained on? Numbers only, finite, of the declared shapes; what is wrong is said exactly."""
+"""May these arrays be trained on? Finite numbers, of the declared shapes; what is wrong is said exactly."""
 
 from __future__ import annotations
 
@@ -142,6 +142,5 @@ def constant_columns(name: str, array: Array) -> tuple[str, ...]:
     if not flat.size:
         return ()
     which = ", ".join(map(str, flat[:5])) + (" …" if flat.size > 5 else "")
-    return (
-        f"{'columns' if flat.size > 1 else 'column'} {which} of {name}: the same in every row, so nothing to learn there",
-    )
+    columns = "columns" if flat.size > 1 else "column"
+    return (f"{columns} {which} of {name}: the same in every row, so nothing to learn there",)

@@ -1,4 +1,4 @@
-"""Is the network any good? Its answers beside the mean, or the commonest class, and beside a straight line."""
+"""Is the network any good? Its answers beside the mean or the commonest class, and a straight line."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def coordinates(loss: Expr, data: Arrays, target: str | None, parameters: Mappin
 def _unit(
     loss: Expr, symbols: Mapping[str, Expr], data: Arrays, target: str, trained: set[Expr]
 ) -> Unit | None:
-    """The unit of the target, where the loss is a power of y − prediction and the last layer can take it up."""
+    """The unit of the target, where the loss is a power of y − prediction and the last layer takes it up."""
     compared = residual(loss, symbols[target]) if target in symbols else None
     layer = output(loss, compared.prediction, trained) if compared else None
     if compared is None or layer is None:

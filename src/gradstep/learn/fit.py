@@ -26,6 +26,7 @@ from gradstep.learn.scaling import Array, Rows
 from gradstep.learn.structure import name_of
 
 MOST_LISTED = 12
+LONGEST_NAME = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +141,7 @@ class Fit:
         )
 
     def compared(self) -> list[str]:
-        """A table: the network beside the straight line and the mean, on the rows it learned from and others."""
+        """A table: the network beside the straight line and the mean, on rows it learned from and on others."""
         if not self.scores:
             return []
         held = self.scores[0].held_out is not None
@@ -161,21 +162,27 @@ class Fit:
         """The parameters, each weight beside the name of its feature, the weightiest first."""
         weights = self.weights()
         if weights is None:
-            shapes = (
-                f"{name} {'×'.join(map(str, np.shape(v))) or 'a number'}"
-                for name, v in self.parameters.items()
-            )
-            count = sum(np.size(value) for value in self.parameters.values())
-            return [f"{count:,} parameters: {', '.join(shapes)}"]
-        order = np.argsort(-np.abs(weights[1]))[:MOST_LISTED]
-        names = self.feature_names or tuple(f"{self.features} column {k}" for k in range(len(weights[0])))
+            return self._by_shape()
+        order = np.argsort(-np.abs(weights[1]), kind="stable")[:MOST_LISTED]
+        names = self.feature_names or tuple(f"{self.features}[:, {k}]" for k in range(len(weights[0])))
         rows = [["feature", "weight", "times its spread"]]
-        rows += [[names[k], f"{weights[0][k]:+.6g}", f"{weights[1][k]:+.4g}"] for k in order]
+        rows += [[_short(names[k]), f"{weights[0][k]:+.6g}", f"{weights[1][k]:+.4g}"] for k in order]
         lines = table(rows)
         if len(weights[0]) > len(order):
             lines.append(f"  … and {len(weights[0]) - len(order)} more features")
-        bias = [name for name, value in self.parameters.items() if np.ndim(value) == 0]
-        return [*lines, *(f"  {name} = {self.parameters[name]:.6g}" for name in bias)]
+        numbers = [name for name, value in self.parameters.items() if np.ndim(value) == 0]
+        return [*lines, *(f"  {name} = {self.parameters[name]:.6g}" for name in numbers)]
+
+    def _by_shape(self) -> list[str]:
+        """The numbers themselves where they are few, else how many there are."""
+        count = sum(np.size(value) for value in self.parameters.values())
+        if count <= MOST_LISTED and all(np.ndim(value) < 2 for value in self.parameters.values()):
+            return [
+                f"  {name} = {', '.join(f'{each:.6g}' for each in np.atleast_1d(value))}"
+                for name, value in self.parameters.items()
+            ]
+        sizes = {name: "×".join(map(str, np.shape(value))) for name, value in self.parameters.items()}
+        return [f"  {count:,} parameters: {', '.join(f'{name} {size or 1}' for name, size in sizes.items())}"]
 
     def weights(self) -> tuple[Array, Array] | None:
         """For a single neuron its weight for each feature, and the weight times the spread of the feature."""
@@ -190,12 +197,18 @@ class Fit:
         return found, found * scaler.scale
 
 
+def _short(name: str) -> str:
+    """A name of one line and not too long."""
+    text = "".join(letter if letter.isprintable() else "·" for letter in name)
+    return text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 1] + "…"
+
+
 def _shown(measure: str, value: float) -> str:
     return f"{100 * value:.1f} %" if measure == "right" else f"{value:.4g}"
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows in columns: the first to the left, the others to the right; a heading may reach over the next one."""
+    """Rows in columns, the first to the left and the others to the right; a heading may reach over two."""
     head, *body = rows
     widths = [max(map(len, column)) for column in zip(*body, strict=True)]
     for k, cell in enumerate(head):

@@ -1,6 +1,6 @@
 """Which network suits a table? The article's neuron, logistic and softmax regression, and perceptrons.
 
-Each is an expression built from operations, like the ones that users write: `relu(X @ w + b)` compared with y.
+Each is an expression built from operations, like those that users write: `relu(X @ w + b)` compared with y.
 """
 
 from __future__ import annotations
@@ -159,13 +159,19 @@ def own_model(loss: Expr, prepared: Prepared, names: dict[Expr, str] | None = No
     symbols = variables(loss)
     features = symbols.get("X")
     if features is None or features.rank != 2:
-        raise MathError("the loss should use X, the features of the table, one row for each row of it", mend="X:N,d")
+        raise MathError(
+            "the loss should use X, the features of the table, one row for each row of it", mend="X:N,d"
+        )
     target = _target(symbols, prepared)
     parameters = {name: v for name, v in symbols.items() if name not in ("X", target)}
     if not parameters:
         raise MathError("the loss has nothing to train", facts=[f"it uses {', '.join(symbols)}"])
     prediction = prediction_of(loss, symbols[target], set(parameters.values()))
-    notes = () if prediction is not None else (f"no part of this loss is compared with {target}: it predicts nothing",)
+    notes = (
+        ()
+        if prediction is not None
+        else (f"no part of this loss is compared with {target}: it predicts nothing",)
+    )
     return Model(loss, prediction, "X", target, parameters, "your network", names=names or {}, notes=notes)
 
 

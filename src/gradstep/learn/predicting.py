@@ -22,7 +22,7 @@ from gradstep.operations.evaluation import variables
 class Answers:
     """The answers for some rows: numbers, or with classes the likeliest `labels` and their `probabilities`.
 
-    `values` are what the prediction is worth as it stands; `probabilities` (N, k) has a column for each class.
+    `values` are what the prediction is worth as it stands; `probabilities` (N, k) have a column a class.
     """
 
     values: Array

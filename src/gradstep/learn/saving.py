@@ -1,8 +1,8 @@
 """How is a trained model kept? In one .safetensors file: numbers, the formula as a graph, no code, no pickle.
 
-The file is written beside its place and moved there when it is whole, so a full disk or a power cut leaves the
-old file as it was. Reading checks everything: fingerprints of every tensor and of the description, the formula
-node by node, every shape.
+The file is written beside its place and moved there when it is whole, so a full disk or a power cut leaves
+the old file as it was. Reading checks everything: fingerprints of every tensor and of the description, the
+formula node by node, every shape.
 """
 
 from __future__ import annotations

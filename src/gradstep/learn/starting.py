@@ -66,9 +66,9 @@ def start_of(
 
 
 def alive(derivation: Derivation, first: dict[str, Array], data: Arrays, fixed: set[str]) -> dict[str, Array]:
-    """The same start with biases moved until every ReLU is on for at least half of the rows, if it may be moved.
+    """The same start with biases moved until every ReLU is on for at least half of the rows.
 
-    A start that the user gave stays as it is; if a whole layer of it is off for every row it is a `MathError`.
+    A bias that the user gave stays as it is; a whole layer that is off for every row is a `MathError`.
     """
     found = dict(first)
     above, trained = parents(derivation.of), set(derivation.parameters.values())
@@ -86,8 +86,8 @@ def alive(derivation: Derivation, first: dict[str, Array], data: Arrays, fixed: 
         elif not (z > 0).any():
             called = derivation.names.get(node, str(node))
             raise MathError(
-                f"{called} is off at the start for all {len(z)} rows: every z ≤ 0, so the slope of max(0, z) is 0 "
-                "and no step can be taken",
+                f"{called} is off at the start for all {len(z)} rows: every z ≤ 0, so the slope of max(0, z) "
+                "is 0 and no step can be taken",
                 facts=[f"the largest z is {z.max():.3g}"],
                 mend="a start with a larger bias, no start at all, or leaky_relu",
             )
@@ -104,7 +104,7 @@ def silent_units(derivation: Derivation, found: Descent, data: Arrays) -> Iterat
         if z.ndim == 1:
             on = int((z > 0).sum())
             if not on:
-                yield f"{called} is off for every row: it answers 0 throughout (leaky_relu would not fall asleep)"
+                yield f"{called} is off for every row: it answers 0 throughout (leaky_relu stays awake)"
             elif on < len(z):
                 yield f"the ReLU is off (z ≤ 0, answer 0) for {len(z) - on} of {len(z)} rows"
         else:

@@ -136,7 +136,7 @@ class Residual:
 
 
 def residual(loss: Expr, target: Expr) -> Residual | None:
-    """The loss as a multiple of Σ|y − prediction|^degree, if it is one: then y may be measured in any unit."""
+    """The loss as a multiple of Σ|y − prediction|^degree, if it is one: then any unit of y will do."""
     degree, node = 1.0, loss
     while True:
         free = [arg for arg in node.args if not is_constant(arg)]
@@ -159,15 +159,13 @@ def residual(loss: Expr, target: Expr) -> Residual | None:
 
 @dataclass(frozen=True)
 class Output:
-    """A prediction f(A @ v + b) that scales with v and b. `shifts` where adding to b adds to the prediction."""
+    """A prediction f(A @ v + b) that scales with v and b; with `shifts` adding to b adds to it."""
 
     affine: Affine
     shifts: bool
 
 
-def output(
-    loss: Expr, prediction: Expr, parameters: Collection[Expr], alone: bool = True
-) -> Output | None:
+def output(loss: Expr, prediction: Expr, parameters: Collection[Expr], alone: bool = True) -> Output | None:
     """The last layer of a prediction, if a change of the target's unit can be folded into it.
 
     Without `alone` a penalty on its weights does no harm: then the unit can be taken up only roughly.
@@ -211,7 +209,7 @@ _COMPARISONS: Mapping[str, Callable[[Expr, Above], Expr | None]] = {
 }
 
 
-# ------------------------------------------------------------------------------------------- units that may die
+# ------------------------------------------------------------------------------------------- dying units
 
 
 def rectifiers(loss: Expr, parameters: Collection[Expr]) -> tuple[Expr, ...]:

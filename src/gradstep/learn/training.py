@@ -71,8 +71,8 @@ def train(
     those. `batch` is the number of rows of a mini-batch. `prediction` is what the network answers, where the
     loss does not show it.
 
-    Everything in the returned `Fit` is in the units of the data. Ctrl-C returns what was reached. A finite fit
-    with a loss not above the start is promised, or a `MathError`.
+    Everything in the returned `Fit` is in the units of the data. Ctrl-C returns what was reached. The fit is
+    finite with a loss not above the start, or a `MathError` is raised.
     """
     if not isinstance(data, Mapping):
         raise MathError("the data are arrays by name", mend='data={"X": X, "y": y}')
@@ -225,8 +225,8 @@ def _fit(
         history[0] - found.loss * units.loss
     ):
         raise MathError(
-            "the parameters for the data as they are would be too inexact: some feature lies too far from zero "
-            "for how little it varies",
+            "the parameters for the data as they are would be too inexact: some feature lies too far from "
+            "zero for how little it varies",
             facts=[
                 f"the loss is {found.loss * units.loss:.6g} for features of spread 1, {loss:.6g} as they are"
             ],

@@ -132,7 +132,8 @@ class Narrator:
         slope = Frac(row("d", self.at(node)), row("d", self.at(inner)))
         front, factors = self.claimed(*step.before[0])
         body = [*factors, slope, self.partial(parameter, self.at(inner))]
-        why = f"{self.text(node)} depends on {self.text(parameter)} only through {self.text(inner)}"
+        part, through = line(self.at(node)), line(self.at(inner))
+        why = f"{part} depends on {self.text(parameter)} only through {through}"
         return self.say(Said(left, (self.summed(front, body),), "chain rule", why))
 
     def slope(self, step: Step) -> int:

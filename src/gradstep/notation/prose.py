@@ -15,10 +15,9 @@ LOWERED = {chr(small): chr(letter) for letter, small in SUBSCRIPTS.items() if ch
 RAISED |= {"ᵀ": r"\top ", "⁻": "-", "ˣ": "x"}
 MARKS = {"\u0302": "hat", "\u0304": "bar"}
 HALF = {"½": r"\tfrac{1}{2}"}
-SIGNS = frozenset("=<>≤≥+−·⊙⊘∂Σ→⇒∈|/½")
+SIGNS = frozenset("=<>≤≥+−·×⊙⊘∂Σ→←⇒∈|/½")
 WORDS_IN_FORMULAS = frozenset({"max", "min", "log", "exp", "tanh", "diag", "sign", "softmax", "relu"})
 ARTICLE = "a"
-PLAIN = frozenset({"–", "…", "—", "’"})
 TEXT_SIGNS = {"–": "--", "—": "---", "…": r"\dots{}", "✓": r"$\checkmark$", "✗": r"$\times$", "’": "'"}
 SPECIAL = {"%": r"\%", "&": r"\&", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\~{}"}
 
@@ -26,8 +25,9 @@ SPECIAL = {"%": r"\%", "&": r"\&", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{
 def prose(sentence: str) -> str:
     """`sentence` as LaTeX text, formulas in it between dollars."""
     runs: list[tuple[bool, list[str]]] = []
-    for word in sentence.split():
-        mathematical = is_formula(word, bool(runs) and runs[-1][0])
+    words = sentence.split()
+    for word, following in zip(words, [*words, ""][1:], strict=True):
+        mathematical = is_formula(word, bool(runs) and runs[-1][0], following)
         if runs and runs[-1][0] == mathematical:
             runs[-1][1].append(word)
         else:
@@ -35,18 +35,18 @@ def prose(sentence: str) -> str:
     return " ".join(_set(" ".join(words)) if maths else _escaped(" ".join(words)) for maths, words in runs)
 
 
-def is_formula(word: str, after_formula: bool = False) -> bool:
+def is_formula(word: str, after_formula: bool = False, following: str = "") -> bool:
     """Whether a word of a sentence is mathematics: yᵢ, z, ⟨G, and signs such as =."""
+    if re.match(r"1\[|(max|min|log|exp|d|diag|softmax|sign)\(", word):
+        return True
     bare = word.strip(",;:.()[]⟨⟩")
     if not bare:
         return any(bracket in word for bracket in "⟨⟩()[]") and after_formula
     if re.fullmatch(r"[0-9]+(–[0-9]+)?", bare):
         return after_formula and word[-1:] != ";"
     if len(bare) == 1 and bare.isascii() and bare.isalpha():
-        return bare != ARTICLE or after_formula
+        return bare != ARTICLE or after_formula or following[:1] in SIGNS
     if any(letter in SIGNS or letter in RAISED or letter in LOWERED or letter in "⟨⟩‖" for letter in word):
-        return True
-    if bare in WORDS_IN_FORMULAS or re.match(r"(max|min|log|exp|d|diag)\(", bare):
         return True
     return bool(re.fullmatch(r"[0-9]*[a-zA-Zα-ωΑ-Ω]['′]?", bare) or re.fullmatch(r"d[A-Za-z]", bare))
 
@@ -56,6 +56,8 @@ def _set(formula: str) -> str:
     end = re.search(r"[,;:.]+$", formula)
     tail = end[0] if end else ""
     body = formula.removesuffix(tail)
+    if body.endswith(")") and body.count(")") > body.count("("):
+        body, tail = body[:-1], f"){tail}"
     return f"${_maths(body)}${tail}"
 
 

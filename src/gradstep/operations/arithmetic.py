@@ -28,11 +28,14 @@ from gradstep.expression.node import Expr, Number, Operation, Params, Spelled
 from gradstep.expression.shapes import Shape, shape_text
 from gradstep.operations.broadcasting import LETTERS, repeat_op, spread, sum_over, together
 from gradstep.operations.families import (
+    DROPS,
     JUXTAPOSED,
     SIGNED,
+    STAYS,
     Door,
     Spell,
     Write,
+    alone,
     elementwise,
     enclosed,
     implicit,
@@ -63,6 +66,7 @@ add_op = elementwise(
     code="{0} + {1}",
     rule="sum rule",
     why="a sum moves as much as its terms together",
+    told=alone(("sum rule", DROPS), ("sum rule", DROPS)),
     text=infix_text(" + ", SUM, lambda a, b: add(a, b)),
     layout=_add_box("+"),
 )
@@ -73,6 +77,9 @@ subtract_op = elementwise(
     code="{0} - {1}",
     rule="difference rule",
     why="a difference moves as its first term and against its second",
+    told=alone(
+        ("difference rule", DROPS), ("difference rule", f"what is taken away counts negatively; {DROPS}")
+    ),
     text=infix_text(" - ", SUM, lambda a, b: subtract(a, b)),
     layout=_add_box("−"),
 )
@@ -118,6 +125,7 @@ multiply_op = elementwise(
     code="{0} * {1}",
     rule="product rule",
     why="each factor moves while the other stands still",
+    told=alone(STAYS, STAYS),
     text=_multiply_text,
     layout=_multiply_box,
 )
@@ -140,6 +148,7 @@ divide_op = elementwise(
     code="{0} / {1}",
     rule="quotient rule",
     why="d(a/b) = da/b − (a/b) db/b",
+    told=alone(STAYS, ("quotient rule", "d(c/b) = −(c/b) db/b where c does not move")),
     text=infix_text("/", PRODUCT, lambda a, b: divide(a, b)),
     layout=_divide_box,
     domain="nonzero",
@@ -198,10 +207,11 @@ power_op = Operation(
     _power_differential,
     _power_adjoint,
     "power rule",
-    "d(xⁿ) = n xⁿ⁻¹ dx",
+    "d(xⁿ) = n xⁿ⁻¹ dx + xⁿ log x dn",
     "{0}**{1}",
     domain="positive",
     example=(((), ((), ())), ((), (("n",), ())), ((), (("m", "n"), ()))),
+    told=alone(("power rule", "d(xⁿ) = n xⁿ⁻¹ dx"), ("exponential rule", "d(cⁿ) = cⁿ log c dn")),
 )
 
 
@@ -236,6 +246,7 @@ scale_op = multilinear(
     lambda G, y, args: (sum_over(G * args[1], tuple(range(y.rank))), scale(args[0], G)),
     rule="product rule",
     why="a number times an array: each factor moves while the other stands still",
+    told=alone(STAYS, STAYS),
     text=_multiply_text,
     layout=_scale_box,
     meaning=lambda np, sizes, params, c, a: c * a,

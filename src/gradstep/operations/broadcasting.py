@@ -6,6 +6,7 @@ rule has to think of it and its adjoint, a sum, is a visible step.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from gradstep.expression.boxes import (
@@ -83,13 +84,19 @@ def _repeat_box(expr: Expr, write: Write) -> Written:
     return body
 
 
+def _repeat_told(expr: Expr, places: Sequence[int]) -> tuple[str, str]:
+    """A number in every entry goes by the name that the textbook gives it."""
+    return repeat_op.rule if expr.args[0].rank else "scalar expansion", repeat_op.why
+
+
 # params: the axes of the result that are new, and their sizes.
 repeat_op = multilinear(
     "repeat",
     _repeat_indices,
     lambda G, y, args: (sum_over(G, y.params[0]),),
     rule="repetition rule",
-    why="what is repeated moves every copy: its cotangent is the sum over the copies",
+    why="what is repeated moves every copy: its derivative is the sum over the copies",
+    told=_repeat_told,
     text=_repeat_text,
     layout=_repeat_box,
     meaning=_repeat_meaning,
@@ -224,8 +231,8 @@ sum_op = multilinear(
     "sum",
     _sum_indices,
     lambda G, y, args: (repeat(G, y.params[0], tuple(args[0].shape[k] for k in y.params[0])),),
-    rule="sum over entries",
-    why="the derivative moves inside the sum: every entry counts once",
+    rule="derivative of a sum",
+    why="it moves inside the sum: every entry counts once",
     text=_sum_text,
     layout=_sum_box,
     meaning=lambda np, sizes, params, a: np.sum(a, axis=params[0]),

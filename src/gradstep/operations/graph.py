@@ -1,7 +1,7 @@
-"""How is a formula kept in a file? As a list of nodes, each naming its operation and the nodes it works on.
+"""How is a formula kept in a file? As a list of nodes, each with its operation and the nodes it works on.
 
-The list is plain JSON. Reading it back builds every node anew through its operation, so that shapes are worked
-out again and never believed, and computes each node once on small arrays; nothing in the file is ever run.
+The list is plain JSON. Reading it back builds every node anew through its operation, so that shapes are
+worked out again and never believed, and computes each node once on small arrays; nothing in the file is run.
 """
 
 from __future__ import annotations

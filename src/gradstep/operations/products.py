@@ -107,12 +107,25 @@ def _matmul_box(expr: Expr, write: Write) -> Written:
     return Written(Row((fenced(a, JUXTAPOSED), fenced(b, JUXTAPOSED))), JUXTAPOSED)
 
 
+def _matmul_told(expr: Expr, places: Sequence[int]) -> tuple[str, str]:
+    if not expr.rank:
+        return (
+            "dot product rule",
+            "∂(w·x)/∂w = x: each entry of one factor meets the same entry of the other",
+        )
+    if len(places) > 1:
+        return matmul_op.rule, matmul_op.why
+    turned = "⟨G, A dB⟩ = ⟨AᵀG, dB⟩" if places[0] else "⟨G, dA B⟩ = ⟨G Bᵀ, dA⟩"
+    return matmul_op.rule, f"the factor that does not move crosses the inner product transposed: {turned}"
+
+
 matmul_op = multilinear(
     "matmul",
     _matmul_indices,
     _matmul_adjoint,
     rule="matrix product rule",
     why="a factor crosses an inner product transposed: ⟨G, A dB⟩ = ⟨AᵀG, dB⟩ and ⟨G, dA B⟩ = ⟨G Bᵀ, dA⟩",
+    told=_matmul_told,
     text=infix_text(" @ ", PRODUCT),
     layout=_matmul_box,
     meaning=lambda np, sizes, params, a, b: a @ b,
