@@ -136,7 +136,8 @@ def install(wanted: set[str]) -> None:
     named = ",".join(extra for extra in extras if extra != "peers")
     peers = pyproject()["dependency-groups"]["peers"] if "peers" in extras else []
     pip_install("--editable", f".[{named}]" if named else ".", *peers)
-    run([str(PYTHON), "-m", "compileall", "-q", "src"])  # so that a command starts at once, also the first time
+    # So that a command starts at once, also the first time.
+    subprocess.run([str(PYTHON), "-m", "compileall", "-q", "src"], cwd=ROOT, check=False)
     STAMP.write_text(json.dumps({"key": key, "extras": extras}))
     print(f"Installed in {time.monotonic() - began:.0f} s.", flush=True)
 

@@ -80,15 +80,15 @@ class Speller:
             self.helpers[expr.op.helper] = None
         if sign := re.fullmatch(r"\(?\{0\} ?([-+*/@>=]+) ?\{1\}\)?", found.text):
             return infix(operands[0], sign[1], operands[1])
-        text, head = found.filled(operands, {f"p{k}": self.param(p) for k, p in enumerate(expr.params)})
+        text, head = found.filled(operands, self.params(expr))
         if "(" in text and not expr.rank and is_constant(expr):
             return f"float({text})", ""  # a number of Python's own leaves float32 arrays in float32
         return text, head
 
-    def param(self, param: object) -> str:
-        if isinstance(param, int | float | Fraction):
-            return literal(Fraction(param))[0]
-        raise MathError(f"{param!r:.60} cannot be written as code")
+    def params(self, expr: Expr) -> dict[str, str]:
+        """The numbers among the parameters, for the holes {p0}, {p1} … of a template."""
+        numbers = {k: p for k, p in enumerate(expr.params) if isinstance(p, int | Fraction)}
+        return {f"p{k}": literal(Fraction(value))[0] for k, value in numbers.items()}
 
     def operands(self, expr: Expr) -> list[Text]:
         """The operands; of an entrywise operation each before the repetition that broadcasting restores."""
@@ -378,20 +378,12 @@ def _owner(output: Expr, bodies: Mapping[Expr, Expr]) -> tuple[Expr | None, bool
 def load(source: str, program: Program) -> Compiled:
     """The function that `source` defines, which `write` has written from `program`."""
     tree = ast.parse(source)
-    for node in ast.walk(tree):
-        words = [getattr(node, field, "") for field in ("id", "attr", "arg", "name", "module")]
-        if any("__" in word for word in words if isinstance(word, str)):
-            raise MathError("this is not the source that gradstep wrote")
-    import numpy as np
-
-    def only_numpy(name: str, *rest: object) -> Any:
-        if name != "numpy":
-            raise MathError("this is not the source that gradstep wrote")
-        return np
-
-    builtins = {"__import__": only_numpy, "float": float}
-    space: dict[str, Any] = {"__builtins__": builtins, "__name__": "gradstep.generated"}
+    functions = [node for node in tree.body[1:] if isinstance(node, ast.FunctionDef)]
+    words = {word for node in ast.walk(tree) for word in vars(node).values() if isinstance(word, str)}
+    if ast.unparse(tree.body[0]) != "import numpy as np" or len(functions) != len(tree.body) - 1:
+        raise MathError("this is not the source that gradstep wrote")
+    if any("__" in word and word.isidentifier() for word in words):
+        raise MathError("this is not the source that gradstep wrote")
+    space: dict[str, Any] = {"__builtins__": {"__import__": __import__, "float": float}, "__name__": __name__}
     exec(compile(tree, "<gradstep>", "exec"), space)
-    function = tree.body[-1]
-    assert isinstance(function, ast.FunctionDef)
-    return Compiled(source, program, space[function.name])
+    return Compiled(source, program, space[functions[-1].name])

@@ -195,7 +195,7 @@ def _sigmoid_times_exp(y: Expr, alone: Alone) -> Expr | None:
 
 
 def _opposite(a: Expr, b: Expr) -> bool:
-    return any(one.op is negate_op and one.args == (other,) for one, other in ((a, b), (b, a)))
+    return a is negate_op(b) or b is negate_op(a)
 
 
 def _twice_negated(y: Expr, alone: Alone) -> Expr | None:

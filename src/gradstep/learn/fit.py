@@ -141,7 +141,7 @@ class Fit:
         )
 
     def compared(self) -> list[str]:
-        """A table: the network beside the straight line and the mean, on rows it learned from and on others."""
+        """A table: the network beside the straight line and the mean, on rows it has seen and on others."""
         if not self.scores:
             return []
         held = self.scores[0].held_out is not None

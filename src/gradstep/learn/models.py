@@ -159,20 +159,23 @@ def own_model(loss: Expr, prepared: Prepared, names: dict[Expr, str] | None = No
     symbols = variables(loss)
     features = symbols.get("X")
     if features is None or features.rank != 2:
-        raise MathError(
-            "the loss should use X, the features of the table, one row for each row of it", mend="X:N,d"
-        )
+        raise MathError("the loss should use X, the features of the table, a matrix with its rows", mend="X:N,d")
     target = _target(symbols, prepared)
     parameters = {name: v for name, v in symbols.items() if name not in ("X", target)}
     if not parameters:
         raise MathError("the loss has nothing to train", facts=[f"it uses {', '.join(symbols)}"])
     prediction = prediction_of(loss, symbols[target], set(parameters.values()))
-    notes = (
-        ()
-        if prediction is not None
-        else (f"no part of this loss is compared with {target}: it predicts nothing",)
+    said = f"no part of this loss is compared with {target}: it trains, but it predicts nothing"
+    return Model(
+        loss=loss,
+        prediction=prediction,
+        features="X",
+        target=target,
+        parameters=parameters,
+        title="your network",
+        names=names or {},
+        notes=() if prediction is not None else (said,),
     )
-    return Model(loss, prediction, "X", target, parameters, "your network", names=names or {}, notes=notes)
 
 
 def _target(symbols: Mapping[str, Expr], prepared: Prepared) -> str:
