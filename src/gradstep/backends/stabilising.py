@@ -90,11 +90,6 @@ def improved(roots: Sequence[Expr], book: Iterable[Improvement]) -> dict[Expr, E
     return done
 
 
-def is_all(node: Expr) -> bool:
-    """Whether a sum runs over every axis."""
-    return node.params[0] == tuple(range(node.args[0].rank))
-
-
 # ------------------------------------------------------------------------------------------- the equations
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from gradstep.expression.errors import MathError
-from gradstep.expression.shapes import Shape, shape_text
+from gradstep.expression.shapes import Shape
 from gradstep.notation.declaring import declared
 from gradstep.notation.mending import Slip
 from gradstep.notation.parsing import Reader, parse_named
@@ -65,8 +65,3 @@ def _ask(text: str, unknown: Sequence[str], why: str) -> MathError:
         facts=["such as  W1:d,16 b1:16 w2:16 b2:  (b2 is a number)"],
         mend=f"{listed} after the table",
     )
-
-
-def told(shapes: Mapping[str, Shape]) -> str:
-    """Shapes for people: w is d, b is a number."""
-    return ",  ".join(f"{name} is {shape_text(shape)}" for name, shape in shapes.items())

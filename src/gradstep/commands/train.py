@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from gradstep.commands.shapes import completed, told, words
+from gradstep.commands.shapes import completed, words
 from gradstep.commands.tables import answers_csv, kinds_of, read, table_options
 from gradstep.expression.errors import MathError
 from gradstep.expression.shapes import Shape
@@ -71,8 +71,8 @@ def command(context: click.Context, /, data: str, shapes: Sequence[str], **optio
     """Fit a small network to a table and show how.
 
     DATA.csv has a first line with the names of its columns. Without --model the network is a single neuron,
-    or logistic or softmax regression where the target holds classes. SHAPES are those of parameters in --model
-    that cannot be worked out, such as W1:d,16 b1:16.
+    or logistic or softmax regression where the target holds classes. SHAPES are those of parameters in
+    --model that cannot be worked out, such as W1:d,16.
 
     \\b
         gradstep train houses.csv --target price
@@ -160,11 +160,7 @@ def _model(prepared: Prepared, options: dict[str, Any], arguments: Sequence[str]
     shapes = completed(text, given, rows="N")
     one_hot = {"Y": "rows sum to one"} if prepared.classes and len(shapes.get("Y", ())) == 2 else None
     loss = parse(text, assume=one_hot, **{name: list(shape) for name, shape in shapes.items()})
-    model = own_model(loss, prepared, names_of(loss))
-    click.echo(f"\n{told({name: shapes[name] for name in model.parameters})}") if set(shapes) - set(
-        given
-    ) else None
-    return model
+    return own_model(loss, prepared, names_of(loss))
 
 
 def _widths(text: str) -> list[int]:

@@ -159,7 +159,9 @@ def own_model(loss: Expr, prepared: Prepared, names: dict[Expr, str] | None = No
     symbols = variables(loss)
     features = symbols.get("X")
     if features is None or features.rank != 2:
-        raise MathError("the loss should use X, the features of the table, a matrix with its rows", mend="X:N,d")
+        raise MathError(
+            "the loss should use X, the features of the table, a matrix with its rows", mend="X:N,d"
+        )
     target = _target(symbols, prepared)
     parameters = {name: v for name, v in symbols.items() if name not in ("X", target)}
     if not parameters:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from gradstep.calculus.steps import Derivation
@@ -11,7 +12,7 @@ from gradstep.notation.latex import PACKAGES
 from gradstep.notation.latex import latex as mathematics
 from gradstep.notation.plain import block, display_width, line
 from gradstep.notation.presentation import Presentation, Said, Section
-from gradstep.notation.prose import prose
+from gradstep.notation.prose import prose, vocabulary
 from gradstep.notation.terminal import text
 
 JSON_VERSION = 1
@@ -19,7 +20,9 @@ JSON_VERSION = 1
 # ------------------------------------------------------------------------------------------- LaTeX
 
 ROOM = 62  # characters of a formula, as a terminal shows it, that fit the line of an article
-BESIDE = 34  # up to so many a remark stands beside it
+BESIDE = 36  # up to so many a remark stands beside it
+PER_CHARACTER = 0.0135  # of the width of a line
+SHORT = 64  # a rule and its reason, if they are no longer, stand together
 REMARK = r"\parbox[t]{%.2f\linewidth}{\raggedright\footnotesize %s}"
 SIGNS = frozenset("=+−⊙⊘≤≥<>")
 
@@ -29,13 +32,7 @@ def latex(presentation: Presentation) -> str:
 
     Formulas stand in `alignat*`, aligned at their equals signs, the rule beside each line; long ones are broken.
     """
-    parts = [r"\begingroup\allowdisplaybreaks"]
-    for section in presentation.sections:
-        parts += ["", rf"\medskip\noindent\textbf{{{prose(section.title)}}}\nopagebreak"]
-        parts += _aligned(section)
-    parts += [rf"\par\medskip\noindent{{\footnotesize {prose(note)}\par}}" for note in presentation.notes]
-    parts += [rf"\par\medskip\noindent{{\footnotesize {prose(presentation.proof)}\par}}", r"\endgroup"]
-    return "\n".join(parts) + "\n"
+    return "\n".join(_Article(presentation).parts()) + "\n"
 
 
 def latex_document(presentation: Presentation) -> str:
@@ -45,64 +42,101 @@ def latex_document(presentation: Presentation) -> str:
     return f"{head}\n\\begin{{document}}\n{latex(presentation)}\\end{{document}}\n"
 
 
-def _aligned(section: Section) -> list[str]:
-    """The lines of a section in one alignment, or bare formulas in one display."""
-    bare = [said for said in section.lines if said.left is None and said.number is None]
-    rows: list[str] = []
-    widest = max((_width(form) for said in section.lines if said not in bare for form in said.forms), default=0)
-    room = 0.98 - 0.0155 * min(widest, BESIDE) - 0.12
-    for said in section.lines:
-        if said not in bare:
-            rows += _rows(said, room if widest <= BESIDE else 0.0)
-    parts = []
-    if rows:
-        body = " \\\\\n".join(rows)
-        parts.append(f"\\begin{{alignat*}}{{3}}\n{body}\n\\end{{alignat*}}")
-    if bare:
-        parts.append(_displayed(bare))
-    return parts
+class _Article:
+    """Writes one presentation in LaTeX."""
 
+    def __init__(self, presentation: Presentation) -> None:
+        self.told = presentation
+        said = [said for section in presentation.sections for said in section.lines]
+        self.names = vocabulary(box for one in said for box in (one.left, *one.forms) if box is not None)
 
-def _rows(said: Said, beside: float) -> Iterator[str]:
-    """The rows of one line: number, left side, form, remark; a remark without room goes below."""
-    number = rf"\text{{\footnotesize {said.number}}}" if said.number is not None else ""
-    left = mathematics(said.left) if said.left is not None else ""
-    if said.indent and left:
-        left = rf"\quad {left}"
-    remarks = [_remark(said), *said.because]
-    for k, form in enumerate(said.forms):
-        remark = prose(remarks[k]) if k < len(remarks) else ""
-        for j, piece in enumerate(_pieces(form, ROOM - _width(said.left))):
-            sign = "{}" if j else "="
-            inside = rf"\quad {mathematics(piece)}" if j else mathematics(piece)
-            shown = REMARK % (beside, remark) if remark and beside and not j else ""
-            yield f"{number} &\\quad& {left} &{sign} {inside} &\\quad& {shown}".rstrip(" &\\quad").rstrip()
-            number = left = ""
-        if remark and not beside:
-            yield f" && & \\hphantom{{{{}}={{}}}}{REMARK % (0.72, remark)}"
+    def parts(self) -> Iterator[str]:
+        """The pieces of source, section by section."""
+        yield r"\begingroup\allowdisplaybreaks"
+        for section in self.told.sections:
+            yield ""
+            yield rf"\medskip\noindent\textbf{{{self.prose(section.title)}}}\nopagebreak"
+            yield from self.section(section)
+        for note in (*self.told.notes, self.told.proof):
+            yield rf"\par\medskip\noindent{{\footnotesize {self.prose(note)}\par}}"
+        yield r"\endgroup"
 
+    def prose(self, sentence: str) -> str:
+        """A sentence, with the names in it as they are set in formulas."""
+        return prose(sentence, self.names)
 
-def _displayed(bare: Sequence[Said]) -> str:
-    """Formulas that follow each other, several on a row."""
-    rows: list[list[str]] = [[]]
-    used = 0
-    for said in bare:
-        for form in said.forms:
-            remark = rf"\quad\text{{\footnotesize {prose(said.rule)}}}" if said.rule else ""
-            width = _width(form) + 4
-            if rows[-1] and used + width > ROOM:
-                rows.append([])
-                used = 0
-            rows[-1].append(mathematics(form) + remark)
-            used += width
-    body = " \\\\\n".join("& " + r"\qquad ".join(row) for row in rows)
-    return f"\\begin{{align*}}\n{body}\n\\end{{align*}}"
+    def section(self, section: Section) -> Iterator[str]:
+        """The lines of a section in one alignment; bare formulas in a display, and bare sentences as text."""
+        bare = [said for said in section.lines if said.left is None and said.number is None]
+        sentences = [said for said in bare if any(map(_is_words, _flat(said.forms[0])))]
+        lined = [said for said in section.lines if said not in bare]
+        widest = max((_width(form) for said in lined for form in said.forms), default=0)
+        beside = 0.86 - PER_CHARACTER * max(widest, 8) if widest <= BESIDE else 0.0
+        rows = [row for said in lined for row in self.rows(said, beside)]
+        if rows:
+            body = " \\\\\n".join(rows)
+            yield f"\\begin{{alignat*}}{{3}}\n{body}\n\\end{{alignat*}}"
+        yield from (rf"\noindent {_sentence(said.forms[0])}\par" for said in sentences)
+        formulas = [said for said in bare if said not in sentences]
+        if formulas:
+            yield self.display(formulas)
+
+    def rows(self, said: Said, beside: float) -> Iterator[str]:
+        """The rows of one line: number, left side, form, remark; a remark without room goes below."""
+        number = rf"\text{{\footnotesize {said.number}}}" if said.number is not None else ""
+        left = mathematics(said.left) if said.left is not None else ""
+        room = ROOM - max(6, _width(said.left))
+        for form, remark in zip_longest(said.forms, [_remark(said), *said.because][: len(said.forms)]):
+            words = self.prose(remark or "")
+            for k, piece in enumerate(_pieces(form, room)):
+                inside = rf"{{}}\quad{{}} {mathematics(piece)}" if k else f"= {mathematics(piece)}"
+                shown = REMARK % (beside, words) if words and beside and not k else ""
+                yield f"{number} &\\quad& {left} &{inside}" + (f" &\\quad& {shown}" if shown else "")
+                number = left = ""
+            if words and not beside:
+                yield rf" && & \qquad {REMARK % (0.7, words)}"
+
+    def display(self, bare: Sequence[Said]) -> str:
+        """Formulas that follow each other, several on a row."""
+        rows: list[list[str]] = [[]]
+        used = 0
+        for said in bare:
+            for form in said.forms:
+                remark = rf"\quad\text{{\footnotesize {self.prose(said.rule)}}}" if said.rule else ""
+                width = _width(form) + 4
+                if rows[-1] and used + width > ROOM:
+                    rows.append([])
+                    used = 0
+                rows[-1].append(mathematics(form) + remark)
+                used += width
+        body = " \\\\\n".join("& " + r" \qquad ".join(row) for row in rows)
+        return f"\\begin{{align*}}\n{body}\n\\end{{align*}}"
 
 
 def _remark(said: Said) -> str:
-    """The rule, or what a line is; the reasons are left to the text around it."""
-    told = ", ".join(part for part in (said.rule, said.shape if said.number is None else "") if part)
+    """The rule, the reason if it is short, and what is taken at a kink; of a named part what it is."""
+    if said.number is None:
+        return ", ".join(part for part in (said.rule, said.shape) if part)
+    told = f"{said.rule}: {said.why}" if said.why and len(said.rule + said.why) <= SHORT else said.rule
     return "; ".join(part for part in (told, said.kink) if part)
+
+
+def _is_words(box: Box) -> bool:
+    return isinstance(box, Sym) and box.kind == "text"
+
+
+def _sentence(box: Box) -> str:
+    """Words with names between them, as text that breaks."""
+    runs: list[tuple[bool, list[Box]]] = []
+    for item in _flat(box):
+        if not runs or runs[-1][0] != _is_words(item):
+            runs.append((_is_words(item), []))
+        runs[-1][1].append(item)
+    told = [
+        " ".join(prose(line(item)) for item in items) if words else f"${mathematics(Row(tuple(items)))}$"
+        for words, items in runs
+    ]
+    return " ".join(told)
 
 
 def _width(box: Box | None) -> int:

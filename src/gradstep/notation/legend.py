@@ -38,23 +38,31 @@ def _signs(boxes: Iterable[Box]) -> Iterator[str]:
         if id(box) in seen:
             continue
         seen.add(id(box))
+        stack += parts_of(box)
         match box:
             case Sym(text):
                 yield text
             case Row(items):
                 yield from ("1[" for a, b in pairwise(items) if _is_mask(a, b))
-                stack += items
-            case Of(_, inner) | Root(inner) | Accent(inner):
-                stack.append(inner)
-            case Fence(left, inner):
+            case Fence(left):
                 yield left
-                stack.append(inner)
-            case Sup(a, b) | Sub(a, b) | Frac(a, b):
-                stack += (a, b)
-            case Big(_, below, above, body):
-                stack += (part for part in (below, above, body) if part is not None)
-            case Cases(rows):
-                stack += (part for pair in rows for part in pair)
+
+
+def parts_of(box: Box) -> list[Box]:
+    """The boxes directly inside `box`."""
+    match box:
+        case Row(items):
+            return [*items]
+        case Of(_, inner) | Root(inner) | Accent(inner) | Fence(_, inner):
+            return [inner]
+        case Sup(a, b) | Sub(a, b) | Frac(a, b):
+            return [a, b]
+        case Big(_, below, above, body):
+            return [part for part in (below, above, body) if part is not None]
+        case Cases(rows):
+            return [part for pair in rows for part in pair]
+        case _:
+            return []
 
 
 def _is_mask(sign: Box, fence: Box) -> bool:

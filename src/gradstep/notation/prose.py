@@ -1,14 +1,18 @@
-"""How does a sentence with mathematics in it stand in LaTeX or Markdown? "yᵢ does not depend on w" → $y_{i}$ …
+"""How does a sentence with mathematics in it stand in LaTeX? "yᵢ does not depend on w" → $y_{i}$ does not …
 
-A sentence is plain Unicode. Here the words that are mathematics are found, and set as such.
+A sentence is plain Unicode. Here the words that are mathematics are found, and set as such; a vocabulary says how
+the names of this derivation are set: {"xᵢ": r"\\mathbf{x}_{i}"}.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 
-from gradstep.notation.latex import FUNCTIONS, LETTERS, SAFE
-from gradstep.notation.plain import SUBSCRIPTS, SUPERSCRIPTS
+from gradstep.expression.boxes import Box, Of, Sub, Sym
+from gradstep.notation.latex import FUNCTIONS, LETTERS, SAFE, latex
+from gradstep.notation.legend import parts_of
+from gradstep.notation.plain import SUBSCRIPTS, SUPERSCRIPTS, line
 
 RAISED = {chr(small): chr(letter) for letter, small in SUPERSCRIPTS.items() if chr(letter) != chr(small)}
 LOWERED = {chr(small): chr(letter) for letter, small in SUBSCRIPTS.items() if chr(letter) != chr(small)}
@@ -22,17 +26,38 @@ TEXT_SIGNS = {"–": "--", "—": "---", "…": r"\dots{}", "✓": r"$\checkmark
 SPECIAL = {"%": r"\%", "&": r"\&", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\~{}"}
 
 
-def prose(sentence: str) -> str:
-    """`sentence` as LaTeX text, formulas in it between dollars."""
+def vocabulary(boxes: Iterable[Box]) -> dict[str, str]:
+    """How the names in `boxes` are set in LaTeX, by their plain text."""
+    found: dict[str, str] = {}
+    seen: set[int] = set()
+    stack = list(boxes)
+    while stack:
+        box = stack.pop()
+        if id(box) in seen:
+            continue
+        seen.add(id(box))
+        if isinstance(box, Of) and isinstance(box.box, Sym | Sub):
+            found.setdefault(line(box), latex(box))
+        else:
+            stack += parts_of(box)
+    return found
+
+
+def prose(sentence: str, names: Mapping[str, str] | None = None) -> str:
+    """`sentence` as LaTeX text, formulas in it between dollars; `names` is a vocabulary."""
+    names = names or {}
     runs: list[tuple[bool, list[str]]] = []
     words = sentence.split()
     for word, following in zip(words, [*words, ""][1:], strict=True):
-        mathematical = is_formula(word, bool(runs) and runs[-1][0], following)
+        known = word.strip(",;:.()⟨⟩") in names and word.strip(",;:.()⟨⟩") != ARTICLE
+        mathematical = known or is_formula(word, bool(runs) and runs[-1][0], following)
         if runs and runs[-1][0] == mathematical:
             runs[-1][1].append(word)
         else:
             runs.append((mathematical, [word]))
-    return " ".join(_set(" ".join(words)) if maths else _escaped(" ".join(words)) for maths, words in runs)
+    return " ".join(
+        _set(" ".join(words), names) if maths else _escaped(" ".join(words)) for maths, words in runs
+    )
 
 
 def is_formula(word: str, after_formula: bool = False, following: str = "") -> bool:
@@ -51,20 +76,25 @@ def is_formula(word: str, after_formula: bool = False, following: str = "") -> b
     return bool(re.fullmatch(r"[0-9]*[a-zA-Zα-ωΑ-Ω]['′]?", bare) or re.fullmatch(r"d[A-Za-z]", bare))
 
 
-def _set(formula: str) -> str:
+def _set(formula: str, names: Mapping[str, str]) -> str:
     """A formula between dollars; punctuation at its end stays outside."""
     end = re.search(r"[,;:.]+$", formula)
     tail = end[0] if end else ""
     body = formula.removesuffix(tail)
     if body.endswith(")") and body.count(")") > body.count("("):
         body, tail = body[:-1], f"){tail}"
-    return f"${_maths(body)}${tail}"
+    return f"${_maths(body, names)}${tail}"
 
 
-def _maths(text: str) -> str:
+def _maths(text: str, names: Mapping[str, str]) -> str:
     source, k = "", 0
     while k < len(text):
         letter = text[k]
+        name = re.match(r"[^\W\d_][₀-₉ᵢⱼₖₗₘₙₜ]*", text[k:])
+        if name and name[0] in names and not re.match(r"[A-Za-z]", text[k + len(name[0]) :]):
+            source += names[name[0]] + " "
+            k += len(name[0])
+            continue
         for table, mark in ((RAISED, "^"), (LOWERED, "_")):
             if letter in table:
                 end = k
@@ -74,10 +104,10 @@ def _maths(text: str) -> str:
                 k = end
                 break
         else:
-            name = re.match(r"[A-Za-z]{2,}", text[k:])
-            if name and (name[0] in FUNCTIONS or name[0] in WORDS_IN_FORMULAS):
-                source += rf"\{name[0]} " if name[0] in FUNCTIONS else rf"\operatorname{{{name[0]}}}"
-                k += len(name[0])
+            word = re.match(r"[A-Za-z]{2,}", text[k:])
+            if word and (word[0] in FUNCTIONS or word[0] in WORDS_IN_FORMULAS):
+                source += rf"\{word[0]} " if word[0] in FUNCTIONS else rf"\operatorname{{{word[0]}}}"
+                k += len(word[0])
                 continue
             source += HALF.get(letter) or (f"{LETTERS[letter]} " if letter in LETTERS else letter)
             k += 1

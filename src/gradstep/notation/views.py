@@ -193,12 +193,22 @@ class _Telling:
     def shapes(self) -> Box:
         """X is N×d, w has d entries, b is a number."""
         items: list[Box | str] = []
-        listed_first = [v for v in self.known.values() if len(self.known) <= 2 * FEW or v not in self.ends]
-        for variable in listed_first:
-            told = {0: "is a number", 1: f"has {shape_text(variable.shape)} entries"}
-            size = told.get(variable.rank, f"is {shape_text(variable.shape)}")
-            items += [Sym(",", "operator"), self.write(variable), word(size)]
-        return row(*items[1:])
+        few = len(self.known) <= 2 * FEW
+        listed_here = [v for v in self.known.values() if few or v not in self.ends]
+        for variable in listed_here:
+            comma = "," if variable is not listed_here[-1] else ""
+            sizes: list[Box | str] = []
+            for size in variable.shape:
+                sizes += ["×", Sym(str(size), "number" if isinstance(size, int) else "size")]
+            items.append(self.write(variable))
+            match variable.rank:
+                case 0:
+                    items.append(word(f"is a number{comma}"))
+                case 1:
+                    items += [word("has"), *sizes[1:], word(f"entries{comma}")]
+                case _:
+                    items += [word("is"), *sizes[1:], *([","] if comma else [])]
+        return row(*items)
 
     @property
     def ends(self) -> set[Expr]:

@@ -162,9 +162,9 @@ def _descended(fit: Fit) -> Descended:
         fit.scores[0].training.get("mean squared error", np.nan), fit.loss, rtol=1e-6
     ):
         baseline = ("straight line", line.training["mean squared error"])
-    remark = ""
-    if fit.coordinates.entrances:
-        remark = "The axes are the parameters for standardised features, in which the descent went."
+    scaled = ["features of spread 1"] if fit.coordinates.entrances else []
+    scaled += ["a target of size 1"] if fit.coordinates.unit is not None else []
+    remark = f"The axes are the parameters in the units of training: {' and '.join(scaled)}." if scaled else ""
     return Descended(lambda p: worth * float(np.asarray(measured(p)[0])), path, fit.history, baseline, remark)
 
 
