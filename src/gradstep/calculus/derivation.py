@@ -27,7 +27,7 @@ HEAVY = 14  # a cotangent with more symbols than this is called by its name rath
 
 def derive(
     loss: Expr,
-    wrt: str | Sequence[str],
+    wrt: str | Expr | Sequence[str | Expr],
     *,
     names: Mapping[Expr, str] | None = None,
     certify: bool = True,
@@ -39,8 +39,9 @@ def derive(
     checked exactly (`certify=False` leaves that out); a derivation whose check fails raises `MathError`.
     Raises `MathError` when the loss is not a number, a name is unknown, or an operation has no derivative.
     """
+    _check(loss)
     known = variables(loss)
-    parameters = _parameters(loss, wrt, known)
+    parameters = _parameters(wrt, known)
     moving = moving_nodes(loss, parameters.values())
     parts = named_parts(loss, moving, names or {}, {*known, *_sizes(known.values())})
     facts = _facts(known.values())
@@ -85,7 +86,8 @@ def loss_name(parts: Mapping[Expr, object], loss: Expr) -> str:
     return str(getattr(parts[loss], "name", "C"))
 
 
-def _parameters(loss: Expr, wrt: str | Sequence[str], known: Mapping[str, Expr]) -> dict[str, Expr]:
+def _check(loss: object) -> None:
+    """A loss is an expression that is a number."""
     if not isinstance(loss, Expr):
         raise MathError(
             f"derive takes an expression, not {type(loss).__name__}", mend='gs.parse(text, X="N d", …)'
@@ -95,7 +97,11 @@ def _parameters(loss: Expr, wrt: str | Sequence[str], known: Mapping[str, Expr])
             f"a gradient belongs to a number, but this is {shape_text(loss.shape)}",
             mend=f"mean({loss}) or sum({loss})" if len(str(loss)) < 60 else "its mean or its sum",
         )
-    asked = [wrt] if isinstance(wrt, str | Expr) else list(wrt)
+
+
+def _parameters(wrt: str | Expr | Iterable[str | Expr], known: Mapping[str, Expr]) -> dict[str, Expr]:
+    """The variables that `wrt` names, in its order."""
+    asked = list(wrt) if isinstance(wrt, Iterable) and not isinstance(wrt, str) else [wrt]
     chosen: dict[str, Expr] = {}
     for one in asked:
         name = str(one.params[0]) if isinstance(one, Expr) and one.op is symbol_op else one

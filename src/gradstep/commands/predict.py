@@ -7,7 +7,7 @@ from typing import Any
 import click
 import numpy as np
 
-from gradstep.commands.tables import answers_csv, read, table_options
+from gradstep.commands.tables import answers_csv, check_outputs, in_a_terminal, read, table_options
 from gradstep.expression.errors import MathError
 from gradstep.learn.columns import Table, shown
 from gradstep.learn.comparison import measures
@@ -27,6 +27,12 @@ def command(model: str, data: str, out: str | None, **style: Any) -> None:
     The answers are CSV, one line for each row. Where NEW.csv holds the true values too, how near the answers
     come is said as well.
     """
+    with in_a_terminal():
+        _predict(model, data, out, style)
+
+
+def _predict(model: str, data: str, out: str | None, style: dict[str, Any]) -> None:
+    check_outputs(out)
     predictor = load(model)
     encoder = predictor.encoder
     if encoder is None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from gradstep.expression.errors import MathError
-from gradstep.expression.shapes import Shape
+from gradstep.expression.shapes import Shape, shape_text
 from gradstep.notation.declaring import declared
 from gradstep.notation.mending import Slip
 from gradstep.notation.parsing import Reader, parse_named
@@ -37,12 +37,20 @@ def completed(text: str, given: Mapping[str, Shape], rows: str) -> dict[str, Sha
     choices: list[Shape] = [(), *((size,) for size in sizes), *itertools.product(sizes, repeat=2)]
     if len(choices) ** len(unknown) > MOST_TRIALS:
         raise _ask(text, unknown, f"{len(unknown)} shapes are too many to guess")
-    for shapes in _largest_first(choices, len(unknown)):
-        trial = {**given, **dict(zip(unknown, shapes, strict=True))}
-        if _is_number(text, trial):
+    trials = [
+        {**given, **dict(zip(unknown, shapes, strict=True))}
+        for shapes in _largest_first(choices, len(unknown))
+    ]
+    for trial in trials:
+        if _rank(text, trial) == 0:
             return trial
-    parse_named(text, shapes={name: list(shape) for name, shape in trial.items()})  # an error that helps
-    raise _ask(text, unknown, "with no shapes of these sizes it is a number")
+    trial = next((each for each in trials if _rank(text, each) is not None), trials[len(trials) // 2])
+    parsed = parse_named(text, shapes={name: list(shape) for name, shape in trial.items()})
+    raise MathError(
+        f"a loss is one number, but this is {shape_text(parsed.expr.shape)}",
+        source=text,
+        mend=f"mean({text})",
+    )
 
 
 def _largest_first(choices: Sequence[Shape], count: int) -> Iterable[tuple[Shape, ...]]:
@@ -50,11 +58,12 @@ def _largest_first(choices: Sequence[Shape], count: int) -> Iterable[tuple[Shape
     return sorted(every, key=lambda shapes: -sum(map(len, shapes)))
 
 
-def _is_number(text: str, shapes: Mapping[str, Shape]) -> bool:
+def _rank(text: str, shapes: Mapping[str, Shape]) -> int | None:
+    """How many axes the formula has with these shapes; None where they do not fit."""
     try:
-        return not Reader(text, declared(shapes)).parsed().expr.rank
+        return Reader(text, declared(shapes)).parsed().expr.rank
     except (MathError, Slip):
-        return False
+        return None
 
 
 def _ask(text: str, unknown: Sequence[str], why: str) -> MathError:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+import re
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from gradstep.expression.errors import MathError
-from gradstep.learn.columns import Table
+from gradstep.learn.columns import Table, shown
 from gradstep.learn.data import read_table
 from gradstep.learn.predicting import Answers
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+OPTIONS = (
+    "task", "optimiser", "learning_rate", "steps", "batch", "holdout", "seed", "separator", "decimal", "thousands"
+)  # fmt: skip
 
 
 def table_options(command: F) -> F:
@@ -28,6 +36,44 @@ def table_options(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+# How an option is written in Python, and in a terminal.
+WRITTEN = (
+    (re.compile(r'kinds=\{"([^"]*)": "(\w+)"\}'), lambda m: f"--kind {shlex.quote(f'{m[1]}={m[2]}')}"),
+    (re.compile(r"hidden=\(([\d, ]+)\)"), lambda m: f"--hidden {m[1].replace(' ', '')}"),
+    (
+        re.compile(rf'({"|".join(OPTIONS)})=(?:"([^"]*)"|([\w.+-]+))'),
+        lambda m: f"--{m[1].replace('_', '-')} {shlex.quote(m[2] if m[3] is None else m[3])}",
+    ),
+)
+
+
+def as_options(text: str) -> str:
+    """Advice for Python, `steps=400`, as advice for a terminal, `--steps 400`."""
+    for pattern, written in WRITTEN:
+        text = pattern.sub(written, text)
+    return text
+
+
+@contextmanager
+def in_a_terminal() -> Iterator[None]:
+    """Errors from here on advise options of the command."""
+    try:
+        yield
+    except MathError as error:
+        error.mend = as_options(error.mend) if error.mend else None
+        raise
+
+
+def check_outputs(*paths: str | None) -> None:
+    """Files that are to be written can be: an error before the work, not after it."""
+    for path in paths:
+        folder = Path(path).parent if path else None
+        if path and Path(path).is_dir():
+            raise MathError(f"{shown(path)} is a folder: a file name is needed")
+        if folder is not None and not folder.is_dir():
+            raise MathError(f"{shown(str(path))} cannot be written: there is no folder {shown(str(folder))}")
 
 
 def read(path: str, style: Mapping[str, Any], kinds: Mapping[str, str] | None = None) -> Table:

@@ -10,7 +10,15 @@ from typing import Any
 import click
 
 from gradstep.commands.shapes import completed, words
-from gradstep.commands.tables import answers_csv, kinds_of, read, table_options
+from gradstep.commands.tables import (
+    answers_csv,
+    as_options,
+    check_outputs,
+    in_a_terminal,
+    kinds_of,
+    read,
+    table_options,
+)
 from gradstep.expression.errors import MathError
 from gradstep.expression.shapes import Shape
 from gradstep.learn.columns import Table, listed, shown
@@ -79,7 +87,15 @@ def command(context: click.Context, /, data: str, shapes: Sequence[str], **optio
         gradstep train houses.csv --target price --hidden 32,16 --page houses.html
         gradstep train houses.csv --target price --model 'mean(abs(y - (X @ w + b)))'
     """
+    with in_a_terminal():
+        fit = _trained(data, shapes, options)
+    if fit.stopped == "interrupted":
+        context.exit(INTERRUPTED)
+
+
+def _trained(data: str, shapes: Sequence[str], options: dict[str, Any]) -> Fit:
     say = _silent if options["quiet"] else click.echo
+    check_outputs(options["save"], options["page"], options["predictions"])
     table = read(data, options, kinds_of(options["kind"]))
     if not options["target"]:
         raise MathError(
@@ -110,16 +126,11 @@ def command(context: click.Context, /, data: str, shapes: Sequence[str], **optio
     click.echo("\nThe result")
     for row in fit.compared() or [f"  loss {fit.loss:.6g}"]:
         click.echo(row)
-    for part in (
-        "",
-        "What it learned",
-        *fit.learnt(),
-        *_kept(fit, table, prepared, options),
-        *_next(fit, data, options),
-    ):
+    for part in ("", "What it learned", *fit.learnt()):
         say(part)
-    if fit.stopped == "interrupted":
-        context.exit(INTERRUPTED)
+    for part in (*_kept(fit, table, prepared, options), *_next(fit, data, options)):
+        say(part)
+    return fit
 
 
 def _silent(text: str) -> None:
@@ -136,7 +147,7 @@ def _read(table: Table, prepared: Prepared) -> list[str]:
     return [
         f"{table.source}: {table.rows:,} rows, {len(table.columns)} columns",
         f"  to predict: {shown(prepared.target)}, {aim}, from {features} feature{'s' * (features != 1)}",
-        *(f"  {note}" for note in prepared.notes),
+        *(f"  {as_options(note)}" for note in prepared.notes),
     ]
 
 
@@ -228,8 +239,17 @@ def _kept(fit: Fit, table: Table, prepared: Prepared, options: dict[str, Any]) -
         write_whole(options["predictions"], _predictions(fit, table, prepared).encode())
         said.append(f"the predictions for all rows are in {options['predictions']}")
     if options["page"]:
-        said.append(f"the page is in {write_page(fit, Path(options['page']))}")
+        said.append(f"the page is in {_page(fit, options['page'])}")
     return ["", *said] if said else []
+
+
+def _page(fit: Fit, path: str) -> Path:
+    try:
+        return write_page(fit, path)
+    except OSError as error:
+        raise MathError(
+            f"{shown(path)} cannot be written: {(error.strerror or str(error)).lower()}"
+        ) from None
 
 
 def _predictions(fit: Fit, table: Table, prepared: Prepared) -> str:

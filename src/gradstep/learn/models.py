@@ -193,9 +193,9 @@ def _target(symbols: Mapping[str, Expr], prepared: Prepared) -> str:
     rank = symbols[name].rank
     if rank == 1 and several:
         raise MathError(
-            f"{prepared.target} has {len(prepared.classes or ())} classes, so it is Y with a column for each, not y",
+            f"{prepared.target} has {len(prepared.classes or ())} classes: it is Y with a column for each, not y",
             mend="mean(logsumexp(X @ W + b, axis=1) - sum(Y*(X @ W + b), axis=1))",
         )
     if rank not in (1, 2) or (rank == 2 and prepared.classes is None):
-        raise MathError(f"{prepared.target} is a number for each row, so it is a vector", mend="y:N")
+        raise MathError(f"{prepared.target} is a number for each row: a vector y, not a matrix", mend="y:N")
     return name

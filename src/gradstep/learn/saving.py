@@ -62,12 +62,11 @@ def fingerprint(values: Array) -> str:
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     """The whole content at `path`, or the old file untouched and a `MathError`."""
     where = Path(path)
+    if where.is_dir():
+        raise MathError(
+            f"{shown(str(where))} is a folder: a file name is needed", mend=str(where / "model.safetensors")
+        )
     try:
-        if where.is_dir():
-            raise MathError(
-                f"{shown(str(where))} is a folder: the model needs a file name",
-                mend=str(where / "model.safetensors"),
-            )
         handle, beside = tempfile.mkstemp(dir=where.parent, prefix=f".{where.name[:40]}.", suffix=".part")
         try:
             with os.fdopen(handle, "wb") as file:

@@ -1,4 +1,4 @@
-"""How does a derivation stand in a document? As LaTeX for a paper, Markdown for a notebook, JSON for a program."""
+"""How does a derivation stand in a document? As LaTeX in a paper, Markdown in a notebook, JSON in a program."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import Any
 
 from gradstep.calculus.steps import Derivation
-from gradstep.expression.boxes import Big, Box, Fence, Frac, Of, Row, Sym
+from gradstep.expression.boxes import Big, Box, Fence, Of, Row, Sup, Sym
 from gradstep.notation.latex import PACKAGES
 from gradstep.notation.latex import latex as mathematics
 from gradstep.notation.plain import block, display_width, line
@@ -21,7 +21,8 @@ JSON_VERSION = 1
 
 ROOM = 62  # characters of a formula, as a terminal shows it, that fit the line of an article
 BESIDE = 36  # up to so many a remark stands beside it
-PER_CHARACTER = 0.0135  # of the width of a line
+PER_CHARACTER = 0.014  # of the width of a line
+SMALL = 0.8  # a character of a remark, in characters of a formula
 SHORT = 64  # a rule and its reason, if they are no longer, stand together
 REMARK = r"\parbox[t]{%.2f\linewidth}{\raggedright\footnotesize %s}"
 SIGNS = frozenset("=+−⊙⊘≤≥<>")
@@ -30,7 +31,7 @@ SIGNS = frozenset("=+−⊙⊘≤≥<>")
 def latex(presentation: Presentation) -> str:
     r"""The presentation as the body of a LaTeX document: it needs amsmath and amssymb, and nothing else.
 
-    Formulas stand in `alignat*`, aligned at their equals signs, the rule beside each line; long ones are broken.
+    Formulas stand in `alignat*`, aligned at their equals signs, the rule beside each; long ones are broken.
     """
     return "\n".join(_Article(presentation).parts()) + "\n"
 
@@ -48,7 +49,8 @@ class _Article:
     def __init__(self, presentation: Presentation) -> None:
         self.told = presentation
         said = [said for section in presentation.sections for said in section.lines]
-        self.names = vocabulary(box for one in said for box in (one.left, *one.forms) if box is not None)
+        boxes = (box for one in said for box in (one.left, *one.forms) if box is not None)
+        self.names = vocabulary(boxes, parts=presentation.view == "matrix")
 
     def parts(self) -> Iterator[str]:
         """The pieces of source, section by section."""
@@ -71,7 +73,7 @@ class _Article:
         sentences = [said for said in bare if any(map(_is_words, _flat(said.forms[0])))]
         lined = [said for said in section.lines if said not in bare]
         widest = max((_width(form) for said in lined for form in said.forms), default=0)
-        beside = 0.86 - PER_CHARACTER * max(widest, 8) if widest <= BESIDE else 0.0
+        beside = 0.84 - PER_CHARACTER * max(widest, 8) if widest <= BESIDE else 0.0
         rows = [row for said in lined for row in self.rows(said, beside)]
         if rows:
             body = " \\\\\n".join(rows)
@@ -86,12 +88,15 @@ class _Article:
         number = rf"\text{{\footnotesize {said.number}}}" if said.number is not None else ""
         left = mathematics(said.left) if said.left is not None else ""
         room = ROOM - max(6, _width(said.left))
-        for form, remark in zip_longest(said.forms, [_remark(said), *said.because][: len(said.forms)]):
-            words = self.prose(remark or "")
+        remarks = [_remark(said), *said.because][: len(said.forms)]
+        for form, remark in zip_longest(said.forms, remarks, fillvalue=""):
+            words = self.prose(remark)
             for k, piece in enumerate(_pieces(form, room)):
                 inside = rf"{{}}\quad{{}} {mathematics(piece)}" if k else f"= {mathematics(piece)}"
-                shown = REMARK % (beside, words) if words and beside and not k else ""
-                yield f"{number} &\\quad& {left} &{inside}" + (f" &\\quad& {shown}" if shown else "")
+                shown = f" &\\quad& {REMARK % (beside, words)}" if words and beside and not k else ""
+                if words and not beside and _width(piece) + len(remark) * SMALL <= room:
+                    shown, words = rf" \qquad \text{{\footnotesize {words}}}", ""
+                yield f"{number} &\\quad& {left} &{inside}{shown}"
                 number = left = ""
             if words and not beside:
                 yield rf" && & \qquad {REMARK % (0.7, words)}"
@@ -140,7 +145,8 @@ def _sentence(box: Box) -> str:
 
 
 def _width(box: Box | None) -> int:
-    return block(box, 400).width if box is not None else 0
+    """About how wide a formula is, in characters of a terminal; a sum sign is wider in LaTeX."""
+    return block(box, 400).width + 2 * line(box).count("Σ") if box is not None else 0
 
 
 def _pieces(form: Box, room: int) -> list[Box]:
@@ -171,5 +177,9 @@ def _flat(box: Box) -> Iterator[Box]:
             yield Sym(left, "number")
             yield from _flat(body)
             yield Sym(right, "number")
+        case Sup(Fence(left, body, right), exponent) if left in "([" and _width(box) > ROOM // 2:
+            yield Sym(left, "number")
+            yield from _flat(body)
+            yield Sup(Sym(right, "number"), exponent)
         case _:
             yield box

@@ -33,7 +33,6 @@ from gradstep.operations.leaves import is_constant, number, value_of
 
 TRANSPOSED = Sym("ᵀ", "operator")
 ZERO = Sym("0", "number")
-TOLD = {"sum over entries": ("derivative of a sum", "it moves inside Σ")}
 
 
 def tells(derivation: Derivation, batch: Size | None) -> bool:
@@ -108,7 +107,7 @@ class Narrator:
                 main = self.chain(step, left, parameter)
                 slopes.append(self.slope(step))
             else:
-                rule, why = TOLD.get(step.rule) or (step.rule, self.reason(step, parameter))
+                rule, why = step.rule, self.reason(step, parameter)
                 if step.place.op is power_op and opens:
                     rule = f"{rule} and chain rule"
                 said = Said(left, (self.sum(terms, parameter),), rule, why, kink=step.kink)

@@ -1,7 +1,7 @@
 """How does a sentence with mathematics in it stand in LaTeX? "yᵢ does not depend on w" → $y_{i}$ does not …
 
-A sentence is plain Unicode. Here the words that are mathematics are found, and set as such; a vocabulary says how
-the names of this derivation are set: {"xᵢ": r"\\mathbf{x}_{i}"}.
+A sentence is plain Unicode. Here the words that are mathematics are found, and set as such; a vocabulary says
+how the names of this derivation are set: {"xᵢ": r"\\mathbf{x}_{i}"}.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ TEXT_SIGNS = {"–": "--", "—": "---", "…": r"\dots{}", "✓": r"$\checkmark
 SPECIAL = {"%": r"\%", "&": r"\&", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\~{}"}
 
 
-def vocabulary(boxes: Iterable[Box]) -> dict[str, str]:
-    """How the names in `boxes` are set in LaTeX, by their plain text."""
+def vocabulary(boxes: Iterable[Box], parts: bool) -> dict[str, str]:
+    """How the names in `boxes` are set in LaTeX, by their plain text; with those of whole parts, or without."""
     found: dict[str, str] = {}
     seen: set[int] = set()
     stack = list(boxes)
@@ -37,6 +37,8 @@ def vocabulary(boxes: Iterable[Box]) -> dict[str, str]:
             continue
         seen.add(id(box))
         if isinstance(box, Of) and isinstance(box.box, Sym | Sub):
+            if isinstance(box.box, Sym) and not parts and getattr(box.what, "args", ()):
+                continue
             found.setdefault(line(box), latex(box))
         else:
             stack += parts_of(box)

@@ -76,7 +76,7 @@ class Wording:
         if node.op is matmul_op:
             return (self.crossing(node, towards) if node.rank else self.dotted(node)) or step.why
         if node.op is sum_op:
-            return "the derivative moves inside the sum"
+            return "it moves inside the sum"
         if node.op is repeat_op:
             told = self.text(node.args[0])
             return (
