@@ -29,14 +29,14 @@ ARROWS = {
     "page": ["notation", "learn"],
 }
 # The doors of the house: they see everything, and may look public names up in a table of strings.
-DOORS = {"gradstep", "cli", "app", "__main__"}
+DOORS = {"gradstep", "public", "running", "commands", "cli", "app", "__main__"}
 
 # Third-party packages, by the rooms that may import them as they load. A command that only derives loads the
 # first four rooms, so these load nothing; in a function any room may import any package of the table.
 LOADED = {
-    "numpy": {"backends", "learn", "page", "app"},
-    "click": {"cli", "app"},
-    "rich": {"cli", "app"},
+    "numpy": {"backends", "learn", "page", "commands", "app"},
+    "click": {"commands", "cli", "app"},
+    "rich": {"commands", "cli", "app"},
     "safetensors": {"learn"},
     "sklearn": {"learn"},
     "torch": set(),
@@ -193,10 +193,10 @@ def test_every_public_name_exists():
 
 
 def test_every_subcommand_exists():
-    main = importlib.import_module("gradstep.cli").main
-    context = click.Context(main)
-    assert main.list_commands(context)
-    assert [name for name in main.list_commands(context) if main.get_command(context, name) is None] == []
+    group = importlib.import_module("gradstep.cli").group
+    context = click.Context(group)
+    assert group.list_commands(context)
+    assert [name for name in group.list_commands(context) if group.get_command(context, name) is None] == []
 
 
 def test_importing_gradstep_loads_nothing_slow():

@@ -63,7 +63,7 @@ __version__ = "0.1.0"
 _ROOMS = {
     "gradstep.public": ["derive", "_text"],
     "gradstep.running": ["compile"],
-    "gradstep.notation.documents": ["_latex", "_markdown", "_json", "_bundle"],
+    "gradstep.notation.publishing": ["_latex", "_markdown", "_json", "_bundle"],
     "gradstep.page.derivations": ["_html"],
     "gradstep.notation.text": ["plain"],
     "gradstep.notation.parsing": ["parse", "symbols"],

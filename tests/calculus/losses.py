@@ -1,4 +1,4 @@
-"""Losses that people write, as text, with the shapes of their variables: what the tests of derivations run over."""
+"""Losses that people write, as text, with the shapes of their variables: what derivations are tested on."""
 
 from collections.abc import Mapping
 

@@ -180,7 +180,7 @@ def test_two_numbers_span_their_own_plane() -> None:
     path = [{"w": np.array([u]), "b": np.array(v)} for u, v in PATH]
     plane = surface.sample(lambda p: float((p["w"][0] - 1) ** 2 + 10 * (p["b"] - 0.5) ** 2), path, size=21)
     assert isinstance(plane, surface.Plane)
-    assert plane.labels == ("w_1", "b") and plane.caption == "" and np.array_equal(plane.path, PATH)
+    assert plane.labels == ("w", "b") and plane.caption == "" and np.array_equal(plane.path, PATH)
     x, y = np.meshgrid(plane.x, plane.y)
     assert np.allclose(plane.values, (x - 1) ** 2 + 10 * (y - 0.5) ** 2)
 

@@ -20,9 +20,7 @@ from gradstep.learn.predicting import Answers
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-OPTIONS = (
-    "task", "optimiser", "learning_rate", "steps", "batch", "holdout", "seed", "separator", "decimal", "thousands"
-)  # fmt: skip
+OPTIONS = "task|optimiser|learning_rate|steps|batch|holdout|seed|separator|decimal|thousands"
 
 
 def table_options(command: F) -> F:
@@ -43,7 +41,7 @@ WRITTEN = (
     (re.compile(r'kinds=\{"([^"]*)": "(\w+)"\}'), lambda m: f"--kind {shlex.quote(f'{m[1]}={m[2]}')}"),
     (re.compile(r"hidden=\(([\d, ]+)\)"), lambda m: f"--hidden {m[1].replace(' ', '')}"),
     (
-        re.compile(rf'({"|".join(OPTIONS)})=(?:"([^"]*)"|([\w.+-]+))'),
+        re.compile(rf'({OPTIONS})=(?:"([^"]*)"|([\w.+-]+))'),
         lambda m: f"--{m[1].replace('_', '-')} {shlex.quote(m[2] if m[3] is None else m[3])}",
     ),
 )

@@ -82,7 +82,7 @@ def command(context: click.Context, /, data: str, shapes: Sequence[str], **optio
     or logistic or softmax regression where the target holds classes. SHAPES are those of parameters in
     --model that cannot be worked out, such as W1:d,16.
 
-    \\b
+    \b
         gradstep train houses.csv --target price
         gradstep train houses.csv --target price --hidden 32,16 --page houses.html
         gradstep train houses.csv --target price --model 'mean(abs(y - (X @ w + b)))'

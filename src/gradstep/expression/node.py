@@ -211,17 +211,19 @@ def describe(expr: Expr) -> str:
 
 def walk(*roots: Expr, stop: Callable[[Expr], bool] | None = None) -> Iterator[Expr]:
     """Every distinct node once, operands before what uses them; nothing beneath a node where `stop` holds."""
-    seen: set[int] = set()
-    stack: list[tuple[Expr, bool]] = [(root, False) for root in reversed(roots)]
+    seen: set[Expr] = set()
+    stack: list[Expr | tuple[Expr]] = list(reversed(roots))
     while stack:
-        node, ready = stack.pop()
-        if ready:
-            yield node
-        elif id(node) not in seen:
-            seen.add(id(node))
-            stack.append((node, True))
-            if stop is None or not stop(node):
-                stack.extend((arg, False) for arg in reversed(node.args) if id(arg) not in seen)
+        node = stack.pop()
+        if isinstance(node, tuple):  # its operands have been yielded
+            yield node[0]
+        elif node not in seen:
+            seen.add(node)
+            if not node.args or (stop is not None and stop(node)):
+                yield node
+            else:
+                stack.append((node,))
+                stack.extend(reversed(node.args))
 
 
 def rebuild(expr: Expr, args: Sequence[Expr]) -> Expr:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.expression.shapes import Shape, shape_text
-from gradstep.learn.columns import listed, nearest
+from gradstep.learn.columns import listed, nearest, shown
 from gradstep.learn.scaling import Array
 from gradstep.operations.evaluation import sizes_of
 
@@ -34,7 +34,7 @@ def checked(data: Mapping[str, Any], declared: Mapping[str, Expr], parameters: S
     if both:
         raise MathError(
             f"{both[0]} is given as data, but it is to be trained",
-            mend=f"start={{{both[0]!r}: …}} to begin there",
+            mend=f'start={{"{both[0]}": …}} to begin there',
         )
     absent = [name for name in declared if name not in data and name not in parameters]
     if absent:
@@ -52,9 +52,12 @@ def checked(data: Mapping[str, Any], declared: Mapping[str, Expr], parameters: S
     if not arrays:
         raise MathError("there are no data to train on", mend='data={"X": X, "y": y}')
     sizes = sizes_of(declared, arrays)
-    empty = next((size for size, length in sizes.items() if not length), None)
+    empty = next((name for name, array in arrays.items() if not array.size), None)
     if empty is not None:
-        raise MathError(f"there are no rows to train on: the size {empty} is 0")
+        raise MathError(
+            f"there is nothing to train on: {empty} is empty",
+            facts=[f"{empty} is {shape_text(arrays[empty].shape)}"],
+        )
     return Checked(arrays, sizes, tuple(notes))
 
 
@@ -92,7 +95,7 @@ def _numbers(name: str, value: Any) -> Array:
         for at, entry in np.ndenumerate(array):
             if not _is_number(entry):
                 raise MathError(
-                    f"{name} should be an array of numbers, but it holds {entry!r:.40} in {place(at)}",
+                    f"{name} should be an array of numbers, but it holds {shown(entry)} in {place(at)}",
                     mend="numbers in its place; the command `gradstep train` turns categories into numbers"
                     if isinstance(entry, str)
                     else None,

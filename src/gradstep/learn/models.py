@@ -13,6 +13,7 @@ import numpy as np
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.learn.encoding import Prepared
+from gradstep.learn.scaling import Array
 from gradstep.learn.structure import name_of, prediction_of
 from gradstep.operations.activations import relu, sigmoid, softplus
 from gradstep.operations.evaluation import variables
@@ -142,13 +143,21 @@ def default_model(prepared: Prepared, hidden: Sequence[int] = ()) -> Model:
     """The network for a table: by what its target is, and whether that is ever negative."""
     if prepared.classes is not None:
         return network("logistic" if len(prepared.classes) == 2 else "softmax", hidden)
-    negative = float(np.mean(prepared.y[prepared.train] < 0))
+    y = prepared.y[prepared.train]
+    negative = bool((y < 0).any())
     model = network("linear" if negative or hidden else "rectified", hidden)
     if not negative or hidden:
         return model
-    share = f"{100 * negative:.0f} %" if negative >= 0.005 else "some"
-    said = f"{share} of {prepared.target} < 0; a ReLU output can never reach them: it is left out"
+    said = (
+        f"{share_below_zero(y)} of {prepared.target} < 0; a ReLU output can never reach them: it is left out"
+    )
     return replace(model, notes=(said,))
+
+
+def share_below_zero(y: Array) -> str:
+    """How much of a target is negative: "42 %"."""
+    share = 100 * float(np.mean(y < 0))
+    return f"{share:.0f} %" if share >= 1 else "less than 1 %"
 
 
 def own_model(loss: Expr, prepared: Prepared, names: dict[Expr, str] | None = None) -> Model:
@@ -186,14 +195,14 @@ def _target(symbols: Mapping[str, Expr], prepared: Prepared) -> str:
     found = [name for name in ("y", "Y") if name in symbols]
     if len(found) != 1:
         raise MathError(
-            "the loss should use the target: y, a number for each row, or Y, a column of 0 and 1 for each class",
+            "the loss should use the target: y, a number a row, or Y, a column of 0 and 1 for each class",
             facts=[f"it uses {', '.join(symbols)}"],
         )
     (name,) = found
     rank = symbols[name].rank
     if rank == 1 and several:
         raise MathError(
-            f"{prepared.target} has {len(prepared.classes or ())} classes: it is Y with a column for each, not y",
+            f"{prepared.target} has {len(prepared.classes or ())} classes: it is Y, a column for each, not y",
             mend="mean(logsumexp(X @ W + b, axis=1) - sum(Y*(X @ W + b), axis=1))",
         )
     if rank not in (1, 2) or (rank == 2 and prepared.classes is None):

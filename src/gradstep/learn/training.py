@@ -25,18 +25,19 @@ from gradstep.learn.coordinates import Coordinates, coordinates
 from gradstep.learn.descent import Batches, Descent, descend
 from gradstep.learn.encoding import Prepared
 from gradstep.learn.fit import Fit
-from gradstep.learn.models import Model
+from gradstep.learn.models import Model, share_below_zero
 from gradstep.learn.objective import compiled, expression, objective, watch_of
 from gradstep.learn.plan import Plan, planned
 from gradstep.learn.progress import Progress, progress_bar
 from gradstep.learn.scaling import Array
 from gradstep.learn.starting import alive, silent_units, start_of
+from gradstep.operations.activations import relu_op
 from gradstep.operations.evaluation import variables
 
 Watch: TypeAlias = Callable[[dict[str, Array]], float]
 
 FEWEST_TO_WATCH = 100
-FOLDING_ERROR = 1e-6
+FOLDING_ERROR, FOLDING_NOISE = 1e-6, 1e-3
 
 
 def train(
@@ -74,6 +75,10 @@ def train(
     Everything in the returned `Fit` is in the units of the data. Ctrl-C returns what was reached. The fit is
     finite with a loss not above the start, or a `MathError` is raised.
     """
+    if not isinstance(loss, Expr):
+        raise MathError(
+            f"train takes an expression, not {type(loss).__name__}", mend='gs.parse(text, X="N d", …)'
+        )
     if not isinstance(data, Mapping):
         raise MathError("the data are arrays by name", mend='data={"X": X, "y": y}')
     declared = variables(loss)
@@ -220,19 +225,22 @@ def _fit(
     """What was found, in the units of the data."""
     arrays = units.to_user(found.parameters)
     history = tuple(loss * units.loss for loss in found.history)
-    loss = _loss(function, plan.of(plan.train), arrays)
-    if not loss <= history[0] * (1 + FOLDING_ERROR) + FOLDING_ERROR * abs(
-        history[0] - found.loss * units.loss
-    ):
+    loss, reached = _loss(function, plan.of(plan.train), arrays), found.loss * units.loss
+    gained = history[0] - reached
+    if not loss <= history[0] + FOLDING_ERROR * (abs(history[0]) + gained):
         raise MathError(
             "the parameters for the data as they are would be too inexact: some feature lies too far from "
             "zero for how little it varies",
-            facts=[
-                f"the loss is {found.loss * units.loss:.6g} for features of spread 1, {loss:.6g} as they are"
-            ],
+            facts=[f"the loss is {reached:.6g} for features of spread 1, {loss:.6g} as they are"],
             mend="features measured from their middle, such as years since 2000",
         )
+    if loss > reached + FOLDING_NOISE * gained:
+        notes = (
+            *notes,
+            f"some feature lies far from zero: folding its mean back cost {loss - reached:.3g} of loss",
+        )
     held = _loss(function, plan.of(plan.held_out), arrays) if len(plan.held_out) else None
+    scores = _scores(derivation, plan, arrays)
     return Fit(
         of=derivation.of,
         parameters={name: value if value.ndim else float(value) for name, value in arrays.items()},
@@ -242,10 +250,10 @@ def _fit(
         steps=found.steps,
         converged=found.converged,
         stopped=found.stopped,
-        notes=tuple(dict.fromkeys(notes)),
+        notes=tuple(dict.fromkeys((*notes, *_remarks(plan, scores)))),
         derivation=derivation,
         function=function,
-        scores=_scores(derivation, plan, arrays),
+        scores=scores,
         descent=found,
         coordinates=units,
         data=dict(plan.data),
@@ -279,3 +287,18 @@ def _scores(derivation: Derivation, plan: Plan, parameters: Mapping[str, Array])
     line = bool(columns) and not (classes and is_linear(derivation, plan.prediction))
     X = np.hstack(columns) if line else None
     return compared("the network", answers, X, y, plan.train, plan.watched, plan.held_out, classes)
+
+
+def _remarks(plan: Plan, scores: Sequence[Score]) -> Iterator[str]:
+    """What the answers themselves give reason to say."""
+    if plan.prediction is None or plan.target is None:
+        return
+    if plan.prediction.op is relu_op:
+        y = plan.data[plan.target]
+        if (y < 0).any():
+            yield f"{share_below_zero(y)} of {plan.target} < 0; a ReLU output can never reach them"
+    if scores and scores[0].training.get("right") == 1 and not len(plan.watched):
+        yield (
+            "all rows trained with are told right: then the loss falls for ever as the weights grow, and the "
+            "network becomes surer than it should be; a penalty such as + 0.001*sum(w**2) bounds them"
+        )

@@ -1,19 +1,20 @@
-"""How does a derivation stand in a document? As LaTeX in a paper, Markdown in a notebook, JSON in a program."""
+"""How does a derivation stand in a document? LaTeX for papers, Markdown for notebooks, JSON for programs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
 from typing import Any
 
-from gradstep.calculus.steps import Derivation
-from gradstep.expression.boxes import Big, Box, Fence, Of, Row, Sup, Sym
+from gradstep.calculus.steps import Derivation, Line, Step
+from gradstep.expression.boxes import Big, Box, Fence, Frac, Of, Row, Sup, Sym, row
 from gradstep.notation.latex import PACKAGES
 from gradstep.notation.latex import latex as mathematics
-from gradstep.notation.plain import block, display_width, line
+from gradstep.notation.plain import block, line
 from gradstep.notation.presentation import Presentation, Said, Section
 from gradstep.notation.prose import prose, vocabulary
 from gradstep.notation.terminal import text
+from gradstep.notation.writing import Writer, name_box
+from gradstep.operations import graph
 
 JSON_VERSION = 1
 
@@ -88,8 +89,7 @@ class _Article:
         number = rf"\text{{\footnotesize {said.number}}}" if said.number is not None else ""
         left = mathematics(said.left) if said.left is not None else ""
         room = ROOM - max(6, _width(said.left))
-        remarks = [_remark(said), *said.because][: len(said.forms)]
-        for form, remark in zip_longest(said.forms, remarks, fillvalue=""):
+        for form, remark in said.lines(_remark(said)):
             words = self.prose(remark)
             for k, piece in enumerate(_pieces(form, room)):
                 inside = rf"{{}}\quad{{}} {mathematics(piece)}" if k else f"= {mathematics(piece)}"
@@ -146,7 +146,7 @@ def _sentence(box: Box) -> str:
 
 def _width(box: Box | None) -> int:
     """About how wide a formula is, in characters of a terminal; a sum sign is wider in LaTeX."""
-    return block(box, 400).width + 2 * line(box).count("Σ") if box is not None else 0
+    return block(box, 400).width + 3 * line(box).count("Σ") if box is not None else 0
 
 
 def _pieces(form: Box, room: int) -> list[Box]:
@@ -183,3 +183,198 @@ def _flat(box: Box) -> Iterator[Box]:
             yield Sup(Sym(right, "number"), exponent)
         case _:
             yield box
+
+
+# ------------------------------------------------------------------------------------------- Markdown
+
+# What Markdown would take for its own, written so that it does not.
+IN_MARKDOWN = (
+    ("\\\\", r"\cr"),
+    (r"\,", r"\thinspace "),
+    (r"\ ", "~"),
+    (r"\{", r"\lbrace "),
+    (r"\}", r"\rbrace "),
+)
+
+
+def markdown(presentation: Presentation) -> str:
+    """The presentation as Markdown with formulas between dollars, as GitHub and Jupyter read it."""
+    parts: list[str] = []
+    for section in presentation.sections:
+        numbered = any(said.number is not None for said in section.lines)
+        parts += [f"### {section.title}", _table(section.lines) if numbered else _displays(section.lines)]
+        proofs = [said for said in section.lines if said.proof]
+        if proofs:
+            rows = [f"{said.number}. " + ", ".join(map(_inline, said.proof)) for said in proofs]
+            parts += ["<details><summary>Entry by entry</summary>", "\n".join(rows), "</details>"]
+    parts += [*presentation.notes, presentation.proof]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(lines: Sequence[Said]) -> str:
+    """Numbered lines: number, formula, why."""
+    rows = ["| | | |", "|--:|:--|:--|"]
+    for said in lines:
+        left = mathematics(said.left) if said.left is not None else ""
+        for k, (form, remark) in enumerate(said.lines(_reason(said))):
+            number = said.number if said.number is not None and not k else ""
+            shown = _escaped(rf"\displaystyle {left} = {mathematics(form)}")
+            rows.append(f"| {number} | ${shown}$ | {remark} |")
+            left = rf"\phantom{{{left}}}" if left else ""
+    return "\n".join(rows)
+
+
+def _displays(lines: Sequence[Said]) -> str:
+    """Formulas that only state something, each on a line of its own."""
+    shown = []
+    for said in lines:
+        items: list[Box | str] = [said.left] if said.left is not None else []
+        for form in said.forms:
+            items += ["=", form] if items else [form]
+        if any(map(_is_words, _flat(said.forms[0]))):
+            shown.append(f"{_sentence(said.forms[0])}  ")
+            continue
+        remark = ", ".join(part for part in (said.rule, said.shape) if part)
+        shown.append(f"{_inline(row(*items))}{f' — {remark}' if remark else ''}  ")
+    return "\n".join(shown)
+
+
+def _inline(box: Box) -> str:
+    return f"${_escaped(rf'{chr(92)}displaystyle {mathematics(box)}')}$"
+
+
+def _escaped(source: str) -> str:
+    for sign, other in IN_MARKDOWN:
+        source = source.replace(sign, other)
+    return source
+
+
+def _reason(said: Said) -> str:
+    told = ": ".join(part for part in (said.rule, said.why) if part)
+    return "; ".join(part for part in (told, said.kink) if part).replace("|", "∣")
+
+
+# ------------------------------------------------------------------------------------------- JSON
+
+
+def to_json(derivation: Derivation, presentation: Presentation) -> dict[str, Any]:
+    """The derivation as plain values, ready for `json.dumps`.
+
+    format, version  "gradstep derivation" and the version of this layout
+    formulas         the loss ("loss") and the gradients ("gradient of w") as one list of nodes, each an
+                     operation, the places of its operands, and its parameters; `gradstep.operations.graph`
+                     reads it back
+    parameters       by name the shape, and the gradient as text and as LaTeX
+    parts            the named parts: what each is, and its formula
+    gradients        of parts that the lines call by name, ∂C/∂z, and their formulas
+    steps            from dC to the last line: rule, reason, place, what was replaced and by what
+    sections         the same, told in this view and style: titles, and lines with number, forms and rule
+    certificate      how every line was checked; large integers are text, for readers with 53 bits
+    """
+    loss = derivation.of
+    called = {
+        G: Frac(
+            row("∂", name_box(derivation.names[loss], loss)), row("∂", name_box(derivation.names[part], part))
+        )
+        for G, part in derivation.fences.items()
+        if part in derivation.parts
+    }
+    write = Writer({**derivation.names, **called})
+    roots = {"loss": loss, **{f"gradient of {name}": G for name, G in derivation.answers.items()}}
+    return {
+        "format": "gradstep derivation",
+        "version": JSON_VERSION,
+        "view": presentation.view,
+        "style": presentation.style,
+        "formulas": graph.to_json(roots),
+        "parameters": {
+            name: {
+                "shape": list(parameter.shape),
+                "gradient": _formula(write.opened(derivation.answers[name])),
+            }
+            for name, parameter in derivation.parameters.items()
+        },
+        "parts": [
+            {"name": part.name, "role": part.role, "shape": list(node.shape), **_formula(write.opened(node))}
+            for node, part in derivation.parts.items()
+        ],
+        "gradients": [{"name": line(box), **_formula(write.opened(G))} for G, box in called.items()],
+        "assumptions": dict(derivation.assumptions),
+        "steps": [_step(step, write) for step in derivation.steps],
+        "sections": [
+            {"title": section.title, "lines": [_line(said) for said in section.lines]}
+            for section in presentation.sections
+        ],
+        "notes": list(presentation.notes),
+        "proof": presentation.proof,
+        "certificate": _certificate(derivation),
+    }
+
+
+def _formula(box: Box) -> dict[str, str]:
+    return {"text": line(box), "latex": mathematics(box)}
+
+
+def _step(step: Step, write: Writer) -> dict[str, Any]:
+    return {
+        "rule": step.rule,
+        "why": step.why,
+        "place": _formula(write(step.place)),
+        "before": _terms(step.before, write),
+        "after": _terms(step.after, write),
+        "kink": step.kink,
+        "rewrites": [{"rule": rewrite.rule, "why": rewrite.why} for rewrite in step.details],
+    }
+
+
+def _terms(terms: Line, write: Writer) -> list[dict[str, Any]]:
+    """A sum of inner products ⟨G, dN⟩."""
+    return [{"G": _formula(write(G)), "N": _formula(write(N)), "shape": list(N.shape)} for G, N in terms]
+
+
+def _line(said: Said) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "number": said.number,
+        "left": _formula(said.left) if said.left is not None else None,
+        "forms": [_formula(form) for form in said.forms],
+    }
+    for name in ("rule", "why", "shape", "kink"):
+        if getattr(said, name):
+            told[name] = getattr(said, name)
+    if said.because:
+        told["because"] = list(said.because)
+    if said.proof:
+        told["proof"] = [_formula(box) for box in said.proof]
+    if said.details:
+        told["details"] = [_line(detail) for detail in said.details]
+    return told
+
+
+def _certificate(derivation: Derivation) -> dict[str, Any] | None:
+    found = derivation.certificate
+    if found is None:
+        return None
+    return {
+        "verdict": found.verdict,
+        "lines": found.lines,
+        "exact": found.exact,
+        "floating": found.floating,
+        "number": None if found.number is None else str(found.number),
+        "prime": str(found.prime),
+        "seed": str(found.seed),
+        "trials": found.trials,
+        "chance": found.chance,
+        "methods": list(found.methods),
+    }
+
+
+# ------------------------------------------------------------------------------------------- notebooks
+
+
+def mimebundle(presentation: Presentation) -> dict[str, str]:
+    """What a notebook shows: text, Markdown and LaTeX. No HTML: a notebook would strip the MathML in it."""
+    return {
+        "text/plain": text(presentation),
+        "text/markdown": markdown(presentation),
+        "text/latex": latex(presentation),
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gradstep.expression.boxes import Box
@@ -27,6 +28,10 @@ class Said:
     details: tuple[Said, ...] = ()
     indent: int = 0
     because: tuple[str, ...] = ()
+
+    def lines(self, remark: str) -> Iterator[tuple[Box, str]]:
+        """Each form and what is said beside it: `remark` beside the first, then the reasons for the others."""
+        yield from zip(self.forms, (remark, *self.because, *[""] * len(self.forms)), strict=False)
 
 
 @dataclass(frozen=True, slots=True)

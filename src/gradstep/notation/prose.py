@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from gradstep.expression.boxes import Box, Of, Sub, Sym
+from gradstep.expression.node import Expr
 from gradstep.notation.latex import FUNCTIONS, LETTERS, SAFE, latex
 from gradstep.notation.legend import parts_of
 from gradstep.notation.plain import SUBSCRIPTS, SUPERSCRIPTS, line
@@ -27,7 +28,7 @@ SPECIAL = {"%": r"\%", "&": r"\&", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{
 
 
 def vocabulary(boxes: Iterable[Box], parts: bool) -> dict[str, str]:
-    """How the names in `boxes` are set in LaTeX, by their plain text; with those of whole parts, or without."""
+    """How the names in `boxes` are set in LaTeX, by their plain text; those of whole parts too, or not."""
     found: dict[str, str] = {}
     seen: set[int] = set()
     stack = list(boxes)
@@ -37,7 +38,8 @@ def vocabulary(boxes: Iterable[Box], parts: bool) -> dict[str, str]:
             continue
         seen.add(id(box))
         if isinstance(box, Of) and isinstance(box.box, Sym | Sub):
-            if isinstance(box.box, Sym) and not parts and getattr(box.what, "args", ()):
+            whole_part = isinstance(box.box, Sym) and isinstance(box.what, Expr) and box.what.args
+            if whole_part and not parts:
                 continue
             found.setdefault(line(box), latex(box))
         else:
@@ -64,7 +66,7 @@ def prose(sentence: str, names: Mapping[str, str] | None = None) -> str:
 
 def is_formula(word: str, after_formula: bool = False, following: str = "") -> bool:
     """Whether a word of a sentence is mathematics: yᵢ, z, ⟨G, and signs such as =."""
-    if re.match(r"1\[|(max|min|log|exp|d|diag|softmax|sign)\(", word):
+    if re.match(r"1\[|\(?(max|min|log|exp|d|diag|softmax|sign)\(", word):
         return True
     bare = word.strip(",;:.()[]⟨⟩")
     if not bare:

@@ -185,14 +185,14 @@ class _Table:
 
     def bands(self, said: Said) -> Iterator[_Band]:
         """The formula of a line: one band for each of its forms, or one for all if they are short."""
-        remarks = [_remark(said), *said.because]
+        lines = said.lines(_remark(said))
         if said.left is None and said.number is None:
-            yield from (self.band(form, "", remark) for form, remark in _paired(said.forms, remarks))
+            yield from (self.band(form, "", remark) for form, remark in lines)
             return
         left = line(said.left) if said.left is not None else ""
         head = " " * (ASIDE * said.indent) + _padded(left, self.lefts[min(said.indent, 1)])
         bands = []
-        for form, remark in _paired(said.forms, remarks):
+        for form, remark in lines:
             bands.append(self.band(form, f"{head} = ", remark))
             head = " " * display_width(head)
         first, *others = bands
@@ -231,11 +231,6 @@ class _Table:
 
 
 # ------------------------------------------------------------------------------------------- words
-
-
-def _paired(forms: Sequence[Box], remarks: Sequence[str]) -> Iterator[tuple[Box, str]]:
-    for k, form in enumerate(forms):
-        yield form, remarks[k] if k < len(remarks) else ""
 
 
 def _remark(said: Said) -> str:

@@ -194,7 +194,8 @@ def number(value: object) -> Expr:
             raise MathError(f"{value} is not a number that a formula can hold")
         value = Fraction(repr(value))
     exact = Fraction(value)
-    if max(abs(exact.numerator), exact.denominator).bit_length() > MOST_BITS or abs(exact) > 2**1000:
+    bits = max(exact.numerator.bit_length(), exact.denominator.bit_length())
+    if bits > 1000 and (bits > MOST_BITS or abs(exact) > 2**1000):
         raise MathError(
             "this number has more digits than gradstep keeps", facts=["at most 1,000 digits, up to 1e300"]
         )

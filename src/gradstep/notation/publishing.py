@@ -1,0 +1,35 @@
+"""How does a derivation leave as a document? Told in a view and a style, then written: for methods of `Derivation`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradstep.calculus.steps import Derivation
+from gradstep.notation import documents
+from gradstep.notation.views import present
+
+
+def latex(
+    derivation: Derivation, view: str = "matrix", style: str = "partials", *, batch: str | None = None
+) -> str:
+    """`Derivation.latex`."""
+    return documents.latex(present(derivation, view=view, style=style, batch=batch))
+
+
+def markdown(
+    derivation: Derivation, view: str = "matrix", style: str = "partials", *, batch: str | None = None
+) -> str:
+    """`Derivation.markdown`."""
+    return documents.markdown(present(derivation, view=view, style=style, batch=batch))
+
+
+def json(
+    derivation: Derivation, view: str = "matrix", style: str = "partials", *, batch: str | None = None
+) -> dict[str, Any]:
+    """`Derivation.to_json`."""
+    return documents.to_json(derivation, present(derivation, view=view, style=style, batch=batch))
+
+
+def bundle(derivation: Derivation) -> dict[str, str]:
+    """`Derivation._repr_mimebundle_`."""
+    return documents.mimebundle(present(derivation))
