@@ -13,9 +13,11 @@ Importing it loads nothing: a public name is found in the table below when it is
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # type checkers take it for true; the typing module itself would take its time to load
 if TYPE_CHECKING:
+    from typing import Any
+
     from gradstep.backends.compiled import Compiled as Compiled
     from gradstep.calculus.certificate import Certificate as Certificate
     from gradstep.calculus.steps import Derivation as Derivation

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
+from typing import IO
 
 import click
 
@@ -34,31 +37,54 @@ class Commands(click.Group):
         command: click.Command = import_module(COMMANDS[cmd_name][0]).command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that was typed; one that does not exist is an error with a mend."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = get_close_matches(args[0], COMMANDS, 1, 0.5)
+            raise MathError(
+                f"there is no command {args[0]!r:.60}",
+                facts=[f"the commands are {', '.join(COMMANDS)}"],
+                mend=f"gradstep {near[0]}" if near else "gradstep --help",
+            )
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands from the table, without loading any."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, what) for name, (_, what) in COMMANDS.items()])
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="gradstep")
-def group() -> None:
+@click.pass_context
+def group(context: click.Context) -> None:
     """The mathematics of a neural network: derived step by step, proved, run and shown."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
-def main() -> None:
-    """Run the command line, and leave with 0, 2 for input that cannot be, 130 for Ctrl-C, 70 for our own fault."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line.
+
+    It leaves with 0, with 2 for input that cannot be, 130 for Ctrl-C, and 70 for a fault of our own.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        writes_anything(stream)
     try:
-        status = group.main(standalone_mode=False)
+        status = group.main(arguments, standalone_mode=False)
         sys.stdout.flush()
     except click.exceptions.Exit as stop:
         status = stop.exit_code
+    except click.UsageError as error:
+        status = complain(usage_error(error))
     except click.ClickException as error:
-        error.show()
-        status = error.exit_code
+        status = complain(MathError(error.format_message()))
     except MathError as error:
-        click.echo(f"error: {error}", err=True)
-        status = BAD_INPUT
+        status = complain(error)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         status = INTERRUPTED
@@ -66,12 +92,33 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python closes in peace
         status = 0
     except Exception as error:
-        click.echo(
-            f"gradstep failed: {type(error).__name__}: {error}\n"
-            "This is a fault of gradstep. Please report it with the command that you typed.",
-            err=True,
-        )
         if os.environ.get("GRADSTEP_DEBUG"):
             raise
+        words = " ".join(str(error).split())
+        click.echo(
+            f"error: gradstep itself failed: {type(error).__name__}: {words:.200}\n"
+            "This is a fault of gradstep. Please report it with the command that you typed; "
+            "GRADSTEP_DEBUG=1 in front of it shows where.",
+            err=True,
+        )
         status = OUR_FAULT
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def complain(error: MathError) -> int:
+    """Say what is wrong."""
+    click.echo(f"error: {error}", err=True)
+    return BAD_INPUT
+
+
+def usage_error(error: click.UsageError) -> MathError:
+    """What click says about words on the command line, said our way."""
+    message = error.format_message().rstrip(".")
+    command = error.ctx.command_path if error.ctx is not None else "gradstep"
+    return MathError(message[:1].lower() + message[1:], mend=f"{command} --help, which says what it takes")
+
+
+def writes_anything(stream: IO[str]) -> None:
+    """A letter that the terminal does not have becomes a question mark, not an error."""
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="replace")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+
 from gradstep.calculus.derivation import derive as derive_expression
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError

@@ -53,7 +53,7 @@ def derive(
     answers = {}
     for name, variable in parameters.items():
         answer = opened.cotangents.get(variable)
-        answers[name] = belongs(zeros(variable) if answer is None else answer, known.values())
+        answers[name] = belongs(zeros(variable) if answer is None else answer, known)
     derivation = Derivation(
         of=loss,
         wrt=tuple(parameters),
@@ -209,22 +209,23 @@ class Opening:
         Where `G`, the cotangent it came from, goes by a name, it is written out if that makes things cancel.
         """
         fences: Container[Expr] = self._fences
-        tidy, rewrites, _ = self.quietly(H)
-        final, _, laws = self.simplify(tidy)
-        if G in self.fenced:
-            seen = self.seen_through(H, G)
-            if seen is not None and self.visible(seen[0]) < self.visible(final):
-                final, rewrites, laws = seen
-                tidy, fences = final, _Except(self._fences, G)
-                if not all(law.quiet for law in laws):
-                    tidy, rewrites = H, []
+        final, rewrites, laws = self.simplify(H)
+        seen = self.seen_through(H, G) if G in self.fenced else None
+        if seen is not None and self.visible(seen[0]) < self.visible(final):
+            final, rewrites, laws = seen
+            fences = _Except(self._fences, G)
+        if all(law.quiet for law in laws):
+            return [(final, tuple(rewrites), None)]
+        tidy, rewrites, _ = self.quietly(H) if fences is self._fences else (H, [], [])
         found: list[Stage] = [(tidy, tuple(rewrites), None)]
-        while (loud := next((law for law in laws if not law.quiet), None)) is not None:
+        while True:
+            _, _, laws = Simplifier(self.book, fences)(tidy)
+            loud = next((law for law in laws if not law.quiet), None)
+            if loud is None:
+                return found
             book = Book(law for law in self.book.laws if law.quiet or law is loud)
             tidy, rewrites, _ = Simplifier(book, fences)(tidy)
             found.append((tidy, tuple(rewrites), loud))
-            _, _, laws = Simplifier(self.book, fences)(tidy)
-        return found
 
     def settle(self, node: Expr, stages: list[Stage]) -> Expr:
         """A step for each law that wants a line of its own; the cotangent of `node` after the last."""

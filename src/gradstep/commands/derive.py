@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import sys
 from collections.abc import Sequence
 
 import click
 
 from gradstep.commands.formulas import formula_options, read_formula
-from gradstep.notation.views import STYLES, VIEWS
+from gradstep.notation.terminal import text
+from gradstep.notation.views import STYLES, VIEWS, present
 from gradstep.public import derive
+
+WIDTH = 100
 
 
 @click.command()
 @formula_options
 @click.option(
-    "--view", type=click.Choice(VIEWS), default="matrix", show_default=True, help="How the lines are written."
+    "--view", type=click.Choice(VIEWS), default="matrix", show_default=True, help="How lines are written."
 )
 @click.option(
-    "--style", type=click.Choice(STYLES), default="partials", show_default=True, help="How the story goes."
+    "--style", type=click.Choice(STYLES), default="partials", show_default=True, help="How it is told."
 )
 @click.option("--batch", metavar="SIZE", help="The axis of examples, where several could be it.")
 @click.option(
@@ -27,8 +33,8 @@ from gradstep.public import derive
     default="text",
     show_default=True,
 )
-@click.option("--open", "opened", is_flag=True, help="Show the proof of every line too.")
-@click.option("--width", type=click.IntRange(40), default=100, show_default=True)
+@click.option("--open", "opened", is_flag=True, help="Show the steps and the proof behind every line too.")
+@click.option("--width", type=click.IntRange(40), help=f"Columns; {WIDTH} at most by itself.")
 @click.option("--seed", type=int, help="Seed of the certificate's random points.")
 def command(
     expr: str,
@@ -40,7 +46,7 @@ def command(
     batch: str | None,
     to: str,
     opened: bool,
-    width: int,
+    width: int | None,
     seed: int | None,
 ) -> None:
     """The gradient of EXPR, step by step.
@@ -52,8 +58,19 @@ def command(
     loss, parameters = read_formula(expr, shapes, wrt, assume)
     derivation = derive(loss, parameters, seed=seed)
     if to == "text":
-        click.echo(derivation.text(view, style, width=width, batch=batch, opened=opened))
+        told = present(derivation, view=view, style=style, batch=batch)
+        click.echo(text(told, width or columns(), opened=opened, colour=is_colourful()), color=True)
     elif to == "json":
         click.echo(json.dumps(derivation.to_json(view, style, batch=batch), ensure_ascii=False, indent=1))
     else:
         click.echo(getattr(derivation, to)(view, style, batch=batch))
+
+
+def columns() -> int:
+    """The width of the terminal, if this is one and it is narrow."""
+    return min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns) if sys.stdout.isatty() else WIDTH
+
+
+def is_colourful() -> bool:
+    """Whether this is a terminal whose user has nothing against colours (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -7,12 +7,15 @@ from typing import Any, TypeVar
 
 import click
 
+from gradstep.commands.shapes import words
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.notation.declaring import shapes_from_arguments
 from gradstep.notation.parsing import parse
+from gradstep.operations.evaluation import variables
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+HOW = "X:N,d for a matrix, w:d for a vector, b: for a number"
 
 
 def formula_options(command: Command) -> Command:
@@ -21,7 +24,7 @@ def formula_options(command: Command) -> Command:
         click.option(
             "--assume", multiple=True, metavar="NAME=FACT", help='What is known: Y="rows sum to one".'
         ),
-        click.option("--wrt", required=True, metavar="w,b", help="The parameters, separated by commas."),
+        click.option("--wrt", metavar="w,b", default="", help="The parameters, separated by commas."),
         click.argument("shapes", nargs=-1, metavar="[NAME:SIZES]..."),
         click.argument("expr"),
     ):
@@ -31,11 +34,34 @@ def formula_options(command: Command) -> Command:
 
 def read_formula(expr: str, shapes: Sequence[str], wrt: str, assume: Sequence[str]) -> tuple[Expr, list[str]]:
     """The loss, and the names of its parameters."""
+    names = words(expr)
+    if not shapes and names:
+        raise MathError(
+            f"which shapes have {', '.join(names)}?",
+            source=expr,
+            mend=f"a shape for each after the formula: {HOW}",
+        )
     facts: dict[str, list[str]] = {}
     for each in assume:
         name, sign, fact = each.partition("=")
         if not sign:
-            raise MathError(f"--assume takes NAME=FACT, not {each!r}", mend='--assume Y="rows sum to one"')
+            raise MathError(
+                f"--assume takes NAME=FACT, not {each!r:.60}", mend='--assume Y="rows sum to one"'
+            )
         facts.setdefault(name.strip(), []).append(fact.strip())
+    loss = parse(expr, assume=facts or None, **shapes_from_arguments(shapes))
     parameters = [name.strip() for name in wrt.split(",") if name.strip()]
-    return parse(expr, assume=facts or None, **shapes_from_arguments(shapes)), parameters
+    if not parameters:
+        known = variables(loss)
+        raise MathError(
+            "with respect to what?",
+            facts=[f"the variables are {', '.join(known)}"],
+            mend=f"--wrt {','.join(guessed(known))}" if known else None,
+        )
+    return loss, parameters
+
+
+def guessed(known: dict[str, Expr]) -> list[str]:
+    """What are probably the parameters: w, b, W1 …"""
+    likely = [name for name in known if name[0] in "wWbB" or name.startswith("theta")]
+    return likely or [next(iter(known))]

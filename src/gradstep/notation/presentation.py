@@ -30,7 +30,7 @@ class Said:
     because: tuple[str, ...] = ()
 
     def lines(self, remark: str) -> Iterator[tuple[Box, str]]:
-        """Each form and what is said beside it: `remark` beside the first, then the reasons for the others."""
+        """Each form, and what is said of it: `remark` of the first, then the reasons for the others."""
         yield from zip(self.forms, (remark, *self.because, *[""] * len(self.forms)), strict=False)
 
 

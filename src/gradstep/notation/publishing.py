@@ -1,4 +1,4 @@
-"""How does a derivation leave as a document? Told in a view and a style, then written: for methods of `Derivation`."""
+"""How does a derivation become a document? Told in a view and a style, then written: a method for each kind."""
 
 from __future__ import annotations
 

@@ -13,12 +13,14 @@ from gradstep.operations.leaves import symbol_op
 
 # Variables that belong to an expression though it does not mention them (any more): their arrays still tell
 # the sizes. A gradient of mean(w * x) with respect to w needs N even where x is gone.
-_BELONGING: WeakKeyDictionary[Expr, dict[str, Expr]] = WeakKeyDictionary()
+_BELONGING: WeakKeyDictionary[Expr, Mapping[str, Expr]] = WeakKeyDictionary()
 
 
-def belongs(expr: Expr, variables: Iterable[Expr]) -> Expr:
-    """`expr`, which now knows these variables too."""
-    _BELONGING.setdefault(expr, {}).update({str(v.params[0]): v for v in variables})
+def belongs(expr: Expr, variables: Iterable[Expr] | Mapping[str, Expr]) -> Expr:
+    """`expr`, which now knows these variables too; a mapping by name is kept as it is."""
+    named = variables if isinstance(variables, Mapping) else {str(v.params[0]): v for v in variables}
+    known = _BELONGING.get(expr)
+    _BELONGING[expr] = {**known, **named} if known else named
     return expr
 
 
