@@ -9,6 +9,7 @@ from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.notation import terminal
+from gradstep.notation.folding import folded
 from gradstep.notation.parsing import names_of
 from gradstep.notation.views import present
 
@@ -23,11 +24,11 @@ def derive(
 ) -> Derivation:
     """The gradient of a scalar `loss` with respect to the variables `wrt`, step by step.
 
-    `wrt` is a name or several; `d.answers["w"]` is the gradient, in the shape of w. `names` calls parts by names
-    of your own, beside those that the text of the loss gave; other parts worth a name get one. Every line is
-    checked exactly, and a derivation whose check fails is never returned: it raises `MathError`, as do a loss
-    that is not a number, an unknown name, and an operation without a derivative. `certify=False` leaves the
-    check out; `seed` makes its random points repeatable.
+    `wrt` is a name or several; `d.answers["w"]` is the gradient, in the shape of w. `names` calls parts by
+    names of your own, beside those that the text of the loss gave; other parts worth a name get one. Every
+    line is checked exactly, and a derivation whose check fails is never returned: it raises `MathError`, as
+    do a loss that is not a number, an unknown name, and an operation without a derivative. `certify=False`
+    leaves the check out; `seed` makes its random points repeatable.
     """
     if isinstance(loss, str):
         raise MathError("derive takes an expression, not text", mend='gs.parse(text, X="N d", …)')
@@ -45,4 +46,5 @@ def text(
     opened: bool = False,
 ) -> str:
     """`Derivation.text`."""
-    return terminal.text(present(derivation, view=view, style=style, batch=batch), width, opened=opened)
+    told = present(derivation, view=view, style=style, batch=batch)
+    return terminal.text(told if opened else folded(told), width, opened=opened)

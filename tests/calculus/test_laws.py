@@ -105,6 +105,17 @@ def test_a_law_is_defined_wherever_its_left_side_is(law, left, right):
         np.testing.assert_allclose(after[defined], before[defined], rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
+def test_the_domain_says_whether_the_left_side_is_defined_everywhere(law):
+    undefined = False
+    for left, right in sides(law):
+        lhs, _, variables = instance(left, right)
+        for seed in range(40):
+            values = draw(variables, np.random.default_rng(seed), (-2.0, -1.0, 0.0, 1.0, 1.5))
+            undefined |= not np.all(np.isfinite(evaluate(lhs, **values)))
+    assert undefined == (law.domain != "everywhere")
+
+
 @pytest.mark.parametrize("law", [law for law in LAWS if law.apply], ids=lambda law: law.name)
 def test_a_procedure_has_nothing_to_do_twice(law):
     for example in law.examples:

@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from gradstep.backends import numpy
+from gradstep.backends import numpy, program
 from gradstep.backends.compiled import Compiled
-from gradstep.backends.program import Program, program
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 
@@ -18,8 +17,8 @@ class Backend:
     """A way to run a program: `write` gives its source, `load` the function that the source defines."""
 
     name: str
-    write: Callable[[Program, str], str]
-    load: Callable[[str, Program], Compiled]
+    write: Callable[[program.Program, str], str]
+    load: Callable[[str, program.Program], Compiled]
 
 
 BACKENDS: Mapping[str, Backend] = {"numpy": Backend("numpy", numpy.write, numpy.load)}
@@ -52,5 +51,5 @@ def compile_outputs(
     name. `names` are short names of parts and of cotangents (z, a, ∂C/∂z), which the source uses.
     """
     chosen = backend_named(backend)
-    written = program(outputs, names, comments, header)
+    written = program.program(outputs, names, comments, header)
     return chosen.load(chosen.write(written, function), written)

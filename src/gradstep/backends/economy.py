@@ -134,6 +134,15 @@ def _weighted_rows(y: Expr, alone: Alone) -> Expr | None:
     return None
 
 
+def _row_times_transpose(y: Expr, alone: Alone) -> Expr | None:
+    a, b = y.args
+    return matmul_op(b.args[0], a) if a.rank == 1 and b.op is transpose_op else None
+
+
+def _times_one(y: Expr, alone: Alone) -> Expr | None:
+    return y.args[1] if value_of(y.args[0]) == 1 else None
+
+
 def _product_chain(y: Expr, alone: Alone) -> Expr | None:
     """(A B) v = A (B v): a matrix and a vector cost less than two matrices."""
     a, b = y.args
@@ -173,7 +182,8 @@ def scaled(expr: Expr) -> tuple[Expr, Expr] | None:
         return expr.args[0], expr.args[1]
     if expr.op is multiply_op and not expr.rank:
         a, b = expr.args
-        return (a, b) if is_constant(a) else (b, a) if is_constant(b) else None
+        if is_constant(a) != is_constant(b):
+            return (a, b) if is_constant(a) else (b, a)
     return None
 
 
@@ -240,7 +250,7 @@ def _sign_of_difference(y: Expr, alone: Alone) -> Expr | None:
 def _sign_in_product(y: Expr, alone: Alone) -> Expr | None:
     """(−a) b = −(a b), unless there are more entries to turn round afterwards."""
     for at, arg in enumerate(y.args):
-        if arg.op is negate_op and arg.rank >= y.rank:
+        if arg.op is negate_op and arg.rank >= y.rank and not (arg.rank == 0 and is_constant(arg)):
             return negate_op(y.op(*y.args[:at], arg.args[0], *y.args[at + 1 :], params=y.params))
     return None
 
@@ -369,6 +379,14 @@ LEAN: tuple[Improvement, ...] = (
         _product_chain,
         ((_A @ _B) @ _v, _w @ (_A @ _B)),
     ),
+    Improvement(
+        "a row times a transpose",
+        "v Aᵀ and A v are the same vector: computed once where both occur",
+        (matmul_op,),
+        _row_times_transpose,
+        (_v @ _B.T,),
+    ),
+    Improvement("times one", "nothing to do", (scale_op,), _times_one, (scale_op(number(1), _v),)),
     Improvement(
         "numbers multiply first",
         "one pass over the array instead of two",

@@ -11,14 +11,14 @@ from fractions import Fraction
 from typing import Any
 
 from gradstep.backends.compiled import Compiled
-from gradstep.backends.economy import is_mask, scaled
+from gradstep.backends.economy import MASKS, scaled
 from gradstep.backends.program import VIEWS, Line, Program
-from gradstep.backends.python import Text, atom, infix, literal, prefixed, template
+from gradstep.backends.python import COMPARED, Text, atom, infix, literal, prefixed, template
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import Shape
 from gradstep.operations.arithmetic import divide_op, multiply_op, negate_op, power_op, scale_op
-from gradstep.operations.broadcasting import repeat_op, sum_op
+from gradstep.operations.broadcasting import repeat_op, squeeze_op, sum_op
 from gradstep.operations.leaves import NAME, is_constant, number_op, size_op, symbol_op, value_of
 from gradstep.operations.products import matmul_op, transpose_op
 
@@ -38,6 +38,11 @@ def indexed(code: Text, axes: Sequence[int], rank: int) -> Text:
     return f"{atom(code)}[{', '.join(places)}]", ""
 
 
+def once(expr: Expr) -> Expr:
+    """`expr` before its entries are repeated."""
+    return expr.args[0] if expr.op is repeat_op else expr
+
+
 class Speller:
     """Writes expressions in NumPy, and remembers which sizes and helper functions they need."""
 
@@ -51,9 +56,12 @@ class Speller:
         self.kind = f"{arrays[0].params[0]}.dtype" if arrays else "float"
 
     def is_mask(self, expr: Expr) -> bool:
+        """Whether the code of `expr` is boolean."""
         if expr.op is multiply_op:
-            return all(map(self.is_mask, expr.args))
-        return self.is_mask(expr.args[0]) if expr.op in VIEWS else expr in self.masks or is_mask(expr)
+            return all(self.is_mask(once(arg)) for arg in expr.args)
+        if expr.op in (transpose_op, squeeze_op):
+            return self.is_mask(expr.args[0])
+        return expr in self.masks or expr.op in MASKS
 
     def number(self, expr: Expr) -> Text:
         """The code of `expr`, a mask as numbers 0 and 1."""
@@ -79,6 +87,8 @@ class Speller:
         if expr.op.helper:
             self.helpers[expr.op.helper] = None
         if sign := re.fullmatch(r"\(?\{0\} ?([-+*/@>=]+) ?\{1\}\)?", found.text):
+            if sign[1] in COMPARED and is_constant(once(expr.args[0])):  # z <= 1 rather than 1 >= z
+                return infix(operands[1], COMPARED[sign[1]], operands[0])
             return infix(operands[0], sign[1], operands[1])
         text, head = found.filled(operands, self.params(expr))
         if "(" in text and not expr.rank and is_constant(expr):
@@ -122,18 +132,19 @@ class Speller:
         return str(expr.params[0]), ""
 
     def negate(self, expr: Expr) -> Text:
-        return prefixed(self.number(expr.args[0]))
+        code, head = self.number(expr.args[0])
+        if not expr.rank and head in ("*", "/") and not re.match(r"[-(]|.*@", code):
+            return f"-{code}", head  # −a/b rather than −(a/b)
+        return prefixed((code, head))
 
     def multiply(self, expr: Expr) -> Text:
         """A factor that is a mask stays boolean: e * (z > 0)."""
         part = scaled(expr) if not expr.rank else None
         if part is not None:
             return self.product(*part)
-        masks = [self.is_mask(arg) for arg in expr.args]
-        if not any(masks):
+        if not any(self.is_mask(once(arg)) for arg in expr.args):
             left, right = self.operands(expr)
-            return infix(left, "*", right)
-        if expr.rank and self.broadcasts(expr):
+        elif expr.rank and self.broadcasts(expr):
             left, right = (self.before_repeating(arg, self.code) for arg in expr.args)
         else:
             left, right = map(self.code, expr.args)
@@ -174,7 +185,7 @@ class Speller:
     def sum(self, expr: Expr) -> Text:
         body, axes = expr.args[0], expr.params[0]
         if not expr.rank and self.is_mask(body):
-            return f"np.count_nonzero({self.code(body)[0]})", ""
+            return f"float(np.count_nonzero({self.code(body)[0]}))", ""  # int64 would turn float32 to float64
         code = self.number(body)
         along = ""
         if expr.rank:

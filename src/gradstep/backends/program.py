@@ -401,7 +401,13 @@ def _beneath_views(node: Expr) -> Expr:
 def spelled(expr: Expr, leaves: Mapping[Expr, Expr] | None = None) -> Spelled:
     """The plain text of `expr`, with other names for the `leaves`."""
     texts: dict[Expr, Spelled] = {}
-    for node in walk(expr):
-        leaf = (leaves or {}).get(node, node)
-        texts[node] = leaf.op.text(leaf, texts.__getitem__)
+
+    def spell(node: Expr) -> Spelled:
+        if node not in texts:
+            shown = leaves.get(node, node) if leaves else node
+            texts[node] = shown.op.text(shown, spell)
+        return texts[node]
+
+    for node in walk(expr):  # operands first, so that nothing recurs deeply
+        spell(node)
     return texts[expr]

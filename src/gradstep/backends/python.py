@@ -13,10 +13,18 @@ from gradstep.expression.errors import MathError
 
 Text = tuple[str, str]  # code, and the operator at its head: "" for a name, a call, a number
 
+COMPARED = {">": "<", ">=": "<=", "==": "==", "<": ">", "<=": ">="}  # and the same with its sides exchanged
+
 # How tightly Python's operators bind, and which may stand to the left of which without parentheses. Python
 # allows more; a reader should not have to know the order in which @, * and / are worked off.
-BINDS = {"": 9, "**": 6, "-x": 5, "@": 4, "*": 4, "/": 4, "+": 3, "-": 3, ">": 2, ">=": 2, "==": 2}
-LEFT = {"+": {"+", "-"}, "-": {"+", "-"}, "*": {"*"}, "/": {"*", "/", "@"}, "@": {"@"}}
+BINDS = {"": 9, "**": 6, "-x": 5, "@": 4, "*": 4, "/": 4, "+": 3, "-": 3} | dict.fromkeys(COMPARED, 2)
+LEFT: Mapping[str, set[str]] = {
+    "+": {"+", "-"},
+    "-": {"+", "-"},
+    "*": {"*"},
+    "/": {"*", "/", "@"},
+    "@": {"@"},
+}
 
 
 def bare_left(inner: str, sign: str) -> bool:
@@ -38,7 +46,9 @@ def infix(left: Text, sign: str, right: Text) -> Text:
 
 
 def prefixed(operand: Text) -> Text:
-    """−operand."""
+    """−operand; a sign that is there already falls away."""
+    if operand[1] == "-x":
+        return operand[0][1:], ""
     return (f"-{operand[0]}" if BINDS[operand[1]] > BINDS["-x"] else f"-({operand[0]})"), "-x"
 
 
@@ -59,11 +69,12 @@ class Template:
     accepts: tuple[Callable[[str], bool], ...]
 
     def filled(self, operands: Sequence[Text], params: Mapping[str, str]) -> Text:
-        codes = [
-            code if accept(head) else f"({code})"
-            for (code, head), accept in zip(operands, self.accepts, strict=False)
-        ]
-        return self.text.format(*codes, **params), self.head
+        text, codes = self.text, []
+        for k, ((code, head), accept) in enumerate(zip(operands, self.accepts, strict=True)):
+            if head == "-x" and f"-{{{k}}}" in text:  # −(−x) is x
+                text, code, head = text.replace(f"-{{{k}}}", f"{{{k}}}"), code[1:], ""
+            codes.append(code if accept(head) else f"({code})")
+        return text.format(*codes, **params), self.head
 
 
 SIGNS: dict[type[ast.AST], str] = {

@@ -65,6 +65,7 @@ def improved(roots: Sequence[Expr], book: Iterable[Improvement]) -> dict[Expr, E
 
     done: dict[Expr, Expr] = {}
     becomes: dict[Expr, Expr] = {}  # met, rewritten, and waiting for what it was rewritten to
+    opened: set[Expr] = set()
     stack = list(reversed(roots))
     while stack:
         node = stack[-1]
@@ -75,7 +76,10 @@ def improved(roots: Sequence[Expr], book: Iterable[Improvement]) -> dict[Expr, E
             after = becomes[node]
             if after in done:
                 done[node] = done[after]
+            elif after in opened:  # two equations that undo each other: stop here
+                done[node] = node
             else:
+                opened.add(after)
                 stack.append(after)
         elif waiting := [arg for arg in node.args if arg not in done]:
             stack.extend(reversed(waiting))
@@ -289,6 +293,15 @@ def from_logarithm(present: Iterable[Expr]) -> Improvement:
         _from_logarithm(frozenset(present)),
         (softmax(_M, 1), sigmoid(_v)),
     )
+
+
+def stable(expr: Expr) -> Expr:
+    """`expr` in a form that is safe for operands of any size.
+
+    A gradient derived from this form is safe too, where one derived from log(softmax(z)) or 1/(1 + exp(−z))
+    may divide by what has become 0.
+    """
+    return improved([expr], STABLE)[expr]
 
 
 def stabilised(roots: Sequence[Expr], parts: Sequence[Expr] = ()) -> dict[Expr, Expr]:

@@ -1,4 +1,4 @@
-"""How does the gradient of one part follow from the gradients of the parts that use it? The chain rule, link by link.
+"""How does the gradient of one part follow from those of the parts that use it? The chain rule, link by link.
 
 A derivation goes from the loss to the parameters in steps. Here the same steps are taken between neighbouring
 named parts only, with ∂C/∂M as a symbol: ∂C/∂z = ∂C/∂a ⊙ 1[z > 0]. This is how a textbook writes it down.
@@ -28,9 +28,9 @@ cotangent_op = leaf(
     "cotangent",
     lambda params: params[0].shape,
     _unknown,
-    lambda expr, spell: (f"d{spell(expr.params[0])[0]}", ATOM),  # type: ignore[arg-type]
+    lambda expr, spell: (f"d{spell(expr.params[0])[0]}", ATOM),
     lambda expr, write: Written(
-        Of(expr, Frac(row("∂", write(expr.params[1]).box), row("∂", write(expr.params[0]).box))),  # type: ignore[arg-type]
+        Of(expr, Frac(row("∂", write(expr.params[1]).box), row("∂", write(expr.params[0]).box))),
         JUXTAPOSED,
     ),
     "the gradient of the loss with respect to a part",
@@ -66,7 +66,7 @@ def links(derivation: Derivation) -> tuple[Link, ...]:
     moving = moving_nodes(loss, parameters)
     parts = {part for part in derivation.parts if part in moving}
     stops = {*parts, *parameters}
-    facts = [(v, fact) for v in walk(loss) if v.op.name == "symbol" for fact in v.params[2]]  # type: ignore[attr-defined]
+    facts = [(v, fact) for v in walk(loss) if v.op.name == "symbol" for fact in v.params[2]]
     book = Book((*(law for v, fact in facts for law in assumed(v, str(fact))), *LAWS)) if facts else BOOK
     forms: dict[Expr, list[tuple[Expr, Expr]]] = {}
     steps: dict[Expr, list[Step]] = {}
@@ -110,7 +110,7 @@ def links(derivation: Derivation) -> tuple[Link, ...]:
 
 
 def _above(part: Expr, source: Expr, moving: set[Expr], stops: set[Expr]) -> set[Expr]:
-    """The nodes between `source` and `part` that lead to it, and `part` itself (laws rewrite its cotangent)."""
+    """The nodes between `source` and `part` that lead to it, and `part` (laws rewrite its cotangent)."""
     leading = {part}
     for node in walk(source, stop=lambda node: node not in moving or (node in stops and node is not source)):
         if any(arg in leading for arg in node.args):

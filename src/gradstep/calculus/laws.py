@@ -8,6 +8,7 @@ sum: that would destroy the residual y − a, which is what the reader has under
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from gradstep.calculus.procedures import PROCEDURES
 from gradstep.calculus.rewriting import Book, Domain, Law, wildcard
@@ -39,6 +40,8 @@ def law(
     forms = tuple(equation(*(wildcard(letter, shape) for letter in letters)) for shape in shapes)
     return Law(name, why, forms, quiet, domain)
 
+
+fraction = partial(law, domain="nonzero")
 
 c, d = wildcard("c"), wildcard("d")
 v, w = wildcard("v", ("m",)), wildcard("w", ("n",))
@@ -74,7 +77,7 @@ NEUTRAL = (
     law("multiplying by minus one", "(−1) ⊙ x = −x", "x", lambda x: (x * -one_like(x), -x)),
     law("multiplying by minus one", "(−1) x = −x", "x", lambda x: (-1 * x, -x)),
     law("dividing by one", "x ⊘ 1 = x", "x", lambda x: (x / one_like(x), x)),
-    law("zero divided", "0 ⊘ x = 0", "x", lambda x: (zeros(x) / x, zeros(x)), domain="nonzero"),
+    fraction("zero divided", "0 ⊘ x = 0", "x", lambda x: (zeros(x) / x, zeros(x))),
     law("first power", "x¹ = x", "x", lambda x: (power_op(x, number(1)), x)),
 )
 
@@ -82,39 +85,21 @@ NEUTRAL = (
 
 FRONT = (
     law("the sign comes out", "(−x) ⊙ y = −(x ⊙ y)", "xy", lambda x, y: ((-x) * y, -(x * y))),
-    law(
-        "the sign comes out", "(−x) ⊘ y = −(x ⊘ y)", "xy", lambda x, y: ((-x) / y, -(x / y)), domain="nonzero"
-    ),
-    law(
-        "the sign comes out", "x ⊘ (−y) = −(x ⊘ y)", "xy", lambda x, y: (x / (-y), -(x / y)), domain="nonzero"
-    ),
+    fraction("the sign comes out", "(−x) ⊘ y = −(x ⊘ y)", "xy", lambda x, y: ((-x) / y, -(x / y))),
+    fraction("the sign comes out", "x ⊘ (−y) = −(x ⊘ y)", "xy", lambda x, y: (x / (-y), -(x / y))),
     law("the sign joins the number", "c (−x) = (−c) x", "x", lambda x: (c * (-x), (-c) * x)),
     law("the sign joins the number", "−(c x) = (−c) x", "x", lambda x: (-(c * x), (-c) * x)),
     law("the sign joins the number", "−(s 𝟏) = (−s) 𝟏", "x", lambda x: (-copies(c, x), copies(-c, x))),
     law("numbers multiply", "c (d x) = (c d) x", "x", lambda x: (c * (d * x), (c * d) * x)),
     law("the number comes out", "(c x) ⊙ y = c (x ⊙ y)", "xy", lambda x, y: ((c * x) * y, c * (x * y))),
-    law(
-        "the number comes out",
-        "(c x) ⊘ y = c (x ⊘ y)",
-        "xy",
-        lambda x, y: ((c * x) / y, c * (x / y)),
-        domain="nonzero",
-    ),
-    law(
-        "the number comes out",
-        "x ⊘ (c y) = (1/c)(x ⊘ y)",
-        "xy",
-        lambda x, y: (x / (c * y), 1 / c * (x / y)),
-        domain="nonzero",
+    fraction("the number comes out", "(c x) ⊘ y = c (x ⊘ y)", "xy", lambda x, y: ((c * x) / y, c * (x / y))),
+    fraction(
+        "the number comes out", "x ⊘ (c y) = (1/c)(x ⊘ y)", "xy", lambda x, y: (x / (c * y), 1 / c * (x / y))
     ),
     law("a repeated number scales", "(s 𝟏) ⊙ x = s x", "x", lambda x: (copies(c, x) * x, c * x)),
     law("a repeated number scales", "c (s 𝟏) = (c s) 𝟏", "x", lambda x: (c * copies(d, x), copies(c * d, x))),
-    law(
-        "a number under every entry",
-        "x ⊘ (s 𝟏) = (1/s) x",
-        "x",
-        lambda x: (x / copies(c, x), 1 / c * x),
-        domain="nonzero",
+    fraction(
+        "a number under every entry", "x ⊘ (s 𝟏) = (1/s) x", "x", lambda x: (x / copies(c, x), 1 / c * x)
     ),
     law("common factor", "c x + c y = c (x + y)", "xy", lambda x, y: (c * x + c * y, c * (x + y))),
     law("common factor", "c x − c y = c (x − y)", "xy", lambda x, y: (c * x - c * y, c * (x - y))),
@@ -153,31 +138,28 @@ def _linear() -> tuple[Law, ...]:
 # -------------------------------------------------------------------------------------- cancelling
 
 CANCELLING = (
-    law("times one over", "x ⊙ (1 ⊘ y) = x ⊘ y", "xy", lambda x, y: (x * (1 / y), x / y), domain="nonzero"),
-    law(
+    fraction("times one over", "x ⊙ (1 ⊘ y) = x ⊘ y", "xy", lambda x, y: (x * (1 / y), x / y)),
+    fraction(
         "times a number over",
         "x ⊙ (s 𝟏 ⊘ y) = s (x ⊘ y)",
         "xy",
         lambda x, y: (x * (copies(c, x) / y), c * (x / y)),
-        domain="nonzero",
     ),
-    law(
+    fraction(
         "clearing the denominators",
         "(x ⊘ s − y ⊘ t) ⊙ (s ⊙ t) = x ⊙ t − y ⊙ s",
         "xyst",
         lambda x, y, s, t: ((x / s - y / t) * (s * t), x * t - y * s),
         EVERYWHERE,
         quiet=False,
-        domain="nonzero",
     ),
-    law(
+    fraction(
         "clearing the denominators",
         "(x ⊘ s + y ⊘ t) ⊙ (s ⊙ t) = x ⊙ t + y ⊙ s",
         "xyst",
         lambda x, y, s, t: ((x / s + y / t) * (s * t), x * t + y * s),
         EVERYWHERE,
         quiet=False,
-        domain="nonzero",
     ),
     law(
         "the mixed products cancel",
@@ -254,6 +236,7 @@ PRODUCTS = (
             (sum(M / repeat(v, 1, "n"), 1), sum(M, 1) / v),
             (sum(M / repeat(w, 0, "m"), 0), sum(M, 0) / w),
         ),
+        domain="nonzero",
     ),
     Law(
         "power of copies",
@@ -262,6 +245,7 @@ PRODUCTS = (
             (repeat(v, 1, "n") ** c, repeat(v**c, 1, "n")),
             (repeat(w, 0, "m") ** c, repeat(w**c, 0, "m")),
         ),
+        domain="positive",
     ),
     Law("transposed twice", "(Aᵀ)ᵀ = A", ((transpose_op(M.T), M),)),
     Law("a vector on the left", "x Mᵀ is M x", ((v @ W.T, W @ v),)),

@@ -25,7 +25,7 @@ wildcard_op = leaf(
     lambda expr, write: Written(Sym(str(expr.params[0]), letter_kind(expr.rank))),
     "stands for any expression",
 )
-Domain = Literal["everywhere", "nonzero"]
+Domain = Literal["everywhere", "nonzero", "positive"]
 
 
 def wildcard(name: str, shape: Shape = ()) -> Expr:

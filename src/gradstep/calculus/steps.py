@@ -115,9 +115,9 @@ class Derivation:
     ) -> str:
         """The derivation as plain text, no line wider than `width`.
 
-        `view` is "matrix", "sample" (example by example) or "index"; `style` is "partials" (∂C/∂z …, the chain
-        rule) or "differential" (dC = ⟨…⟩). `batch` names the axis of examples where several could be it;
-        `opened` shows the proof of each line too.
+        `view` is "matrix", "sample" (example by example) or "index"; `style` is "partials" (∂C/∂z …, the
+        chain rule) or "differential" (dC = ⟨…⟩). `batch` names the axis of examples where several could be
+        it; `opened` shows the proof of each line too.
         """
         return str(upstairs("_text")(self, view, style, width=width, batch=batch, opened=opened))
 
@@ -133,7 +133,9 @@ class Derivation:
         """The derivation as one HTML file that works offline, by double click."""
         return str(upstairs("_html")(self, view=view, style=style, batch=batch))
 
-    def to_json(self, view: str = "matrix", style: str = "partials", *, batch: str | None = None) -> dict[str, Any]:
+    def to_json(
+        self, view: str = "matrix", style: str = "partials", *, batch: str | None = None
+    ) -> dict[str, Any]:
         """The derivation as data that JSON can hold: the formula as a graph, steps, answers, certificate."""
         data: dict[str, Any] = upstairs("_json")(self, view, style, batch=batch)
         return data

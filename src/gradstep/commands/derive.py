@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 
 import click
 
 from gradstep.commands.formulas import formula_options, read_formula
+from gradstep.notation.folding import folded
 from gradstep.notation.terminal import text
 from gradstep.notation.views import STYLES, VIEWS, present
 from gradstep.public import derive
@@ -59,8 +58,11 @@ def command(
     derivation = derive(loss, parameters, seed=seed)
     if to == "text":
         told = present(derivation, view=view, style=style, batch=batch)
+        told = told if opened else folded(told)
         click.echo(text(told, width or columns(), opened=opened, colour=is_colourful()), color=True)
     elif to == "json":
+        import json  # not worth its time to load for the others
+
         click.echo(json.dumps(derivation.to_json(view, style, batch=batch), ensure_ascii=False, indent=1))
     else:
         click.echo(getattr(derivation, to)(view, style, batch=batch))
@@ -68,7 +70,10 @@ def command(
 
 def columns() -> int:
     """The width of the terminal, if this is one and it is narrow."""
-    return min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns) if sys.stdout.isatty() else WIDTH
+    try:
+        return min(WIDTH, os.get_terminal_size(sys.stdout.fileno()).columns)
+    except (OSError, ValueError, AttributeError):
+        return WIDTH
 
 
 def is_colourful() -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-
 WIDTH = 80  # facts share a line up to here
 
 

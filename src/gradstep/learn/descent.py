@@ -354,7 +354,8 @@ def _check_point(
             mend="a loss that is bounded below, such as one with squares or a penalty",
         )
     start, lowest = log.start.loss, log.lowest.loss
-    usual = max(abs(start), start - lowest, rate * norm_of(log.start.gradient) ** 2)
+    steep = norm_of(log.start.gradient)
+    usual = max(abs(start), start - lowest, rate * steep * steep)
     if not point.finite:
         raise _diverged(f"the loss is no longer a number after step {step}", rate, log, rule, loss)
     if point.loss > start + _RUN_AWAY * usual:

@@ -14,9 +14,8 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.learn.encoding import Prepared
 from gradstep.learn.scaling import Array
-from gradstep.learn.structure import name_of, prediction_of
+from gradstep.learn.structure import mentioned, name_of, prediction_of
 from gradstep.operations.activations import relu, sigmoid, softplus
-from gradstep.operations.evaluation import variables
 from gradstep.operations.leaves import symbol
 from gradstep.operations.rowwise import logsumexp, softmax
 from gradstep.operations.sums import mean, sum
@@ -165,7 +164,7 @@ def own_model(loss: Expr, prepared: Prepared, names: dict[Expr, str] | None = No
 
     Every other variable is a parameter. What it predicts is the part that is compared with the target.
     """
-    symbols = variables(loss)
+    symbols = mentioned(loss)
     features = symbols.get("X")
     if features is None or features.rank != 2:
         raise MathError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from gradstep.backends import compile_outputs
 from gradstep.backends.compiled import Compiled
@@ -13,6 +13,7 @@ from gradstep.calculus.steps import Derivation
 from gradstep.expression.node import Expr
 from gradstep.learn.coordinates import Arrays
 from gradstep.learn.surface import Objective, Parameters
+from gradstep.operations.evaluation import sizes_of
 
 
 def compiled(derivation: Derivation, backend: str = "numpy") -> Compiled:
@@ -28,21 +29,45 @@ def compiled(derivation: Derivation, backend: str = "numpy") -> Compiled:
     return compile_outputs(outputs, {**cotangents, **names}, backend=backend)
 
 
-def expression(expr: Expr) -> Compiled:
-    """An expression as a function of its variables."""
-    return compile_outputs({"": expr})
+def worth(expr: Expr, known: Arrays) -> NDArray[np.float64]:
+    """What an expression is worth; `known` may hold more than it needs."""
+    function = compile_outputs({"": expr})
+    names = [given.name for given in function.program.inputs]
+    rest = _stand_ins(function, known)
+    with np.errstate(all="ignore"):
+        return np.asarray(
+            function.raw(*(known[n] if n in known else rest[n] for n in names)), dtype=np.float64
+        )
 
 
 def objective(function: Compiled, data: Arrays) -> Objective:
     """The loss on these data as a function of the parameters."""
-    inputs = [given.name for given in function.program.inputs]
+    names = [given.name for given in function.program.inputs]
+    rest: dict[str, NDArray[np.float64]] | None = None
 
     def measured(parameters: Parameters) -> tuple[ArrayLike, Mapping[str, ArrayLike]]:
-        arrays = [data[name] if name in data else parameters[name] for name in inputs]
-        found: tuple[ArrayLike, Mapping[str, ArrayLike]] = function.raw(*arrays)
+        nonlocal rest
+        known = {**data, **parameters}
+        rest = _stand_ins(function, known) if rest is None else rest
+        found: tuple[ArrayLike, Mapping[str, ArrayLike]] = function.raw(
+            *(known[name] if name in known else rest[name] for name in names)
+        )
         return found
 
     return measured
+
+
+def _stand_ins(function: Compiled, known: Arrays) -> dict[str, NDArray[np.float64]]:
+    """Zeros for variables that were declared together with the formula, but that it does not use."""
+    given = {each.name: each.declared for each in function.program.inputs}
+    sizes = sizes_of(given, known)
+    return {
+        name: np.broadcast_to(
+            0.0, [sizes.get(str(size), size if isinstance(size, int) else 1) for size in v.shape]
+        )
+        for name, v in given.items()
+        if name not in known
+    }
 
 
 def watch_of(measured: Objective, enough: float = 0.0) -> Callable[[Parameters], float]:

@@ -14,7 +14,7 @@ from gradstep.expression.node import Expr
 from gradstep.expression.shapes import Size
 from gradstep.learn.arrays import Checked, constant_columns
 from gradstep.learn.scaling import Array, Rows, split
-from gradstep.learn.structure import entrances, prediction_of
+from gradstep.learn.structure import entrances, mentioned, prediction_of
 from gradstep.operations.evaluation import variables
 
 
@@ -71,7 +71,7 @@ def planned(
     labels = _labels(target, prediction, given)
     rest, held_out = _parted(np.arange(count), holdout, seed, labels)
     train, watched = _parted(rest, watch, seed + 1, labels)
-    needed = [name for name in (variables(prediction) if prediction is not None else ()) if name in declared]
+    needed = [name for name in (mentioned(prediction) if prediction is not None else ()) if name in declared]
     return Plan(
         given.arrays,
         along,
@@ -91,7 +91,8 @@ def _compared(derivation: Derivation, declared: Mapping[str, Expr]) -> tuple[str
     for name, variable in declared.items():
         if variable.rank and not entrances(derivation.of, variable, trained):
             prediction = prediction_of(derivation.of, variable, trained)
-            if prediction is not None and variable not in variables(prediction).values():
+            needed = set(mentioned(prediction)) if prediction is not None else set()
+            if name not in needed and needed & set(declared):
                 return name, prediction
     return None, None
 
@@ -99,7 +100,7 @@ def _compared(derivation: Derivation, declared: Mapping[str, Expr]) -> tuple[str
 def _check_prediction(prediction: Expr, derivation: Derivation, given: Checked) -> None:
     if not isinstance(prediction, Expr):
         raise MathError(f"a prediction is an expression, not {type(prediction).__name__}")
-    for name in variables(prediction):
+    for name in mentioned(prediction):
         if name not in given.arrays and name not in derivation.parameters:
             raise MathError(f"the prediction needs {name}, which is neither data nor trained")
 

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
+from gradstep.learn.arrays import array_of
 from gradstep.learn.columns import Table, listed
 from gradstep.learn.encoding import Encoder
-from gradstep.learn.objective import expression
+from gradstep.learn.objective import worth
 from gradstep.learn.scaling import Array
-from gradstep.operations.evaluation import variables
+from gradstep.learn.structure import mentioned
+from gradstep.operations.evaluation import sizes_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +65,7 @@ class Predictor:
     @property
     def data(self) -> dict[str, Expr]:
         """The variables that the prediction needs, apart from its parameters."""
-        return {name: v for name, v in variables(self.prediction).items() if name not in self.parameters}
+        return {name: v for name, v in mentioned(self.prediction).items() if name not in self.parameters}
 
     def predict(self, data: Any) -> NDArray[Any]:
         """The answer for each row: a number, or the likeliest class where the classes are known.
@@ -96,8 +98,12 @@ class Predictor:
                     f"the prediction needs {listed(needed)}: give them by name", mend='{"X": …, …}'
                 )
             data = {next(iter(needed)): data}
-        given = {name: data[name] for name in needed if name in data}
-        values = np.asarray(expression(self.prediction)(**given, **self.parameters), dtype=np.float64)
+        absent = [name for name in needed if name not in data]
+        if absent:
+            raise MathError(f"the prediction needs {absent[0]}", facts=[f"it is given {listed(data)}"])
+        arrays = {name: array_of(name, data[name], v.shape)[0] for name, v in needed.items()}
+        sizes_of(mentioned(self.prediction), {**self.parameters, **arrays})
+        values = worth(self.prediction, {**self.parameters, **arrays})
         if not np.isfinite(values).all():
             row = int(np.argwhere(~np.isfinite(values))[0][0]) if values.ndim else 0
             raise MathError(

@@ -26,7 +26,8 @@ from gradstep.learn.encoding import Encoder
 from gradstep.learn.predicting import Predictor
 from gradstep.learn.saved import fields, spoiled, text_of
 from gradstep.learn.scaling import Array, Scaler
-from gradstep.operations.evaluation import sizes_of, variables
+from gradstep.learn.structure import mentioned
+from gradstep.operations.evaluation import sizes_of
 from gradstep.operations.graph import from_json, to_json
 
 FORMAT = 1
@@ -183,7 +184,7 @@ def _check_tensors(tensors: Mapping[str, Array], fingerprints: Any) -> None:
 
 def _check_fit(model: Predictor) -> None:
     """The parts of the file belong to each other."""
-    declared = variables(model.prediction, model.loss)
+    declared = mentioned(model.prediction, model.loss)
     strangers = sorted(set(model.parameters) - set(declared))
     if strangers:
         raise spoiled(f"its formula does not know {strangers[0]}")

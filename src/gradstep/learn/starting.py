@@ -16,8 +16,8 @@ from gradstep.learn.coordinates import Coordinates, unit_of
 from gradstep.learn.descent import Descent, start_parameters
 from gradstep.learn.plan import Plan
 from gradstep.learn.scaling import Array
-from gradstep.learn.structure import affine, name_of, output, parents, rectifiers
-from gradstep.operations.evaluation import evaluate, variables
+from gradstep.learn.structure import affine, mentioned, name_of, output, parents, rectifiers
+from gradstep.operations.evaluation import evaluate
 from gradstep.operations.rowwise import softmax_op
 
 MOST_ROWS = 2000  # enough to see who is awake
@@ -117,7 +117,7 @@ def values_of(node: Expr, parameters: Arrays, data: Arrays) -> Array | None:
     """What a part of the loss is worth for the first rows; None where it is a number or too large to ask."""
     if not node.rank:
         return None
-    needed = variables(node)
+    needed = mentioned(node)
     sizes = {v.shape[0] for name, v in needed.items() if name in data and v.rank}
     rows = node.shape[0]
     if rows not in sizes:

@@ -19,7 +19,7 @@ from gradstep.operations.activations import (
 )
 from gradstep.operations.arithmetic import add_op, log_op, multiply_op, power_op, scale_op, subtract_op
 from gradstep.operations.broadcasting import repeat_op, sum_op
-from gradstep.operations.leaves import is_constant, value_of
+from gradstep.operations.leaves import is_constant, symbol_op, value_of
 from gradstep.operations.products import matmul_op, transpose_op
 from gradstep.operations.rowwise import log_softmax_op, logsumexp_op, softmax
 from gradstep.operations.sums import norm_op
@@ -30,6 +30,11 @@ Above = Mapping[Expr, Sequence[Expr]]
 def name_of(symbol: Expr) -> str:
     """The name of a variable."""
     return str(symbol.params[0])
+
+
+def mentioned(*roots: Expr) -> dict[str, Expr]:
+    """The variables that stand in the expressions, by name; not those that were only declared beside them."""
+    return {name_of(node): node for node in walk(*roots) if node.op is symbol_op}
 
 
 def parents(*roots: Expr) -> dict[Expr, list[Expr]]:
@@ -183,27 +188,43 @@ def prediction_of(loss: Expr, target: Expr, parameters: Collection[Expr]) -> Exp
         for node in above.get(target, ())
         for other in (arg for arg in node.args if arg in moves)
         for name, recognise in _COMPARISONS.items()
-        if node.op.name == name and (prediction := recognise(other, above)) is not None
+        if node.op.name == name and (prediction := recognise(node, other, above, moves)) is not None
     }
     return next(iter(found)) if len(found) == 1 else None
 
 
-def _weighed(other: Expr, above: Above) -> Expr | None:
+def _subtracted(node: Expr, other: Expr, above: Above, moves: Collection[Expr]) -> Expr | None:
+    """P of y − P or P − y; also where P is written bit by bit, as in (y − X w) − b."""
+    prediction, sign = other, 1 if node.args[1] is other else -1  # `node` is sign · (y − prediction)
+    while len(above.get(node, ())) == 1 and above[node][0].op in (add_op, subtract_op):
+        (whole,) = above[node]
+        term = whole.args[1] if whole.args[0] is node else whole.args[0]
+        if term not in moves:
+            break
+        more = sign > 0 if whole.op is subtract_op else sign < 0
+        prediction = prediction + term if more else prediction - term
+        if whole.op is subtract_op and whole.args[1] is node:
+            sign = -sign
+        node = whole
+    return prediction
+
+
+def _weighed(node: Expr, other: Expr, above: Above, moves: Collection[Expr]) -> Expr | None:
     """The prediction of a term y ⊙ other."""
     if other.op is log_op:
         return other.args[0]
     if other.op is log_softmax_op:
         return softmax(other.args[0], other.params[0])
-    for node in above[other]:
-        if node.op is softplus_op:
+    for user in above[other]:
+        if user.op is softplus_op:
             return sigmoid(other)
-        if node.op is logsumexp_op:
-            return softmax(other, node.params[0])
+        if user.op is logsumexp_op:
+            return softmax(other, user.params[0])
     return None
 
 
-_COMPARISONS: Mapping[str, Callable[[Expr, Above], Expr | None]] = {
-    "subtract": lambda other, above: other,
+_COMPARISONS: Mapping[str, Callable[[Expr, Expr, Above, Collection[Expr]], Expr | None]] = {
+    "subtract": _subtracted,
     "multiply": _weighed,
     "matmul": _weighed,
 }

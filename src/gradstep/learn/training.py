@@ -26,11 +26,12 @@ from gradstep.learn.descent import Batches, Descent, descend
 from gradstep.learn.encoding import Prepared
 from gradstep.learn.fit import Fit
 from gradstep.learn.models import Model, share_below_zero
-from gradstep.learn.objective import compiled, expression, objective, watch_of
+from gradstep.learn.objective import compiled, objective, watch_of, worth
 from gradstep.learn.plan import Plan, planned
 from gradstep.learn.progress import Progress, progress_bar
 from gradstep.learn.scaling import Array
 from gradstep.learn.starting import alive, silent_units, start_of
+from gradstep.learn.structure import mentioned
 from gradstep.operations.activations import relu_op
 from gradstep.operations.evaluation import variables
 
@@ -81,8 +82,9 @@ def train(
         )
     if not isinstance(data, Mapping):
         raise MathError("the data are arrays by name", mend='data={"X": X, "y": y}')
-    declared = variables(loss)
-    chosen = [name for name in declared if name not in data] if wrt is None else wrt
+    used = mentioned(loss)
+    declared = {name: v for name, v in variables(loss).items() if name in used or name in data}
+    chosen = [name for name in used if name not in data] if wrt is None else wrt
     derivation = derive(loss, chosen, names=names)
     given = checked(data, declared, derivation.wrt)
     plan = planned(derivation, given, holdout, watch, seed, prediction)
@@ -117,7 +119,7 @@ def train_model(model: Model, prepared: Prepared, **settings: Any) -> Fit:
     fallen to a fiftieth.
     """
     y = prepared.y
-    if variables(model.loss)[model.target].rank == 2 and y.ndim == 1:
+    if mentioned(model.loss)[model.target].rank == 2 and y.ndim == 1:
         y = np.stack([1 - y, y], axis=1)
     learns_by_heart = prepared.classes is not None or any(p.rank > 1 for p in model.parameters.values())
     if learns_by_heart and len(prepared.train) >= FEWEST_TO_WATCH:
@@ -277,9 +279,7 @@ def _scores(derivation: Derivation, plan: Plan, parameters: Mapping[str, Array])
         return ()
     y = plan.data[plan.target]
     known = {**parameters, **plan.data}
-    answers = np.asarray(
-        expression(plan.prediction)(**{name: known[name] for name in variables(plan.prediction)})
-    )
+    answers = worth(plan.prediction, known)
     if answers.shape != y.shape or not np.isfinite(answers).all():
         return ()
     classes = judges_classes(plan.prediction, y)

@@ -99,7 +99,8 @@ def _accepted(loss: Measured, here: Point, rate: float, ceiling: float) -> tuple
             rate /= 2
             continue
         rise = there.loss - (here.loss - rate * slope * slope)
-        guess = (rate * slope) ** 2 / (2 * rise) if there.finite and rise > 0 else 0.0
+        length = rate * slope
+        guess = length * length / (2 * rise) if there.finite and rise > 0 else 0.0
         rate = min(max(guess, 0.1 * rate), 0.5 * rate)  # the lowest point of a parabola, within reason
     return None
 

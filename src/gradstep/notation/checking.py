@@ -60,7 +60,7 @@ class Reading:
             return self.point.value(self.cotangents[part])
         if expr.op is sigma_op:
             index, size = expr.params
-            length = self.point.sizes[size]  # type: ignore[index]
+            length = self.point.sizes[size]
             body = expr.args[0]
             return self.point.total([self.value(body, {**at, str(index): k}) for k in range(length)])
         if not expr.args or expr in self.known:

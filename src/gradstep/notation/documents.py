@@ -121,9 +121,9 @@ class _Article:
 def _remark(said: Said) -> str:
     """The rule, the reason if it is short, and what is taken at a kink; of a named part what it is."""
     if said.number is None:
-        return ", ".join(part for part in (said.rule, said.shape) if part)
+        return f"{', '.join(part for part in (said.rule, said.shape) if part)} {said.where}".strip()
     told = f"{said.rule}: {said.why}" if said.why and len(said.rule + said.why) <= SHORT else said.rule
-    return "; ".join(part for part in (told, said.kink) if part)
+    return f"{'; '.join(part for part in (told, said.kink) if part)} {said.where}".strip()
 
 
 def _is_words(box: Box) -> bool:
@@ -234,7 +234,7 @@ def _displays(lines: Sequence[Said]) -> str:
         if any(map(_is_words, _flat(said.forms[0]))):
             shown.append(f"{_sentence(said.forms[0])}  ")
             continue
-        remark = ", ".join(part for part in (said.rule, said.shape) if part)
+        remark = f"{', '.join(part for part in (said.rule, said.shape) if part)} {said.where}".strip()
         shown.append(f"{_inline(row(*items))}{f' — {remark}' if remark else ''}  ")
     return "\n".join(shown)
 
@@ -251,7 +251,7 @@ def _escaped(source: str) -> str:
 
 def _reason(said: Said) -> str:
     told = ": ".join(part for part in (said.rule, said.why) if part)
-    return "; ".join(part for part in (told, said.kink) if part).replace("|", "∣")
+    return f"{'; '.join(part for part in (told, said.kink) if part)} {said.where}".strip().replace("|", "∣")
 
 
 # ------------------------------------------------------------------------------------------- JSON

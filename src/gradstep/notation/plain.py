@@ -229,7 +229,7 @@ def _text(text: str) -> Block:
 def _broken(pieces: Drawing, width: int) -> Block:
     """Pieces over several rows, each starting with a sign; = stands under =, and + a little to its right."""
     chunks: list[Drawing] = [[]]
-    for piece in pieces:
+    for piece in (replace(piece, begins=(), ends=0) for piece in pieces):  # what shows what is for one line
         if chunks[-1] and piece.left in ("binary", "relation"):
             chunks.append([])
         chunks[-1].append(piece)
@@ -354,7 +354,8 @@ def _stacked(over: Drawing, under: Drawing) -> Block:
     """A fraction with its bar, unless both parts are short."""
     top, bottom, inline = _joined(over), _joined(under), _inline(over, under)
     bare = inline.width <= top.width + 1 + bottom.width or top.width == 1
-    if len(inline.lines) == 1 and bare and inline.width <= 2 * SHORT + 1:
+    slope = bool(over) and over[0].left == "prefix" and top.width < SHORT
+    if len(inline.lines) == 1 and bare and inline.width <= (4 if slope else 2) * SHORT + 1:
         return inline
     taller = len(top.lines) > 1 or len(bottom.lines) > 1
     bar = _text("─" * (max(top.width, bottom.width) + 2 * taller))

@@ -12,9 +12,10 @@ from gradstep.expression.boxes import Box
 class Said:
     """One line: `left` = forms[0] = forms[1] …, with the rule that gives it and the reason.
 
-    `because` are the reasons for forms[1:]. A numbered line without `left` goes on from the line before it.
-    `shape` is the shape of `left`; `details` are the steps that make the line and `proof` shows it entry by
-    entry: both are for opening. An indented line stands aside, as a remark does.
+    `because` are the reasons for forms[1:], and `where` says for which layers of a deep network it holds. A
+    numbered line without `left` goes on from the line before it. `shape` is the shape of `left`; `details`
+    are the steps that make the line and `proof` shows it entry by entry: both are for opening. An indented
+    line stands aside, as a remark does.
     """
 
     left: Box | None
@@ -28,6 +29,7 @@ class Said:
     details: tuple[Said, ...] = ()
     indent: int = 0
     because: tuple[str, ...] = ()
+    where: str = ""
 
     def lines(self, remark: str) -> Iterator[tuple[Box, str]]:
         """Each form, and what is said of it: `remark` of the first, then the reasons for the others."""

@@ -1,4 +1,4 @@
-"""How does a derivation become a document? Told in a view and a style, then written: a method for each kind."""
+"""How does a derivation become a document? Told in a view and a style, then written: one method a kind."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from gradstep.calculus.steps import Derivation
 from gradstep.notation import documents
+from gradstep.notation.folding import folded
 from gradstep.notation.views import present
 
 
@@ -13,14 +14,14 @@ def latex(
     derivation: Derivation, view: str = "matrix", style: str = "partials", *, batch: str | None = None
 ) -> str:
     """`Derivation.latex`."""
-    return documents.latex(present(derivation, view=view, style=style, batch=batch))
+    return documents.latex(folded(present(derivation, view=view, style=style, batch=batch)))
 
 
 def markdown(
     derivation: Derivation, view: str = "matrix", style: str = "partials", *, batch: str | None = None
 ) -> str:
     """`Derivation.markdown`."""
-    return documents.markdown(present(derivation, view=view, style=style, batch=batch))
+    return documents.markdown(folded(present(derivation, view=view, style=style, batch=batch)))
 
 
 def json(
@@ -32,4 +33,4 @@ def json(
 
 def bundle(derivation: Derivation) -> dict[str, str]:
     """`Derivation._repr_mimebundle_`."""
-    return documents.mimebundle(present(derivation))
+    return documents.mimebundle(folded(present(derivation)))

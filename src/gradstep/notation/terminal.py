@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from gradstep.expression.boxes import Box
-from gradstep.notation.plain import block, display_width, line
+from gradstep.notation.plain import block, display_width, line, wrap
 from gradstep.notation.presentation import Presentation, Said, Section
 
 MARGIN = 4  # before a line without a number
@@ -209,6 +209,9 @@ class _Table:
         if display_width(flat) <= min(FLAT, self.room - before) and "{" not in flat:
             return _Band((head + flat,), 0, remark)
         drawn = block(form, max(20, self.room - before))
+        if drawn.width > self.room - before:
+            first, *others = wrap(flat, max(20, self.room - before))
+            return _Band((head + first, *(" " * before + row for row in others)), 0, remark)
         rows = [(head if k == drawn.baseline else " " * before) + row for k, row in enumerate(drawn.lines)]
         return _Band(tuple(rows), drawn.baseline, remark)
 
@@ -234,9 +237,9 @@ class _Table:
 
 
 def _remark(said: Said) -> str:
-    """The rule, the reason, and what is taken at a kink."""
+    """The rule, the reason, what is taken at a kink, and for which layers this holds."""
     told = ": ".join(part for part in (said.rule, said.why) if part)
-    return "; ".join(part for part in (told, said.kink) if part)
+    return f"{'; '.join(part for part in (told, said.kink) if part)} {said.where}".strip()
 
 
 def _padded(words: str, width: int) -> str:

@@ -35,6 +35,7 @@ from gradstep.operations.leaves import symbol_op
 VIEWS = ("matrix", "sample", "index")
 STYLES = ("partials", "differential")
 READABLE = 60  # a loss with more nodes than this is written in terms of its parts
+WIDEST = 90  # and so is one with more letters than this
 FEW = 4  # parameters that a sentence lists
 
 
@@ -94,6 +95,7 @@ class _Telling:
         self.movers = about([*self.pretty.values()])
         self.details = Differentials(derivation, self.write, self.wording, self.shown, self.movers)
         self.claims: list[Claim] = []
+        self.is_long = sum(1 for _ in walk(self.loss)) > READABLE
         self.narrator = Narrator(self.d, self.lower, self.write, self.wording) if self.narrated else None
 
     def lowering(self) -> Lowering:
@@ -158,10 +160,12 @@ class _Telling:
             arguments += [Sym(", ", "operator"), Sym("…", "operator")]
         call = Sym(line(self.write(self.loss)), "function")
         left = row(call, Fence("(", Row(tuple(arguments[1:])), ")"))
-        if self.is_long:
-            box = self.loss_box(self.write, self.lower.opening(self.loss))
-        else:
+        box = None
+        if not self.is_long:
             box = self.loss_box(Writer({}), replace(self.lower, named=()))
+            self.is_long = len(line(box)) > WIDEST
+        if box is None or self.is_long:
+            box = self.loss_box(self.write, self.lower.opening(self.loss))
         return Said(left, (box,), rule=self.index_words()), Said(None, (self.shapes(),))
 
     def loss_box(self, write: Writer, lower: Lowering) -> Box:
@@ -174,10 +178,6 @@ class _Telling:
         self.claims.append(Claim(shown, self.loss))
         return write.opened(shown)
 
-    @property
-    def is_long(self) -> bool:
-        return sum(1 for _ in walk(self.loss)) > READABLE
-
     def index_words(self) -> str:
         """xᵢ is row i of X; i = 1 … N."""
         letter = self.lower.letters.get(self.batch) if self.batch is not None else None
@@ -186,9 +186,11 @@ class _Telling:
         tables = [v for v in self.known.values() if v.rank == 2 and v.shape[0] == self.batch]
         if not tables or self.view == "index":
             return f"{letter} = 1 … {self.batch}"
-        rows = [(line(self.lowered(table)), line(self.write(table))) for table in tables]
-        first, *others = (f"{small} is row {letter} of {large}" for small, large in rows)
-        return ", ".join([first, *(other.replace(f"row {letter} of", "of", 1) for other in others)])
+        rows = [(line(self.lowered(v)), line(self.write(v))) for v in tables]
+        (small, large), *others = rows
+        return ", ".join(
+            [f"{small} is row {letter} of {large}", *(f"{row} of {table}" for row, table in others)]
+        )
 
     def shapes(self) -> Box:
         """X is N×d, w has d entries, b is a number."""

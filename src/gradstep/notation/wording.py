@@ -86,7 +86,7 @@ class Wording:
             )
         if node.op is power_op and value_of(node.args[1]) == 2:
             told = self.text(node.args[0])
-            return f"d({told}²) = 2{told} d{told}" if len(told) == 1 else step.why
+            return f"d({told}²) = 2{told} d{told}" if told and " " not in told else step.why
         return step.why.removeprefix(f"the two pieces of {step.rule.removeprefix('slope of ')}: ")
 
     def meeting(self, step: Step) -> str:

@@ -1,0 +1,384 @@
+"""What do `gradstep train` and `gradstep predict` say, about good tables and about bad ones?"""
+
+import csv
+import re
+import subprocess
+import sys
+
+import numpy as np
+import palmerpenguins
+import pytest
+
+from gradstep import cli
+from gradstep.commands.shapes import completed, words
+from gradstep.commands.tables import as_options
+from gradstep.expression.errors import MathError
+
+
+@pytest.fixture
+def gradstep(capsys, monkeypatch, tmp_path):
+    """Types a command in an empty folder: gradstep("train", "x.csv") gives (status, output, errors)."""
+    monkeypatch.chdir(tmp_path)
+
+    def typed(*arguments):
+        monkeypatch.setattr(sys, "argv", ["gradstep", *arguments])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        output, errors = capsys.readouterr()
+        return left.value.code, output, errors
+
+    return typed
+
+
+@pytest.fixture
+def houses(tmp_path):
+    random = np.random.default_rng(0)
+    size = random.uniform(40, 200, 120)
+    town = np.array(["Aa", "Bee", "Cee"])[random.integers(0, 3, 120)]
+    price = 2000 * size + 50_000 * (town == "Bee") + random.normal(size=120) * 1e4 + 30_000
+    rows = [["size", "town", "price"], *zip(size.round(2), town, price.round(), strict=True)]
+    return write(tmp_path / "houses.csv", rows)
+
+
+@pytest.fixture
+def penguins(tmp_path):
+    path = tmp_path / "penguins.csv"
+    palmerpenguins.load_penguins().to_csv(path, index=False)
+    return str(path)
+
+
+def write(path, rows):
+    with open(path, "w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return str(path)
+
+
+# ------------------------------------------------------------------------------------------- good tables
+
+
+def test_a_table_is_told_from_reading_to_result(gradstep, houses):
+    status, output, errors = gradstep("train", houses, "--target", "price")
+    assert (status, errors) == (0, "")
+    for said in (
+        "houses.csv: 120 rows, 3 columns",
+        'to predict: "price", a number, from 3 features',
+        "24 of 120 rows held out",
+        "The model: a ReLU neuron",
+        "C(w, b) = 1/N ‖y − max(0, X w + b)‖²",
+        "∂C/∂w = −2/N Xᵀ (e ⊙ 1[z > 0])",
+        "✓ proved",
+        "gradient descent, ",
+        "straight line",
+        "the mean",
+        "size       +2",
+        "town=Bee   +",
+        "What to try next",
+        "--hidden 32,16",
+    ):
+        assert said in output, said
+    assert max(map(len, output.splitlines())) <= 160
+
+
+def test_missing_values_and_categories_of_penguins_are_said(gradstep, penguins):
+    status, output, _ = gradstep("train", penguins, "--target", "species")
+    assert status == 0
+    for said in (
+        "3 classes",
+        '"sex" has no value in 7 rows',
+        '"island" becomes 2',
+        "softmax regression",
+        "right",
+    ):
+        assert said in output, said
+
+
+def test_quiet_prints_the_result_alone(gradstep, houses):
+    status, output, errors = gradstep("train", houses, "--target", "price", "--quiet")
+    assert (status, errors) == (0, "")
+    assert output.splitlines()[1] == "The result"
+    assert len(output.splitlines()) == 7
+
+
+def test_hidden_layers(gradstep, houses):
+    status, output, _ = gradstep("train", houses, "--target", "price", "--hidden", "8,4")
+    assert status == 0
+    assert "a perceptron (8, 4 ReLU units, linear output)" in output
+    assert "∂C/∂W₁ = Xᵀ ∂C/∂Z₁" in output
+    assert "parameters: W1 3×8, b1 8, W2 8×4, b2 4, w3 4, b3 1" in output
+
+
+def test_a_deep_derivation_is_cut_short(gradstep, houses):
+    _, output, _ = gradstep("train", houses, "--target", "price", "--hidden", "6,6,6,6", "--steps", "5")
+    assert re.search(r"… \d+ more lines", output)
+    assert "all steps used" in output and "--steps 20" in output
+
+
+OWN = {
+    "absolute errors": (["mean(abs(y - (X @ w + b)))"], "w has d entries"),
+    "names": (["z = X @ w + b; a = softplus(z); mean((y - a)**2)"], "a = softplus(z)"),
+    "a hidden layer": (
+        ["mean((y - (tanh(X @ W1 + b1) @ v + c))**2)", "W1:d,5"],
+        "parameters: W1 3×5, b1 5, v 5, c 1",
+    ),
+    "declared data": (
+        ["mean((y - X @ w)**2)", "X:rows,columns", "y:rows", "w:columns"],
+        "w has columns entries",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_loss_of_ones_own(gradstep, houses, name):
+    (text, *shapes), said = OWN[name]
+    status, output, errors = gradstep("train", houses, *shapes, "--target", "price", "--model", text)
+    assert (status, errors) == (0, "")
+    assert said in output
+
+
+def test_an_own_loss_of_classes(gradstep, penguins):
+    text = "P = softmax(X @ W + b, axis=1); -mean(sum(Y*log(P), axis=1))"
+    status, output, _ = gradstep("train", penguins, "--target", "species", "--model", text)
+    assert status == 0
+    assert "1/N Xᵀ (P − Y)" in output  # the rows of Y sum to one
+
+
+@pytest.mark.parametrize("optimiser", ["momentum", "adam"])
+def test_optimisers_show_their_formula(gradstep, houses, optimiser):
+    _, output, _ = gradstep("train", houses, "--target", "price", "--optimiser", optimiser)
+    assert {"momentum": "v ← 0.9 v", "adam": "m̂"}[optimiser] in output
+    assert f"{optimiser}, " in output
+
+
+def test_training_saving_and_predicting_agree(gradstep, houses, tmp_path):
+    asked = ["--save", "m.safetensors", "--predictions", "all.csv", "--page", "out.html", "--quiet"]
+    assert gradstep("train", houses, "--target", "price", *asked)[0] == 0
+    with open("all.csv", newline="") as file:
+        trained = list(csv.DictReader(file))
+    assert len(trained) == 120
+    assert {row["used"] for row in trained} == {"training", "held out"}
+    status, output, errors = gradstep("predict", "m.safetensors", houses)
+    assert status == 0
+    header, *values = output.splitlines()
+    assert header == "predicted price"
+    assert values == [row["predicted price"] for row in trained]
+    assert 'compared with "price" in 120 rows: mean squared error' in errors
+    assert "<math" in (tmp_path / "out.html").read_text()
+
+
+def test_classes_are_predicted_with_their_probabilities(gradstep, penguins):
+    gradstep("train", penguins, "--target", "species", "--save", "m.safetensors", "--quiet")
+    status, _, errors = gradstep("predict", "m.safetensors", penguins, "--out", "answers.csv")
+    assert status == 0
+    assert "344 predictions are in answers.csv" in errors
+    with open("answers.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert set(rows[0]) == {"predicted species", "p(Adelie)", "p(Chinstrap)", "p(Gentoo)"}
+    assert float(rows[0]["p(Adelie)"]) > 0.9
+
+
+def test_new_rows_may_lack_the_target_and_hold_the_unknown(gradstep, houses, tmp_path):
+    gradstep("train", houses, "--target", "price", "--save", "m.safetensors", "--quiet")
+    new = write(tmp_path / "new.csv", [["town", "size"], ["Bee", 100], ["Nowhere", ""]])
+    status, output, errors = gradstep("predict", "m.safetensors", new)
+    assert (status, len(output.splitlines())) == (0, 3)
+    assert '"Nowhere"' in errors and '"size" has no value' in errors
+
+
+def test_formulas_in_cells_stay_text(gradstep, tmp_path):
+    rows = [["x", "kind"], *([k, "=HYPERLINK(1)" if k % 2 else "plain"] for k in range(40))]
+    table = write(tmp_path / "t.csv", rows)
+    gradstep("train", table, "--target", "kind", "--predictions", "p.csv", "--quiet")
+    with open("p.csv", newline="") as file:
+        cells = [cell for row in csv.reader(file) for cell in row]
+    assert "'=HYPERLINK(1)" in cells
+    assert not any(cell.startswith("=") for cell in cells)
+
+
+def test_semicolons_and_decimal_commas(gradstep, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("x;y\n" + "".join(f"{k},5;{2 * k},25\n" for k in range(30)))
+    status, output, _ = gradstep("train", str(path), "--target", "y", "--decimal", ",")
+    assert status == 0
+    assert re.search(r"x +\+2 ", output)
+
+
+def test_ctrl_c_ends_with_130_and_what_was_reached(gradstep, houses, monkeypatch):
+    from gradstep.commands import train
+
+    class Bar:
+        def __enter__(self):
+            return self.stop
+
+        def __exit__(self, *error):
+            return None
+
+        def stop(self, step, steps, loss):
+            if step == 3:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "progress_bar", Bar)
+    status, output, _ = gradstep("train", houses, "--target", "price", "--save", "m.safetensors")
+    assert status == 130
+    assert "interrupted after 3 steps" in output and "The result" in output
+    assert gradstep("predict", "m.safetensors", houses)[0] == 0
+
+
+# ------------------------------------------------------------------------------------------- bad tables
+
+FEW = "a,b,y\n" + "".join(f"{k},{k * k},{3 * k + 1}\n" for k in range(12))
+TABLES = {
+    "ok.csv": FEW,
+    "empty.csv": "",
+    "header.csv": "a,y\n",
+    "one.csv": "a,y\n1,2\n",
+    "no_target.csv": "a,y\n1,\n2,\n3,\n",
+    "constant_target.csv": "a,y\n1,2\n2,2\n3,2\n",
+    "constant.csv": "a,y\n5,1\n5,2\n5,3\n",
+    "all_missing.csv": "a,y\n,1\n,2\n,3\n",
+    "text.csv": FEW.replace("5,25,", "5,five,"),
+    "nan.csv": FEW.replace("5,25,", "5,inf,"),
+    "huge.csv": FEW.replace("5,25,", "5,1e300,"),
+    "ragged.csv": FEW.replace("5,25,", "5,25,,"),
+    "twice.csv": FEW.replace("a,b,y", "a,a,y"),
+    "numbers.csv": "1.5,2.5\n3,4\n5,6\n",
+    "quote.csv": 'a,y\n1,"2\n3,4\n',
+    "binary.csv": bytes(range(256)) * 4,
+    "zip.csv": b"PK\x03\x04" + bytes(100),
+    "nul.csv": b"a,y\n1,\x00\n",
+}
+NEURON = "mean((y - relu(X @ w + b))**2)"
+BAD = {
+    "no table": (["train"], "issing argument"),
+    "no such file": (["train", "nowhere.csv", "--target", "y"], "there is no file"),
+    "a folder": (["train", ".", "--target", "y"], "is a folder"),
+    "no target": (["train", "ok.csv"], "which column is to be predicted"),
+    "unknown target": (["train", "ok.csv", "--target", "price"], 'no column called "price"'),
+    "empty": (["train", "empty.csv", "--target", "y"], "is empty"),
+    "header alone": (["train", "header.csv", "--target", "y"], "no rows"),
+    "one row": (["train", "one.csv", "--target", "y"], "only one row"),
+    "no target values": (["train", "no_target.csv", "--target", "y"], 'no row with a value for "y"'),
+    "constant target": (["train", "constant_target.csv", "--target", "y"], "2 in every row"),
+    "constant column": (["train", "constant.csv", "--target", "y"], "nothing to predict"),
+    "all missing": (["train", "all_missing.csv", "--target", "y"], "nothing to predict"),
+    "text among numbers": (["train", "text.csv", "--target", "y"], '"b" holds "five" in line 7'),
+    "infinity": (["train", "nan.csv", "--target", "y"], "inf in line 7"),
+    "huge": (["train", "huge.csv", "--target", "y"], "too large to train on"),
+    "ragged": (["train", "ragged.csv", "--target", "y"], "line 7 of ragged.csv has 4 cells"),
+    "two of a name": (["train", "twice.csv", "--target", "y"], 'two columns called "a"'),
+    "no header": (["train", "numbers.csv", "--target", "y"], "names of the columns"),
+    "open quote": (["train", "quote.csv", "--target", "y"], "never closed"),
+    "binary": (["train", "binary.csv", "--target", "y"], "byte"),
+    "zip": (["train", "zip.csv", "--target", "y"], "zip archive"),
+    "NUL": (["train", "nul.csv", "--target", "y"], "NUL"),
+    "hidden words": (["train", "ok.csv", "--target", "y", "--hidden", "big"], "--hidden takes the widths"),
+    "hidden zero": (["train", "ok.csv", "--target", "y", "--hidden", "0"], "from 1 to 4096 units"),
+    "optimiser": (["train", "ok.csv", "--target", "y", "--optimiser", "adm"], "--optimiser adam"),
+    "rate": (["train", "ok.csv", "--target", "y", "--learning-rate", "-1"], "--learning-rate 0.1"),
+    "rate too high": (["train", "ok.csv", "--target", "y", "--learning-rate", "100"], "runs away"),
+    "rate of words": (["train", "ok.csv", "--target", "y", "--learning-rate", "fast"], "not a valid float"),
+    "steps": (["train", "ok.csv", "--target", "y", "--steps", "0"], "--steps 400"),
+    "batch": (["train", "ok.csv", "--target", "y", "--batch", "-3"], "--batch 32"),
+    "holdout": (["train", "ok.csv", "--target", "y", "--holdout", "1.5"], "--holdout 0.2"),
+    "task": (["train", "ok.csv", "--target", "y", "--task", "guess"], "--task regression"),
+    "kind": (["train", "ok.csv", "--target", "y", "--kind", "a"], "--kind zip=category"),
+    "another kind": (["train", "ok.csv", "--target", "y", "--kind", "a=colour"], "numbers or categories"),
+    "decimal": (["train", "ok.csv", "--target", "y", "--decimal", "x"], "decimal mark"),
+    "stray shapes": (["train", "ok.csv", "w:d", "--target", "y"], "not expected here"),
+    "two networks": (["train", "ok.csv", "--target", "y", "--hidden", "3", "--model", NEURON], "two ways"),
+    "no formula": (["train", "ok.csv", "--target", "y", "--model", "mean((y - X @"], "not closed"),
+    "unknown function": (
+        ["train", "ok.csv", "--target", "y", "--model", "mean(foo(X @ w) - y)"],
+        "no function foo",
+    ),
+    "wrong shapes": (["train", "ok.csv", "w:k", "--target", "y", "--model", NEURON], "the sizes d and k"),
+    "wrong shape text": (
+        ["train", "ok.csv", "w", "--target", "y", "--model", NEURON],
+        "no variable with a shape",
+    ),
+    "code": (["train", "ok.csv", "--target", "y", "--model", "__import__('os').system('id')"], "error:"),
+    "a loss of many": (["train", "ok.csv", "--target", "y", "--model", "y - X @ w"], "a loss is one number"),
+    "no X": (["train", "ok.csv", "--target", "y", "--model", "mean((y - b)**2)"], "should use X"),
+    "a matrix Y": (["train", "ok.csv", "--target", "y", "--model", "mean((Y - X @ W)**2)"], "a vector y"),
+    "no bound": (["train", "ok.csv", "--target", "y", "--model", "-sum((X @ w - y)**2)"], "without bound"),
+    "nan at the start": (["train", "ok.csv", "--target", "y", "--model", "log(-sum((X @ w - y)**2))"], "nan"),
+    "no place to save": (["train", "ok.csv", "--target", "y", "--save", "no/m.safetensors"], "no folder"),
+    "a folder to save": (["train", "ok.csv", "--target", "y", "--save", "."], "is a folder"),
+    "no place for a page": (["train", "ok.csv", "--target", "y", "--page", "no/page.html"], "no folder"),
+    "no model": (["predict", "nowhere.safetensors", "ok.csv"], "there is no file"),
+    "a table as model": (["predict", "ok.csv", "ok.csv"], "no model of gradstep"),
+    "no new rows": (["predict", "ok.csv"], "issing argument"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_ends_in_one_message(gradstep, tmp_path, name):
+    for file, content in TABLES.items():
+        (tmp_path / file).write_bytes(content.encode() if isinstance(content, str) else content)
+    arguments, message = BAD[name]
+    status, output, errors = gradstep(*arguments)
+    assert status == 2
+    assert message in errors
+    assert errors.lower().count("error: ") == 1
+    assert "Traceback" not in errors + output
+    assert len(errors.splitlines()) <= 12
+
+
+@pytest.mark.parametrize("name", ["empty", "binary", "wrong shapes", "no target"])
+def test_the_same_in_a_process_of_its_own(tmp_path, name):
+    for file, content in TABLES.items():
+        (tmp_path / file).write_bytes(content.encode() if isinstance(content, str) else content)
+    arguments, message = BAD[name]
+    code = "from gradstep.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_model_and_a_table_that_do_not_belong_together(gradstep, houses, penguins):
+    gradstep("train", houses, "--target", "price", "--save", "m.safetensors", "--quiet")
+    status, _, errors = gradstep("predict", "m.safetensors", penguins)
+    assert status == 2
+    assert 'has no column "size", which the model needs' in errors
+
+
+# ------------------------------------------------------------------------------------------- guessing shapes
+
+GUESSED = {
+    "mean((y - (X @ w + b))**2)": {"w": ("d",), "b": ()},
+    "mean((Y - (X @ W + b))**2)": {"W": ("d", "k"), "b": ("k",)},
+    "z = X @ w; a = exp(z)*c; mean((y - a)**2)": {"w": ("d",), "c": ()},
+    "mean((y - (w*sum(X, axis=1) + b))**2)": {"w": (), "b": ()},
+    "mean((y - X @ w)**2) + lam*sum(w**2)": {"w": ("d",), "lam": ()},
+}
+
+
+@pytest.mark.parametrize("text", GUESSED)
+def test_shapes_are_worked_out(text):
+    usual = {"X": ("N", "d"), "y": ("N",), "Y": ("N", "k")}
+    given = {name: shape for name, shape in usual.items() if name in words(text)}
+    assert completed(text, given, rows="N") == given | GUESSED[text]
+
+
+def test_too_many_unknown_shapes_are_asked_for():
+    text = "mean((y - " + " * ".join(f"p{k}" for k in range(12)) + " * (X @ w))**2)"
+    with pytest.raises(MathError, match="too many to guess"):
+        completed(text, {"X": ("N", "d"), "y": ("N",)}, rows="N")
+
+
+ADVICE = {
+    "learning_rate=0.5, or none": "--learning-rate 0.5, or none",
+    'task="classification"': "--task classification",
+    'kinds={"zip code": "category"}': "--kind 'zip code=category'",
+    "hidden=(32, 16)": "--hidden 32,16",
+    'optimiser="gradient descent"': "--optimiser 'gradient descent'",
+    'decimal=","': "--decimal ,",
+    "a number there": "a number there",
+}
+
+
+@pytest.mark.parametrize("text", ADVICE)
+def test_advice_is_worded_for_a_terminal(text):
+    assert as_options(text) == ADVICE[text]
