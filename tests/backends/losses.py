@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+
 from gradstep.backends import compile_outputs
 from gradstep.calculus.derivation import derive
 from gradstep.expression.node import walk
@@ -43,7 +44,9 @@ CASES = {
     "neuron in lines": Case(f"z = {z}; a = relu(z); e = y - a; mean(e**2)", LINEAR, "w b"),
     "neuron for w alone": Case(f"mean((y - relu({z}))**2)", LINEAR, "w"),
     "leaky neuron": Case(f"mean((y - leaky_relu({z}, 0.1))**2)", LINEAR, "w b"),
-    "logistic by probabilities": Case(f"p = sigmoid({z}); -mean(y*log(p) + (1 - y)*log(1 - p))", LINEAR, "w b"),
+    "logistic by probabilities": Case(
+        f"p = sigmoid({z}); -mean(y*log(p) + (1 - y)*log(1 - p))", LINEAR, "w b"
+    ),
     "logistic by hand": Case(f"p = 1/(1 + exp(-({z}))); -mean(y*log(p) + (1 - y)*log(1 - p))", LINEAR, "w b"),
     "logistic by softplus": Case(f"z = {z}; mean(softplus(z) - y*z)", LINEAR, "w b"),
     "logistic by exp": Case(f"z = {z}; mean(log(1 + exp(z)) - y*z)", LINEAR, "w b"),
@@ -63,7 +66,9 @@ CASES = {
         "-sum(Y * log(softmax(tanh(X @ W1 + b1) @ W2 + b2, axis=1)))/N", TWO, "W1 b1 W2 b2"
     ),
     "five layers": Case(
-        perceptron(["relu", "tanh", "sigmoid", "softplus", "tanh"]), FIVE, " ".join(k for k in FIVE if k[0] in "Wb")
+        perceptron(["relu", "tanh", "sigmoid", "softplus", "tanh"]),
+        FIVE,
+        " ".join(k for k in FIVE if k[0] in "Wb"),
     ),
     "Huber by masks": Case(
         f"e = y - ({z}); mean((abs(e) <= 1)*e**2/2 + (abs(e) > 1)*(abs(e) - 1/2))", LINEAR, "w b"

@@ -200,7 +200,7 @@ def _weigh(node: Expr, w: list[Weight]) -> Weight | int:
         case "divide":
             return 4 * w[0] * w[1] if array else w[0] + w[1] + 1
         case "power" if whole and not array:
-            return abs(int(n)) * w[0] + int(n < 0)
+            return max(1, abs(int(n))) * w[0] + int(n < 0)
         case "power" if array and whole:
             return reduce(mul, [w[0]] * max(2, abs(int(n))))
         case "power" if array:

@@ -1,7 +1,6 @@
 """Does the text of an expression read back to the very same expression, and stay short?"""
 
 import gc
-import time
 import weakref
 
 import pytest
@@ -212,13 +211,11 @@ def network(layers: int) -> tuple[Expr, dict[str, str]]:
     return belongs(FUNCTIONS["mean"]((variables["Y"] - A) ** 2), variables.values()), shapes
 
 
-def test_a_deep_network_is_written_in_linear_time_and_size():
+def test_a_deep_network_is_written_in_linear_size():
     lengths = {}
     for layers in (100, 200, 400):
         loss, shapes = network(layers)
-        start = time.perf_counter()
         text = plain(loss)
-        assert time.perf_counter() - start < 0.5
         lengths[layers] = len(text)
         assert parse(text, **shapes) is loss
     assert lengths[400] < 2.3 * lengths[200] < 5.3 * lengths[100]

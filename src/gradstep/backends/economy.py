@@ -330,6 +330,11 @@ def _transposed_repetition(y: Expr, alone: Alone) -> Expr | None:
     return repeated(body.args[0], sorted(1 - a for a in body.params[0]), y.shape)
 
 
+def _squeezed_repetition(y: Expr, alone: Alone) -> Expr | None:
+    body = y.args[0]
+    return body.args[0] if body.op is repeat_op and body.params[0] == y.params[0] else None
+
+
 def _root_of_number(y: Expr, alone: Alone) -> Expr | None:
     """√d as d**0.5: a number of Python's own, which leaves float32 arrays in float32."""
     x = y.args[0]
@@ -464,6 +469,13 @@ LEAN: tuple[Improvement, ...] = (
         (transpose_op,),
         _transposed_repetition,
         (_b.T, _h.T, transpose_op(repeat(_x, (0, 1), ("m", "n")))),
+    ),
+    Improvement(
+        "a squeezed repetition",
+        "the axis comes and goes",
+        (squeeze_op,),
+        _squeezed_repetition,
+        (squeeze_op(repeat(_v, 1, 1), params=((1,),)),),
     ),
     Improvement(
         "the root of a number",

@@ -23,6 +23,7 @@ from gradstep.operations.leaves import NAME, is_constant, number_op, size_op, sy
 from gradstep.operations.products import matmul_op, transpose_op
 
 WIDTH = 100
+GLUE = "\N{NO-BREAK SPACE}"
 # ------------------------------------------------------------------------------------------- expressions
 
 
@@ -291,12 +292,13 @@ def _signature(name: str, arguments: Sequence[str]) -> list[str]:
 def _docstring(program: Program) -> list[str]:
     """What is computed, and the shapes; in one line if it fits."""
     header = re.sub(r"\s+", " ", program.header).strip().replace("\\", "/").replace('"', "'").rstrip(".")
-    shapes = "  ".join(f"{given.symbol.params[0]}: {_shape(given.symbol.shape)}" for given in program.inputs)
+    entries = [f"{given.symbol.params[0]}: {_shape(given.symbol.shape)}" for given in program.inputs]
+    shapes = "  ".join(entries)
     short = f'    """{header}.   {shapes}"""'
     if len(short) <= WIDTH:
         return [short]
-    together = shapes.replace(": (", ":\N{NO-BREAK SPACE}(").replace(", ", ",\N{NO-BREAK SPACE}")
-    rows = [row.replace("\N{NO-BREAK SPACE}", " ") for row in _wrapped(together, 4)]
+    whole = [entry.replace(" ", GLUE) if len(entry) < WIDTH - 4 else entry for entry in entries]
+    rows = [row.replace(GLUE, " ") for row in _wrapped("  ".join(whole), 4)]
     return [*_wrapped(f'"""{header}.', 4), "", *rows, '    """']
 
 
@@ -313,7 +315,8 @@ def _sizes(program: Program, used: set[str]) -> list[str]:
         if len(shape) > 1 and set(shape) == used and len(used) == len(shape):
             return [f"    {', '.join(map(str, shape))} = {given.symbol.params[0]}.shape"]
     places = {size: place for size, place in program.sizes.items() if size in used}
-    return [f"    {size} = {name}.shape[{axis}]" for size, (name, axis) in places.items()]
+    lines = [_statement(f"    {size} = ", f"{name}.shape[{axis}]") for size, (name, axis) in places.items()]
+    return [line for statement in lines for line in statement]
 
 
 def _returned(speller: Speller, program: Program) -> list[str]:

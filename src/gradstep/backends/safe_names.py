@@ -24,9 +24,9 @@ def identifier(wanted: str) -> str:
     slope = bool(marks) or MACRON in letters
     plain = "".join(_letter(letter) for letter in letters)
     plain = re.sub(r"_+", "_", re.sub(r"[^A-Za-z0-9_]", "", plain)).lstrip("_")
-    plain = ("d" if slope else "") + plain[: LONGEST - 8]
+    plain = ("d" if slope else "") + plain[: LONGEST - slope]
     if not plain or plain[0].isdigit():
-        plain = f"t{plain}"
+        plain = f"t{plain}"[:LONGEST]
     return f"{plain}_" if plain in RESERVED else plain
 
 
@@ -51,6 +51,6 @@ class Names:
         plain = name = identifier(wanted)
         number = 2
         while name in self.taken:
-            name, number = f"{plain.rstrip('_')}_{number}", number + 1
+            name, number = f"{plain.rstrip('_')[: LONGEST - 6]}_{number}", number + 1
         self.taken.add(name)
         return name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,12 +32,13 @@ from gradstep.learn.saving import write_whole
 from gradstep.learn.training import train_model
 from gradstep.notation.declaring import shapes_from_arguments
 from gradstep.notation.parsing import names_of, parse
-from gradstep.notation.plain import line
+from gradstep.notation.plain import line, wrap
 from gradstep.notation.presentation import Said
 from gradstep.notation.views import present
 from gradstep.page.fitted import write_page
 
 MOST_LINES = 14  # of a derivation; `gradstep derive` shows it whole
+WIDTH = 100
 INTERRUPTED = 130
 
 
@@ -192,7 +194,7 @@ def _derived(fit: Fit) -> list[str]:
     for section in story.sections:
         if section.title.startswith("One step"):
             continue
-        told = [_line(said) for said in section.lines]
+        told = [each for said in section.lines for each in _lines(said)]
         if len(told) > MOST_LINES:
             left_out = len(told) - MOST_LINES + 1
             told[MOST_LINES // 2 : MOST_LINES // 2 + left_out] = [
@@ -202,10 +204,12 @@ def _derived(fit: Fit) -> list[str]:
     return [*lines[1:], *(["", story.proof] if story.proof else [])]
 
 
-def _line(said: Said) -> str:
-    """∂C/∂w = Xᵀ ∂C/∂z: the left side and its last form."""
-    left = "" if said.left is None else f"{line(said.left)} = "
-    return left + line(said.forms[-1])
+def _lines(said: Said) -> Sequence[str]:
+    """∂C/∂w = Xᵀ ∂C/∂z: the left side and its last form, no wider than a terminal."""
+    told = line(said.forms[-1])
+    if said.left is None:
+        return textwrap.wrap(told.replace(" × ", "×"), WIDTH - 4)
+    return wrap(f"{line(said.left)} = {told}", WIDTH - 4)
 
 
 def _descended(fit: Fit, rate: float | None) -> list[str]:
@@ -213,17 +217,12 @@ def _descended(fit: Fit, rate: float | None) -> list[str]:
     rule = optimiser_named(fit.optimiser)
     automatic = rate is None and rule is GRADIENT_DESCENT
     formula = AUTOMATIC_STEP if automatic else rule.formula
-    name = "θ" if len(fit.parameters) > 1 else next(iter(fit.parameters))
-    each = f"     for each of {', '.join(fit.parameters)} as θ" if 1 < len(fit.parameters) <= 8 else ""
-    first, *rest = formula.text(name, fit.derivation.names[fit.of])
-    return [
-        "",
-        "The descent",
-        f"    {first}{each}",
-        *(f"    {more}" for more in rest),
-        f"  {fit.descended()}",
-        *(f"  {note}" for note in fit.notes),
-    ]
+    names = list(fit.parameters)
+    meant = "all parameters" if len(names) > 8 else f"{', '.join(names[:-1])} and {names[-1]}"
+    theta = [f"    θ stands for {meant}"] if len(names) > 1 else []
+    formulas = formula.text("θ" if theta else names[0], fit.derivation.names[fit.of])
+    lines = [*(f"    {each}" for each in formulas), *theta, f"  {fit.descended()}"]
+    return ["", "The descent", *lines, *(f"  {note}" for note in fit.notes)]
 
 
 # ------------------------------------------------------------------------------------------- afterwards
@@ -271,23 +270,31 @@ def _predictions(fit: Fit, table: Table, prepared: Prepared) -> str:
 
 def _next(fit: Fit, data: str, options: dict[str, Any]) -> list[str]:
     """What to try next, as commands."""
-    base = f"gradstep train {shlex.quote(data)} --target {shlex.quote(options['target'])}"
+    plain = f"gradstep train {shlex.quote(data)} --target {shlex.quote(options['target'])}"
+    asked = [
+        f"--{name} {shlex.quote(options[name])}" for name in ("hidden", "model", "task") if options[name]
+    ]
+    base = " ".join([plain, *asked])
     ideas = []
     line_is_better = len(fit.scores) > 2 and _worse(fit)
     if not options["hidden"] and options["model"] is None:
-        ideas.append((f"{base} --hidden 32,16", "a perceptron: it bends where a straight line cannot"))
+        ideas.append((f"{base} --hidden 32,16", "a perceptron bends where a straight line cannot"))
     elif options["hidden"] and line_is_better:
-        ideas.append((base, f"the {fit.scores[1].name} does no worse on rows that it has not seen"))
+        ideas.append((plain, f"the {fit.scores[1].name} does no worse on rows that it has not seen"))
     if fit.stopped == "steps":
         ideas.append((f"{base} --steps {4 * options['steps']}", "the loss was still falling"))
     if not options["page"]:
-        ideas.append((f"{base} --page out.html", "the network, the derivation and the fit as a page"))
+        ideas.append((f"{base} --page out.html", "see the network, the derivation and the fit on a page"))
     if options["save"]:
-        ideas.append((f"gradstep predict {shlex.quote(options['save'])} new.csv", "answers for new rows"))
+        ideas.append((f"gradstep predict {shlex.quote(options['save'])} new.csv", "answer for new rows"))
     else:
-        ideas.append((f"{base} --save model.safetensors", "then gradstep predict model.safetensors new.csv"))
-    width = max(len(text) for text, _ in ideas)
-    return ["", "What to try next", *(f"  {text.ljust(width)}   {why}" for text, why in ideas)]
+        ideas.append(
+            (
+                f"{base} --save model.safetensors",
+                "keep the model, for gradstep predict model.safetensors new.csv",
+            )
+        )
+    return ["", "What to try next", *(part for text, why in ideas for part in (f"  {why}:", f"    {text}"))]
 
 
 def _worse(fit: Fit) -> bool:

@@ -71,6 +71,10 @@ def planned(
     labels = _labels(target, prediction, given)
     rest, held_out = _parted(np.arange(count), holdout, seed, labels)
     train, watched = _parted(rest, watch, seed + 1, labels)
+    if len(watched):
+        notes.append(
+            f"{len(watched)} of {count - len(held_out)} rows tell when to stop and are not trained with"
+        )
     needed = [name for name in (mentioned(prediction) if prediction is not None else ()) if name in declared]
     return Plan(
         given.arrays,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from gradstep.expression.boxes import Box
@@ -13,7 +13,9 @@ from gradstep.notation.presentation import Presentation, Said, Section
 MARGIN = 4  # before a line without a number
 ASIDE = 2  # a remark between the lines stands so much further in
 GAP = 4  # between a formula and what is said of it
-NARROW = 30  # columns that remarks need beside formulas, or they go below
+NARROW = 24  # columns that remarks need beside formulas, or they go below
+WIDE = 0.45  # of the room, for what stands before an equals sign, or it gets a row of its own
+CROWDED = 76  # columns; below, shapes stand among the remarks
 TOGETHER = 48  # several forms of one thing stay on one row up to this width
 FLAT = 32  # up to this width a fraction stays in line
 TRIES = 12  # places that are tried for the column of remarks
@@ -121,17 +123,16 @@ class _Table:
         last = max((said.number or 0 for said in lines), default=0)
         self.indent = max(MARGIN, len(str(last)) + 3)
         self.room = width - self.indent
-        self.lefts = [
-            max(
-                (display_width(line(said.left)) for said in lines if said.left and said.indent == k),
-                default=0,
-            )
-            for k in (0, 1)
-        ]
         bare: list[Said] = []
         rest: list[Said] = []
         for said in lines:
             (bare if said.left is None and said.number is None and not _remark(said) else rest).append(said)
+        if width < CROWDED:  # no column for shapes
+            rest = [replace(said, shape="", rule=_and(said.shape, said.rule)) for said in rest]
+        self.lefts = [0, 0]
+        for said in rest:
+            if said.left is not None and (size := display_width(line(said.left))) <= self.room * WIDE:
+                self.lefts[said.indent > 0] = max(self.lefts[said.indent > 0], size)
         self.entries = [_Entry(said, tuple(self.bands(said))) for said in rest]
         self.entries += [_Entry(Said(None, ()), (band,)) for band in self.side_by_side(bare)]
         self.shape = max((display_width(said.shape) for said in rest), default=0)
@@ -170,15 +171,20 @@ class _Table:
         shape = entry.said.shape
         for band in entry.bands:
             lead = [""] * band.baseline
-            words = _wrapped(band.remark, self.remark) if band.remark else []
-            if band.width + GAP <= self.formula or not (words or shape):
+            words = _wrapped(band.remark, max(self.remark, 1)) if band.remark else []
+            fits = band.width + GAP <= self.formula and (self.remark >= NARROW or not words)
+            if fits or not (words or shape):
                 columns = ([*lead, number], band.rows, [*lead, shape], [*lead, *words])
                 yield from zip_longest(*columns, fillvalue="")
             else:
                 yield from (
                     (n, row, "", "") for n, row in zip_longest([*lead, number], band.rows, fillvalue="")
                 )
-                yield from (("", "", s, word) for s, word in zip_longest([shape], words, fillvalue=""))
+                if self.remark < NARROW:
+                    words = _wrapped(_and(shape, band.remark), self.room - MARGIN)
+                    yield from (("", " " * MARGIN + word, "", "") for word in words)
+                else:
+                    yield from (("", "", s, word) for s, word in zip_longest([shape], words, fillvalue=""))
             number = shape = ""
 
     # ------------------------------------------------------------------------------- drawing
@@ -190,7 +196,10 @@ class _Table:
             yield from (self.band(form, "", remark) for form, remark in lines)
             return
         left = line(said.left) if said.left is not None else ""
-        head = " " * (ASIDE * said.indent) + _padded(left, self.lefts[min(said.indent, 1)])
+        if said.left is not None and display_width(left) > self.room * WIDE:
+            yield self.band(said.left, " " * (ASIDE * said.indent), "")
+            left = ""
+        head = " " * (ASIDE * said.indent) + _padded(left, self.lefts[said.indent > 0])
         bands = []
         for form, remark in lines:
             bands.append(self.band(form, f"{head} = ", remark))
@@ -240,6 +249,10 @@ def _remark(said: Said) -> str:
     """The rule, the reason, what is taken at a kink, and for which layers this holds."""
     told = ": ".join(part for part in (said.rule, said.why) if part)
     return f"{'; '.join(part for part in (told, said.kink) if part)} {said.where}".strip()
+
+
+def _and(first: str, second: str) -> str:
+    return "; ".join(part for part in (first, second) if part)
 
 
 def _padded(words: str, width: int) -> str:

@@ -35,7 +35,8 @@ from gradstep.operations.leaves import symbol_op
 VIEWS = ("matrix", "sample", "index")
 STYLES = ("partials", "differential")
 READABLE = 60  # a loss with more nodes than this is written in terms of its parts
-WIDEST = 90  # and so is one with more letters than this
+WIDEST = 90  # and so is one with more letters than this,
+SUMS = 4  # or with more sums
 FEW = 4  # parameters that a sentence lists
 
 
@@ -163,7 +164,9 @@ class _Telling:
         box = None
         if not self.is_long:
             box = self.loss_box(Writer({}), replace(self.lower, named=()))
-            self.is_long = len(line(box)) > WIDEST
+            self.is_long = len(line(box)) > WIDEST or line(box).count("Σ") > SUMS
+            if self.is_long:
+                self.claims.pop()
         if box is None or self.is_long:
             box = self.loss_box(self.write, self.lower.opening(self.loss))
         return Said(left, (box,), rule=self.index_words()), Said(None, (self.shapes(),))
@@ -261,7 +264,8 @@ class _Telling:
             closed = self.claimed(link.closed, at, meant)
             if self.write(closed) != self.write(forms[0]):
                 forms.append(closed)
-                reasons = [f"with {numbered(self.numbers[s] for s in link.sources if s in self.numbers)}"]
+                used = [self.numbers[source] for source in link.sources if source in self.numbers]
+                reasons = [f"with {numbered(used)}"] if used else ["written out"]
                 reasons += [f"{law.rule} ({law.why})" for law in laws if law.rule not in rules]
                 because.append("; ".join(reasons))
         last = link.steps[-1] if link.steps else None
