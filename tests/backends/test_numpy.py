@@ -232,9 +232,8 @@ def masked(text):
 
 
 def functions():
-    return {
-        "sum": np.sum, "exp": np.exp, "norm": np.linalg.norm, "mean": np.mean, "tanh": np.tanh, "maximum": np.maximum,
-    }  # fmt: skip
+    found = {name: getattr(np, name) for name in ("sum", "exp", "mean", "tanh", "maximum")}
+    return found | {"norm": np.linalg.norm}
 
 
 def test_broadcasting_restores_what_was_repeated():
@@ -411,7 +410,7 @@ def test_an_unknown_back_end_lists_the_known():
     assert "Perhaps" in str(caught.value)
 
 
-# ------------------------------------------------------------------------------------------- the writing itself
+# --------------------------------------------------------------------------------------- the writing itself
 
 
 @pytest.mark.parametrize(

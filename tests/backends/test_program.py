@@ -14,7 +14,6 @@ from gradstep.backends.safe_names import RESERVED, Names, identifier
 from gradstep.backends.stabilising import STABLE, from_logarithm, improved, stable
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import walk
-from gradstep.notation.parsing import parse
 from gradstep.operations import FUNCTIONS
 from gradstep.operations.evaluation import belongs, evaluate, sizes_of, variables
 from gradstep.operations.leaves import number, number_op, size, symbol, symbol_op
@@ -34,7 +33,7 @@ def values_of(expr, seed=0, scale=1.0):
     }
 
 
-# ------------------------------------------------------------------------------------------- equations for code
+# --------------------------------------------------------------------------------------- equations for code
 
 EXAMPLES = [(entry, example) for entry in BOOK for example in entry.examples]
 
@@ -52,12 +51,10 @@ def test_an_improvement_changes_its_examples_and_not_their_value(entry, example)
 
 
 @pytest.mark.parametrize("entry", BOOK, ids=lambda entry: entry.name)
-def test_an_improvement_has_a_reason_and_an_example_for_every_head(entry):
-    assert entry.why
-    assert entry.examples
-    assert {example.op for example in entry.examples} <= set(entry.heads) | {
-        example.op for example in entry.examples
-    }
+def test_an_improvement_has_a_reason_and_examples(entry):
+    assert entry.name and entry.why and entry.examples
+    for example in entry.examples:
+        assert any(node.op in entry.heads for node in walk(example))
 
 
 @pytest.mark.parametrize(
@@ -230,8 +227,9 @@ def test_the_inner_product_of_matrices_is_what_it_says():
 @pytest.mark.parametrize(
     ("wanted", "name"),
     [
-        ("X", "X"), ("z̄", "dz"), ("∂C/∂Z1", "dZ1"), ("H₁", "H1"), ("Z̄₂", "dZ2"), ("λ", "lambda_"), ("Σ", "Sigma"),
-        ("np", "np_"), ("sum", "sum_"), ("return", "return_"), ("1x", "t1x"), ("", "t"), ("∇w", "dw"),
+        ("X", "X"), ("z̄", "dz"), ("∂C/∂Z1", "dZ1"), ("H₁", "H1"), ("Z̄₂", "dZ2"), ("λ", "lambda_"),
+        ("Σ", "Sigma"), ("np", "np_"), ("sum", "sum_"), ("return", "return_"),
+        ("1x", "t1x"), ("", "t"), ("∇w", "dw"),
         ("a b", "ab"), ("x__y", "x_y"), ("__class__", "class_"),
     ],
 )  # fmt: skip
@@ -257,8 +255,3 @@ def test_every_size_is_read_from_an_input_that_has_it():
         names = {str(entry.symbol.params[0]): entry.name for entry in made.inputs}
         for name, (variable, axis) in made.sizes.items():
             assert values[names[variable]].shape[axis] == expected[name]
-
-
-def test_text_with_a_size_reads_back(tmp_path):
-    loss = parse("mean((y - X @ w)**2)", X="N d", w="d", y="N")
-    assert "@" in str(program({"": loss}))

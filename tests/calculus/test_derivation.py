@@ -90,6 +90,67 @@ def test_every_step_says_what_it_did_and_why(loss):
     assert {part for _, part in line} <= {loss.variables[name] for name in loss.wrt}
 
 
+RULES = {
+    "neuron": [
+        "multiplication by a constant",
+        "derivative of a sum",
+        "power rule",
+        "difference rule",
+        "slope of max(0, z)",
+        "sum rule",
+        "scalar expansion",
+        "matrix product rule",
+    ],
+    "one example": [
+        "power rule",
+        "difference rule",
+        "slope of max(0, z)",
+        "sum rule",
+        "dot product rule",
+    ],
+    "3 x² y": ["product rule", "multiplication by a constant", "power rule"],
+    "x times x squared": ["product rule", "power rule", "sum over paths"],
+    "a quotient": ["quotient rule", "product rule", "sum rule", "sum over paths", "sum over paths"],
+    "a power of a parameter": ["multiplication by a constant", "derivative of a sum", "power rule"],
+    "logistic": [
+        "multiplication by a constant",
+        "multiplication by a constant",
+        "derivative of a sum",
+        "sum rule",
+        "multiplication by a constant",
+        "chain rule for log",
+        "difference rule",
+        "multiplication by a constant",
+        "chain rule for log",
+        "sum over paths",
+        "chain rule for sigmoid",
+        "clearing the denominators",
+        "the mixed products cancel",
+        "sum rule",
+        "scalar expansion",
+        "matrix product rule",
+    ],
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_the_rules_are_those_of_a_textbook(name):
+    assert [step.rule for step in LOSSES[name].derived().steps] == RULES[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("neuron", "⟨G, A dB⟩ = ⟨AᵀG, dB⟩"),
+        ("ridge", "a factor that does not depend on the parameters stays in front"),
+        ("linear", "what does not depend on the parameters drops out"),
+        ("3 x² y", "d(xⁿ) = n xⁿ⁻¹ dx"),
+    ],
+)
+def test_a_reason_speaks_of_what_moves(name, why):
+    assert any(step.why.endswith(why) for step in LOSSES[name].derived().steps)
+
+
 # -------------------------------------------------------------------------------------- as in the textbook
 
 TEXTBOOK = {

@@ -30,6 +30,11 @@ class Compiled:
     program: Program
     raw: Callable[..., Any]
 
+    def __repr__(self) -> str:
+        takes = ", ".join(given.name for given in self.program.inputs)
+        slopes = ", ".join(self.program.gradients)
+        return f"<function of {takes}: the value{f' and the gradients for {slopes}' if slopes else ''}>"
+
     def __call__(self, /, **values: Any) -> Any:
         import numpy as np
 

@@ -172,7 +172,7 @@ class Narrator:
         slope = work.cotangents[parameter]
         negative = opposite(slope)
         unsigned = slope if negative is None else negative
-        rule, why = "derivative of the affine function", ""
+        rule, why = ", ".join(dict.fromkeys(step.rule for step in work.steps)), ""
         if unsigned.op is entry_op:
             rule = "gradient of a dot product"
         elif is_one(unsigned):
@@ -264,7 +264,9 @@ class Narrator:
         return Frac(row("∂", top), row("∂", self.write(parameter)))
 
     def row_box(self, slope: Expr) -> Box:
-        """A gradient by a vector is a row, as in the paper: xᵢᵀ."""
+        """A gradient by a vector is a row, as in the paper: xᵢᵀ, c xᵢᵀ."""
+        if slope.op is scale_op:
+            return row(fenced(self.write.written(slope.args[0]), JUXTAPOSED), self.row_box(slope.args[1]))
         written = self.write.written(slope)
         return Sup(fenced(written, JUXTAPOSED), TRANSPOSED) if slope.rank else fenced(written, PRODUCT)
 

@@ -126,7 +126,8 @@ class Wording:
         """⟨G, A dB⟩ = ⟨Aᵀ G, dB⟩ with the factors at hand."""
         left, right = product.args
         A, B = (line(self.name(factor)) for factor in product.args)
-        if " " in A + B or len(A + B) > SHORT or left.rank < 2:
+        A, B = (f"({factor})" if " " in factor else factor for factor in (A, B))
+        if len(A + B) > SHORT or left.rank < 2:
             return ""
         told = []
         if left in self.d.cotangents and towards is not right:

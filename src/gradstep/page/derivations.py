@@ -129,7 +129,10 @@ def told_sections(presentation: Presentation, derivation: Derivation) -> dict[st
     for told in presentation.sections:
         if any(said.number is not None for said in told.lines):
             verdict = derivation.certificate.verdict if derivation.certificate is not None else None
-            blocks: list[Block] = [steps(told, set_in_type), Verdict(presentation.proof.lstrip("✓✗? "), verdict)]
+            blocks: list[Block] = [
+                steps(told, set_in_type),
+                Verdict(presentation.proof.lstrip("✓✗? "), verdict),
+            ]
             sections[told.title] = Section(told.title, blocks)
         else:
             sections[told.title] = Section(told.title, [formulas(told, set_in_type)])

@@ -164,7 +164,9 @@ def _descended(fit: Fit) -> Descended:
         baseline = ("straight line", line.training["mean squared error"])
     scaled = ["features of spread 1"] if fit.coordinates.entrances else []
     scaled += ["a target of size 1"] if fit.coordinates.unit is not None else []
-    remark = f"The axes are the parameters in the units of training: {' and '.join(scaled)}." if scaled else ""
+    remark = (
+        f"The axes are the parameters in the units of training: {' and '.join(scaled)}." if scaled else ""
+    )
     return Descended(lambda p: worth * float(np.asarray(measured(p)[0])), path, fit.history, baseline, remark)
 
 
