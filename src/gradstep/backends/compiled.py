@@ -58,6 +58,7 @@ def _value(result: Any, kind: Any) -> Any:
 def arguments(program: Program, values: Mapping[str, Any]) -> list[Any]:
     """The values as arrays of one kind, in the order of the inputs; what does not fit is a `MathError`."""
     declared = {given.name: given.declared for given in program.inputs}
+    values = {name: value for name, value in values.items() if name not in program.spare}
     for name in values:
         if name not in declared:
             near = get_close_matches(name, [other for other in declared if other not in values], 1, 0.3)

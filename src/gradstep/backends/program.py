@@ -19,7 +19,7 @@ from gradstep.expression.node import Expr, Spelled, rebuild, replace, walk
 from gradstep.expression.shapes import Shape, Size
 from gradstep.operations.arithmetic import negate_op, scale
 from gradstep.operations.broadcasting import repeat_op, squeeze_op
-from gradstep.operations.evaluation import variables
+from gradstep.operations.evaluation import mentioned, variables
 from gradstep.operations.leaves import NAME, is_constant, size_op, symbol_op
 from gradstep.operations.products import transpose_op
 
@@ -78,6 +78,7 @@ class Program:
     outputs  by name; the first is the value, the others are gradients by the user's name of the parameter
     sizes    for every size by name: the input that has it, and along which axis
     header   what is computed, in one sentence
+    spare    variables that belong to the formula but are not needed: a caller may give them
     """
 
     inputs: tuple[Input, ...]
@@ -85,6 +86,7 @@ class Program:
     outputs: Mapping[str, Expr]
     sizes: Mapping[str, tuple[str, int]]
     header: str = ""
+    spare: frozenset[str] = frozenset()
 
     @property
     def value(self) -> Expr:
@@ -132,7 +134,10 @@ def program(
     pieces = writing.pieces(roots, called, named).lean()
     finished = writing.straight(pieces, next(iter(outputs)) if len(outputs) > 1 else None)
     results = dict(zip(outputs, finished, strict=True))
-    return Program(inputs, tuple(writing.lines), results, sizes, header or writing.header(outputs, finished))
+    spare = frozenset(variables(*outputs.values())) - {given.name for given in inputs}
+    return Program(
+        inputs, tuple(writing.lines), results, sizes, header or writing.header(outputs, finished), spare
+    )
 
 
 # ------------------------------------------------------------------------------------------- the check
@@ -260,8 +265,19 @@ class _Writing:
     half: Literal["forward", "backward"] = "forward"
 
     def inputs(self, roots: Sequence[Expr]) -> tuple[tuple[Input, ...], dict[str, tuple[str, int]]]:
-        """The variables that the outputs mention or that belong to them, and where each size is found."""
-        declared = variables(*roots)
+        """The variables that the outputs mention, and where each size is found.
+
+        A variable that only belongs to the value counts where no other tells a size: X in sum(w)/N.
+        """
+        order, here = list(walk(*roots)), mentioned(*roots)
+        told = {size for variable in here.values() for size in variable.shape}
+        needed = {size for node in order for size in node.shape}
+        needed |= {node.params[0] for node in order if node.op is size_op}
+        declared = {}
+        for name, variable in {**variables(roots[0]), **here}.items():
+            if name in here or any(size in needed and size not in told for size in variable.shape):
+                declared[name] = variable
+                told |= set(variable.shape)
         symbols = {name: self.names.give(name) for name in declared}
         for variable in declared.values():
             for size in variable.shape:

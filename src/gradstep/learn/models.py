@@ -14,8 +14,9 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.learn.encoding import Prepared
 from gradstep.learn.scaling import Array
-from gradstep.learn.structure import mentioned, name_of, prediction_of
+from gradstep.learn.structure import name_of, prediction_of
 from gradstep.operations.activations import relu, sigmoid, softplus
+from gradstep.operations.evaluation import mentioned
 from gradstep.operations.leaves import symbol
 from gradstep.operations.rowwise import logsumexp, softmax
 from gradstep.operations.sums import mean, sum

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from gradstep.backends import compile_outputs
 from gradstep.backends.compiled import Compiled
 from gradstep.calculus.steps import Derivation
+from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.learn.coordinates import Arrays
 from gradstep.learn.surface import Objective, Parameters
-from gradstep.operations.evaluation import sizes_of
 
 
 def compiled(derivation: Derivation, backend: str = "numpy") -> Compiled:
@@ -32,42 +32,30 @@ def compiled(derivation: Derivation, backend: str = "numpy") -> Compiled:
 def worth(expr: Expr, known: Arrays) -> NDArray[np.float64]:
     """What an expression is worth; `known` may hold more than it needs."""
     function = compile_outputs({"": expr})
-    names = [given.name for given in function.program.inputs]
-    rest = _stand_ins(function, known)
+    arrays = [known[name] for name in needed(function, known)]
     with np.errstate(all="ignore"):
-        return np.asarray(
-            function.raw(*(known[n] if n in known else rest[n] for n in names)), dtype=np.float64
-        )
+        return np.asarray(function.raw(*arrays), dtype=np.float64)
 
 
 def objective(function: Compiled, data: Arrays) -> Objective:
     """The loss on these data as a function of the parameters."""
     names = [given.name for given in function.program.inputs]
-    rest: dict[str, NDArray[np.float64]] | None = None
 
     def measured(parameters: Parameters) -> tuple[ArrayLike, Mapping[str, ArrayLike]]:
-        nonlocal rest
-        known = {**data, **parameters}
-        rest = _stand_ins(function, known) if rest is None else rest
-        found: tuple[ArrayLike, Mapping[str, ArrayLike]] = function.raw(
-            *(known[name] if name in known else rest[name] for name in names)
-        )
+        arrays = [data[name] if name in data else parameters[name] for name in names]
+        found: tuple[ArrayLike, Mapping[str, ArrayLike]] = function.raw(*arrays)
         return found
 
     return measured
 
 
-def _stand_ins(function: Compiled, known: Arrays) -> dict[str, NDArray[np.float64]]:
-    """Zeros for variables that were declared together with the formula, but that it does not use."""
-    given = {each.name: each.declared for each in function.program.inputs}
-    sizes = sizes_of(given, known)
-    return {
-        name: np.broadcast_to(
-            0.0, [sizes.get(str(size), size if isinstance(size, int) else 1) for size in v.shape]
-        )
-        for name, v in given.items()
-        if name not in known
-    }
+def needed(function: Compiled, known: Collection[str]) -> list[str]:
+    """The inputs of a function in order; one that is not known is a `MathError`."""
+    names = [given.name for given in function.program.inputs]
+    absent = next((name for name in names if name not in known), None)
+    if absent is not None:
+        raise MathError(f"{absent} has no data: it is needed, if only to tell a size", mend=f'"{absent}": …')
+    return names
 
 
 def watch_of(measured: Objective, enough: float = 0.0) -> Callable[[Parameters], float]:

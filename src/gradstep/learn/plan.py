@@ -14,8 +14,8 @@ from gradstep.expression.node import Expr
 from gradstep.expression.shapes import Size
 from gradstep.learn.arrays import Checked, constant_columns
 from gradstep.learn.scaling import Array, Rows, split
-from gradstep.learn.structure import entrances, mentioned, prediction_of
-from gradstep.operations.evaluation import variables
+from gradstep.learn.structure import entrances, prediction_of
+from gradstep.operations.evaluation import mentioned, variables
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ from gradstep.learn.columns import Table, listed
 from gradstep.learn.encoding import Encoder
 from gradstep.learn.objective import worth
 from gradstep.learn.scaling import Array
-from gradstep.learn.structure import mentioned
-from gradstep.operations.evaluation import sizes_of
+from gradstep.operations.evaluation import mentioned, sizes_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,8 +26,7 @@ from gradstep.learn.encoding import Encoder
 from gradstep.learn.predicting import Predictor
 from gradstep.learn.saved import fields, spoiled, text_of
 from gradstep.learn.scaling import Array, Scaler
-from gradstep.learn.structure import mentioned
-from gradstep.operations.evaluation import sizes_of
+from gradstep.operations.evaluation import mentioned, sizes_of
 from gradstep.operations.graph import from_json, to_json
 
 FORMAT = 1

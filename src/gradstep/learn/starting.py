@@ -16,8 +16,8 @@ from gradstep.learn.coordinates import Coordinates, unit_of
 from gradstep.learn.descent import Descent, start_parameters
 from gradstep.learn.plan import Plan
 from gradstep.learn.scaling import Array
-from gradstep.learn.structure import affine, mentioned, name_of, output, parents, rectifiers
-from gradstep.operations.evaluation import evaluate
+from gradstep.learn.structure import affine, name_of, output, parents, rectifiers
+from gradstep.operations.evaluation import evaluate, mentioned
 from gradstep.operations.rowwise import softmax_op
 
 MOST_ROWS = 2000  # enough to see who is awake

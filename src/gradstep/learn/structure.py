@@ -19,7 +19,7 @@ from gradstep.operations.activations import (
 )
 from gradstep.operations.arithmetic import add_op, log_op, multiply_op, power_op, scale_op, subtract_op
 from gradstep.operations.broadcasting import repeat_op, sum_op
-from gradstep.operations.leaves import is_constant, symbol_op, value_of
+from gradstep.operations.leaves import is_constant, value_of
 from gradstep.operations.products import matmul_op, transpose_op
 from gradstep.operations.rowwise import log_softmax_op, logsumexp_op, softmax
 from gradstep.operations.sums import norm_op
@@ -30,11 +30,6 @@ Above = Mapping[Expr, Sequence[Expr]]
 def name_of(symbol: Expr) -> str:
     """The name of a variable."""
     return str(symbol.params[0])
-
-
-def mentioned(*roots: Expr) -> dict[str, Expr]:
-    """The variables that stand in the expressions, by name; not those that were only declared beside them."""
-    return {name_of(node): node for node in walk(*roots) if node.op is symbol_op}
 
 
 def parents(*roots: Expr) -> dict[Expr, list[Expr]]:

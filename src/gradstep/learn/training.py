@@ -26,14 +26,13 @@ from gradstep.learn.descent import Batches, Descent, descend
 from gradstep.learn.encoding import Prepared
 from gradstep.learn.fit import Fit
 from gradstep.learn.models import Model, share_below_zero
-from gradstep.learn.objective import compiled, objective, watch_of, worth
+from gradstep.learn.objective import compiled, needed, objective, watch_of, worth
 from gradstep.learn.plan import Plan, planned
 from gradstep.learn.progress import Progress, progress_bar
 from gradstep.learn.scaling import Array
 from gradstep.learn.starting import alive, silent_units, start_of
-from gradstep.learn.structure import mentioned
 from gradstep.operations.activations import relu_op
-from gradstep.operations.evaluation import variables
+from gradstep.operations.evaluation import mentioned, variables
 
 Watch: TypeAlias = Callable[[dict[str, Array]], float]
 
@@ -91,6 +90,7 @@ def train(
     mine = plan.of(plan.train)
     units = coordinates(loss, mine, plan.target, derivation.parameters) if standardise else Coordinates()
     function = compiled(derivation)
+    needed(function, {*given.arrays, *derivation.wrt})
     inside = units.data(mine)
     shapes = _shapes(derivation, {**given.sizes, **(sizes or {})}, start)
     first, from_user = start_of(derivation, shapes, start, units, plan, seed)

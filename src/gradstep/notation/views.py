@@ -29,7 +29,7 @@ from gradstep.notation.presentation import Presentation, Said, Section
 from gradstep.notation.wording import Wording, about, listed, numbered, what_it_is
 from gradstep.notation.writing import Writer
 from gradstep.operations.arithmetic import multiply_op, negate_op, scale_op
-from gradstep.operations.evaluation import variables
+from gradstep.operations.evaluation import mentioned, variables
 from gradstep.operations.leaves import symbol_op
 
 VIEWS = ("matrix", "sample", "index")
@@ -85,7 +85,8 @@ class _Telling:
     def __init__(self, derivation: Derivation, view: str, style: str, batch: str | None) -> None:
         self.d, self.view, self.style = derivation, view, style
         self.loss = derivation.of
-        self.known = variables(self.loss, *derivation.parameters.values())
+        here = {**mentioned(self.loss), **derivation.parameters}
+        self.known = {name: v for name, v in variables(self.loss).items() if name in here}
         self.write = Writer(derivation.names)
         self.batch = batch_size(derivation, batch)
         self.shown = {G: cotangent(part, self.loss) for G, part in derivation.fences.items()}

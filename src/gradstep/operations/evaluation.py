@@ -17,20 +17,29 @@ _BELONGING: WeakKeyDictionary[Expr, Mapping[str, Expr]] = WeakKeyDictionary()
 
 
 def belongs(expr: Expr, variables: Iterable[Expr] | Mapping[str, Expr]) -> Expr:
-    """`expr`, which now knows these variables too; a mapping by name is kept as it is."""
+    """`expr`, which now knows these variables too; a mapping by name is kept as it is.
+
+    A variable alone needs no others: what several formulas share would otherwise carry the variables of all.
+    """
+    if expr.op is symbol_op:
+        return expr
     named = variables if isinstance(variables, Mapping) else {str(v.params[0]): v for v in variables}
     known = _BELONGING.get(expr)
     _BELONGING[expr] = {**known, **named} if known else named
     return expr
 
 
+def mentioned(*roots: Expr) -> dict[str, Expr]:
+    """The variables that occur in the expressions, by name."""
+    return {str(node.params[0]): node for node in walk(*roots) if node.op is symbol_op}
+
+
 def variables(*roots: Expr) -> dict[str, Expr]:
-    """The variables that the expressions mention or that belong to them, by name."""
+    """The variables that occur in the expressions or belong to them, by name."""
     found: dict[str, Expr] = {}
     for root in roots:
         found.update(_BELONGING.get(root, {}))
-    found.update({str(node.params[0]): node for node in walk(*roots) if node.op is symbol_op})
-    return found
+    return found | mentioned(*roots)
 
 
 def sizes_of(declared: Mapping[str, Expr], arrays: Mapping[str, Any]) -> dict[str, int]:

@@ -1,0 +1,144 @@
+"""Do documents compile, read and come back?"""
+
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+from calculus.losses import LOSSES, perceptron
+
+from gradstep.calculus.certificate import certify
+from gradstep.notation.documents import latex, latex_document, markdown, mimebundle, to_json
+from gradstep.notation.folding import folded
+from gradstep.notation.prose import prose
+from gradstep.notation.views import STYLES, VIEWS, present
+from gradstep.operations import graph
+
+NAMES = [
+    "neuron",
+    "logistic",
+    "softmax, one hot",
+    "2 layers",
+    "ridge",
+    "quantile",
+    "recurrent",
+    "quadratic",
+    "length",
+]
+LOSSES_HERE = {**{name: LOSSES[name] for name in NAMES}, "32 layers": perceptron(32)}
+OVERFULL = 20  # points that a line may run into the margin
+
+
+@pytest.fixture(scope="module")
+def presentations():
+    found = {}
+    for name, loss in LOSSES_HERE.items():
+        d = loss.derived()
+        for view in VIEWS:
+            for style in STYLES:
+                if name != "32 layers" or style == "partials":
+                    found[name, view, style] = d, folded(present(d, view=view, style=style))
+    return found
+
+
+def test_latex_is_balanced_and_plain(presentations):
+    for key, (_, told) in presentations.items():
+        source = latex(told)
+        assert source.isascii(), key
+        depth = 0
+        for sign in re.findall(r"(?<!\\)[{}]", source):
+            depth += 1 if sign == "{" else -1
+            assert depth >= 0, key
+        assert depth == 0, key
+        assert re.findall(r"\\begin\{(.*?)\}", source).sort() == re.findall(r"\\end\{(.*?)\}", source).sort()
+        assert source.count(r"\left") == source.count(r"\right") + source.count(r"\leftarrow"), key
+        assert source.count("$") % 2 == 0, key
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here")
+def test_latex_compiles_as_it_is(presentations, tmp_path):
+    bodies = [latex(told) for _, told in presentations.values()]
+    _, first = next(iter(presentations.values()))
+    whole = latex_document(first).replace(latex(first), "\\clearpage\n".join(bodies))
+    (tmp_path / "all.tex").write_text(whole, encoding="ascii")
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
+    log = (tmp_path / "all.log").read_text(errors="replace")
+    assert [float(w) for w in re.findall(r"Overfull \\hbox \(([0-9.]+)pt", log) if float(w) > OVERFULL] == []
+
+
+def test_the_document_needs_amsmath_and_amssymb_alone(presentations):
+    _, told = presentations["neuron", "matrix", "partials"]
+    assert re.findall(r"\\usepackage\{(.*?)\}", latex_document(told)) == ["amsmath", "amssymb"]
+
+
+def test_markdown_keeps_its_tables_and_formulas_whole(presentations):
+    for key, (_, told) in presentations.items():
+        source = markdown(told)
+        rows = [row for row in source.splitlines() if row.startswith("|")]
+        assert rows and all(row.count("|") == 4 for row in rows), key
+        assert all(row.count("$") % 2 == 0 for row in source.splitlines()), key
+        assert not re.search(r"\\[,{}\\ ]", source), f"{key}: Markdown would eat this"
+        for section in told.sections:
+            assert f"### {section.title}" in source
+
+
+def test_json_comes_back(presentations):
+    for key, (d, told) in presentations.items():
+        data = to_json(d, told)
+        assert json.loads(json.dumps(data)) == data, key
+        formulas = graph.from_json(data["formulas"])
+        assert formulas["loss"] is d.of
+        for name, answer in d.answers.items():
+            assert formulas[f"gradient of {name}"] is answer
+        assert data["version"] == 1 and [step["rule"] for step in data["steps"]] == [s.rule for s in d.steps]
+        assert all(step["rule"] for step in data["steps"])
+
+
+def test_json_says_how_it_was_checked():
+    d = LOSSES["neuron"].derived()
+    assert to_json(d, present(d))["certificate"] is None
+    d.certificate = certify(d, seed=7)
+    certificate = to_json(d, present(d))["certificate"]
+    assert certificate["verdict"] is True and certificate["seed"] == "7"
+    assert int(certificate["prime"]) > 2**60
+
+
+def test_a_deep_network_makes_json_of_linear_size():
+    short, long = (
+        len(json.dumps(to_json(d, present(d)))) for d in (perceptron(n).derived() for n in (10, 20))
+    )
+    assert long < 2.3 * short
+
+
+def test_a_notebook_gets_text_markdown_and_latex(presentations):
+    _, told = presentations["neuron", "matrix", "partials"]
+    assert set(mimebundle(told)) == {"text/plain", "text/markdown", "text/latex"}
+
+
+@pytest.mark.parametrize(
+    ("sentence", "source"),
+    [
+        ("yᵢ does not depend on w", "$y_{i}$ does not depend on $w$"),
+        ("a sum moves as much as its terms together", "a sum moves as much as its terms together"),
+        ("where a = b each gets ½", r"where $a = b$ each gets $\tfrac{1}{2}$"),
+        ("lines 4–6 put together", "lines 4--6 put together"),
+        ("d(e²)/de = 2e", "$d(e^{2})/de = 2e$"),
+        ("slope of max(0, z)", r"slope of $\max (0, z)$"),
+        ("⟨G, X dW₁⟩ = ⟨Xᵀ G, dW₁⟩", r"$\langle G, X dW_{1}\rangle = \langle X^{\top} G, dW_{1}\rangle$"),
+        ("100 % of {braces} & $", r"100 \% of \{braces\} \& \$"),
+    ],
+)
+def test_a_sentence_is_set_with_its_formulas(sentence, source):
+    assert prose(sentence) == source
+
+
+def test_names_in_a_sentence_are_set_as_in_formulas():
+    assert prose("xᵢ is row i of X", {"xᵢ": r"\mathbf{x}_{i}", "X": r"\mathbf{X}"}) == (
+        r"$\mathbf{x}_{i}$ is row $i$ of $\mathbf{X}$"
+    )

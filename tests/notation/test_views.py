@@ -1,0 +1,200 @@
+"""Is a derivation told truly, completely and readably, in every view and style?"""
+
+import re
+from dataclasses import replace
+
+import pytest
+from calculus.losses import LOSSES, Loss, perceptron
+
+from gradstep.calculus.certificate import certify
+from gradstep.calculus.derivation import derive
+from gradstep.expression.errors import MathError
+from gradstep.notation import views
+from gradstep.notation.checking import check
+from gradstep.notation.folding import folded
+from gradstep.notation.parsing import names_of, parse
+from gradstep.notation.plain import line
+from gradstep.notation.terminal import text
+from gradstep.notation.views import STYLES, VIEWS, present
+
+COMBINATIONS = [(view, style) for view in VIEWS for style in STYLES]
+
+
+def numbered(presentation):
+    return [said for section in presentation.sections for said in section.lines if said.number is not None]
+
+
+def formula(said):
+    left = f"{line(said.left)} " if said.left is not None else ""
+    return left + "".join(f"= {line(form)} " for form in said.forms).strip()
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_what_is_printed_is_what_was_derived(loss):
+    d = loss.derived()
+    for view, style in COMBINATIONS:
+        telling = views._Telling(d, view, style, None)
+        told = telling.all()
+        assert set(check(d, telling.claims, seed=1)) <= {"exact"}, (view, style)
+        lines = numbered(told)
+        assert [said.number for said in lines] == [*range(1, len(lines) + 1)]
+        for said in lines:
+            assert said.rule, (view, style, formula(said))
+            named = re.findall(r"lines? (\d+)(?:(?:–| and )(\d+))?", " ".join([said.rule, *said.because]))
+            assert all(int(n) < said.number for pair in named for n in pair if n), "it names a later line"
+
+
+def test_the_neuron_is_told_as_the_article_tells_it():
+    told = present(LOSSES["neuron"].derived(), view="sample")
+    loss, parts, work, answers, update = told.sections
+    assert formula(loss.lines[0]) == "C(w, b) = 1/N Σᵢ (yᵢ − max(0, w·xᵢ + b))²"
+    assert [formula(said) for said in parts.lines] == [
+        "zᵢ = w·xᵢ + b",
+        "aᵢ = max(0, zᵢ)",
+        "eᵢ = yᵢ − aᵢ",
+        "C = 1/N Σᵢ eᵢ²",
+    ]
+    assert [said.rule for said in parts.lines] == [
+        "affine function",
+        "activation (ReLU)",
+        "error",
+        "mean squared error",
+    ]
+    assert [formula(said) for said in work.lines] == [
+        "∂C/∂w = 1/N Σᵢ ∂(eᵢ²)/∂w",
+        "= 2/N Σᵢ eᵢ ∂eᵢ/∂w",
+        "= −2/N Σᵢ eᵢ ∂aᵢ/∂w",
+        "= −2/N Σᵢ eᵢ (daᵢ/dzᵢ) ∂zᵢ/∂w",
+        "daᵢ/dzᵢ = {0 if zᵢ ≤ 0; 1 if zᵢ > 0}",
+        "∂zᵢ/∂w = xᵢᵀ",
+        "∂C/∂w = −2/N Σᵢ {0ᵀ if w·xᵢ + b ≤ 0; eᵢ xᵢᵀ otherwise}",
+        "∂zᵢ/∂b = 1",
+        "∂C/∂b = −2/N Σᵢ {0 if w·xᵢ + b ≤ 0; eᵢ otherwise}",
+    ]
+    rules = [said.rule for said in work.lines]
+    assert rules[:4] == ["derivative of a sum", "power rule and chain rule", "difference rule", "chain rule"]
+    assert work.lines[2].why == "yᵢ does not depend on w"
+    assert work.lines[3].why == "aᵢ depends on w only through zᵢ"
+    assert "at z = 0 gradstep takes 0" in work.lines[4].kink
+    assert formula(answers.lines[0]) == "∂C/∂w = −2/N Xᵀ (e ⊙ 1[z > 0])"
+    assert [line(said.forms[0]) for said in update.lines] == ["w ← w − η ∂C/∂w", "b ← b − η ∂C/∂b"]
+
+
+def test_the_leaky_neuron_has_two_pieces_too():
+    work = present(LOSSES["hinge"].derived(), view="sample").sections[2]
+    assert "= −1/N Σᵢ {0ᵀ if uᵢ ≤ 0; yᵢ xᵢᵀ otherwise}" in formula(work.lines[6])
+    loss = Loss("mean((y - leaky_relu(X @ w + b))**2)", "X:N,d w:d b: y:N", "w b")
+    work = present(loss.derived(), view="sample").sections[2]
+    assert "{0.01 if zᵢ ≤ 0; 1 if zᵢ > 0}" in formula(work.lines[4])
+    assert "{0.01eᵢ xᵢᵀ if w·xᵢ + b ≤ 0; eᵢ xᵢᵀ otherwise}" in formula(work.lines[6])
+
+
+def test_an_assumption_is_named_where_it_is_used():
+    told = present(LOSSES["softmax, one hot"].derived())
+    (said,) = [said for said in numbered(told) if any("your assumption" in words for words in said.because)]
+    assert formula(said).endswith("= 1/N (P − Y)")
+
+
+def test_every_gradient_is_an_answer():
+    for name in ("neuron", "softmax", "3 layers", "quadratic", "ridge"):
+        d = LOSSES[name].derived()
+        for view, style in COMBINATIONS:
+            told = present(d, view=view, style=style)
+            lefts = {line(said.left) for section in told.sections for said in section.lines if said.left}
+            for parameter in d.wrt:
+                pretty = f"∂C/∂{line(views._Telling(d, view, style, None).write(d.parameters[parameter]))}"
+                assert any(left.startswith(pretty) for left in lefts), (name, view, style)
+
+
+def test_a_matrix_line_opens_to_its_proof_by_indices():
+    told = present(LOSSES["neuron"].derived())
+    (said,) = [said for said in numbered(told) if formula(said).startswith("∂C/∂w")]
+    assert [line(box) for box in said.proof] == ["zᵢ = Σⱼ Xᵢⱼ wⱼ + b", "∂C/∂wⱼ = Σᵢ Xᵢⱼ ∂C/∂zᵢ"]
+    assert [detail.rule for detail in said.details] == ["sum rule", "matrix product rule"]
+
+
+def test_names_of_the_user_are_used():
+    text_ = "score = X @ w + b; out = relu(score); mse = mean((y - out)**2)"
+    expr = parse(text_, X="N d", w="d", b="", y="N")
+    told = present(derive(expr, ["w"], names=names_of(expr)))
+    assert formula(told.sections[1].lines[0]) == "score = X w + b"
+    assert "∂ mse/∂ score" in " ".join(map(formula, numbered(told)))
+
+
+def test_a_row_keeps_its_capital_where_the_small_letter_is_taken():
+    expr = parse("mean((y - X @ w)**2) + norm(x)", X="N d", w="d", y="N", x="d")
+    told = present(derive(expr, ["w", "x"]), view="sample")
+    assert any("w·Xᵢ" in formula(said) for section in told.sections for said in section.lines)
+
+
+def test_an_index_is_no_name_of_the_user():
+    expr = parse("mean((Y - X @ W)**2)", X="i k", W="k j", Y="i j")
+    told = present(derive(expr, "W"), view="index")
+    assert "Yₗₘ" in formula(told.sections[0].lines[0])
+
+
+def test_batch_chooses_the_axis_of_examples():
+    expr = parse("mean((A @ w - c)**2)", A="n m", w="m", c="n")
+    told = present(derive(expr, "w"), view="sample", batch="n")
+    assert "aᵢ is row i of A" in told.sections[0].lines[0].rule
+    with pytest.raises(MathError, match="no variable has an axis of size q"):
+        present(derive(expr, "w"), view="sample", batch="q")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"), [({"view": "matrices"}, "no view 'matrices'"), ({"style": ""}, "no style ''")]
+)
+def test_unknown_views_and_styles_are_errors(words, message):
+    with pytest.raises(MathError, match=message):
+        present(LOSSES["neuron"].derived(), **words)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_line_that_is_not_what_was_derived_is_never_shown(view, monkeypatch):
+    d = LOSSES["2 layers"].derived()
+    d.certificate = certify(d, seed=1)
+    true_links = views.links
+
+    def wrong_links(derivation):
+        return tuple(replace(link, form=2 * link.form) for link in true_links(derivation))
+
+    monkeypatch.setattr(views, "links", wrong_links)
+    with pytest.raises(MathError, match="failed its check"):
+        present(d, view=view)
+
+
+# ------------------------------------------------------------------------------------------- deep networks
+
+
+def test_layers_that_repeat_are_told_once():
+    told = folded(present(perceptron(32).derived()))
+    lines = [formula(said) for said in told.sections[1].lines]
+    assert lines[2:4] == ["Zₗ = Aₗ₋₁ Wₗ + 1bₗᵀ", "Aₗ = max(0, Zₗ)"]
+    work = {formula(said): said for said in numbered(told)}
+    recurrence = next(said for words, said in work.items() if words.startswith("∂C/∂Zₗ"))
+    assert formula(recurrence) == "∂C/∂Zₗ = ∂C/∂Aₗ ⊙ 1[Zₗ > 0] = ∂C/∂Zₗ₊₁ Wₗ₊₁ᵀ ⊙ 1[Zₗ > 0]"
+    assert recurrence.where == "(l = 31 … 2)"
+    before = next(said for words, said in work.items() if words.startswith("∂C/∂Aₗ"))
+    assert recurrence.because == (f"with line {before.number}",)
+    assert [said.number for said in numbered(told)] == [*range(1, len(work) + 1)]
+
+
+def test_few_layers_are_told_one_by_one():
+    told = present(perceptron(3).derived())
+    assert folded(told) == told
+
+
+def test_text_does_not_grow_with_repeated_layers():
+    short, long = (text(folded(present(perceptron(n).derived()))) for n in (20, 40))
+    assert len(long.splitlines()) == len(short.splitlines())
+
+
+def test_unfolded_text_grows_linearly():
+    short, long = (text(present(perceptron(n).derived())) for n in (20, 40))
+    assert len(long) < 2.1 * len(short)
+
+
+def test_very_deep_networks_hit_no_limit_of_recursion():
+    d = perceptron(400).derived()
+    d.certificate = certify(d, seed=1)
+    assert "(l = 399 … 2)" in text(folded(present(d)))
