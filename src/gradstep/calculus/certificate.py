@@ -85,6 +85,10 @@ class Certificate:
     methods: tuple[Method, ...]
 
     def __str__(self) -> str:
+        return self.told()
+
+    def told(self, shown: int = 0) -> str:
+        """The verdict in one sentence; `shown` lines of the chain rule were printed and worked out again."""
         field = f"prime of {self.prime.bit_length()} bits, seed {self.seed}"
         error = f"{field}; chance of error {_below(self.chance)}"
         if self.verdict is False:
@@ -102,6 +106,10 @@ class Certificate:
             return f"? not proved: {', '.join(others)} ({field})"
         if others:
             return f"✓ checked: {self.exact} lines are the same integer, {', '.join(others)} ({error})"
+        if shown:
+            lines = f"the {shown} numbered lines hold" if shown > 1 else "the numbered line holds"
+            behind = f"the {self.lines} lines dC = ⟨…⟩ behind them are one integer"
+            return f"✓ proved: {lines} entry by entry, and {behind} ({error})"
         same = f"all {self.lines} lines are" if self.lines > 1 else "both sides of the line are"
         return f"✓ proved: {same} the same integer ({error})"
 

@@ -140,6 +140,8 @@ def named_parts(
         if letters is AFFINE:
             layers.update(zip(nodes, numbers, strict=True))
         parts.update({node: Part(name, wanted[node]) for node, name in zip(nodes, names, strict=True)})
+    if of.op is symbol_op:
+        return {of: Part(str(of.params[0]), "variable")}
     if of not in parts:
         others = (f"C_{i}" for i in count(1))
         parts[of] = Part(next(filter(free, chain(LETTERS["loss"], others))), "loss")

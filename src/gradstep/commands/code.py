@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import click
 
-from gradstep.commands.formulas import formula_options, read_formula
+from gradstep.commands.formulas import FormulaCommand, formula_options, read_formula
 from gradstep.public import derive
 from gradstep.running import compile
 
 
-@click.command()
+@click.command(cls=FormulaCommand)
 @formula_options
 @click.option(
     "--to", type=click.Choice(["numpy", "latex"]), default="numpy", show_default=True, help="The language."

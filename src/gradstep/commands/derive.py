@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import click
 
-from gradstep.commands.formulas import formula_options, read_formula
+from gradstep.commands.formulas import FormulaCommand, formula_options, read_formula
 from gradstep.notation.folding import folded
 from gradstep.notation.terminal import text
 from gradstep.notation.views import STYLES, VIEWS, present
@@ -17,7 +17,7 @@ from gradstep.public import derive
 WIDTH = 100
 
 
-@click.command()
+@click.command(cls=FormulaCommand)
 @formula_options
 @click.option(
     "--view", type=click.Choice(VIEWS), default="matrix", show_default=True, help="How lines are written."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -16,6 +17,19 @@ from gradstep.operations.evaluation import variables
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 HOW = "X:N,d for a matrix, w:d for a vector, b: for a number"
+
+
+OPTION = re.compile(r"--?[a-z][a-z-]*(=.*)?\Z", re.DOTALL)
+
+
+class FormulaCommand(click.Command):
+    """A command whose first argument may begin with a minus: -mean(…) is a formula, not an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The arguments, a space before a formula that looks like an option."""
+        return super().parse_args(
+            ctx, [f" {a}" if a[:1] == "-" and not OPTION.match(a) and a != "--" else a for a in args]
+        )
 
 
 def formula_options(command: Command) -> Command:

@@ -196,6 +196,15 @@ class Expr:
             mend="gs.evaluate(expr, …) for its value, or `is` to ask whether two expressions are the same",
         )
 
+    def __copy__(self) -> Expr:
+        return self  # equal expressions are the same object, and a copy is equal
+
+    def __deepcopy__(self, memo: object) -> Expr:
+        return self
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return upstairs("_unpickled"), (upstairs("_pickled")(self),)
+
     def __str__(self) -> str:
         return str(upstairs("plain")(self))
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gradstep.backends.compiled import Compiled
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
-from gradstep.expression.node import Expr
+from gradstep.expression.node import Expr, upstairs
 from gradstep.learn.comparison import Score
 from gradstep.learn.coordinates import Coordinates
 from gradstep.learn.descent import Descent, Stopped
@@ -115,6 +115,10 @@ class Fit:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a .safetensors file, from which `gradstep.load` makes it whole again."""
         save(self.predictor, path, {each.data: each.scaler for each in self.coordinates.entrances})
+
+    def page(self, path: str | os.PathLike[str]) -> Any:
+        """Write the page of this fit, one file that works offline by double click; returns its path."""
+        return upstairs("_write_page")(self, path)
 
     def report(self) -> str:
         """What happened, in words: the descent, the comparison, the parameters."""

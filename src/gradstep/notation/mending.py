@@ -59,11 +59,19 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
 
 
+# Functions with a meaning of their own that are not here: no other name is what was meant.
+OTHERS = frozenset(
+    "sin cos tan arcsin arccos arctan sinh cosh arcsinh arccosh arctanh max min argmax argmin floor ceil round "
+    "std var median prod cumsum trace det inv diag eye solve where clip erf gamma sort".split()
+)
+
+
 def nearest(name: str, known: Iterable[str]) -> list[str]:
     """The known names that `name` may be meant for: relU → relu, logsoftmax → log_softmax."""
     names = list(known)
     same = [other for other in names if _bare(other) == _bare(name)]
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.6) if len(name) > 1 else []
+    close = [] if name in OTHERS else close
     return list(dict.fromkeys([*same, *close]))
 
 

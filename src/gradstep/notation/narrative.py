@@ -111,7 +111,20 @@ class Narrator:
                 if step.place.op is power_op and opens:
                     rule = f"{rule} and chain rule"
                 said = Said(left, (self.sum(terms, parameter),), rule, why, kink=step.kink)
-                main = self.say(changed(said, details=self.folded(step)))
+                said = changed(said, details=self.folded(step))
+                if (
+                    slopes and self.said[-1].indent
+                ):  # a slope stands between: say again what this line continues
+                    said = changed(said, left=self.partial(parameter))
+                before = self.said[-1] if self.said else None
+                if (
+                    before is not None and before.forms == said.forms
+                ):  # tidied already: one line, both reasons
+                    self.said[-1] = changed(
+                        before, rule=f"{before.rule}, {rule}", details=before.details + said.details
+                    )
+                else:
+                    main = self.say(said)
                 slopes.clear()  # what stands there now contains them
             left = None
         return [main, *slopes] if main else slopes

@@ -136,7 +136,8 @@ class _Telling:
         every = [said for section in kept for said in section.lines]
         boxes = (box for said in every for box in (said.left, *said.forms) if box is not None)
         signs = legend(boxes, (said.why for said in every))
-        certificate = str(self.d.certificate) if self.d.certificate is not None else "not checked"
+        shown = 0 if by_terms else sum(1 for said in work if said.number is not None)
+        certificate = self.d.certificate.told(shown) if self.d.certificate is not None else "not checked"
         notes = (*self.d.notes, signs) if signs else self.d.notes
         return Presentation(self.view, self.style, kept, notes, certificate)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -30,8 +30,22 @@ def belongs(expr: Expr, variables: Iterable[Expr] | Mapping[str, Expr]) -> Expr:
 
 
 def mentioned(*roots: Expr) -> dict[str, Expr]:
-    """The variables that occur in the expressions, by name."""
-    return {str(node.params[0]): node for node in walk(*roots) if node.op is symbol_op}
+    """The variables that occur in the expressions, by name; two of one name are a `MathError`."""
+    found: dict[str, Expr] = {}
+    for node in walk(*roots):
+        if node.op is symbol_op and found.setdefault(str(node.params[0]), node) is not node:
+            name, *before = found[str(node.params[0])].params
+            raise MathError(
+                f"{name} is declared twice here",
+                facts=[f"once as {_declared(before)}", f"once as {_declared(node.params[1:])}"],
+                mend="one declaration, or two names",
+            )
+    return found
+
+
+def _declared(params: Sequence[Any]) -> str:
+    shape, facts = params
+    return ", ".join([shape_text(shape), *facts])
 
 
 def variables(*roots: Expr) -> dict[str, Expr]:

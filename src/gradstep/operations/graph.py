@@ -68,6 +68,16 @@ def from_json(data: object) -> dict[str, Expr]:
 # ------------------------------------------------------------------------------------------- one node
 
 
+def pickled(expr: Expr) -> dict[str, Any]:
+    """`expr` as plain data, for pickle and copies to other processes."""
+    return to_json({"expr": expr})
+
+
+def unpickled(data: object) -> Expr:
+    """The expression that `pickled` wrote."""
+    return from_json(data)["expr"]
+
+
 def _node(at: int, data: object, made: Sequence[Expr]) -> Expr:
     if not isinstance(data, list) or len(data) != 3:
         raise _spoiled(f"node {at} should be an operation, its operands and its parameters")

@@ -192,7 +192,7 @@ def number(value: object) -> Expr:
     if isinstance(value, float):
         if not math.isfinite(value):
             raise MathError(f"{value} is not a number that a formula can hold")
-        value = Fraction(repr(value))
+        value = Fraction(repr(float(value)))  # float64 of NumPy is a float that prints otherwise
     exact = Fraction(value)
     bits = max(exact.numerator.bit_length(), exact.denominator.bit_length())
     if bits > 1000 and (bits > MOST_BITS or abs(exact) > 2**1000):

@@ -64,7 +64,7 @@ norm_op = Operation(
     "np.linalg.norm({0})",
     definition=lambda params, x: power(sum(power(x, 2)), number(Fraction(1, 2))),
     domain="nonzero",
-    kink="0 at x = 0",
+    kink="at x = 0 the norm has no slope, and this no value",
     example=(((), (("n",),)), ((), (("m", "n"),))),
 )
 

@@ -96,7 +96,7 @@ def _step(said: Said, set_in_type: Typesetter) -> StepView:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] if text else ""
+    return text
 
 
 def _rule(said: Said) -> str:
