@@ -46,7 +46,8 @@ def test_the_last_line_says_how_it_was_checked():
     d = LOSSES["neuron"].derived()
     assert text(present(d)).splitlines()[-1] == "not checked"
     d.certificate = certify(d, seed=7)
-    assert text(present(d)).splitlines()[-1].startswith("✓ proved: all 9 lines are the same integer")
+    last = " ".join(text(present(d)).split("\n\n")[-1].split())
+    assert last == present(d).proof and last.startswith("✓ proved")
 
 
 def test_signs_are_explained_where_they_occur():

@@ -31,7 +31,10 @@ def folded(presentation: Presentation) -> Presentation:
     if letter is None:
         return presentation
     sections = tuple(_Folding(section, letter).section() for section in presentation.sections)
-    return replace(presentation, sections=sections)
+    if sections == presentation.sections:
+        return presentation
+    proof = presentation.proof.replace(" numbered lines ", " lines, layer by layer, ")
+    return replace(presentation, sections=sections, proof=proof)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from gradstep.notation.plain import SUBSCRIPTS, SUPERSCRIPTS, line
 RAISED = {chr(small): chr(letter) for letter, small in SUPERSCRIPTS.items() if chr(letter) != chr(small)}
 LOWERED = {chr(small): chr(letter) for letter, small in SUBSCRIPTS.items() if chr(letter) != chr(small)}
 RAISED |= {"ᵀ": r"\top ", "⁻": "-", "ˣ": "x"}
+LOWERED |= {"₋": "-"}
 MARKS = {"\u0302": "hat", "\u0304": "bar"}
 HALF = {"½": r"\tfrac{1}{2}"}
 SIGNS = frozenset("=<>≤≥+−·×⊙⊘∂Σ→←⇒∈|/½")
@@ -69,6 +70,8 @@ def is_formula(word: str, after_formula: bool = False, following: str = "") -> b
     if re.match(r"1\[|\(?(max|min|log|exp|d|diag|softmax|sign)\(", word):
         return True
     bare = word.strip(",;:.()[]⟨⟩")
+    if word == "…":
+        return after_formula
     if not bare:
         return any(bracket in word for bracket in "⟨⟩()[]") and after_formula
     if re.fullmatch(r"[0-9]+(–[0-9]+)?", bare):
