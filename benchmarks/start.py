@@ -21,7 +21,12 @@ PROCESSES = {
     "derive": ["-m", "gradstep", "derive", *NEURON],
     "derive --view sample": ["-m", "gradstep", "derive", *NEURON, "--view", "sample"],
 }
-LOADED = "import sys; sys.argv[1:] = {words!r}; import atexit; atexit.register(lambda: print({names!r} & set(sys.modules), file=sys.stderr)); from gradstep.cli import main; main()"
+LOADED = """
+import atexit, sys
+atexit.register(lambda: print({names!r} & set(sys.modules), file=sys.stderr))
+from gradstep.cli import main
+main({words!r})
+"""
 
 
 def seconds(words: list[str]) -> float:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from gradstep.learn.training import train as train
     from gradstep.notation.parsing import parse as parse
     from gradstep.notation.parsing import symbols as symbols
+    from gradstep.notation.text import plain as plain
     from gradstep.operations.activations import abs as abs
     from gradstep.operations.activations import leaky_relu as leaky_relu
     from gradstep.operations.activations import maximum as maximum

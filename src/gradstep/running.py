@@ -7,6 +7,7 @@ from gradstep.backends.compiled import Compiled
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
+from gradstep.learn.objective import compiled
 from gradstep.notation.parsing import names_of
 
 
@@ -17,11 +18,7 @@ def compile(what: Derivation | Expr, backend: str = "numpy") -> Compiled:
     f(X=…, w=…) -> value. `f.source` is the program. Raises `MathError` for a back end that does not exist.
     """
     if isinstance(what, Derivation):
-        names = what.names
-        for cotangent, part in what.fences.items():
-            names.setdefault(cotangent, f"d{what.names[part]}")
-        loss = what.names[what.of]
-        return compile_outputs({loss: what.of, **what.answers}, names, backend=backend)
+        return compiled(what, backend)
     if isinstance(what, Expr):
         return compile_outputs({"": what}, names_of(what), backend=backend)
     raise MathError(

@@ -22,15 +22,15 @@ from gradstep.page.fitted import write_page
 PAGE = "gradstep-demo.html"
 RATE = 0.1
 LEAD = (
-    "From 2001 to 2017 the electricity that the state of Iowa makes from renewables grew from almost nothing to 22 "
-    "TWh a year: flat at first, then steeply up. A single neuron with a ReLU has just that shape. Here is all of it: "
-    "the network, its loss, the gradient worked out line by line, and the descent.",
+    "From 2001 to 2017 the electricity that the state of Iowa makes from renewables grew from almost nothing "
+    "to 22 TWh a year: flat at first, then steeply up. A single neuron with a ReLU has just that shape. Here "
+    "is all of it: the network, its loss, the gradient worked out line by line, and the descent.",
     "Data: US Energy Information Administration, in the public domain; 17 years, in terawatt-hours.",
 )
 NEXT = (
     "<code>gradstep train your.csv --target price</code> does the same for your own table.",
-    "<code>gradstep derive 'mean((y - tanh(X @ w + b))**2)' X:N,d w:d b: y:N --wrt w,b --view sample</code> bends the "
-    "neuron another way.",
+    "<code>gradstep derive 'mean((y - tanh(X @ w + b))**2)' X:N,d w:d b: y:N --wrt w,b --view sample</code> "
+    "bends the neuron another way.",
     "<code>gradstep code</code> writes the gradient as a program to paste.",
 )
 
@@ -50,8 +50,8 @@ def command(out: Path, seed: int) -> None:
     model = default_model(prepared)
     _say(
         "The problem",
-        f"    Electricity from renewables in Iowa, {year[0]:.0f}–{year[-1]:.0f}: {len(year)} years, from {twh.min():.1f} to "
-        f"{twh.max():.1f} TWh.",
+        f"    Electricity from renewables in Iowa, {year[0]:.0f}–{year[-1]:.0f}: {len(year)} years, "
+        f"from {twh.min():.1f} to {twh.max():.1f} TWh.",
         "    One neuron: it takes the year x, weighs it, adds a bias, and lets through what is positive,",
         "    activation(x) = max(0, w·x + b).",
     )

@@ -15,6 +15,8 @@ from gradstep.expression.node import Expr
 from gradstep.learn.coordinates import Arrays
 from gradstep.learn.surface import Objective, Parameters
 
+LONG = 120  # a loss that is longer is not repeated above its code
+
 
 def compiled(derivation: Derivation, backend: str = "numpy") -> Compiled:
     """The value and all gradients of a derivation as code, which calls the parts by their names."""
@@ -26,7 +28,11 @@ def compiled(derivation: Derivation, backend: str = "numpy") -> Compiled:
         if part in names and part is not derivation.of
     }
     outputs = {loss: derivation.of, **derivation.answers}
-    return compile_outputs(outputs, {**cotangents, **names}, backend=backend)
+    written = str(derivation.of)
+    header = f"{loss} = {written} and {', '.join(f'∂{loss}/∂{name}' for name in derivation.answers)}."
+    return compile_outputs(
+        outputs, {**cotangents, **names}, backend=backend, header=header if len(written) < LONG else ""
+    )
 
 
 def worth(expr: Expr, known: Arrays) -> NDArray[np.float64]:

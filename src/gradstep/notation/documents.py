@@ -74,7 +74,9 @@ class _Article:
         sentences = [said for said in bare if any(map(_is_words, _flat(said.forms[0])))]
         lined = [said for said in section.lines if said not in bare]
         widest = max((_width(form) for said in lined for form in said.forms), default=0)
-        beside = 0.84 - PER_CHARACTER * max(widest, 8) if widest <= BESIDE else 0.0
+        lefts = max((_width(said.left) for said in lined), default=0)
+        used = max(widest, 8) + max(0, lefts - 8)
+        beside = 0.84 - PER_CHARACTER * used if widest <= BESIDE else 0.0
         rows = [row for said in lined for row in self.rows(said, beside)]
         if rows:
             body = " \\\\\n".join(rows)

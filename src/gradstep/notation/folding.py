@@ -9,7 +9,7 @@ stays with those that are told one by one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from gradstep.expression.boxes import Accent, Big, Box, Cases, Fence, Frac, Of, Root, Row, Sub, Sup, Sym, row
@@ -118,15 +118,29 @@ class _Folding:
         because = tuple(
             re.sub(r"\d+", lambda found: f"−{number - int(found[0])}", words) for words in seen.because
         )
-        return _Keyed(said, layer, replace(seen, number=None, because=because))
+        return _Keyed(said, layer, replace(seen, number=None, because=because, shape=""))
 
     def told(self, line: _Keyed, place: int, size: int, count: int) -> Said:
         """A line for a layer l, and for which l it holds."""
         assert line.layer is not None
-        last = self.lines[place + size * (count - 1)].layer
-        return replace(
-            self.seen_from(line.said, line.layer), where=f"({self.letter} = {line.layer} … {last})"
-        )
+        run = self.lines[place : place + size * count : size]
+        told = self.seen_from(line.said, line.layer)
+        where = f"({self.letter} = {line.layer} … {run[-1].layer})"
+        return replace(told, shape=self.shape(run), where=where)
+
+    def shape(self, run: Sequence[_Keyed]) -> str:
+        """The shape that all these lines have, if need be with sizes that are numbered like their layer."""
+
+        def from_layer(line: _Keyed) -> str:
+            here = line.layer or 0
+            return re.sub(
+                r"(?<=[A-Za-z])\d+", lambda found: self.lowered(int(found[0]) - here), line.said.shape
+            )
+
+        for shapes in ({line.said.shape for line in run}, set(map(from_layer, run))):
+            if len(shapes) == 1:
+                return shapes.pop()
+        return ""
 
     def seen_from(self, said: Said, layer: int) -> Said:
         """`said` with every number of a layer written from l, which is `layer`."""
@@ -143,7 +157,6 @@ class _Folding:
             forms=tuple(map(box, said.forms)),
             rule=words(said.rule),
             why=words(said.why),
-            shape=words(said.shape),
             because=tuple(map(words, said.because)),
             proof=(),
             details=(),

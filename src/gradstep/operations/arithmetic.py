@@ -5,7 +5,8 @@ The functions at the end are the door: they take Python numbers too, and spread 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gradstep.expression.boxes import (
@@ -309,7 +310,7 @@ def _mask_box(sign: str) -> Any:
     return layout
 
 
-def _mask(name: str, sign: str, written: str, door: Door) -> Operation:
+def _mask(name: str, sign: str, written: str, compare: Callable[[Any, Any], Any], door: Door) -> Operation:
     return elementwise(
         name,
         lambda y, a, b: 0 * one_like(a),
@@ -319,13 +320,14 @@ def _mask(name: str, sign: str, written: str, door: Door) -> Operation:
         why="a comparison is 0 or 1 and stands still between its jumps: its slope is 0",
         text=_mask_text(sign, door),
         layout=_mask_box(written),
-        kink="0 where both sides are equal",
+        meaning=lambda np, sizes, params, a, b: 1.0 * compare(a, b),
+        kink="where both sides are equal too",
     )
 
 
-greater_op = _mask("greater", ">", ">", lambda a, b: greater(a, b))
-greater_equal_op = _mask("greater_equal", ">=", "≥", lambda a, b: greater_equal(a, b))
-equal_op = _mask("equal", "==", "=", lambda a, b: equal(a, b))
+greater_op = _mask("greater", ">", ">", operator.gt, lambda a, b: greater(a, b))
+greater_equal_op = _mask("greater_equal", ">=", "≥", operator.ge, lambda a, b: greater_equal(a, b))
+equal_op = _mask("equal", "==", "=", operator.eq, lambda a, b: equal(a, b))
 
 
 # ------------------------------------------------------------------------------------------- the door

@@ -55,7 +55,7 @@ def write_page(fit: Fit, path: str | Path, **words: str | Sequence[str]) -> Path
     return save(page(report(fit, **words)), path)  # type: ignore[arg-type]
 
 
-# ------------------------------------------------------------------------------------------- network and words
+# ------------------------------------------------------------------------------------- network and words
 
 
 def _target_name(fit: Fit) -> str:
@@ -122,8 +122,8 @@ def _lead(fit: Fit, name: str) -> list[str]:
     names = _feature_names(fit)
     inputs = names[0] if len(names) == 1 else f"{len(names)} features"
     return [
-        f"{fit.title[:1].upper()}{fit.title[1:]} learns {name} from {inputs}, on {rows:,} rows. Here is all of it: the "
-        "network, its loss, the gradient worked out line by line, and the descent."
+        f"{fit.title[:1].upper()}{fit.title[1:]} learns {name} from {inputs}, on {rows:,} rows. Here is "
+        "all of it: the network, its loss, the gradient worked out line by line, and the descent."
     ]
 
 

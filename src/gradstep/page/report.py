@@ -1,7 +1,7 @@
 """What does the page of a trained network show? The story from the network to its fit, top to bottom.
 
-The network as a picture · the loss written out · the derivation, line by line, and its proof · the descent on the
-loss surface, the loss curve, the data with the fit · the code · what to try next.
+The network as a picture · the loss written out · the derivation, line by line, and its proof · the descent on
+the loss surface, the loss curve, the data with the fit · the code · what to try next.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ Parameters = Mapping[str, Array]
 class Descended:
     """How the parameters were found.
 
-    `objective` is the loss of the parameters as they were trained (features standardised, if they were), `path`
-    the parameters along the way, `history` the loss after each step, `baseline` what a simpler rule reaches.
+    `objective` is the loss of the parameters as they were trained (features standardised, if they were),
+    `path` the parameters along the way, `history` the loss after each step, `baseline` what a simpler rule
+    reaches.
     """
 
     objective: Callable[[dict[str, Array]], float]

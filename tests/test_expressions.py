@@ -1,0 +1,46 @@
+"""What holds for every expression: it copies to itself, pickles, and has one variable of a name."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import gradstep as gs
+
+
+@pytest.fixture(scope="module")
+def derived():
+    loss = gs.parse("mean((y - relu(X @ w + b))**2)", X="N d", w="d", b="", y="N")
+    return gs.derive(loss, wrt=["w", "b"], seed=7)
+
+
+def test_an_expression_copies_to_itself(derived):
+    for expr in (derived.of, *derived.answers.values()):
+        assert copy.copy(expr) is expr and copy.deepcopy(expr) is expr
+        assert pickle.loads(pickle.dumps(expr)) is expr
+
+
+def test_two_variables_of_one_name_are_an_error():
+    (v,), (w,) = gs.symbols(w="d"), gs.symbols(w="k")
+    with pytest.raises(gs.MathError, match="declared twice"):
+        gs.derive(gs.sum(v**2) + gs.sum(w**3), "w")
+
+
+def test_numbers_of_numpy_are_numbers():
+    (w,) = gs.symbols(w="d")
+    assert np.float64(2) * w is 2 * w and w ** np.float64(2) is w**2
+
+
+def test_masks_add_as_numbers():
+    (x,) = gs.symbols(x="n")
+    assert list(gs.evaluate((x > 0) + (x > -1), x=[1.0, -0.5, -2.0])) == [2.0, 1.0, 0.0]
+
+
+def test_what_a_formula_does_not_need_is_not_asked_for():
+    gs.parse("sum(w**2)", w="d", V="d k")
+    f = gs.compile(gs.derive(gs.parse("sum(w**2)", w="d"), "w"))
+    value, gradients = f(w=np.array([1.0, 2.0]))
+    assert value == 5 and list(gradients["w"]) == [2, 4]
+    mean = gs.compile(gs.derive(gs.parse("sum(w)/N", w="d", X="N d"), "w"))
+    assert list(mean(w=np.ones(2), X=np.ones((4, 2)))[1]["w"]) == [0.25, 0.25]
