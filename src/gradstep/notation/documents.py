@@ -21,7 +21,7 @@ JSON_VERSION = 1
 # ------------------------------------------------------------------------------------------- LaTeX
 
 ROOM = 62  # characters of a formula, as a terminal shows it, that fit the line of an article
-BESIDE = 36  # up to so many a remark stands beside it
+BESIDE = 40  # up to so many a remark stands beside it
 PER_CHARACTER = 0.014  # of the width of a line
 SMALL = 0.8  # a character of a remark, in characters of a formula
 SHORT = 64  # a rule and its reason, if they are no longer, stand together

@@ -267,8 +267,10 @@ def contracted(operands: Sequence[Expr], letters: Sequence[str], output: str) ->
     """What is left of a product when some axes are indices: a product of numbers, a dot or outer product …"""
     if len(operands) == 1:
         (x,), (have,) = operands, letters
-        if len(have) == 1 and not output and x.op is multiply_op and x.args[0].rank == x.args[1].rank == 1:
-            return contracted(x.args, [have, have], "")  # Σ x ⊙ y is x·y
+        products = len(have) == 1 and not output and x.op is multiply_op
+        vectors = products and x.args[0].rank == x.args[1].rank == 1
+        if vectors and any(node.op is entry_op for node in walk(x)):
+            return contracted(x.args, [have, have], "")  # of one example Σ x ⊙ y is x·y
         x = sum_over(x, tuple(k for k, letter in enumerate(have) if letter not in output))
         have = "".join(letter for letter in have if letter in output)
         return x if have == output else transpose(x)

@@ -56,7 +56,8 @@ def prose(sentence: str, names: Mapping[str, str] | None = None) -> str:
     for word, following in zip(words, [*words, ""][1:], strict=True):
         known = word.strip(",;:.()⟨⟩") in names and word.strip(",;:.()⟨⟩") != ARTICLE
         mathematical = known or is_formula(word, bool(runs) and runs[-1][0], following)
-        if runs and runs[-1][0] == mathematical:
+        aside = word.startswith("(") and following == "="  # (l = 31 … 2) after a formula
+        if runs and runs[-1][0] == mathematical and not aside:
             runs[-1][1].append(word)
         else:
             runs.append((mathematical, [word]))
