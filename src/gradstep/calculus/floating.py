@@ -19,6 +19,7 @@ from gradstep.operations.arithmetic import add_op, subtract_op
 from gradstep.operations.leaves import symbol_op
 
 POINTS = 3  # as many random points must agree
+SIGNS = (0, -1, 1)  # of the entries, point by point: a law may hold for positive numbers only
 ATTEMPTS = 60
 TOLERANCE = 1e-9  # relative to the sum of the absolute values that are added
 ENTRIES = 5_000_000  # larger arrays are not tried
@@ -116,7 +117,7 @@ def _points(
             return
         generator = np.random.default_rng(rng.getrandbits(64))
         values = {
-            node: _symbol(np, generator, node, [sizes[s] for s in node.shape], positive=attempt % 3 == 2)
+            node: _symbol(np, generator, node, [sizes[s] for s in node.shape], SIGNS[attempt % 3])
             for node in nodes
             if node.op is symbol_op
         }
@@ -127,11 +128,13 @@ def _points(
                 return
 
 
-def _symbol(np: Any, generator: Any, node: Expr, lengths: Sequence[int], positive: bool) -> Any:
-    """Random entries that keep what is assumed of the variable."""
+def _symbol(np: Any, generator: Any, node: Expr, lengths: Sequence[int], sign: int) -> Any:
+    """Random entries of one sign (0: of both) that keep what is assumed of the variable."""
     words: Collection[str] = node.params[2]
     value = generator.standard_normal(lengths)
-    if positive or "positive" in words or "rows sum to one" in words:
+    if sign < 0:
+        value = -np.abs(value)
+    if sign > 0 or "positive" in words or "rows sum to one" in words:
         value = generator.uniform(0.3, 1.7, lengths)
     if "symmetric" in words:
         value = (value + value.T) / 2

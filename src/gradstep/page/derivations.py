@@ -11,6 +11,7 @@ from gradstep.calculus.steps import Derivation
 from gradstep.expression.boxes import Box, row
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import shape_text
+from gradstep.notation.folding import folded
 from gradstep.notation.mathml import mathml
 from gradstep.notation.presentation import Presentation, Said
 from gradstep.notation.presentation import Section as Told
@@ -85,18 +86,14 @@ def _step(said: Said, set_in_type: Typesetter) -> StepView:
     return StepView(
         number=said.number if said.number is not None else "",
         mathml=set_in_type(row(*body)),
-        rule=said.rule,
-        why=". ".join(part for part in (_sentence(said.why), _sentence(said.kink)) if part),
+        rule=", ".join(part for part in (said.rule, said.where) if part),
+        why=". ".join(part for part in (said.why, said.kink, *said.because) if part),
         proof=[set_in_type(box) for box in said.proof],
         shape=said.shape,
         details=details,
         left=set_in_type(said.left) if said.left is not None else "",
         checked=True,
     )
-
-
-def _sentence(text: str) -> str:
-    return text
 
 
 def _rule(said: Said) -> str:
@@ -118,7 +115,7 @@ def formulas(told: Told, set_in_type: Typesetter) -> Formula:
         for form in said.forms:
             items += ["=", form] if items else [form]
         lines.append(set_in_type(row(*items)))
-        remarks.append(", ".join(part for part in (said.rule, said.shape) if part))
+        remarks.append(", ".join(part for part in (said.rule, said.shape, said.where) if part))
     return Formula(lines, remarks=remarks if any(remarks) else ())
 
 
@@ -149,7 +146,7 @@ def html(
     title: str = "",
 ) -> str:
     """The derivation as one HTML file that works offline. `codes`: sources to show, by language."""
-    told = present(derivation, view=view, style=style, batch=batch)
+    told = folded(present(derivation, view=view, style=style, batch=batch))
     sections = list(told_sections(told, derivation).values())
     if codes:
         sections.append(Section("The code", [Code(list(codes.items()))]))

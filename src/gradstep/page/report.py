@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradstep.calculus.steps import Derivation
+from gradstep.notation.folding import folded
 from gradstep.notation.views import present
 from gradstep.page import pictures
 from gradstep.page.derivations import told_sections
@@ -63,7 +64,7 @@ class Report:
 
 def page(report: Report) -> Page:
     """The page of a report."""
-    told = present(report.derivation, view=report.view)
+    told = folded(present(report.derivation, view=report.view))
     derived = told_sections(told, report.derivation)
     sections: list[Section] = []
     if report.network is not None:
