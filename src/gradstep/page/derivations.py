@@ -16,7 +16,7 @@ from gradstep.notation.mathml import mathml
 from gradstep.notation.presentation import Presentation, Said
 from gradstep.notation.presentation import Section as Told
 from gradstep.notation.views import present
-from gradstep.page.document import Block, Code, Formula, Html, Page, Section, Steps, StepView, Verdict
+from gradstep.page.document import Block, Code, Formula, Html, Page, Section, Steps, StepView, Text, Verdict
 
 # The colour of a symbol, the same from line to line and in the pictures: classes of page.css.
 WEIGHT, BIAS, INPUT, TARGET, AFFINE, ERROR, ACTIVATION, SOFTMAX, OTHER = (f"c{k}" for k in range(1, 10))
@@ -86,7 +86,7 @@ def _step(said: Said, set_in_type: Typesetter) -> StepView:
     return StepView(
         number=said.number if said.number is not None else "",
         mathml=set_in_type(row(*body)),
-        rule=", ".join(part for part in (said.rule, said.where) if part),
+        rule=" ".join(part for part in (said.rule, said.where) if part),
         why=". ".join(part for part in (said.why, said.kink, *said.because) if part),
         proof=[set_in_type(box) for box in said.proof],
         shape=said.shape,
@@ -115,7 +115,8 @@ def formulas(told: Told, set_in_type: Typesetter) -> Formula:
         for form in said.forms:
             items += ["=", form] if items else [form]
         lines.append(set_in_type(row(*items)))
-        remarks.append(", ".join(part for part in (said.rule, said.shape, said.where) if part))
+        remark = ", ".join(part for part in (said.rule, said.shape) if part)
+        remarks.append(f"{remark} {said.where}".strip())
     return Formula(lines, remarks=remarks if any(remarks) else ())
 
 
@@ -129,6 +130,7 @@ def told_sections(presentation: Presentation, derivation: Derivation) -> dict[st
             blocks: list[Block] = [
                 steps(told, set_in_type),
                 Verdict(presentation.proof.lstrip("✓✗? "), verdict),
+                Text(presentation.notes),
             ]
             sections[told.title] = Section(told.title, blocks)
         else:
@@ -151,4 +153,4 @@ def html(
     if codes:
         sections.append(Section("The code", [Code(list(codes.items()))]))
     heading = title or f"The gradient of {derivation.names[derivation.of]}, step by step"
-    return Page(heading, list(told.notes), sections).html()
+    return Page(heading, "", sections).html()
