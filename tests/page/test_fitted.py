@@ -41,3 +41,9 @@ def test_the_page_asks_no_network_and_has_no_errors(page, browser):
     first.locator("summary").click()
     assert first.evaluate("d => d.open")
     tab.close()
+
+
+def test_nothing_is_ticked_that_was_not_checked():
+    loss = gs.parse("mean((y - relu(X @ w + b))**2)", X="N d", w="d", b="", y="N")
+    assert "✓" in gs.derive(loss, ["w", "b"]).html()
+    assert "✓" not in gs.derive(loss, ["w", "b"], certify=False).html()

@@ -63,6 +63,10 @@ def present(
                 facts=[line(telling.write(shown))],
                 mend="another view, and reporting this loss to the authors of gradstep",
             )
+        if "not checked" in outcomes:
+            count = outcomes.count("not checked")
+            proof = f"{derivation.certificate}; {count} of the formulas printed here could not be worked out again"
+            return replace(told, proof=proof)
     return told
 
 

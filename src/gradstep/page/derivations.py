@@ -73,12 +73,12 @@ def _shape(what: object) -> str | None:
     return shape_text(what.shape) if what.op.name in ("symbol",) or what.args else None
 
 
-def steps(told: Told, set_in_type: Typesetter) -> Steps:
-    """The numbered lines of a derivation."""
-    return Steps([_step(said, set_in_type) for said in told.lines], label=told.title)
+def steps(told: Told, set_in_type: Typesetter, checked: bool | None) -> Steps:
+    """The numbered lines of a derivation; a tick on each only where the derivation was `checked`."""
+    return Steps([_step(said, set_in_type, checked) for said in told.lines], label=told.title)
 
 
-def _step(said: Said, set_in_type: Typesetter) -> StepView:
+def _step(said: Said, set_in_type: Typesetter, checked: bool | None) -> StepView:
     body: list[Box | str] = []
     for form in said.forms:
         body += ["=", form]
@@ -92,7 +92,7 @@ def _step(said: Said, set_in_type: Typesetter) -> StepView:
         shape=said.shape,
         details=details,
         left=set_in_type(said.left) if said.left is not None else "",
-        checked=True,
+        checked=checked,
     )
 
 
@@ -128,7 +128,7 @@ def told_sections(presentation: Presentation, derivation: Derivation) -> dict[st
         if any(said.number is not None for said in told.lines):
             verdict = derivation.certificate.verdict if derivation.certificate is not None else None
             blocks: list[Block] = [
-                steps(told, set_in_type),
+                steps(told, set_in_type, verdict),
                 Verdict(presentation.proof.lstrip("✓✗? "), verdict),
                 Text(presentation.notes),
             ]

@@ -50,9 +50,11 @@ def report(fit: Fit, *, title: str = "", lead: Sequence[str] = (), next_steps: S
     )
 
 
-def write_page(fit: Fit, path: str | Path, **words: str | Sequence[str]) -> Path:
+def write_page(
+    fit: Fit, path: str | Path, *, title: str = "", lead: Sequence[str] = (), next_steps: Sequence[str] = ()
+) -> Path:
     """The page of a fit as one file that works by double click, offline; returns its path."""
-    return save(page(report(fit, **words)), path)  # type: ignore[arg-type]
+    return save(page(report(fit, title=title, lead=lead, next_steps=next_steps)), path)
 
 
 # ------------------------------------------------------------------------------------- network and words
