@@ -37,6 +37,7 @@ from gradstep.operations.evaluation import mentioned, variables
 Watch: TypeAlias = Callable[[dict[str, Array]], float]
 
 FEWEST_TO_WATCH = 100
+ROWS_A_WEIGHT = 20  # with as many rows for each weight a plane does not learn them by heart
 FOLDING_ERROR, FOLDING_NOISE = 1e-6, 1e-3
 
 
@@ -114,14 +115,17 @@ def train(
 def train_model(model: Model, prepared: Prepared, **settings: Any) -> Fit:
     """`model` trained on a table: `train`, with what the table knows about names, classes and held-out rows.
 
-    Where a network may learn its rows by heart (hidden layers, or classes that a plane can part) it stops by
+    Where a network may learn its rows by heart (hidden layers, or classes and few rows for each weight) it stops by
     the loss on a fifth of the rows, which it does not train with, and classes at the latest when the loss has
     fallen to a fiftieth.
     """
     y = prepared.y
     if mentioned(model.loss)[model.target].rank == 2 and y.ndim == 1:
         y = np.stack([1 - y, y], axis=1)
-    learns_by_heart = prepared.classes is not None or any(p.rank > 1 for p in model.parameters.values())
+    weights = (prepared.X.shape[1] + 1) * (y.shape[1] if y.ndim == 2 else 1)
+    few_rows = len(prepared.train) < ROWS_A_WEIGHT * weights
+    deep = any(p.rank > 1 for p in model.parameters.values())
+    learns_by_heart = few_rows if model.linear and prepared.classes is not None else deep
     if learns_by_heart and len(prepared.train) >= FEWEST_TO_WATCH:
         settings.setdefault("watch", 0.2)
     if prepared.classes is not None:

@@ -65,7 +65,8 @@ def present(
             )
         if "not checked" in outcomes:
             count = outcomes.count("not checked")
-            proof = f"{derivation.certificate}; {count} of the formulas printed here could not be worked out again"
+            left = f"{count} of the formulas printed here could not be worked out again"
+            proof = f"{derivation.certificate}; {left}"
             return replace(told, proof=proof)
     return told
 
