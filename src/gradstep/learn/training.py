@@ -115,9 +115,9 @@ def train(
 def train_model(model: Model, prepared: Prepared, **settings: Any) -> Fit:
     """`model` trained on a table: `train`, with what the table knows about names, classes and held-out rows.
 
-    Where a network may learn its rows by heart (hidden layers, or classes and few rows for each weight) it stops by
-    the loss on a fifth of the rows, which it does not train with, and classes at the latest when the loss has
-    fallen to a fiftieth.
+    Where a network may learn its rows by heart (hidden layers, or classes and few rows for each weight) it
+    stops by the loss on a fifth of the rows, which it does not train with. Classes stop at the latest when
+    the loss has fallen to a fiftieth.
     """
     y = prepared.y
     if mentioned(model.loss)[model.target].rank == 2 and y.ndim == 1:
