@@ -234,6 +234,10 @@ def test_every_function_makes_operations_of_the_table(name):
         "squeeze": (x, 1),
         "dot": (x.T, x),
         "outer": (symbol("v", "n"),) * 2,
+        "trace": (symbol("S", "n n"),),
+        "diag": (symbol("S", "n n"),),
+        "eye": ("n",),
+        "einsum": ("ij,kj->ik", x, x),
     }
     axis = {"softmax": {"axis": 0}, "log_softmax": {"axis": 0}, "logsumexp": {"axis": 1}}
     two = (x, x) if name in ("maximum", "minimum") else (x,)

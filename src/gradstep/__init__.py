@@ -45,6 +45,10 @@ if TYPE_CHECKING:
     from gradstep.operations.broadcasting import ones as ones
     from gradstep.operations.broadcasting import repeat as repeat
     from gradstep.operations.broadcasting import squeeze as squeeze
+    from gradstep.operations.diagonals import diag as diag
+    from gradstep.operations.diagonals import eye as eye
+    from gradstep.operations.diagonals import trace as trace
+    from gradstep.operations.einsums import einsum as einsum
     from gradstep.operations.evaluation import evaluate as evaluate
     from gradstep.operations.leaves import pi as pi
     from gradstep.operations.leaves import size as size
@@ -84,6 +88,8 @@ _ROOMS = {
     "gradstep.operations.leaves": ["pi", "size"],
     "gradstep.operations.arithmetic": ["exp", "log"],
     "gradstep.operations.broadcasting": ["ones", "repeat", "squeeze"],
+    "gradstep.operations.diagonals": ["trace", "diag", "eye"],
+    "gradstep.operations.einsums": ["einsum"],
     "gradstep.operations.sums": ["sum", "mean", "norm"],
     "gradstep.operations.products": ["dot", "outer"],
     "gradstep.operations.activations": [

@@ -105,7 +105,14 @@ def test_text_and_objects_give_the_identical_expression(text):
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_every_function_can_be_called_in_text(name):
-    arguments = {"ones": "N, d", "repeat": "b, axis=0, size=N", "squeeze": "c, axis=1"}
+    arguments = {
+        "ones": "N, d",
+        "repeat": "b, axis=0, size=N",
+        "squeeze": "c, axis=1",
+        "trace": "X.T @ X",
+        "eye": "N",
+        "einsum": '"ij,ik->jk", X, X',
+    }
     places = [place for place in inspect.signature(FUNCTIONS[name]).parameters if place in ("x", "a", "b")]
     parse(f"{name}({arguments.get(name, ', '.join('y' for _ in places))})", **SHAPES)
 

@@ -19,7 +19,7 @@ from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import Shape
 from gradstep.operations.arithmetic import divide_op, multiply_op, negate_op, power_op, scale_op
 from gradstep.operations.broadcasting import repeat_op, squeeze_op, sum_op
-from gradstep.operations.leaves import NAME, is_constant, number_op, size_op, symbol_op, value_of
+from gradstep.operations.leaves import NAME, eye_op, is_constant, number_op, size_op, symbol_op, value_of
 from gradstep.operations.products import matmul_op, transpose_op
 
 WIDTH = 100
@@ -132,6 +132,11 @@ class Speller:
         self.sizes.add(str(expr.params[0]))
         return str(expr.params[0]), ""
 
+    def eye(self, expr: Expr) -> Text:
+        (size,) = expr.params
+        self.sizes.update([size] if isinstance(size, str) else ())
+        return f"np.eye({size}, dtype={self.kind})", ""
+
     def negate(self, expr: Expr) -> Text:
         code, head = self.number(expr.args[0])
         if not expr.rank and head in ("*", "/") and not re.match(r"[-(]|.*@", code):
@@ -222,6 +227,7 @@ WRITERS: dict[object, Callable[[Speller, Expr], Text]] = {
     symbol_op: Speller.symbol,
     number_op: Speller.constant,
     size_op: Speller.size,
+    eye_op: Speller.eye,
     negate_op: Speller.negate,
     multiply_op: Speller.multiply,
     scale_op: Speller.scale,

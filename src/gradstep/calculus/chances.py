@@ -29,7 +29,7 @@ from gradstep.operations.arithmetic import (
     power_op,
     subtract_op,
 )
-from gradstep.operations.leaves import number_op, size_op, symbol_op, value_of
+from gradstep.operations.leaves import eye_op, number_op, size_op, symbol_op, value_of
 
 # ------------------------------------------------------------------------------------------- primes and sizes
 
@@ -171,7 +171,7 @@ class Degrees:
             return _times((args[0], _inverse(args[1], self.entries(node))))
         if op is symbol_op:
             return self._symbol(node)
-        if op in (number_op, size_op):
+        if op in (number_op, size_op, eye_op):
             return 0, 0
         if op is power_op:
             return self._power(node, args)

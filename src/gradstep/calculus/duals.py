@@ -29,7 +29,7 @@ from gradstep.operations.arithmetic import (
     power_op,
     subtract_op,
 )
-from gradstep.operations.leaves import number_op, pi_op, size_op, symbol_op, value_of
+from gradstep.operations.leaves import eye_op, number_op, pi_op, size_op, symbol_op, value_of
 
 if TYPE_CHECKING:
     from gradstep.calculus.field import Point
@@ -68,7 +68,7 @@ def _symbol(point: Point, node: Expr) -> Array:
 def _orthogonal(point: Point, vectors: Sequence[int], n: int) -> list[int]:
     """The product of n reflections, 1 − 2 v vᵀ/(vᵀv) each."""
     p = point.prime
-    result = [int(k // n == k % n) for k in range(n * n)]
+    result = [*_identity(n)]
     for at in range(0, n * n, n):
         v = vectors[at : at + n]
         (scale,) = point.inverses([sum(map(mul, v, v)) % p])
@@ -140,10 +140,15 @@ def _greater_equal(point: Point, node: Expr, a: Array, b: Array) -> Array:
     return [1 if x == y else point.above((x - y) % point.prime) for x, y in zip(a, b, strict=True)]
 
 
+def _identity(n: int) -> Array:
+    return [int(k // n == k % n) for k in range(n * n)]
+
+
 VALUES: dict[Operation, Callable[..., Array]] = {
     symbol_op: _symbol,
     number_op: _number,
     size_op: lambda point, node: [point.sizes[node.params[0]]],
+    eye_op: lambda point, node: _identity(point.sizes[node.params[0]]),
     pi_op: lambda point, node: [point.oracle("root of pi") ** 2 % point.prime],
     add_op: _add,
     subtract_op: _subtract,

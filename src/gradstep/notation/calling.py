@@ -85,6 +85,8 @@ def call(formula: Formula, node: ast.Call, name: str, sizes: Collection[Size]) -
     if [place.kind for place in takes.values()] == [inspect.Parameter.VAR_POSITIONAL]:
         given = _sizes_of(formula, node, name, sizes)
         return (), lambda: made(*given)
+    if "indices" in takes:
+        return _einsum(formula, node, made)
     arguments = _arguments(formula, node, name)
     readers: dict[str, Callable[[ast.expr], object]] = {
         "axis": lambda part: _axis(formula, part),
@@ -97,6 +99,14 @@ def call(formula: Formula, node: ast.Call, name: str, sizes: Collection[Size]) -
         tuple(arguments.values()),
         lambda *values: made(**dict(zip(operands, values, strict=True)), **fixed),
     )
+
+
+def _einsum(formula: Formula, node: ast.Call, made: Callable[..., Expr]) -> Plan:
+    """einsum("ij,jk->ik", A, B): the indices are fixed in writing."""
+    match node:
+        case ast.Call(args=[ast.Constant(value=str(indices)), *operands], keywords=[]) if operands:
+            return operands, lambda *values: made(indices, *values)
+    formula.wrong(node, 'einsum takes its indices in quotes and the operands: einsum("ij,jk->ik", A, B)')
 
 
 def _arguments(formula: Formula, node: ast.Call, name: str) -> dict[str, ast.expr]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 
 from gradstep.calculus.chains import cotangent_op
 from gradstep.expression.boxes import (
@@ -32,8 +33,10 @@ from gradstep.expression.node import Expr, Operation, walk
 from gradstep.expression.shapes import Size
 from gradstep.operations.arithmetic import multiply, multiply_op, negate_op, power_op, scale, scale_op
 from gradstep.operations.broadcasting import repeat, repeat_op, sum_op, sum_over
+from gradstep.operations.diagonals import diagonal_matrix_op
+from gradstep.operations.einsums import einsum_of
 from gradstep.operations.families import JUXTAPOSED, leaf
-from gradstep.operations.leaves import symbol_op
+from gradstep.operations.leaves import eye_op, symbol_op
 from gradstep.operations.products import matmul_op, outer, transpose
 from gradstep.operations.sums import norm_op
 
@@ -48,6 +51,8 @@ def _no_value(*_: object) -> object:
 
 def _entry_layout(expr: Expr, write: Callable[[Expr], Written]) -> Written:
     of, at, *capital = expr.params
+    if of.op is eye_op and all(at):
+        return Written(Of(expr, Sub(Sym("δ"), Row(tuple(Sym(str(i), "index") for i in at)))))
     small = expr.rank == 1 and len(at) == 2 and not capital
     kind = letter_kind(expr.rank)
     if of.op is cotangent_op:  # an entry of ∂C/∂Z is ∂C/∂ an entry of Z
@@ -202,8 +207,12 @@ class Lowering:
         if expr.op is entry_op:
             rest = iter(at)
             return self.entry(expr.params[0], tuple(next(rest) if i is None else i for i in expr.params[1]))
+        if expr.op is eye_op:
+            return self.entry(expr, at) if any(at) else expr
         if not expr.args:
             return expr
+        if expr.op is diagonal_matrix_op:
+            return self._diagonal_matrix(expr, at, taken)
         if expr.op is repeat_op:
             axes = expr.params[0]
             kept = [(a, expr.shape[a]) for a in axes if at[a] is None]
@@ -221,6 +230,13 @@ class Lowering:
             return expr.op(self(expr.args[0], at, taken), self(expr.args[1], (), taken))
         return self._whole(expr, at, taken)
 
+    def _diagonal_matrix(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
+        """diag(v) at i, j is vᵢ δᵢⱼ."""
+        first = at[0] or at[1]
+        if first is None:
+            return expr.op(self(expr.args[0], at[:1], taken))
+        return scale(self(expr.args[0], (first,), taken), self.entry(eye_op(params=expr.shape[:1]), at))
+
     def _linear(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
         """A product or a sum, by its indices: what is contracted along a lowered axis becomes Σ."""
         assert expr.op.indices is not None
@@ -237,6 +253,8 @@ class Lowering:
                         taken = taken | {fresh}
                         sums.append((fresh, size))
                     places[letter] = fresh
+        if not any(places.values()):
+            return expr.op(*(self(arg, (None,) * arg.rank, taken) for arg in expr.args), params=expr.params)
         operands, left = [], []
         for letters, arg in zip(inputs.split(","), expr.args, strict=True):
             operands.append(self(arg, [places[letter] for letter in letters], taken))
@@ -263,6 +281,30 @@ class Lowering:
         return self.entry(result, tuple(at[axis] if k == place else None for k in range(result.rank)))
 
 
+def _is_product(letters: Sequence[str], output: str) -> bool:
+    """Whether two operands with these axes multiply as vectors and matrices do."""
+    a, b = letters
+    if a == b == output or not a or not b or (a == b and not output):
+        return True
+    if len(a) == len(b) == 1:
+        return sorted(output) == sorted(a + b)
+    if {len(a), len(b)} == {1, 2}:
+        return len(output) == 1 and len({*a, *b}) == 2 and output not in (a if len(a) == 1 else b)
+    return len(a) == len(b) == 2 and a[1] == b[0] and output == a[0] + b[1]
+
+
+def _entries(operands: Sequence[Expr], letters: Sequence[str], output: str) -> Expr:
+    """A product that no matrix notation has: numbers in front, and the rest by its indices."""
+    numbers = [x for x, have in zip(operands, letters, strict=True) if not have]
+    arrays = [x for x, have in zip(operands, letters, strict=True) if have]
+    if not arrays:
+        return reduce(multiply, numbers)
+    if len(arrays) == 1 and [have for have in letters if have] == [output]:
+        return reduce(multiply, [*numbers, *arrays])
+    codes = [[ord(letter) for letter in have] for have in letters if have]
+    return reduce(multiply, [*numbers, einsum_of(codes, [ord(letter) for letter in output], arrays)])
+
+
 def contracted(operands: Sequence[Expr], letters: Sequence[str], output: str) -> Expr:
     """What is left of a product when some axes are indices: a product of numbers, a dot or outer product …"""
     if len(operands) == 1:
@@ -274,6 +316,8 @@ def contracted(operands: Sequence[Expr], letters: Sequence[str], output: str) ->
         x = sum_over(x, tuple(k for k, letter in enumerate(have) if letter not in output))
         have = "".join(letter for letter in have if letter in output)
         return x if have == output else transpose(x)
+    if len(operands) > 2 or not _is_product(letters, output):
+        return _entries(operands, letters, output)
     (x, y), (a, b) = operands, letters
     if a == b == output:
         return multiply(x, y)

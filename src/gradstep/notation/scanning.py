@@ -28,6 +28,7 @@ TOKEN = re.compile(
     [ \t]*
     (?:
       (?P<number> (?: [0-9]+ \.? [0-9]* | \.[0-9]+ ) (?: [eE] [+-]? [0-9]+ )? )
+    | (?P<indices> "[A-Za-z, ]{0,200} -> [A-Za-z ]{0,40}" )
     | (?P<name>   [A-Za-z_] [A-Za-z0-9_]* )
     | (?P<foreign> \*\*= | [-+*/@]= | // | := | != | -> | << | >> | <> | === )
     | (?P<sign>   \*\* | == | >= | <= | [-+*/@.,=<>:] )
@@ -138,7 +139,10 @@ def statements(source: str) -> list[Statement]:
 
 
 def _follow(source: str, token: Token, brackets: list[Token]) -> None:
-    """Keep account of the open brackets."""
+    """Keep account of the open brackets; only einsum's first operand stands in quotes."""
+    before = source[: token.start].rstrip()
+    if token.kind == "indices" and not (before[-1:] == "(" and before[:-1].rstrip().endswith("einsum")):
+        _wrong(source, token, REASONS['"'])
     if token.kind == "open":
         brackets.append(token)
         if len(brackets) > DEEPEST:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gradstep.expression.node import OPERATORS, Expr, Operation
-from gradstep.operations import activations, arithmetic, broadcasting, leaves, products, rowwise, sums
+from gradstep.operations import (
+    activations,
+    arithmetic,
+    broadcasting,
+    diagonals,
+    einsums,
+    leaves,
+    products,
+    rowwise,
+    sums,
+)
 
 # Every operation with operands: what every table test runs over.
 TABLE: tuple[Operation, ...] = (
@@ -27,6 +37,10 @@ TABLE: tuple[Operation, ...] = (
     products.matmul_op,
     products.transpose_op,
     products.outer_op,
+    diagonals.trace_op,
+    diagonals.diagonal_op,
+    diagonals.diagonal_matrix_op,
+    einsums.einsum_op,
     sums.norm_op,
     activations.sqrt_op,
     activations.tanh_op,
@@ -42,7 +56,13 @@ TABLE: tuple[Operation, ...] = (
     rowwise.log_softmax_op,
     rowwise.logsumexp_op,
 )
-LEAVES: tuple[Operation, ...] = (leaves.symbol_op, leaves.number_op, leaves.size_op, leaves.pi_op)
+LEAVES: tuple[Operation, ...] = (
+    leaves.symbol_op,
+    leaves.number_op,
+    leaves.size_op,
+    leaves.pi_op,
+    leaves.eye_op,
+)
 
 # The functions a user may call, in text and from Python, by name.
 FUNCTIONS: dict[str, Callable[..., Expr]] = {
@@ -51,6 +71,10 @@ FUNCTIONS: dict[str, Callable[..., Expr]] = {
     "norm": sums.norm,
     "dot": products.dot,
     "outer": products.outer,
+    "trace": diagonals.trace,
+    "diag": diagonals.diag,
+    "eye": diagonals.eye,
+    "einsum": einsums.einsum,
     "ones": broadcasting.ones,
     "repeat": broadcasting.repeat,
     "squeeze": broadcasting.squeeze,

@@ -15,7 +15,18 @@ from typing import Any
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Operation, Params, walk
 from gradstep.operations import TABLE
-from gradstep.operations.leaves import number, number_op, pi, pi_op, size, size_op, symbol, symbol_op
+from gradstep.operations.leaves import (
+    checked_size,
+    eye_op,
+    number,
+    number_op,
+    pi,
+    pi_op,
+    size,
+    size_op,
+    symbol,
+    symbol_op,
+)
 
 FORMAT = 1
 MOST_NODES = 100_000
@@ -114,6 +125,8 @@ def _leaf(at: int, name: object, params: Params) -> Expr:
                 return size(called)
             case pi_op.name, ():
                 return pi
+            case eye_op.name, (str() | int() as n,):
+                return eye_op(params=(checked_size(n),))
     except MathError as error:
         raise _spoiled(f"node {at}: {error.what}") from None
     raise _spoiled(f"node {at} is neither a variable nor a number")

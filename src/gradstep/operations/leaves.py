@@ -119,6 +119,16 @@ pi_op = leaf(
 )
 pi = pi_op()
 
+# params: the size. A matrix that stands still; its entries are δᵢⱼ.
+eye_op = leaf(
+    "eye",
+    lambda params: (params[0], params[0]),
+    lambda np, sizes, params: np.eye(params[0] if isinstance(params[0], int) else sizes[params[0]]),
+    lambda expr, spell: (f"eye({expr.params[0]})", ATOM),
+    lambda expr, write: Written(Of(expr, Sym("I", "matrix"))),
+    "the identity does not move",
+)
+
 LONGEST = 40  # digits of a number in text
 MOST_BITS = 3400  # of a numerator or a denominator: 1,000 digits
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
@@ -217,7 +227,7 @@ def value_of(expr: Expr) -> Fraction | None:
     return expr.params[0] if expr.op is number_op else None
 
 
-CONSTANT_LEAVES = frozenset({number_op, size_op, pi_op})
+CONSTANT_LEAVES = frozenset({number_op, size_op, pi_op, eye_op})
 
 
 def is_constant(expr: Expr) -> bool:
