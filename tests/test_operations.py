@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from gradstep.expression.errors import MathError
+from gradstep.expression.errors import MathError, SingularError
 from gradstep.expression.node import OPERATORS
 from gradstep.notation.latex import latex
 from gradstep.notation.parsing import parse
@@ -183,6 +183,15 @@ def test_rule_and_reason_can_be_read_aloud(op):
     assert op.domain in ("real", "positive", "nonzero")
 
 
+def is_defined(case):
+    """Whether the operation has a value here: an inverse has none at a singular matrix."""
+    try:
+        case.moved(0)
+    except SingularError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
 def test_a_kink_is_stated_where_there_is_one_and_only_there(op):
     """Approach points where many functions bend, all operands 0 or all 1, from both sides along a line."""
@@ -197,6 +206,8 @@ def test_a_kink_is_stated_where_there_is_one_and_only_there(op):
                 case.values |= {
                     arg.params[0]: np.full_like(case.values[arg.params[0]], start) for arg in case.args
                 }
+                if not is_defined(case):
+                    continue
                 h, step = 1e-4, 1e-6
                 left, right = (
                     (case.moved(side * h + step) - case.moved(side * h - step)) / (2 * step)
@@ -235,6 +246,9 @@ def test_every_function_makes_operations_of_the_table(name):
         "dot": (x.T, x),
         "outer": (symbol("v", "n"),) * 2,
         "trace": (symbol("S", "n n"),),
+        **{name: (symbol("S", "n n"),) for name in ("inv", "det", "logdet")},
+        "solve": (symbol("S", "n n"), symbol("v", "n")),
+        "matrix_power": (symbol("S", "n n"), 3),
         "diag": (symbol("S", "n n"),),
         "eye": ("n",),
         "einsum": ("ij,kj->ik", x, x),

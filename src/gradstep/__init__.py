@@ -50,6 +50,11 @@ if TYPE_CHECKING:
     from gradstep.operations.diagonals import trace as trace
     from gradstep.operations.einsums import einsum as einsum
     from gradstep.operations.evaluation import evaluate as evaluate
+    from gradstep.operations.inverses import det as det
+    from gradstep.operations.inverses import inv as inv
+    from gradstep.operations.inverses import logdet as logdet
+    from gradstep.operations.inverses import matrix_power as matrix_power
+    from gradstep.operations.inverses import solve as solve
     from gradstep.operations.leaves import pi as pi
     from gradstep.operations.leaves import size as size
     from gradstep.operations.products import dot as dot
@@ -90,6 +95,7 @@ _ROOMS = {
     "gradstep.operations.broadcasting": ["ones", "repeat", "squeeze"],
     "gradstep.operations.diagonals": ["trace", "diag", "eye"],
     "gradstep.operations.einsums": ["einsum"],
+    "gradstep.operations.inverses": ["inv", "det", "logdet", "solve", "matrix_power"],
     "gradstep.operations.sums": ["sum", "mean", "norm"],
     "gradstep.operations.products": ["dot", "outer"],
     "gradstep.operations.activations": [

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from gradstep.backends.program import Program
-from gradstep.expression.errors import MathError
+from gradstep.expression.errors import MathError, SingularError
 from gradstep.expression.shapes import shape_text
 from gradstep.operations.evaluation import sizes_of
 
@@ -40,8 +40,11 @@ class Compiled:
 
         arrays = arguments(self.program, values)
         kind = next((array.dtype for array in arrays), np.dtype(np.float64))
-        with np.errstate(all="ignore"):
-            result = self.raw(*arrays)
+        try:
+            with np.errstate(all="ignore"):
+                result = self.raw(*arrays)
+        except np.linalg.LinAlgError:
+            raise SingularError from None
         if len(self.program.outputs) == 1:
             return _value(result, kind)
         value, gradients = result

@@ -29,6 +29,7 @@ from gradstep.calculus.duals import RATIONAL, STANDING_STILL
 from gradstep.calculus.field import Direction, NotInField, Point, Redraw
 from gradstep.calculus.floating import compare_lines, compare_values
 from gradstep.calculus.laws import zeros
+from gradstep.calculus.lengths import fitting_sizes
 from gradstep.calculus.steps import Derivation, Line, Step, Term
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import Size, shape_text
@@ -405,7 +406,7 @@ def _prove(
     literal: bool,
 ) -> _Proof:
     """The exact checks, at as many points as there are trials."""
-    draws = draw_sizes(nodes, trials, rng, literal)
+    draws = fitting_sizes(nodes, trials, rng, literal)
     degrees = Degrees({size: max(draw[size] for draw in draws) for size in draws[0]})
     degrees.learn(nodes)
     roots = degrees.roots if degrees.roots <= TRUE_ROOTS else 0

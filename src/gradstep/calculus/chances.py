@@ -29,6 +29,7 @@ from gradstep.operations.arithmetic import (
     power_op,
     subtract_op,
 )
+from gradstep.operations.inverses import det_op, inv_op
 from gradstep.operations.leaves import eye_op, number_op, size_op, symbol_op, value_of
 
 # ------------------------------------------------------------------------------------------- primes and sizes
@@ -169,6 +170,8 @@ class Degrees:
             return _times(args)
         if op is divide_op:
             return _times((args[0], _inverse(args[1], self.entries(node))))
+        if op in (inv_op, det_op):
+            return self._eliminated(node, args[0])
         if op is symbol_op:
             return self._symbol(node)
         if op in (number_op, size_op, eye_op):
@@ -185,6 +188,13 @@ class Degrees:
             return inside[parts.roots[0]]
         self._ask(node, args)
         return (1, 1) if op is exp_op else VARIABLE
+
+    def _eliminated(self, node: Expr, degree: Degree) -> Degree:
+        """det(N/d) = det N/dⁿ, and the inverse is d adj N/det N."""
+        (numerator, denominator), n = degree, self.sizes[node.args[0].shape[0]]
+        if node.op is det_op:
+            return n * numerator, n * denominator
+        return denominator + (n - 1) * numerator, n * numerator
 
     def _ask(self, node: Expr, args: Iterable[Degree]) -> None:
         self.arguments += self.entries(node)
@@ -256,6 +266,9 @@ class Degrees:
                 inside[part] = self._degree(part, [inside[arg] for arg in part.args])
                 inner[part] = self._change(part, inner, inside)
             slope = inner[parts.roots[0]] or slope
+        elif op in (inv_op, det_op):  # −X⁻¹ dX X⁻¹, and det X tr(X⁻¹ dX)
+            inverse = self._eliminated(inv_op(node.args[0]), args[0])
+            slope = _times((inverse, inverse if op is inv_op else self._eliminated(node, args[0])))
         elif op not in _SUMS and op.indices is None:
             # No slope in the field is worse than y/x, 1/x or 1/(2y), or y/x log x where an exponent moves.
             entries, (n, d) = self.entries(node), self._degree(node, args)

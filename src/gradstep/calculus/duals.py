@@ -1,4 +1,4 @@
-"""What do + − ⊙ ⊘, powers, exp, log, √ and comparisons do to values in a prime field, and to their changes?
+"""What do + − ⊙ ⊘, powers, exp, log, √, inverses and comparisons do to values and changes in a prime field?
 
 Two tables, by operation: `VALUES` gives the value from those of the operands, `MOVES` the change from the
 values and the changes of the operands (None: it stands still). They are written from calculus, not read from
@@ -14,6 +14,8 @@ from operator import mul
 from typing import TYPE_CHECKING, Any
 
 from gradstep.calculus.contractions import Array
+from gradstep.calculus.elimination import eliminated, trace_of_product
+from gradstep.calculus.elimination import product as matrix_product
 from gradstep.expression.node import Expr, Operation
 from gradstep.operations.activations import sign_op, sqrt_op
 from gradstep.operations.arithmetic import (
@@ -29,6 +31,7 @@ from gradstep.operations.arithmetic import (
     power_op,
     subtract_op,
 )
+from gradstep.operations.inverses import det_op, inv_op
 from gradstep.operations.leaves import eye_op, number_op, pi_op, size_op, symbol_op, value_of
 
 if TYPE_CHECKING:
@@ -140,6 +143,14 @@ def _greater_equal(point: Point, node: Expr, a: Array, b: Array) -> Array:
     return [1 if x == y else point.above((x - y) % point.prime) for x, y in zip(a, b, strict=True)]
 
 
+def _inverse(point: Point, node: Expr, a: Array) -> Array:
+    return point.inverse_matrix(a)[0]
+
+
+def _determinant(point: Point, node: Expr, a: Array) -> Array:
+    return [eliminated(point.prime, a)[1]]
+
+
 def _identity(n: int) -> Array:
     return [int(k // n == k % n) for k in range(n * n)]
 
@@ -159,6 +170,8 @@ VALUES: dict[Operation, Callable[..., Array]] = {
     exp_op: lambda point, node, a: [point.exp(x) for x in a],
     log_op: lambda point, node, a: [point.log(x) for x in a],
     sqrt_op: lambda point, node, a: [point.root(x) for x in a],
+    inv_op: _inverse,
+    det_op: _determinant,
     sign_op: _sign,
     greater_op: _greater,
     greater_equal_op: _greater_equal,
@@ -224,6 +237,20 @@ def _move_sqrt(point: Point, node: Expr, y: Array, args: Args, dargs: Changes) -
     return None if dargs[0] is None else _divide(point, node, dargs[0], [2 * x for x in y])
 
 
+def _move_inverse(point: Point, node: Expr, y: Array, args: Args, dargs: Changes) -> Array | None:
+    p, dx = point.prime, dargs[0]
+    if dx is None:
+        return None
+    return _negate(point, node, matrix_product(p, matrix_product(p, y, dx), y))
+
+
+def _move_determinant(point: Point, node: Expr, y: Array, args: Args, dargs: Changes) -> Array | None:
+    if dargs[0] is None:
+        return None
+    inverse, det = point.inverse_matrix(args[0])
+    return [det * trace_of_product(point.prime, inverse, dargs[0]) % point.prime]
+
+
 def _stands_still(*_: Any) -> None:
     return None
 
@@ -238,5 +265,7 @@ MOVES: dict[Operation, Callable[..., Array | None]] = {
     exp_op: _move_exp,
     log_op: _move_log,
     sqrt_op: _move_sqrt,
+    inv_op: _move_inverse,
+    det_op: _move_determinant,
     **dict.fromkeys(STANDING_STILL, _stands_still),
 }

@@ -11,6 +11,8 @@ nothing more is known of them but
   any element of the field, so what is proved holds for any slope on either side of a kink;
 - powers, with x^(q+1) = x x^q.
 
+Inverses and determinants of matrices are exact, by elimination.
+
 A `Direction` is the dual part: how values move when the parameters move. It does not read the differentials
 and adjoints that operations declare, which it is there to check: sums, products, quotients and powers have
 their own dual arithmetic here, what is linear in each operand follows its index string, and all other
@@ -29,6 +31,7 @@ from random import Random
 
 from gradstep.calculus.contractions import Array, Contraction, contraction
 from gradstep.calculus.duals import MOVES, VALUES
+from gradstep.calculus.elimination import eliminated
 from gradstep.calculus.unfolding import Unfolded, declared_slopes, unfolded
 from gradstep.expression.node import Expr, Operation, Params
 from gradstep.expression.shapes import Shape, Size
@@ -36,6 +39,10 @@ from gradstep.expression.shapes import Shape, Size
 
 class Redraw(Exception):
     """This point is unlucky (a zero below, no square root): another one may do."""
+
+
+class Singular(Redraw):
+    """A matrix has no inverse here: another point may do, or other sizes."""
 
 
 class NotInField(Exception):
@@ -80,6 +87,7 @@ class Point:
         self._roots: dict[int, int] = {0: 0, 1: 1}
         self._oracles: dict[object, int] = {}
         self._powers: dict[int, list[tuple[int, int]]] = {}
+        self._inverses: dict[tuple[int, ...], tuple[Array, int]] = {}
 
     def value(self, expr: Expr) -> Array:
         """The value of `expr`, row-major."""
@@ -198,6 +206,17 @@ class Point:
         for k in range(len(values) - 1, -1, -1):
             before[k], rest = before[k] * rest % p, rest * values[k] % p
         return before
+
+    def inverse_matrix(self, matrix: Array) -> tuple[Array, int]:
+        """The inverse of a square matrix, and its determinant."""
+        key = tuple(matrix)
+        found = self._inverses.get(key)
+        if found is None:
+            inverse, determinant = eliminated(self.prime, matrix)
+            if inverse is None:
+                raise Singular("a singular matrix")
+            found = self._inverses[key] = inverse, determinant
+        return found
 
     def exp(self, x: int) -> int:
         """exp as an oracle: exp(−x) exp(x) = 1, and log is its inverse."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from gradstep.calculus.chances import draw_sizes
 from gradstep.calculus.steps import Line
+from gradstep.expression.errors import SingularError
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import Size
 from gradstep.operations.arithmetic import add_op, subtract_op
@@ -121,11 +122,19 @@ def _points(
             for node in nodes
             if node.op is symbol_op
         }
-        if all(np.isfinite(value).all() for value in _compute(np, defined, sizes, values)):
+        if _is_defined(np, defined, sizes, values):
             yield sizes, values
             given += 1
             if given == POINTS:
                 return
+
+
+def _is_defined(np: Any, exprs: Sequence[Expr], sizes: Mapping[Size, int], values: Values) -> bool:
+    """Whether all of `exprs` are finite here."""
+    try:
+        return all(np.isfinite(value).all() for value in _compute(np, exprs, sizes, values))
+    except SingularError:
+        return False
 
 
 def _symbol(np: Any, generator: Any, node: Expr, lengths: Sequence[int], sign: int) -> Any:

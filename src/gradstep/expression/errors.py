@@ -8,7 +8,7 @@ WIDTH = 80  # facts share a line up to here
 
 
 class MathError(ValueError):
-    """Anything gradstep cannot accept: the only error class of the project.
+    """Anything gradstep cannot accept: the only error class of the project, with one kind that is told apart.
 
     `what` is one sentence; `source` the user's own text and `span` the (start, end) columns in it;
     `facts` are short lines such as "X is N×d"; `mend` is something that would work, without a full stop.
@@ -48,6 +48,16 @@ class MathError(ValueError):
         if self.mend:
             parts.append(f"Perhaps {self.mend}")
         return "\n".join(parts)
+
+
+class SingularError(MathError):
+    """A matrix whose columns depend on each other has no inverse: other values may have one."""
+
+    def __init__(self, name: str = "the inverse of a matrix") -> None:
+        super().__init__(
+            f"{name} has no value here: the matrix is singular, its columns depend on each other",
+            mend="adding a small multiple of the identity, X + 1e-6*eye(n)",
+        )
 
 
 def _pointed(source: str, span: tuple[int, int] | None) -> list[str]:

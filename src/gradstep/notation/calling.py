@@ -34,6 +34,10 @@ ELSEWHERE = {
     "inner": "dot",
     "vdot": "dot",
     "lrelu": "leaky_relu",
+    "inverse": "inv",
+    "determinant": "det",
+    "slogdet": "logdet",
+    "tr": "trace",
 }
 
 

@@ -14,8 +14,9 @@ from random import Random
 from typing import Literal
 
 from gradstep.calculus.chains import cotangent_op
-from gradstep.calculus.chances import draw_sizes, random_prime
+from gradstep.calculus.chances import random_prime
 from gradstep.calculus.field import NotInField, Point, Redraw, Sheet
+from gradstep.calculus.lengths import fitting_sizes
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.node import Expr, walk
 from gradstep.notation.lowering import Index, entry_op, sigma_op
@@ -98,7 +99,7 @@ def check(derivation: Derivation, claims: Sequence[Claim], seed: int) -> tuple[O
     outcomes: list[Outcome] = ["exact"] * len(claims)
     nodes = _nodes(derivation, claims)
     known = set(nodes)
-    for sizes in draw_sizes(nodes, TRIALS, rng):
+    for sizes in fitting_sizes(nodes, TRIALS, rng):
         reading = Reading(Point(prime, sizes, rng), derivation.cotangents, known)
         for k, claim in enumerate(claims):
             found: Outcome = "not checked"

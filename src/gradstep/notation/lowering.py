@@ -36,6 +36,7 @@ from gradstep.operations.broadcasting import repeat, repeat_op, sum_op, sum_over
 from gradstep.operations.diagonals import diagonal_matrix_op
 from gradstep.operations.einsums import einsum_of
 from gradstep.operations.families import JUXTAPOSED, leaf
+from gradstep.operations.inverses import INVERTED
 from gradstep.operations.leaves import eye_op, symbol_op
 from gradstep.operations.products import matmul_op, outer, transpose
 from gradstep.operations.sums import norm_op
@@ -265,7 +266,16 @@ class Lowering:
         return result
 
     def _whole(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
-        """A function of whole rows (softmax, logsumexp, norm): lowered along other axes, then an entry."""
+        """A function of whole rows (softmax, logsumexp, norm): lowered along other axes, then an entry.
+
+        An inverse, a determinant or a solution is one of whole matrices.
+        """
+        if expr.op in INVERTED:
+            whole = replace(self, sizes=())
+            result = expr.op(
+                *(whole(arg, (None,) * arg.rank, taken) for arg in expr.args), params=expr.params
+            )
+            return self.entry(result, at) if any(at) else result
         arg = expr.args[0]
         if expr.op is norm_op:
             return expr.op(self(arg, (None,) * arg.rank, taken))

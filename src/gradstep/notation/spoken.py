@@ -19,7 +19,14 @@ from gradstep.notation.rendering import (
 from gradstep.notation.symbols import LETTER_NAMES, Edge, sign
 
 DIGITS = str.maketrans({"𝟏": "ones", "𝟙": "1"})
-POWERS = {"2": "squared", "3": "cubed", "transposed": "transposed", "prime": "prime", "minus 1": "inverse"}
+POWERS = {
+    "2": "squared",
+    "3": "cubed",
+    "transposed": "transposed",
+    "prime": "prime",
+    "minus 1": "inverse",
+    "minus transposed": "inverse transposed",
+}
 LARGE_NAMES = {"Σ": "sum", "Π": "product", "∑": "sum", "∏": "product", "∫": "integral", "max": "maximum"}
 BRACKETS = "open bracket {} close bracket"
 BETWEEN = {

@@ -162,8 +162,11 @@ def _power_text(expr: Expr, spell: Spell) -> Spelled:
 
 
 def _power_box(expr: Expr, write: Write) -> Written:
+    """xⁿ; of a square matrix X^⊙n, since Xⁿ is a product of matrices."""
     base, exponent = (write(arg) for arg in expr.args)
-    return Written(Sup(fenced(base, POWER + 1), exponent.box), POWER)
+    entrywise = expr.rank > 1 and expr.shape[-1] == expr.shape[-2]
+    box = row("⊙", exponent.box) if entrywise else exponent.box
+    return Written(Sup(fenced(base, POWER + 1), box), POWER)
 
 
 def _power_shape(params: Params, base: Shape, exponent: Shape) -> Shape:

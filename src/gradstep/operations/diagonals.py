@@ -17,7 +17,7 @@ def eye(size: Size) -> Expr:
     return eye_op(params=(checked_size(size),))
 
 
-def _square(name: str, shape: Shape) -> Size:
+def square_size(name: str, shape: Shape) -> Size:
     """The size of a square matrix."""
     if len(shape) != 2:
         raise MathError(f"{name} takes a square matrix, not {shape_text(shape)}")
@@ -28,7 +28,7 @@ def _square(name: str, shape: Shape) -> Size:
 
 
 def _trace_shape(params: object, shape: Shape) -> Shape:
-    _square("trace", shape)
+    square_size("trace", shape)
     return ()
 
 
@@ -48,7 +48,7 @@ trace_op = multilinear(
 
 
 def _diagonal_shape(params: object, shape: Shape) -> Shape:
-    return (_square("diag", shape),)
+    return (square_size("diag", shape),)
 
 
 diagonal_op: Operation = multilinear(

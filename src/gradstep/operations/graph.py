@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
-from gradstep.expression.errors import MathError
+from gradstep.expression.errors import MathError, SingularError
 from gradstep.expression.node import Expr, Operation, Params, walk
 from gradstep.operations import TABLE
 from gradstep.operations.leaves import (
@@ -207,7 +207,10 @@ def _check_by_computing(made: Sequence[Expr]) -> None:
         raise _spoiled(f"even on small data it would need {entries:,} numbers")
     done: dict[Expr, Any] = {}
     for at, (node, shape) in enumerate(zip(made, shapes, strict=True)):
-        done[node] = np.ones(shape) if node.op is symbol_op else _computed(np, at, node, sizes, done)
+        try:
+            done[node] = np.ones(shape) if node.op is symbol_op else _computed(np, at, node, sizes, done)
+        except SingularError:  # of ones; of other values it may have one
+            done[node] = np.ones(shape)
         if done[node].shape != shape:
             raise _spoiled(f"node {at} does not have the shape that it should have")
 
@@ -216,6 +219,8 @@ def _computed(np: Any, at: int, node: Expr, sizes: Mapping[str, int], done: Mapp
     try:
         with np.errstate(all="ignore"):
             return np.asarray(node.op.meaning(np, sizes, node.params, *(done[arg] for arg in node.args)))
+    except SingularError:
+        raise
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
         raise _spoiled(f"node {at} cannot be computed") from None
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gradstep.expression.boxes import POWER, PRODUCT, Box, Row, Sup, Written, fenced, row
+from gradstep.expression.boxes import POWER, PRODUCT, Box, Of, Row, Sup, Written, fenced, row
+from gradstep.expression.boxes import number as number_box
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Params, Spelled
 from gradstep.expression.shapes import Shape, contraction, shape_text
@@ -22,6 +23,9 @@ from gradstep.operations.families import (
 )
 from gradstep.operations.leaves import expression
 
+INVERSE = row("−", number_box(1))
+INVERSE_TRANSPOSED = row("−", TRANSPOSED)
+
 # ------------------------------------------------------------------------------------------- transpose
 
 
@@ -35,6 +39,15 @@ def _transpose_text(expr: Expr, spell: Spell) -> Spelled:
     return f"{enclosed(spell(expr.args[0]), POWER + 5)}.T", POWER + 5
 
 
+def _transpose_box(expr: Expr, write: Write) -> Written:
+    """Xᵀ, and X⁻ᵀ for the transpose of an inverse."""
+    inner = write(expr.args[0])
+    match inner.box:
+        case Of(_, Sup(base, exponent)) if exponent == INVERSE:
+            return Written(Sup(base, INVERSE_TRANSPOSED), POWER)
+    return Written(Sup(fenced(inner, POWER + 5), TRANSPOSED), POWER)
+
+
 transpose_op = multilinear(
     "transpose",
     lambda params, *ranks: {2: "ij->ji", 3: "aij->aji", 4: "abij->abji"}[ranks[0]],
@@ -42,7 +55,7 @@ transpose_op = multilinear(
     rule="transpose rule",
     why="⟨G, dAᵀ⟩ = ⟨Gᵀ, dA⟩: transposing both sides of an inner product changes nothing",
     text=_transpose_text,
-    layout=lambda expr, write: Written(Sup(fenced(write(expr.args[0]), POWER + 5), TRANSPOSED), POWER),
+    layout=_transpose_box,
     meaning=lambda np, sizes, params, a: np.swapaxes(a, -1, -2),
     example=(((), (("m", "n"),)),),
     shape=_transpose_shape,
