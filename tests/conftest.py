@@ -1,8 +1,10 @@
-"""What do all tests share: a browser, PyTorch and JAX, and the rule about where these may be missing."""
+"""What do all tests share: browser, KaTeX, reference cases, PyTorch, JAX; and where may these be missing?"""
 
 import importlib.util
 import os
+from pathlib import Path
 
+import cases as reference
 import pytest
 from hypothesis import settings
 
@@ -10,8 +12,8 @@ from dev import find_browser
 
 CI = os.environ.get("CI", "").lower() in {"true", "1"}
 # A test with this marker may be skipped on a user's machine; where the value is true, a skip is a failure.
-REQUIRED = {"browser": CI, "peers": bool(os.environ.get("GRADSTEP_REQUIRE_PEERS"))}
-MARKER_OF_FIXTURE = {"browser": "browser", "torch": "peers", "jax": "peers"}
+REQUIRED = {"browser": CI, "cases": CI, "peers": bool(os.environ.get("GRADSTEP_REQUIRE_PEERS"))}
+MARKER_OF_FIXTURE = {"browser": "browser", "cases": "cases", "torch": "peers", "jax": "peers"}
 
 CHROMIUM_OPTIONS = [
     "--no-sandbox",
@@ -73,3 +75,33 @@ def browser():
             pytest.skip(f"no Chromium: {error.message.splitlines()[0]}")
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="session")
+def katex(browser):
+    """What KaTeX, at its strictest, has against each of many formulas; "" where it reads one.
+
+    The KaTeX is the one that sphinxcontrib-katex brings along, so that nothing but pip has to be there.
+    """
+    extension = importlib.util.find_spec("sphinxcontrib.katex")
+    assert extension is not None and extension.origin is not None, "python3 dev.py setup"
+    page = browser.new_page()
+    page.add_script_tag(path=Path(extension.origin).parent / "katex.min.js")
+    judge = """sources => sources.map(source => {
+        try {
+            katex.renderToString(source, {throwOnError: true, strict: "error", displayMode: true});
+            return "";
+        } catch (error) {
+            return error.message;
+        }
+    })"""
+    yield lambda sources: page.evaluate(judge, list(sources))
+    page.close()
+
+
+@pytest.fixture(scope="session")
+def cases():
+    """The reference cases of ../shared/cases."""
+    if not reference.FILE.exists():
+        pytest.skip(f"no {reference.FILE}")
+    return reference.load()

@@ -5,12 +5,15 @@ import shutil
 import subprocess
 
 import pytest
+from cases import losses
 from hypothesis import given
 from notation.samples import BOXES, SAMPLES, nested
 
+import gradstep as gs
 from gradstep.expression.boxes import Sym, row, word
 from gradstep.notation.latex import LETTERS, document, latex
 from gradstep.notation.symbols import GREEK, SIGNS
+from gradstep.notation.views import STYLES, VIEWS
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -52,12 +55,55 @@ def test_depth_has_no_limit():
     assert latex(nested(1500)).count("(") == 1500
 
 
+KINDS = ("scalar", "vector", "matrix", "text")
+ALPHABET = [
+    *(row(Sym("a"), Sym(text, "operator"), Sym("b")) for text in SIGNS),
+    *(Sym(text, kind) for text in [*GREEK, *LETTERS] for kind in KINDS),
+    word("100% of A_b & {c}"),
+]
+WAYS = [(view, style) for style in STYLES for view in VIEWS]
+
+# What a document of ours uses and KaTeX has not, in KaTeX's own terms.
+PARBOX = r"\def\parbox[t]#1#2{\text{#2}}\def\raggedright{}\def\linewidth{}"
+DISPLAY = re.compile(r"\\begin\{(align\*|alignat\*)\}.*?\\end\{\1\}", re.DOTALL)
+INLINE = re.compile(r"(?<!\\)\$(.+?)(?<!\\)\$", re.DOTALL)
+
+
+def formulas(article):
+    """The displays of a document, and what stands between dollars in its sentences."""
+    yield from (PARBOX + found[0] for found in DISPLAY.finditer(article))
+    yield from (found[1] for found in INLINE.finditer(DISPLAY.sub("", article)))
+
+
+def complaints(katex, sources):
+    sources = list(dict.fromkeys(sources))
+    return [f"{said}\n{source}" for source, said in zip(sources, katex(sources), strict=True) if said]
+
+
+def test_katex_reads_every_letter_and_sign(katex):
+    boxes = [*(box for box, _, _ in SAMPLES.values()), *ALPHABET]
+    assert complaints(katex, map(latex, boxes)) == []
+
+
+def test_katex_is_strict(katex):
+    assert all(katex([r"\frac{1}", r"\nonsense", "x_1_2", r"\text{σ} ✓"]))
+
+
+@pytest.mark.parametrize(("view", "style"), WAYS)
+def test_katex_reads_the_documents_of_the_cases(katex, cases, view, style):
+    """Every case by matrices, and in one of the other ways."""
+    way = WAYS.index((view, style))
+    chosen = cases if way == 0 else cases[way - 1 :: len(WAYS) - 1]
+    derivations = [gs.derive(loss, wrt=[case["wrt"]], certify=False) for case, loss in losses(chosen)]
+    documents = [text for d in derivations for text in (d.latex(view, style), d.markdown(view, style))]
+    sources = [source for text in documents for source in formulas(text)]
+    assert len(sources) > len(documents)
+    assert complaints(katex, sources) == []
+
+
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="pdflatex is not installed")
 def test_latex_compiles_it(tmp_path):
-    signs = [row(Sym("a"), Sym(text, "operator"), Sym("b")) for text in SIGNS]
-    kinds = ("scalar", "vector", "matrix", "text")
-    letters = [Sym(text, kind) for text in [*GREEK, *LETTERS] for kind in kinds]
-    boxes = [*(box for box, _, _ in SAMPLES.values()), *signs, *letters, word("100% of A_b & {c}")]
+    boxes = [*(box for box, _, _ in SAMPLES.values()), *ALPHABET]
     body = "\n".join(rf"\[ {latex(box)} \]" for box in boxes)
     (tmp_path / "samples.tex").write_text(document(body), encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "samples.tex"]

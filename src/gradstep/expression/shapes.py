@@ -61,6 +61,8 @@ def broadcast(a: Shape, b: Shape) -> Shape:
 
 def axis_number(axis: int, rank: int) -> int:
     """`axis` counted from the front; negative axes count from the back, as in NumPy."""
+    if not isinstance(axis, int) or isinstance(axis, bool):
+        raise MathError(f"an axis is a whole number, not {axis!r:.40}")
     if not -rank <= axis < rank:
         axes = {0: "no axes", 1: "one axis, 0"}.get(rank, f"axes 0 to {rank - 1}")
         raise MathError(f"there is no axis {axis} here: {axes}")
