@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from gradstep.calculus.diagonal_laws import LAWS as DIAGONAL_LAWS
 from gradstep.calculus.procedures import PROCEDURES
 from gradstep.calculus.rewriting import Book, Domain, Law, wildcard
 from gradstep.expression.errors import MathError
@@ -251,7 +252,16 @@ PRODUCTS = (
     Law("a vector on the left", "x Mᵀ is M x", ((v @ W.T, W @ v),)),
 )
 
-LAWS: tuple[Law, ...] = (*NEUTRAL, *PROCEDURES, *FRONT, *_linear(), *CANCELLING, *LOGISTIC, *PRODUCTS)
+LAWS: tuple[Law, ...] = (
+    *NEUTRAL,
+    *PROCEDURES,
+    *FRONT,
+    *_linear(),
+    *CANCELLING,
+    *LOGISTIC,
+    *PRODUCTS,
+    *DIAGONAL_LAWS,
+)
 BOOK = Book(LAWS)
 
 

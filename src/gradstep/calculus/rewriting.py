@@ -15,6 +15,7 @@ from gradstep.expression.boxes import ATOM, Sym, Written, letter_kind
 from gradstep.expression.node import Expr, Operation
 from gradstep.expression.shapes import Shape
 from gradstep.operations.families import leaf
+from gradstep.operations.leaves import eye_op
 
 # params: name, shape.
 wildcard_op = leaf(
@@ -50,6 +51,7 @@ class Law:
     apply: Callable[[Expr, Container[Expr]], Expr | None] | None = None
     heads: tuple[Operation, ...] = ()
     examples: tuple[Expr, ...] = ()
+    oracle: bool = True
 
 
 Binding = dict[Any, Any]  # wildcards to expressions, names of sizes to sizes
@@ -73,6 +75,9 @@ def _match(pairs: Pairs, binding: Binding, fences: Container[Expr]) -> Binding |
         if pattern in binding:
             return _match(rest, binding, fences) if binding[pattern] is expr else None
         extended = _bind(pattern.shape, expr.shape, {**binding, pattern: expr})
+        return None if extended is None else _match(rest, extended, fences)
+    if pattern.op is eye_op is expr.op:
+        extended = _bind(pattern.params, expr.params, binding)
         return None if extended is None else _match(rest, extended, fences)
     if not pattern.args:
         return _match(rest, binding, fences) if pattern is expr else None

@@ -48,6 +48,28 @@ class Step:
     kink: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How one part moves when the parts that it is made of move.
+
+    part      what moves
+    by        the parts and variables that it is made of directly and that move
+    markers   for each of them the symbol of its change, d N
+    form      d part, linear in the markers; None where it stands still
+    rules     the rules that open the part, outermost first, each with its reason
+    kink      what is taken where there is no slope
+    details   the small rewrites inside
+    """
+
+    part: Expr
+    by: tuple[Expr, ...]
+    markers: tuple[Expr, ...]
+    form: Expr | None
+    rules: tuple[tuple[str, str], ...] = ()
+    kink: str = ""
+    details: tuple[Rewrite, ...] = ()
+
+
 @dataclass(slots=True)
 class Derivation:
     """The derivative of `of` with respect to the variables `wrt`, worked out line by line.
@@ -61,7 +83,6 @@ class Derivation:
     fences       cotangents that are called by name, ∂C/∂N, and the part N each belongs to
     parts        names of parts (z, a, e …) and what they are, the user's own or chosen; a view and a fence
     assumptions  what the user told about variables, in words, by name
-    recognised   functions that the loss spelled out, 1/(1 + exp(−z)), and that `of` has by name
     certificate  how every line was checked
     """
 
@@ -75,7 +96,6 @@ class Derivation:
     parts: Mapping[Expr, Part]
     assumptions: Mapping[str, str]
     notes: tuple[str, ...] = ()
-    recognised: tuple[Rewrite, ...] = ()
     certificate: Certificate | None = field(default=None)
 
     @property
