@@ -187,7 +187,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
         )
     good = [one for one in outcomes if not one.problem]
     ratios = [one.ratio for one in good]
-    head = f"{'case':<22} {'ratio':>6} {'ours':>5} {'known':>5} {'out':>5}  {'proof':<5} {'error':>8} {'time':>9}"
+    head = "case                    ratio  ours known   out  proof    error      time"
     reasons = Counter(one.problem for one in outcomes if one.problem)
     summary = [
         "",

@@ -43,10 +43,10 @@ def test_the_gradient_is_that_of_central_differences(loss, sizes):
 # -------------------------------------------------------------------------------------- every line
 
 
-def differentials(loss: Loss) -> dict[Expr, Expr]:
+def differentials(loss: Loss, of: Expr) -> dict[Expr, Expr]:
     """dN for every part N when the parameters move by dw, …: forward, by the declared differentials."""
     moved = {loss.variables[name]: symbol(f"d{name}", loss.variables[name].shape) for name in loss.wrt}
-    for node in walk(loss.expr):
+    for node in walk(of):
         changes = [moved.get(arg) for arg in node.args]
         if any(change is not None for change in changes):
             moved[node] = node.op.differential(node, node.args, changes)
@@ -56,7 +56,7 @@ def differentials(loss: Loss) -> dict[Expr, Expr]:
 @TABLE
 def test_every_line_is_the_same_number(loss):
     d = loss.derived()
-    moved = differentials(loss)
+    moved = differentials(loss, d.of)
     values = draw(loss.variables, SIZES[0], 3)
     rng = np.random.default_rng(4)
     values |= {f"d{name}": rng.normal(size=np.shape(values[name])) for name in loss.wrt}
@@ -178,7 +178,7 @@ TEXTBOOK = {
     "logistic, signs inside": {"w": "1/N*(X.T @ (sigmoid(X @ w + b) - y))"},
     "logistic by softplus": {"w": "1/N*(X.T @ (sigmoid(X @ w + b) - y))"},
     "logistic by two softplus": {"w": "1/N*(X.T @ (sigmoid(X @ w + b) - y))"},
-    "logistic with y = ±1": {"w": "-1/N*(X.T @ (sigmoid(-(y*(X @ w + b)))*y))"},
+    "logistic with y = ±1": {"w": "-1/N*(X.T @ (sigmoid(-y*(X @ w + b))*y))"},
     "logistic by log sigmoid": {"w": "-1/N*(X.T @ ((1 - sigmoid(y*(X @ w + b)))*y))"},
     "softmax": {"W": "P = softmax(X @ W + b, axis=1); 1/N*(X.T @ (sum(Y, axis=1, keepdims=True)*P - Y))"},
     "softmax, one hot": {

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from gradstep.expression.node import Expr, Operation, rebuild, uses, walk
 from gradstep.operations.activations import sigmoid, sigmoid_op, softplus, softplus_op
 from gradstep.operations.arithmetic import (
-    add_op,
     divide_op,
     exp,
     exp_op,
@@ -23,10 +22,11 @@ from gradstep.operations.arithmetic import (
     scale_op,
     subtract_op,
 )
-from gradstep.operations.broadcasting import repeat, repeat_op, sum_op
+from gradstep.operations.broadcasting import repeat
 from gradstep.operations.families import is_one
 from gradstep.operations.leaves import symbol
-from gradstep.operations.rowwise import log_softmax, log_softmax_op, logsumexp, softmax, softmax_op
+from gradstep.operations.rowwise import log_softmax, log_softmax_op, softmax, softmax_op
+from gradstep.operations.spelled import logsumexp_of, opposite, share_of_exp, softplus_of
 from gradstep.operations.sums import sum
 
 Alone = Callable[[Expr], bool]  # whether an expression is used in one place only
@@ -97,21 +97,9 @@ def improved(roots: Sequence[Expr], book: Iterable[Improvement]) -> dict[Expr, E
 # ------------------------------------------------------------------------------------------- the equations
 
 
-def _other_than_one(total: Expr) -> Expr | None:
-    """x of 1 + x or x + 1."""
-    a, b = total.args
-    return b if is_one(a) else a if is_one(b) else None
-
-
 def _exponent(expr: Expr) -> Expr | None:
     """x of exp(x)."""
     return expr.args[0] if expr.op is exp_op else None
-
-
-def _exponent_beside_one(expr: Expr) -> Expr | None:
-    """x of 1 + exp(x)."""
-    power = _other_than_one(expr) if expr.op is add_op else None
-    return None if power is None else _exponent(power)
 
 
 def _log_of_softmax(y: Expr, alone: Alone) -> Expr | None:
@@ -131,48 +119,13 @@ def _log_of_the_other(y: Expr, alone: Alone) -> Expr | None:
     return None
 
 
-def _log_of_one_and_exp(y: Expr, alone: Alone) -> Expr | None:
-    x = _exponent_beside_one(y.args[0])
-    return None if x is None else softplus(x)
+def _written(recognise: Callable[[Expr], Expr | None]) -> Callable[[Expr, Alone], Expr | None]:
+    """A function that is spelled out, by its name."""
+    return lambda y, alone: recognise(y)
 
 
 def _log_of_exp(y: Expr, alone: Alone) -> Expr | None:
     return _exponent(y.args[0])
-
-
-def _log_of_sum_of_exp(y: Expr, alone: Alone) -> Expr | None:
-    total = y.args[0]
-    x = _exponent(total.args[0]) if total.op is sum_op else None
-    if x is None:
-        return None
-    for axis in reversed(total.params[0]):
-        x = logsumexp(x, axis)
-    return x
-
-
-def _share_of_exp(y: Expr, alone: Alone) -> Expr | None:
-    """exp(x)/Σ exp(x) by rows, or exp(x)/(1 + exp(x)), or 1/(1 + exp(x))."""
-    top, bottom = y.args
-    x = _exponent_beside_one(bottom)
-    if x is not None and is_one(top):
-        return sigmoid(-x)
-    if x is not None and _exponent(top) is x:
-        return sigmoid(x)
-    total = bottom.args[0] if bottom.op is repeat_op else None
-    x = _exponent(top)
-    if x is None or total is None or total.op is not sum_op or total.args[0] is not top:
-        return None
-    axes = total.params[0]
-    return softmax(x, axes[0]) if axes == bottom.params[0] and len(axes) == 1 else None
-
-
-def _share_of_exp_of_vector(y: Expr, alone: Alone) -> Expr | None:
-    """1/Σ exp(x) · exp(x) of a vector, which is how an array over a number is held."""
-    factor, top = y.args
-    x = _exponent(top)
-    if x is None or x.rank != 1 or factor.op is not divide_op or not is_one(factor.args[0]):
-        return None
-    return softmax(x, 0) if factor.args[1] is sum(top) else None
 
 
 def _sigmoid_times_exp(y: Expr, alone: Alone) -> Expr | None:
@@ -194,7 +147,7 @@ def _sigmoid_times_exp(y: Expr, alone: Alone) -> Expr | None:
 
 
 def _opposite(a: Expr, b: Expr) -> bool:
-    return a is negate_op(b) or b is negate_op(a)
+    return a is opposite(b) or b is opposite(a)
 
 
 def _twice_negated(y: Expr, alone: Alone) -> Expr | None:
@@ -230,7 +183,7 @@ STABLE: tuple[Improvement, ...] = (
         "log of 1 + exp",
         "eˣ overflows for x above 709",
         (log_op,),
-        _log_of_one_and_exp,
+        _written(softplus_of),
         (log(1 + exp(_x)), log(exp(_v) + 1)),
     ),
     Improvement("log of exp", "eˣ overflows for x above 709", (log_op,), _log_of_exp, (log(exp(_v)),)),
@@ -238,14 +191,14 @@ STABLE: tuple[Improvement, ...] = (
         "log of a sum of exp",
         "eˣ overflows for x above 709; the largest entry can be taken out first",
         (log_op,),
-        _log_of_sum_of_exp,
+        _written(logsumexp_of),
         (log(sum(exp(_v))), log(sum(exp(_M))), log(sum(exp(_M), 1)), log(sum(exp(_M), 0))),
     ),
     Improvement(
         "share of exp",
         "eˣ overflows for x above 709, and ∞/∞ is no number",
         (divide_op,),
-        _share_of_exp,
+        _written(share_of_exp),
         (
             1 / (1 + exp(-_x)),
             exp(_v) / (1 + exp(_v)),
@@ -258,7 +211,7 @@ STABLE: tuple[Improvement, ...] = (
         "share of exp",
         "eˣ overflows for x above 709, and ∞/∞ is no number",
         (scale_op,),
-        _share_of_exp_of_vector,
+        _written(share_of_exp),
         (exp(_v) / sum(exp(_v)),),
     ),
     Improvement(

@@ -164,6 +164,9 @@ def _gather(derivation: Derivation) -> tuple[list[_Check], list[Failure]]:
     failures: list[Failure] = []
     dC: Term = (number(1), derivation.of)
     line = Counter([dC])
+    for rewrite in derivation.recognised:
+        what = f"what was read as {rewrite.rule} is something else"
+        checks.append(_Values(0, rewrite.rule, what, True, rewrite.before, rewrite.after))
     for k, step in enumerate(derivation.steps, 1):
         line.subtract(step.before)
         if any(line[term] < 0 for term in step.before):

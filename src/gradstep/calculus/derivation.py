@@ -13,6 +13,7 @@ from itertools import pairwise
 from gradstep.calculus.certificate import certify as certify_lines
 from gradstep.calculus.laws import BOOK, LAWS, assumed, zeros
 from gradstep.calculus.naming import named_parts
+from gradstep.calculus.recognising import Recognition
 from gradstep.calculus.rewriting import Book, Law, Simplifier
 from gradstep.calculus.steps import Derivation, Line, Rewrite, Step, Term
 from gradstep.expression.errors import MathError
@@ -41,9 +42,12 @@ def derive(
     """
     _check(loss)
     known = variables(loss)
+    read = Recognition(loss)
+    loss = belongs(read.expr, known)
+    names = {read.of(part): name for part, name in (names or {}).items()}
     parameters = _parameters(wrt, known)
     moving = moving_nodes(loss, parameters.values())
-    parts = named_parts(loss, moving, names or {}, {*known, *_sizes(known.values())})
+    parts = named_parts(loss, moving, names, {*known, *_sizes(known.values())})
     facts = _facts(known.values())
     book = Book((*(law for v, fact in facts for law in assumed(v, fact)), *LAWS)) if facts else BOOK
     opened = Opening(
@@ -69,6 +73,7 @@ def derive(
             for name, variable in parameters.items()
             if variable not in opened.cotangents
         ),
+        recognised=read.rewrites,
     )
     if certify:
         derivation.certificate = certify_lines(derivation, seed=seed)

@@ -83,6 +83,7 @@ class Derivation:
     fences       cotangents that are called by name, ∂C/∂N, and the part N each belongs to
     parts        names of parts (z, a, e …) and what they are, the user's own or chosen; a view and a fence
     assumptions  what the user told about variables, in words, by name
+    recognised   functions that the loss spelled out, 1/(1 + exp(−z)), and that `of` has by name
     certificate  how every line was checked
     """
 
@@ -96,6 +97,7 @@ class Derivation:
     parts: Mapping[Expr, Part]
     assumptions: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    recognised: tuple[Rewrite, ...] = ()
     certificate: Certificate | None = field(default=None)
 
     @property

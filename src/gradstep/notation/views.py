@@ -14,7 +14,7 @@ from dataclasses import replace
 from gradstep.calculus.chains import Link, cotangent, cotangent_op, links
 from gradstep.calculus.laws import BOOK
 from gradstep.calculus.rewriting import simplify
-from gradstep.calculus.steps import Derivation, Step
+from gradstep.calculus.steps import Derivation, Rewrite, Step
 from gradstep.expression.boxes import Box, Fence, Frac, Row, Sym, row, word
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, walk
@@ -176,7 +176,12 @@ class _Telling:
                 self.claims.pop()
         if box is None or self.is_long:
             box = self.loss_box(self.write, self.lower.opening(self.loss))
-        return Said(left, (box,), rule=self.index_words()), Said(None, (self.shapes(),))
+        said = Said(left, (box,), rule=self.index_words()), Said(None, (self.shapes(),))
+        return (*said, *map(self.recognised, self.d.recognised))
+
+    def recognised(self, rewrite: Rewrite) -> Said:
+        """1/(1 + exp(−z)) = σ(z): a function that the user wrote out."""
+        return Said(self.lowered(rewrite.before), (self.lowered(rewrite.after),), rewrite.rule, rewrite.why)
 
     def loss_box(self, write: Writer, lower: Lowering) -> Box:
         """The loss in this view, its sign in front."""

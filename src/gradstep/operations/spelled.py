@@ -1,0 +1,158 @@
+"""Which functions are written out in a formula? 1/(1 + exp(−z)) is the sigmoid of z.
+
+Each function looks at one node and gives the same in the function's own name, or None. The name is more than
+shorter: it stands for a form that neither overflows nor cancels, and whose derivative is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gradstep.expression.node import Expr
+from gradstep.operations.activations import sigmoid, softplus, softplus_op, tanh
+from gradstep.operations.arithmetic import (
+    add_op,
+    divide_op,
+    exp_op,
+    log_op,
+    multiply_op,
+    negate_op,
+    scale_op,
+    subtract_op,
+)
+from gradstep.operations.broadcasting import repeat_op, sum_op
+from gradstep.operations.families import is_one
+from gradstep.operations.leaves import number, value_of
+from gradstep.operations.rowwise import logsumexp, softmax
+from gradstep.operations.sums import sum
+
+Recognise = Callable[[Expr], Expr | None]
+
+
+def exponent(expr: Expr) -> Expr | None:
+    """x of exp(x), and of Σ exp(x) its logsumexp."""
+    if expr.op is exp_op:
+        return expr.args[0]
+    return logarithm_of_sum(expr)
+
+
+def logarithm_of_sum(total: Expr) -> Expr | None:
+    """logsumexp(x) of Σ exp(x)."""
+    if total.op is not sum_op or total.args[0].op is not exp_op:
+        return None
+    x = total.args[0].args[0]
+    for axis in reversed(total.params[0]):
+        x = logsumexp(x, axis)
+    return x
+
+
+def opposite(x: Expr) -> Expr:
+    """−x, without a second minus where x is written with one."""
+    if x.op is negate_op:
+        return x.args[0]
+    value = value_of(x)
+    if value is not None:
+        return number(-value)
+    if x.op in (multiply_op, scale_op, divide_op):
+        front = opposite(x.args[0])
+        if front.op is not negate_op:
+            return x.op(front, *x.args[1:], params=x.params)
+    if x.op is repeat_op and value_of(x.args[0]) is not None:
+        return repeat_op(opposite(x.args[0]), params=x.params)
+    return negate_op(x)
+
+
+def other_than_one(total: Expr) -> Expr | None:
+    """x of 1 + x or x + 1."""
+    if total.op is not add_op:
+        return None
+    a, b = total.args
+    return b if is_one(a) else a if is_one(b) else None
+
+
+def exponent_beside_one(expr: Expr) -> Expr | None:
+    """x of 1 + exp(x)."""
+    power = other_than_one(expr)
+    return None if power is None or power.op is not exp_op else power.args[0]
+
+
+def sigmoid_of(y: Expr) -> Expr | None:
+    """1/(1 + exp(−x)) and exp(x)/(1 + exp(x))."""
+    if y.op is not divide_op:
+        return None
+    top, bottom = y.args
+    x = exponent_beside_one(bottom)
+    if x is None:
+        return None
+    if is_one(top):
+        return sigmoid(opposite(x))
+    return sigmoid(x) if top.op is exp_op and top.args[0] is x else None
+
+
+def softmax_of(y: Expr) -> Expr | None:
+    """exp(x)/Σ exp(x), of a vector or along one axis."""
+    if y.op is scale_op:  # 1/Σ exp(x) · exp(x), which is how an array over a number is held
+        factor, top = y.args
+        if top.op is not exp_op or factor.op is not divide_op or not is_one(factor.args[0]):
+            return None
+        return softmax(top.args[0], 0) if top.rank == 1 and factor.args[1] is sum(top) else None
+    if y.op is not divide_op:
+        return None
+    top, bottom = y.args
+    total = bottom.args[0] if bottom.op is repeat_op else None
+    if top.op is not exp_op or total is None or total.op is not sum_op or total.args[0] is not top:
+        return None
+    axes = total.params[0]
+    return softmax(top.args[0], axes[0]) if axes == bottom.params[0] and len(axes) == 1 else None
+
+
+def softplus_of(y: Expr) -> Expr | None:
+    """log(1 + exp(x))."""
+    x = exponent_beside_one(y.args[0]) if y.op is log_op else None
+    return None if x is None else softplus(x)
+
+
+def logsumexp_of(y: Expr) -> Expr | None:
+    """log Σ exp(x)."""
+    return logarithm_of_sum(y.args[0]) if y.op is log_op else None
+
+
+def tanh_of(y: Expr) -> Expr | None:
+    """(eˣ − e⁻ˣ)/(eˣ + e⁻ˣ), and (e²ˣ − 1)/(e²ˣ + 1)."""
+    if y.op is not divide_op or y.args[0].op is not subtract_op or y.args[1].op is not add_op:
+        return None
+    (a, b), bottom = y.args[0].args, y.args[1].args
+    if a.op is not exp_op or not (bottom == (a, b) or bottom == (b, a)):
+        return None
+    x = a.args[0]
+    if b.op is exp_op and b.args[0] is opposite(x):
+        return tanh(x)
+    double = x.op in (multiply_op, scale_op) and value_of(x.args[0]) == 2
+    return tanh(x.args[1]) if is_one(b) and double else None
+
+
+def log_of_two_exps(y: Expr) -> Expr | None:
+    """log(exp(a) + exp(b)) = a + softplus(b − a)."""
+    if y.op is not log_op or y.args[0].op is not add_op:
+        return None
+    first, second = map(exponent, y.args[0].args)
+    if first is None or second is None or first is second:
+        return None
+    return first + softplus(second - first)
+
+
+def softplus_beside(y: Expr) -> Expr | None:
+    """a + softplus(b − a) − a = softplus(b − a), and a + softplus(b − a) − b = softplus(a − b)."""
+    if y.op is not subtract_op or y.args[0].op is not add_op:
+        return None
+    a, rest = y.args[0].args
+    if rest.op is not softplus_op or rest.args[0].op is not subtract_op or rest.args[0].args[1] is not a:
+        return None
+    b = rest.args[0].args[0]
+    return rest if y.args[1] is a else softplus(a - b) if y.args[1] is b else None
+
+
+def share_of_exp(y: Expr) -> Expr | None:
+    """A sigmoid or a softmax."""
+    found = sigmoid_of(y)
+    return softmax_of(y) if found is None else found
