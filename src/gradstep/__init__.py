@@ -66,6 +66,10 @@ if TYPE_CHECKING:
     from gradstep.operations.sums import norm as norm
     from gradstep.operations.sums import sum as sum
     from gradstep.public import derive as derive
+    from gradstep.public import hessian as hessian
+    from gradstep.public import hvp as hvp
+    from gradstep.public import jacobian as jacobian
+    from gradstep.public import jvp as jvp
     from gradstep.running import compile as compile
 
 
@@ -73,7 +77,7 @@ __version__ = "0.1.0"
 
 # Where every name is found: the public ones, and those behind methods that need an upper room.
 _ROOMS = {
-    "gradstep.public": ["derive", "_text"],
+    "gradstep.public": ["derive", "jacobian", "hessian", "jvp", "hvp", "_text"],
     "gradstep.running": ["compile"],
     "gradstep.notation.publishing": ["_latex", "_markdown", "_json", "_bundle"],
     "gradstep.page.derivations": ["_html"],

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gradstep.calculus.derivation import derive as derive_expression
+from gradstep.calculus.jacobians import hessian as hessian_of
+from gradstep.calculus.jacobians import hvp as hvp_of
+from gradstep.calculus.jacobians import jacobian as jacobian_of
+from gradstep.calculus.jacobians import jvp as jvp_of
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
@@ -34,6 +38,71 @@ def derive(
         raise MathError("derive takes an expression, not text", mend='gs.parse(text, X="N d", …)')
     given = {**names_of(loss), **(names or {})} if isinstance(loss, Expr) else names
     return derive_expression(loss, wrt, names=given, certify=certify, seed=seed)
+
+
+def jacobian(
+    f: Expr,
+    wrt: str | Sequence[str],
+    *,
+    names: Mapping[Expr, str] | None = None,
+    certify: bool = True,
+    seed: int | None = None,
+) -> Derivation:
+    """The Jacobian of any expression `f` with respect to the variables `wrt`, part by part.
+
+    `d.answers["x"]` has the axes of f, then those of x (numerator layout): a matrix where both are vectors,
+    an einsum where no matrix notation is enough. Names, certificate and errors are those of `derive`.
+    """
+    return jacobian_of(f, wrt, names=_named(f, names), certify=certify, seed=seed)
+
+
+def hessian(
+    loss: Expr,
+    wrt: str | Sequence[str],
+    *,
+    names: Mapping[Expr, str] | None = None,
+    certify: bool = True,
+    seed: int | None = None,
+) -> Derivation:
+    """The Hessian of a scalar `loss`: its gradient, and how the gradient moves.
+
+    `d.answers["w"]` has the axes of w twice; with several variables `d.answers["w, b"]` is the block with the
+    axes of w, then those of b.
+    """
+    return hessian_of(loss, wrt, names=_named(loss, names), certify=certify, seed=seed)
+
+
+def jvp(
+    f: Expr,
+    wrt: str,
+    direction: str,
+    *,
+    names: Mapping[Expr, str] | None = None,
+    certify: bool = True,
+    seed: int | None = None,
+) -> Derivation:
+    """The Jacobian–vector product ∂f/∂x v, in the shape of f; `direction` names v, of the shape of x."""
+    return jvp_of(f, wrt, direction, names=_named(f, names), certify=certify, seed=seed)
+
+
+def hvp(
+    loss: Expr,
+    wrt: str,
+    direction: str,
+    *,
+    names: Mapping[Expr, str] | None = None,
+    certify: bool = True,
+    seed: int | None = None,
+) -> Derivation:
+    """The Hessian–vector product of a scalar `loss`, in the shape of the variable, without the Hessian."""
+    return hvp_of(loss, wrt, direction, names=_named(loss, names), certify=certify, seed=seed)
+
+
+def _named(f: Expr, names: Mapping[Expr, str] | None) -> Mapping[Expr, str] | None:
+    """The names that the text of `f` gave to its parts, and the user's own."""
+    if isinstance(f, str):
+        raise MathError("this takes an expression, not text", mend='gs.parse(text, X="N d", …)')
+    return {**names_of(f), **(names or {})} if isinstance(f, Expr) else names
 
 
 def text(

@@ -71,6 +71,7 @@ class Certificate:
     number    the integer that all lines are, at the first random point
     chance    a bound on the chance that a wrong line passed the exact check
     methods   how each line was checked
+    sides     whether the lines are equations, checked side against side, and not all one number
     """
 
     verdict: bool | None
@@ -84,6 +85,7 @@ class Certificate:
     chance: float
     failures: tuple[Failure, ...]
     methods: tuple[Method, ...]
+    sides: bool = False
 
     def __str__(self) -> str:
         return self.told()
@@ -105,6 +107,11 @@ class Certificate:
         ]
         if self.verdict is None:
             return f"? not proved: {', '.join(others)} ({field})"
+        if self.sides:
+            word = "checked" if others else "proved"
+            both = f"in {self.exact} lines" if others else f"in each of the {self.lines} lines"
+            rest = "".join(f", {other}" for other in others)
+            return f"✓ {word}: {both} both sides are the same integers, entry by entry{rest} ({error})"
         if others:
             return f"✓ checked: {self.exact} lines are the same integer, {', '.join(others)} ({error})"
         if shown:
@@ -380,7 +387,7 @@ def _settled(
     was at work that goes beyond + − ⊙ ⊘ and products: it may be true of real functions only.
     """
     method, left, right = outcome
-    real = by_law and any(_is_oracle(node) for node in walk(*check.exprs))
+    real = by_law and any(is_oracle(node) for node in walk(*check.exprs))
     if method == "exact" or (method == "wrong" and final and not real):
         return outcome
     if isinstance(check, _Lines):
@@ -394,7 +401,7 @@ def _settled(
     return "wrong", *((left, right) if method == "wrong" else (one, other))
 
 
-def _is_oracle(node: Expr) -> bool:
+def is_oracle(node: Expr) -> bool:
     """Whether the field knows less of this operation than real numbers do."""
     return bool(node.args) and node.op.indices is None and node.op not in RATIONAL
 

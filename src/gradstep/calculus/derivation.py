@@ -45,10 +45,10 @@ def derive(
     read = Recognition(loss)
     loss = belongs(read.expr, known)
     names = {read.of(part): name for part, name in (names or {}).items()}
-    parameters = _parameters(wrt, known)
+    parameters = chosen_parameters(wrt, known)
     moving = moving_nodes(loss, parameters.values())
-    parts = named_parts(loss, moving, names, {*known, *_sizes(known.values())})
-    facts = _facts(known.values())
+    parts = named_parts(loss, moving, names, {*known, *size_names(known.values())})
+    facts = facts_of(known.values())
     book = Book((*(law for v, fact in facts for law in assumed(v, fact)), *LAWS)) if facts else BOOK
     opened = Opening(
         loss, number(1), set(parameters.values()), moving, {part for part in parts if part is not loss}, book
@@ -104,7 +104,7 @@ def _check(loss: object) -> None:
         )
 
 
-def _parameters(wrt: str | Expr | Iterable[str | Expr], known: Mapping[str, Expr]) -> dict[str, Expr]:
+def chosen_parameters(wrt: str | Expr | Iterable[str | Expr], known: Mapping[str, Expr]) -> dict[str, Expr]:
     """The variables that `wrt` names, in its order."""
     asked = list(wrt) if isinstance(wrt, Iterable) and not isinstance(wrt, str) else [wrt]
     chosen: dict[str, Expr] = {}
@@ -120,11 +120,11 @@ def _parameters(wrt: str | Expr | Iterable[str | Expr], known: Mapping[str, Expr
     return chosen
 
 
-def _sizes(symbols: Iterable[Expr]) -> set[str]:
+def size_names(symbols: Iterable[Expr]) -> set[str]:
     return {size for s in symbols for size in s.shape if isinstance(size, str)}
 
 
-def _facts(symbols: Iterable[Expr]) -> list[tuple[Expr, str]]:
+def facts_of(symbols: Iterable[Expr]) -> list[tuple[Expr, str]]:
     return [(s, str(fact)) for s in symbols for fact in s.params[2]]
 
 

@@ -111,7 +111,19 @@ DIAGONAL = (
     Law(
         "diagonal matrices multiply",
         "diag(u) diag(v) = diag(u ⊙ v)",
-        ((matmul_op(diag(u), diag(v)), diag(u * v)),),
+        (
+            (matmul_op(diag(u), diag(v)), diag(u * v)),
+            (matmul_op(diag(u), matmul_op(diag(v), M)), matmul_op(diag(u * v), M)),
+            (matmul_op(matmul_op(L, diag(u)), diag(v)), matmul_op(L, diag(u * v))),
+        ),
+    ),
+    Law(
+        "sums of scaled rows",
+        "Σᵢ uᵢ Mᵢⱼ = (u M)ⱼ: the column sums of diag(u) M",
+        (
+            (sum_over(matmul_op(diag(u), M), (0,)), matmul_op(u, M)),
+            (sum_over(matmul_op(L, diag(u)), (1,)), matmul_op(L, u)),
+        ),
     ),
     Law(
         "a diagonal matrix times a vector",

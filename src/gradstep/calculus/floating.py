@@ -75,6 +75,33 @@ def compare_lines(before: Line, after: Line, moving: Collection[Expr], rng: Rand
     return (True if agreed else None), 0.0, 0.0
 
 
+def compare_moves(part: Expr, given: Mapping[Expr, Expr], form: Expr, rng: Random) -> Comparison:
+    """Whether `part` moves by `form` when each of `given` moves by the symbol that it is given."""
+    import numpy as np
+
+    agreed = 0
+    for sizes, values in _points((part, form, *given), rng, (part, form, *given)):
+        free = {n: _compute(np, (n,), sizes, values)[0] for n in given}
+        still = {node: value for node, value in values.items() if node not in free}
+        steps = {n: values[symbol] for n, symbol in given.items()}
+        if _near_a_kink(np, (part,), sizes, {**still, **free}):
+            continue
+        a, b, c, d = (
+            _compute(np, (part,), sizes, {**still, **{n: free[n] + k * STEP * steps[n] for n in free}})[0]
+            for k in (-2, -1, 1, 2)
+        )
+        left = (a - 8 * b + 8 * c - d) / (12 * STEP)
+        right, *terms = _compute(np, (form, *_terms(form)), sizes, values)
+        scale = max(np.abs(term).max(initial=0.0) for term in (left, right, *terms))
+        wrong = ~(np.abs(left - right) <= TOLERANCE * (scale + np.abs(a).max(initial=0.0)))
+        if not np.isfinite(left).all():
+            continue
+        if wrong.any():
+            return False, float(left[wrong].flat[0]), float(right[wrong].flat[0])
+        agreed += 1
+    return (True if agreed else None), 0.0, 0.0
+
+
 def _worth(
     np: Any, line: Line, sizes: Mapping[Size, int], values: Values, still: Values, free: Values, steps: Values
 ) -> tuple[float, float]:

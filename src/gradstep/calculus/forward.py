@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Container, Mapping, Sequence
 from functools import reduce
 
+from gradstep.calculus.derivation import moving_nodes
 from gradstep.calculus.laws import zeros
 from gradstep.calculus.networks import Network, Terms, composed
 from gradstep.calculus.rewriting import Book, Simplifier
@@ -28,21 +29,17 @@ def marker(part: Expr, k: int) -> Expr:
 
 
 class Forward:
-    """How the parts of `target` move with the variables in `sources`; what is in `parts` has a name.
+    """How the parts of `targets` move with the variables in `sources`; what is in `parts` has a name.
 
     Raises `MathError` where an operation has no derivative rule.
     """
 
     def __init__(
-        self,
-        target: Expr,
-        sources: Sequence[Expr],
-        parts: Collection[Expr],
-        moving: Collection[Expr],
-        book: Book,
+        self, targets: Sequence[Expr], sources: Sequence[Expr], parts: Collection[Expr], book: Book
     ) -> None:
-        self.target, self.sources, self.moving = target, sources, moving
-        self.parts = {part for part in parts if part is not target}
+        self.targets, self.sources = targets, sources
+        self.moving = set().union(*(moving_nodes(target, sources) for target in targets))
+        self.parts = {part for part in parts if part not in targets}
         self.tidy = Simplifier(book, self.parts)
         self.markers: dict[Expr, Expr] = {}
 
@@ -53,12 +50,13 @@ class Forward:
         return self.markers.setdefault(part, marker(part, len(self.markers)))
 
     def changes(self) -> tuple[Change, ...]:
-        """How every named part moves, and at last the target itself, in the order in which they are made."""
+        """How every named part moves, and the targets themselves, in the order in which they are made."""
         ends = {*self.parts, *self.sources}
-        order = [n for n in walk(self.target) if n in self.moving and (n in self.parts or n is self.target)]
-        found = [self.change(part, ends - {part}) for part in order if part not in self.sources]
+        shown = {*self.parts, *self.targets} - {*self.sources}
+        order = [node for node in walk(*self.targets) if node in self.moving and node in shown]
+        found = [self.change(part, ends - {part}) for part in order]
         still = {change.part for change in found if change.form is None}
-        return tuple(change for change in found if change.part not in still or change.part is self.target)
+        return tuple(change for change in found if change.part not in still or change.part in self.targets)
 
     def change(self, part: Expr, ends: Container[Expr]) -> Change:
         """How `part` moves when the parts in `ends` do that it is made of."""
@@ -92,24 +90,24 @@ class Forward:
             part, by, tuple(self.markers[n] for n in by), form, tuple(rules), "; ".join(kinks), tuple(details)
         )
 
-    def whole(self, changes: Sequence[Change], given: Mapping[Expr, Expr]) -> Expr:
-        """How the target moves when the sources move as `given` says: all changes put together."""
+    def whole(self, target: Expr, changes: Sequence[Change], given: Mapping[Expr, Expr]) -> Expr:
+        """How `target` moves when the sources move as `given` says: all changes put together."""
         moves: dict[Expr, Expr] = dict(given)
         for change in changes:
             if change.form is not None:
-                table = {self.markers[n]: moves.get(n, zeros(n)) for n in change.by}
+                table = dict(zip(change.markers, (moves.get(n, zeros(n)) for n in change.by), strict=True))
                 moves[change.part] = self.tidy(replace(change.form, table))[0]
-        return moves.get(self.target, zeros(self.target))
+        return moves.get(target, zeros(target))
 
     # ------------------------------------------------------------------------------------ arrays
 
-    def jacobian(self, source: Expr) -> Expr | None:
+    def jacobian(self, target: Expr, source: Expr) -> Expr | None:
         """∂target/∂source: the axes of the target, then those of the source. None where nothing moves."""
-        return Accumulation(self, source, {source}).array(self.target)
+        return Accumulation(self, source, set(self.sources)).array(target)
 
-    def local(self, part: Expr, by: Expr, ends: Container[Expr]) -> Expr | None:
-        """∂part/∂by where nothing else in `ends` moves; None where it is zero."""
-        return Accumulation(self, by, ends).array(part)
+    def local(self, change: Change, by: Expr) -> Expr | None:
+        """∂part/∂by, as long as nothing else moves that the part is made of; None where it is zero."""
+        return Accumulation(self, by, {*self.parts, *self.sources}).array(change.part)
 
 
 class Accumulation:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from gradstep.expression.node import Expr, upstairs
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Term = tuple[Expr, Expr]  # (G, N): the inner product ⟨G, dN⟩; G has the shape of N
 Line = tuple[Term, ...]
+Kind = Literal["gradient", "jacobian", "hessian", "jvp", "hvp"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,9 @@ class Change:
 class Derivation:
     """The derivative of `of` with respect to the variables `wrt`, worked out line by line.
 
-    of           the loss, an expression of shape ()
+    kind         "gradient"; "jacobian" (∂f/∂x: the axes of f, then those of x), "hessian" (the axes of the
+                 parameter twice), "jvp" (∂f/∂x v) or "hvp" (∂²C/∂w² v)
+    of           the loss, an expression of shape (); for a Jacobian any expression
     wrt          names of the parameters, in the order asked for
     parameters   the variables themselves, by name
     steps        from ⟨1, dC⟩ to one term ⟨∂C/∂w, dw⟩ for each parameter
@@ -82,6 +85,9 @@ class Derivation:
     cotangents   ∂C/∂N for every part N that was opened, and for the parameters
     fences       cotangents that are called by name, ∂C/∂N, and the part N each belongs to
     parts        names of parts (z, a, e …) and what they are, the user's own or chosen; a view and a fence
+    changes      for a Jacobian and what is made of one: how each part moves, forward
+    base         for a Hessian: the derivation of the gradient
+    directions   for a product with a vector: the direction of each parameter, a variable of its shape
     assumptions  what the user told about variables, in words, by name
     recognised   functions that the loss spelled out, 1/(1 + exp(−z)), and that `of` has by name
     certificate  how every line was checked
@@ -98,6 +104,10 @@ class Derivation:
     assumptions: Mapping[str, str]
     notes: tuple[str, ...] = ()
     recognised: tuple[Rewrite, ...] = ()
+    kind: Kind = "gradient"
+    changes: tuple[Change, ...] = ()
+    base: Derivation | None = None
+    directions: Mapping[str, Expr] = field(default_factory=dict)
     certificate: Certificate | None = field(default=None)
 
     @property

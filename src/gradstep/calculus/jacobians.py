@@ -1,0 +1,289 @@
+"""How do Jacobians, Hessians and their products with a vector come about? As the lines of a derivation.
+
+f moves by df = J dx: the parts of f move one after another, and what stands before dx at the end is J. The
+Hessian is the Jacobian of the gradient; with a vector v in the place of dx the same lines give J v and H v.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gradstep.calculus.certificate import Certificate
+from gradstep.calculus.derivation import chosen_parameters, derive, facts_of, moving_nodes, size_names
+from gradstep.calculus.forward import Forward
+from gradstep.calculus.laws import BOOK, LAWS, assumed, zeros
+from gradstep.calculus.moves import Move, certify_moves, joined
+from gradstep.calculus.naming import Part, named_parts
+from gradstep.calculus.networks import applied
+from gradstep.calculus.recognising import Recognition
+from gradstep.calculus.rewriting import Book
+from gradstep.calculus.steps import Change, Derivation
+from gradstep.expression.errors import MathError
+from gradstep.expression.node import Expr
+from gradstep.expression.shapes import shape_text
+from gradstep.operations.broadcasting import MOST_AXES, repeat
+from gradstep.operations.evaluation import belongs, variables
+from gradstep.operations.leaves import number, symbol, symbol_op
+
+LETTERS = ("f", "g", "h", "q")
+Wrt = str | Expr | Sequence[str | Expr]
+Names = Mapping[Expr, str] | None
+
+
+def jacobian(
+    f: Expr, wrt: Wrt, *, names: Names = None, certify: bool = True, seed: int | None = None
+) -> Derivation:
+    """∂f/∂x for each variable in `wrt`: the axes of f, then those of x (numerator layout).
+
+    A number, a vector or a matrix where two axes are enough, else written by its indices (einsum). Raises
+    `MathError` as `derive` does, and where the result would have too many axes.
+    """
+    f, known, names = _read(f, names)
+    parameters = chosen_parameters(wrt, known)
+    for name, x in parameters.items():
+        _check_axes(f, x, name)
+    parts = function_parts(f, list(parameters.values()), names, {*known, *size_names(known.values())})
+    forward = Forward([f], list(parameters.values()), parts, _book(known))
+    changes = forward.changes()
+    arrays = {name: forward.jacobian(f, x) for name, x in parameters.items()}
+    answers = {
+        name: belongs(_zero_array(f, x) if (J := arrays[name]) is None else J, known)
+        for name, x in parameters.items()
+    }
+    return _finished(
+        Derivation(
+            of=f,
+            wrt=tuple(parameters),
+            parameters=parameters,
+            steps=(),
+            answers=answers,
+            cotangents={},
+            fences={},
+            parts=parts,
+            assumptions={str(v.params[0]): fact for v, fact in facts_of(known.values())},
+            notes=_still(parts[f].name, arrays),
+            kind="jacobian",
+            changes=changes,
+        ),
+        [_array_move(f, x, answers[name], forward) for name, x in parameters.items()],
+        certify,
+        seed,
+    )
+
+
+def hessian(
+    loss: Expr, wrt: Wrt, *, names: Names = None, certify: bool = True, seed: int | None = None
+) -> Derivation:
+    """∂²C/∂w² of a scalar loss: the axes of w twice. The gradient is derived first, then its Jacobian.
+
+    With several variables `answers["w"]` is the block of w with itself and `answers["w, b"]` that of ∂C/∂w
+    with b: the axes of w, then those of b.
+    """
+    base = derive(loss, wrt, names=names, certify=certify, seed=seed)
+    known = variables(loss)
+    parameters = base.parameters
+    gradients = {name: base.answers[name] for name in base.wrt}
+    forward = _second(base, list(gradients.values()), known)
+    changes = forward.changes()
+    answers, moves, arrays = {}, [], {}
+    for row, g in gradients.items():
+        for column, x in parameters.items():
+            key = row if row == column else f"{row}, {column}"
+            _check_axes(g, x, column)
+            arrays[key] = forward.jacobian(g, x)
+            found = arrays[key]
+            answers[key] = belongs(_zero_array(g, x) if found is None else found, known)
+            moves.append(_array_move(g, x, answers[key], forward))
+    return _finished(_of_second(base, "hessian", answers, changes), moves, certify, seed)
+
+
+def jvp(
+    f: Expr,
+    wrt: str | Expr,
+    direction: str | Expr,
+    *,
+    names: Names = None,
+    certify: bool = True,
+    seed: int | None = None,
+) -> Derivation:
+    """∂f/∂x v, the change of f when x moves along v: the Jacobian–vector product, in the shape of f.
+
+    `direction` is the name of a variable of the shape of x; it may occur in f already.
+    """
+    f, known, names = _read(f, names)
+    parameters = chosen_parameters(wrt, known)
+    x, v = _one(parameters, direction, known)
+    parts = function_parts(f, [x], names, {*known, str(v.params[0]), *size_names(known.values())})
+    forward = Forward([f], [x], parts, _book(known))
+    changes = forward.changes()
+    answer = belongs(forward.whole(f, changes, {x: v}), {**known, str(v.params[0]): v})
+    name = next(iter(parameters))
+    return _finished(
+        Derivation(
+            of=f,
+            wrt=(name,),
+            parameters=parameters,
+            steps=(),
+            answers={name: answer},
+            cotangents={},
+            fences={},
+            parts=parts,
+            assumptions={str(s.params[0]): fact for s, fact in facts_of(known.values())},
+            kind="jvp",
+            changes=changes,
+            directions={name: v},
+        ),
+        [Move("answer", "the product with the vector", f, {x: v}, answer, True)],
+        certify,
+        seed,
+    )
+
+
+def hvp(
+    loss: Expr,
+    wrt: str | Expr,
+    direction: str | Expr,
+    *,
+    names: Names = None,
+    certify: bool = True,
+    seed: int | None = None,
+) -> Derivation:
+    """∂²C/∂w² v of a scalar loss, in the shape of w, without the Hessian: how the gradient moves along v."""
+    base = derive(loss, wrt, names=names, certify=certify, seed=seed)
+    known = variables(loss)
+    w, v = _one(base.parameters, direction, known)
+    (name,) = base.wrt
+    g = base.answers[name]
+    forward = _second(base, [g], known)
+    changes = forward.changes()
+    answer = belongs(forward.whole(g, changes, {w: v}), {**known, str(v.params[0]): v})
+    derivation = _of_second(base, "hvp", {name: answer}, changes)
+    derivation.directions = {name: v}
+    moves = [Move("answer", "the product with the vector", g, {w: v}, answer, True)]
+    return _finished(derivation, moves, certify, seed)
+
+
+# ------------------------------------------------------------------------------------------- parts of them
+
+
+def _read(f: object, names: Names) -> tuple[Expr, Mapping[str, Expr], Mapping[Expr, str]]:
+    """The function, what the user has written out in it recognised, and its variables."""
+    if not isinstance(f, Expr):
+        raise MathError(f"this takes an expression, not {type(f).__name__}", mend='gs.parse(text, x="n", …)')
+    known = variables(f)
+    read = Recognition(f)
+    return belongs(read.expr, known), known, {read.of(part): name for part, name in (names or {}).items()}
+
+
+def function_parts(
+    f: Expr, sources: Sequence[Expr], given: Mapping[Expr, str], taken: set[str]
+) -> dict[Expr, Part]:
+    """The named parts of a function, itself under a letter for functions."""
+    parts = named_parts(f, moving_nodes(f, sources), given, taken)
+    if f in given or f.op is symbol_op:
+        return parts
+    used = {part.name for node, part in parts.items() if node is not f} | taken
+    letters = [*LETTERS, *(f"f_{k}" for k in range(1, 2 + len(used)))]
+    letter = next(name for name in letters if name not in used and name.upper() not in used)
+    parts[f] = Part(letter.upper() if f.rank > 1 else letter, "the function")
+    return parts
+
+
+def _second(base: Derivation, gradients: Sequence[Expr], known: Mapping[str, Expr]) -> Forward:
+    """How gradients move: their parts are those of the loss, and the gradients that go by name."""
+    parts = {*base.parts, *base.fences} - {base.of}
+    return Forward(gradients, list(base.parameters.values()), parts, _book(known))
+
+
+def _of_second(
+    base: Derivation, kind: str, answers: Mapping[str, Expr], changes: tuple[Change, ...]
+) -> Derivation:
+    return Derivation(
+        of=base.of,
+        wrt=base.wrt,
+        parameters=base.parameters,
+        steps=base.steps,
+        answers=answers,
+        cotangents=base.cotangents,
+        fences=base.fences,
+        parts=base.parts,
+        assumptions=base.assumptions,
+        notes=base.notes,
+        kind="hvp" if kind == "hvp" else "hessian",
+        changes=changes,
+        base=base,
+    )
+
+
+def _book(known: Mapping[str, Expr]) -> Book:
+    facts = facts_of(known.values())
+    return Book((*(law for v, fact in facts for law in assumed(v, fact)), *LAWS)) if facts else BOOK
+
+
+def _one(parameters: Mapping[str, Expr], direction: object, known: Mapping[str, Expr]) -> tuple[Expr, Expr]:
+    """The one parameter, and the variable that is its direction."""
+    if len(parameters) != 1:
+        raise MathError(
+            "a product with a vector takes one variable", facts=[f"here are {', '.join(parameters)}"]
+        )
+    ((name, x),) = parameters.items()
+    if isinstance(direction, str) and direction not in known:
+        return x, symbol(direction, x.shape)
+    v = known.get(direction) if isinstance(direction, str) else direction
+    if not isinstance(v, Expr) or v.op is not symbol_op:
+        raise MathError("a direction is the name of a variable", mend='"v"')
+    if v.shape != x.shape:
+        raise MathError(
+            f"a direction has the shape of {name}",
+            facts=[f"{name} is {shape_text(x.shape)}", f"{v} is {shape_text(v.shape)}"],
+            mend="a name that is not taken",
+        )
+    return x, v
+
+
+def _check_axes(f: Expr, x: Expr, name: str) -> None:
+    if f.rank + x.rank > MOST_AXES:
+        raise MathError(
+            f"the derivative with respect to {name} would have {f.rank + x.rank} axes",
+            facts=[f"at most {MOST_AXES} are possible"],
+        )
+
+
+def _zero_array(f: Expr, x: Expr) -> Expr:
+    """Zeros in the shape of f and of x together."""
+    return repeat(number(0), tuple(range(f.rank + x.rank)), f.shape + x.shape)
+
+
+def _still(name: str, arrays: Mapping[str, Expr | None]) -> tuple[str, ...]:
+    return tuple(
+        f"{name} does not depend on {x}: its derivative is 0" for x, found in arrays.items() if found is None
+    )
+
+
+def _array_move(f: Expr, x: Expr, J: Expr, forward: Forward) -> Move:
+    """f moves by J dx when x alone moves."""
+    dx = forward.marker(x)
+    return Move("answer", "what is read off is not the derivative", f, {x: dx}, applied(J, dx, f.rank), True)
+
+
+def _finished(derivation: Derivation, answers: Sequence[Move], certify: bool, seed: int | None) -> Derivation:
+    """The derivation with its certificate; one whose check fails is a `MathError`."""
+    if not certify:
+        return derivation
+    moves = []
+    for change in derivation.changes:
+        given = dict(zip(change.by, change.markers, strict=True))
+        form = zeros(change.part) if change.form is None else change.form
+        rule = change.rules[0][0] if change.rules else "stands still"
+        tidied = bool(change.details)
+        moves.append(Move(rule, "the part does not move as its line says", change.part, given, form, tidied))
+    own = certify_moves([*moves, *answers], seed=seed)
+    certificate: Certificate = joined(derivation.base.certificate if derivation.base else None, own)
+    derivation.certificate = certificate
+    if certificate.verdict is False:
+        raise MathError(
+            "this derivation failed its own check, so it is not shown",
+            facts=[str(certificate)],
+            mend="reporting this formula to the authors of gradstep",
+        )
+    return derivation

@@ -1,0 +1,141 @@
+"""Does every part move as its line says? The lines of a Jacobian, checked side against side.
+
+A line d part = form is linear in the symbols dN. In the prime field the dN are random integers. The left
+side is worked out with dual numbers (`field.py`), which read no declared rule, the right side as it stands;
+both are compared entry by entry, without a tolerance. What only the real functions satisfy is compared in
+floating point with central differences, and marked so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from random import Random, SystemRandom
+
+from gradstep.calculus.certificate import Certificate, Failure, Method, is_oracle
+from gradstep.calculus.chances import VARIABLE, Degrees, bits_needed, draw_sizes, random_prime
+from gradstep.calculus.field import Direction, NotInField, Point, Redraw
+from gradstep.calculus.floating import compare_moves
+from gradstep.expression.node import Expr, walk
+
+TRIALS = 2
+TRUE_ROOTS = 4
+ATTEMPTS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A line: `part` moves by `form` when every N in `given` moves by the symbol given for it."""
+
+    rule: str
+    what: str
+    part: Expr
+    given: Mapping[Expr, Expr]
+    form: Expr
+    tidied: bool  # whether laws have rewritten the form
+
+
+def certify_moves(moves: Sequence[Move], *, seed: int | None = None) -> Certificate:
+    """Checks every line at random points, each with sizes of its own; the same seed, the same certificate."""
+    seed = SystemRandom().getrandbits(32) if seed is None else seed
+    rng = Random(seed)
+    nodes = list(walk(*(e for m in moves for e in (m.part, m.form, *m.given, *m.given.values()))))
+    draws = draw_sizes(nodes, TRIALS, rng)
+    degrees = Degrees({size: max(draw[size] for draw in draws) for size in draws[0]})
+    degrees.learn(nodes)
+    roots = degrees.roots if degrees.roots <= TRUE_ROOTS else 0
+    degree = max((_degree(move, degrees) for move in moves), default=0)
+    weight = (1 + degree + degrees.arguments**2 * degrees.argument) << 2 * roots
+    prime = random_prime(bits_needed(weight, TRIALS), rng)
+    outcomes = [[_outcome(move, prime, sizes, rng, roots > 0) for sizes in draws] for move in moves]
+    methods: list[Method] = []
+    failures: list[Failure] = []
+    for k, (move, found) in enumerate(zip(moves, outcomes, strict=True), 1):
+        method, left, right = _settled(move, found, rng)
+        methods.append(method)
+        if method == "wrong":
+            failures.append(Failure(k, move.rule, move.what, left, right))
+    return Certificate(
+        verdict=False if failures else None if "not checked" in methods else True,
+        lines=len(methods),
+        exact=methods.count("exact"),
+        floating=methods.count("floating point"),
+        number=None,
+        prime=prime,
+        seed=seed,
+        trials=TRIALS,
+        chance=max((weight / 2 ** (prime.bit_length() - 1)) ** TRIALS, 1e-300),
+        failures=tuple(failures),
+        methods=tuple(methods),
+        sides=True,
+    )
+
+
+def joined(base: Certificate | None, other: Certificate) -> Certificate:
+    """One certificate for the lines of a gradient and those that follow from it."""
+    if base is None:
+        return other
+    verdicts = base.verdict, other.verdict
+    return replace(
+        other,
+        verdict=False if False in verdicts else None if None in verdicts else True,
+        lines=base.lines + other.lines,
+        exact=base.exact + other.exact,
+        floating=base.floating + other.floating,
+        number=base.number,
+        chance=base.chance + other.chance,
+        failures=(*base.failures, *other.failures),
+        methods=(*base.methods, *other.methods),
+    )
+
+
+Sided = tuple[Method, int, int]
+
+
+def _outcome(move: Move, prime: int, sizes: Mapping[str | int, int], rng: Random, roots: bool) -> Sided:
+    """Both sides at one point; an unlucky point is drawn again."""
+    for left in reversed(range(ATTEMPTS if roots else 4)):
+        point = Point(prime, sizes, rng, roots and left > 0)
+        try:
+            given = {n: point.value(symbol) for n, symbol in move.given.items()}
+            changed = Direction(point, given).of(move.part)
+            stated = point.value(move.form)
+        except Redraw:
+            continue
+        except NotInField:
+            break
+        pairs = zip(changed or [0] * len(stated), stated, strict=True)
+        return next((("wrong", x, y) for x, y in pairs if x != y), ("exact", 0, 0))
+    return "not checked", 0, 0
+
+
+def _settled(
+    move: Move, outcomes: Sequence[Sided], rng: Random
+) -> tuple[Method, int | float | None, int | float | None]:
+    """The last word on a line: that of the field, or of floating point where the field has none."""
+    wrong = next((found for found in outcomes if found[0] == "wrong"), None)
+    if all(found[0] == "exact" for found in outcomes):
+        return "exact", None, None
+    real = move.tidied and any(is_oracle(node) for node in walk(move.part, move.form))
+    if wrong is not None and not real:
+        return wrong
+    agrees, left, right = compare_moves(move.part, move.given, move.form, rng)
+    if agrees is None:
+        return "not checked", None, None
+    return ("floating point", None, None) if agrees else ("wrong", left, right)
+
+
+def _degree(move: Move, degrees: Degrees) -> int:
+    moving = _moving(move)
+    roots = degrees.roots
+    change = degrees.change(move.part, dict.fromkeys(move.given, VARIABLE), moving)
+    degrees.roots = roots  # they were counted when they were learnt
+    return sum(change or (0, 0)) + sum(degrees.known[move.form])
+
+
+def _moving(move: Move) -> set[Expr]:
+    moving = set(move.given)
+    for node in walk(move.part):
+        if not moving.isdisjoint(node.args):
+            moving.add(node)
+    return moving
