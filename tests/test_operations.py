@@ -11,6 +11,7 @@ import pytest
 
 from gradstep.expression.errors import MathError, SingularError
 from gradstep.expression.node import OPERATORS
+from gradstep.expression.shapes import Lengths
 from gradstep.notation.latex import latex
 from gradstep.notation.parsing import parse
 from gradstep.notation.plain import line
@@ -22,7 +23,7 @@ from gradstep.operations.leaves import is_constant, symbol
 
 OPERATORS.setdefault("str", plain)
 
-SIZES = {"m": 3, "n": 4, "k": 5}
+SIZES = Lengths({"m": 3, "n": 4, "k": 5})
 LETTERS = "abc"
 
 
@@ -37,13 +38,17 @@ class Case:
         self.G = symbol("G", self.y.shape)
         draw = np.random.default_rng(seed).standard_normal
         self.values = {
-            str(v.params[0]): draw([SIZES.get(size, size) for size in v.shape])
+            str(v.params[0]): draw([SIZES[size] for size in v.shape])
             for v in (*self.args, *self.dargs, self.G)
         }
         if op.domain == "positive":
             for arg in self.args:
                 name = arg.params[0]
                 self.values[name] = np.abs(self.values[name]) + 0.2
+        if op.domain == "places":  # the last operand is data: whole numbers, which do not move
+            places, still = (v.params[0] for v in (self.args[-1], self.dargs[-1]))
+            self.values[places] = np.floor(2 * np.abs(np.sin(self.values[places])))
+            self.values[still] = 0 * self.values[still]
 
     def value(self, expr, **values):
         return np.asarray(
@@ -78,7 +83,7 @@ def test_the_differential_is_the_slope_of_the_value(case):
     step = 1e-5
     slope = (case.moved(step) - case.moved(-step)) / (2 * step)
     declared = case.value(case.op.differential(case.y, case.args, case.dargs))
-    assert declared.shape == slope.shape == tuple(SIZES.get(size, size) for size in case.y.shape)
+    assert declared.shape == slope.shape == tuple(SIZES[size] for size in case.y.shape)
     np.testing.assert_allclose(declared, slope, rtol=1e-7, atol=1e-8)
 
 
@@ -96,8 +101,13 @@ def test_an_operand_that_stands_still_adds_nothing(case):
 def test_the_adjoint_mirrors_the_differential(case):
     forward = np.sum(case.value(case.G) * case.value(case.op.differential(case.y, case.args, case.dargs)))
     cotangents = case.op.adjoint(case.G, case.y, case.args)
-    assert [c.shape for c in cotangents] == [arg.shape for arg in case.args]
-    terms = [case.value(c) * case.value(d) for c, d in zip(cotangents, case.dargs, strict=True)]
+    moving = case.args[:-1] if case.op.domain == "places" else case.args
+    assert [c if c is None else c.shape for c in cotangents] == [
+        arg.shape if arg in moving else None for arg in case.args
+    ]
+    terms = [
+        case.value(c) * case.value(d) for c, d in zip(cotangents, case.dargs, strict=True) if c is not None
+    ]
     size = sum(np.abs(term).sum() for term in terms)
     assert abs(forward - sum(term.sum() for term in terms)) <= 100 * np.finfo(float).eps * (1 + size)
 
@@ -180,7 +190,7 @@ def test_the_layout_renders(case):
 def test_rule_and_reason_can_be_read_aloud(op):
     assert re.fullmatch(r"\S.*\S", op.rule) and len(op.rule.split()) >= 2
     assert len(op.why.split()) >= 4 and not op.why.endswith(".") and op.why == op.why.strip()
-    assert op.domain in ("real", "positive", "nonzero")
+    assert op.domain in ("real", "positive", "nonzero", "places")
 
 
 def is_defined(case):
@@ -195,7 +205,7 @@ def is_defined(case):
 @pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
 def test_a_kink_is_stated_where_there_is_one_and_only_there(op):
     """Approach points where many functions bend, all operands 0 or all 1, from both sides along a line."""
-    if op.domain == "positive":
+    if op.domain in ("positive", "places"):
         assert not op.kink
         return
     bends = False
@@ -252,6 +262,16 @@ def test_every_function_makes_operations_of_the_table(name):
         "diag": (symbol("S", "n n"),),
         "eye": ("n",),
         "einsum": ("ij,kj->ik", x, x),
+        "zeros": ("n",),
+        "cumsum": (x, 0),
+        "flip": (x, 0),
+        "prod_others": (x, 0),
+        "concatenate": ([x, x],),
+        "stack": ([x, x],),
+        "reshape": (x, ("n",)),
+        "embed": (x, FUNCTIONS["zeros"]("n", 2)[:, :1]),
+        "take": (x, symbol("places_", "m")),
+        "one_hot": (symbol("places_", "m"), "k"),
     }
     axis = {"softmax": {"axis": 0}, "log_softmax": {"axis": 0}, "logsumexp": {"axis": 1}}
     two = (x, x) if name in ("maximum", "minimum") else (x,)

@@ -45,11 +45,24 @@ if TYPE_CHECKING:
     from gradstep.operations.broadcasting import ones as ones
     from gradstep.operations.broadcasting import repeat as repeat
     from gradstep.operations.broadcasting import squeeze as squeeze
+    from gradstep.operations.broadcasting import zeros as zeros
+    from gradstep.operations.cumulative import cumsum as cumsum
+    from gradstep.operations.cumulative import prod as prod
+    from gradstep.operations.cumulative import prod_others as prod_others
     from gradstep.operations.diagonals import diag as diag
     from gradstep.operations.diagonals import eye as eye
     from gradstep.operations.diagonals import trace as trace
     from gradstep.operations.einsums import einsum as einsum
+    from gradstep.operations.entries import concatenate as concatenate
+    from gradstep.operations.entries import embed as embed
+    from gradstep.operations.entries import flip as flip
+    from gradstep.operations.entries import ravel as ravel
+    from gradstep.operations.entries import reshape as reshape
+    from gradstep.operations.entries import stack as stack
     from gradstep.operations.evaluation import evaluate as evaluate
+    from gradstep.operations.extremes import hardmax as hardmax
+    from gradstep.operations.extremes import max as max
+    from gradstep.operations.extremes import min as min
     from gradstep.operations.inverses import det as det
     from gradstep.operations.inverses import inv as inv
     from gradstep.operations.inverses import logdet as logdet
@@ -57,14 +70,19 @@ if TYPE_CHECKING:
     from gradstep.operations.inverses import solve as solve
     from gradstep.operations.leaves import pi as pi
     from gradstep.operations.leaves import size as size
+    from gradstep.operations.lookups import one_hot as one_hot
+    from gradstep.operations.lookups import take as take
+    from gradstep.operations.norms import norm as norm
+    from gradstep.operations.norms import std as std
+    from gradstep.operations.norms import unit as unit
     from gradstep.operations.products import dot as dot
     from gradstep.operations.products import outer as outer
     from gradstep.operations.rowwise import log_softmax as log_softmax
     from gradstep.operations.rowwise import logsumexp as logsumexp
     from gradstep.operations.rowwise import softmax as softmax
     from gradstep.operations.sums import mean as mean
-    from gradstep.operations.sums import norm as norm
     from gradstep.operations.sums import sum as sum
+    from gradstep.operations.sums import var as var
     from gradstep.public import derive as derive
     from gradstep.public import hessian as hessian
     from gradstep.public import hvp as hvp
@@ -96,11 +114,16 @@ _ROOMS = {
     "gradstep.operations.graph": ["_pickled", "_unpickled"],
     "gradstep.operations.leaves": ["pi", "size"],
     "gradstep.operations.arithmetic": ["exp", "log"],
-    "gradstep.operations.broadcasting": ["ones", "repeat", "squeeze"],
+    "gradstep.operations.broadcasting": ["ones", "repeat", "squeeze", "zeros"],
     "gradstep.operations.diagonals": ["trace", "diag", "eye"],
     "gradstep.operations.einsums": ["einsum"],
     "gradstep.operations.inverses": ["inv", "det", "logdet", "solve", "matrix_power"],
-    "gradstep.operations.sums": ["sum", "mean", "norm"],
+    "gradstep.operations.sums": ["sum", "mean", "var"],
+    "gradstep.operations.cumulative": ["cumsum", "prod", "prod_others"],
+    "gradstep.operations.entries": ["concatenate", "embed", "flip", "ravel", "reshape", "stack"],
+    "gradstep.operations.extremes": ["hardmax", "max", "min"],
+    "gradstep.operations.lookups": ["one_hot", "take"],
+    "gradstep.operations.norms": ["norm", "std", "unit"],
     "gradstep.operations.products": ["dot", "outer"],
     "gradstep.operations.activations": [
         "sqrt", "tanh", "sigmoid", "softplus", "relu", "leaky_relu", "abs", "sign", "maximum", "minimum",

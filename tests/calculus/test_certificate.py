@@ -20,9 +20,10 @@ from gradstep.operations.activations import leaky_relu, maximum, relu, sigmoid, 
 from gradstep.operations.arithmetic import exp, greater, log, multiply_op, power
 from gradstep.operations.broadcasting import ones, repeat, sum_over
 from gradstep.operations.leaves import number, size, symbol
+from gradstep.operations.norms import norm
 from gradstep.operations.products import outer
 from gradstep.operations.rowwise import log_softmax, logsumexp, softmax
-from gradstep.operations.sums import mean, norm, sum
+from gradstep.operations.sums import mean, sum
 
 X, y, w, b = symbol("X", "N d"), symbol("y", "N"), symbol("w", "d"), symbol("b")
 N = size("N")
@@ -217,9 +218,10 @@ def test_no_mutation_of_an_adjoint_passes(op, params, shapes):
     node = op(*args, params=params)
     R = symbol("R", node.shape)
     loss = sum(multiply_op(node, R)) + 0 * N
-    proved(opened(loss, *args))
+    moving = args[:-1] if op.domain == "places" else args
+    proved(opened(loss, *moving))
     for mutation in MUTATIONS.values():
-        d = opened(loss, *args, change=lambda at, parts, m=mutation: m(parts) if at is node else parts)
+        d = opened(loss, *moving, change=lambda at, parts, m=mutation: m(parts) if at is node else parts)
         certificate = refuted(d)
         assert certificate.failures[0].rule == op.rule
         assert certificate.floating == 0

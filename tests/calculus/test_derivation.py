@@ -167,7 +167,7 @@ TEXTBOOK = {
     "linear, several outputs": {"W": "E = X @ W + c - Y; 2/(N*k)*(X.T @ E)"},
     "sum of squares": {"w": "-2*(X.T @ (y - X @ w))"},
     "half": {"w": "-(X.T @ (y - X @ w))"},
-    "length": {"w": "e = X @ w - y; 1/norm(e)*(X.T @ e)"},
+    "length": {"w": "e = X @ w - y; X.T @ unit(e)"},
     "hinge": {"w": "m = 1 - y*(X @ w + b); -1/N*(X.T @ ((m > 0)*y))"},
     "Poisson": {"w": "z = X @ w + b; 1/N*(X.T @ (exp(z) - y))"},
     "ridge": {"w": "e = X @ w - y; 2/N*(X.T @ e) + 2*lam*w"},
@@ -200,7 +200,7 @@ TEXTBOOK = {
     "quadratic": {"x": "x @ S + S @ x", "S": "outer(x, x)"},
     "symmetric quadratic": {"x": "2*(S @ x)"},
     "outer": {"u": "2*((outer(u, v) - A) @ v)", "v": "2*((outer(u, v) - A).T @ u)"},
-    "Frobenius": {"A": "E = A @ B - D; 1/norm(E)*(E @ B.T)", "B": "E = A @ B - D; 1/norm(E)*(A.T @ E)"},
+    "Frobenius": {"A": "E = A @ B - D; unit(E) @ B.T", "B": "E = A @ B - D; A.T @ unit(E)"},
     "a sum of a product": {"W": "repeat(sum(X, axis=0), 1, 'k')"},
     "paths that cancel": {"w": "repeat(0, 0, 'd')", "u": "ones('d')"},
 }

@@ -18,10 +18,11 @@ from gradstep.operations.arithmetic import equal, exp, greater, greater_equal, l
 from gradstep.operations.broadcasting import ones
 from gradstep.operations.families import elementwise, leaf
 from gradstep.operations.leaves import KNOWN_ASSUMPTIONS, number, pi, size, symbol
-from gradstep.operations.sums import mean, norm, sum
+from gradstep.operations.norms import norm
+from gradstep.operations.sums import mean, sum
 
 EXAMPLES = [(op, params, shapes) for op in TABLE for params, shapes in op.example]
-SIZES = {"N": 5, "d": 3, "m": 4, "n": 2, "k": 3, 1: 1, 2: 2, 3: 3, 5: 5}
+SIZES = {"N": 5, "d": 3, "m": 2, "n": 4, "k": 3, 1: 1, 2: 2, 3: 3, 5: 5}
 
 
 def name(value):
@@ -177,7 +178,7 @@ def same(at, left, right):
         (sqrt(2 * pi), sqrt(number(2)) * sqrt(pi)),
         (power(x, Fraction(7, 3)), x**2 * power(x, Fraction(1, 3))),
         (power(x, symbol("s")), x * power(x, symbol("s") - 1)),
-        (power(x, size("m")), x**4),
+        (power(x, size("m")), x ** SIZES["m"]),
     ],
 )
 def test_what_is_known_of_functions_holds(left, right):

@@ -58,6 +58,10 @@ def test_whatever_a_derivation_holds_reads_back(cases):
 def choices(parameter, pool):
     """What may be given for a parameter of a function, by what the function says of it."""
     said, default = str(parameter.annotation), parameter.default
+    if "Sequence[Expr]" in said:
+        return [[one, other] for one in pool for other in pool[:4]]
+    if parameter.name == "into":
+        return [gs.zeros("n", 2)[:, 0], gs.zeros("n")[:], gs.zeros("m", "n+1")[:, 1:]]
     if "Expr" in said:
         return [*pool, *NUMBERS] if "Number" in said else pool
     if parameter.name == "axis":

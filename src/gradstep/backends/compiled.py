@@ -9,8 +9,9 @@ from typing import Any
 
 from gradstep.backends.program import Program
 from gradstep.expression.errors import MathError, SingularError
-from gradstep.expression.shapes import shape_text
+from gradstep.expression.shapes import shape_text, size_names
 from gradstep.operations.evaluation import sizes_of
+from gradstep.operations.lookups import check_places
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,8 @@ def _value(result: Any, kind: Any) -> Any:
 
 def arguments(program: Program, values: Mapping[str, Any]) -> list[Any]:
     """The values as arrays of one kind, in the order of the inputs; what does not fit is a `MathError`."""
+    import numpy as np
+
     declared = {given.name: given.declared for given in program.inputs}
     values = {name: value for name, value in values.items() if name not in program.spare}
     for name in values:
@@ -79,9 +82,16 @@ def arguments(program: Program, values: Mapping[str, Any]) -> list[Any]:
             mend=f"giving one: {missing[0]}=…",
         )
     arrays = _arrays(values)
-    for size, length in sizes_of(declared, arrays).items():
+    sizes = sizes_of(declared, arrays)
+    for size, length in sizes.items():
         if length == 0:
             raise MathError(f"the size {size} is 0: there is nothing to compute")
+    for need in program.needs:
+        if sizes[need] < 0:
+            known = [f"{name} = {sizes[name]}" for name in size_names(need)]
+            raise MathError(f"some entry is not there: {need} should not be negative", facts=known)
+    for name, size in program.lookups.items():
+        check_places(np, name, arrays[name], sizes[size])
     return [arrays[name] for name in declared]
 
 

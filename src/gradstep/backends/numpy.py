@@ -6,7 +6,7 @@ import ast
 import keyword
 import re
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -16,7 +16,7 @@ from gradstep.backends.program import VIEWS, Line, Program
 from gradstep.backends.python import COMPARED, Text, atom, infix, literal, prefixed, template
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, walk
-from gradstep.expression.shapes import Shape
+from gradstep.expression.shapes import Shape, minus, size_names
 from gradstep.operations.arithmetic import divide_op, multiply_op, negate_op, power_op, scale_op
 from gradstep.operations.broadcasting import repeat_op, squeeze_op, sum_op
 from gradstep.operations.leaves import NAME, eye_op, is_constant, number_op, size_op, symbol_op, value_of
@@ -42,6 +42,15 @@ def indexed(code: Text, axes: Sequence[int], rank: int) -> Text:
 def once(expr: Expr) -> Expr:
     """`expr` before its entries are repeated."""
     return expr.args[0] if expr.op is repeat_op else expr
+
+
+def _sizes_in(params: Iterable[object]) -> Iterator[str]:
+    """The names of sizes in the parameters of an operation."""
+    for param in params:
+        if isinstance(param, tuple):
+            yield from _sizes_in(param)
+        elif isinstance(param, str):
+            yield from size_names(param)
 
 
 class Speller:
@@ -82,6 +91,7 @@ class Speller:
             return writer(self, expr)
         operands = self.operands(expr)
         code = expr.op.code if isinstance(expr.op.code, str) else expr.op.code(expr)
+        self.sizes.update(_sizes_in(expr.params))
         if not code:
             raise MathError(f"{expr.op.name} cannot be written in NumPy yet")
         found = template(code)
@@ -134,7 +144,7 @@ class Speller:
 
     def eye(self, expr: Expr) -> Text:
         (size,) = expr.params
-        self.sizes.update([size] if isinstance(size, str) else ())
+        self.sizes.update(size_names(size))
         return f"np.eye({size}, dtype={self.kind})", ""
 
     def negate(self, expr: Expr) -> Text:
@@ -219,7 +229,7 @@ class Speller:
         return f"np.full_like({name}, {code[0]})"
 
     def shape(self, shape: Shape) -> str:
-        self.sizes.update(size for size in shape if isinstance(size, str))
+        self.sizes.update(name for size in shape for name in size_names(size))
         return f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
 
 
@@ -321,8 +331,13 @@ def _sizes(program: Program, used: set[str]) -> list[str]:
         if len(shape) > 1 and set(shape) == used and len(used) == len(shape):
             return [f"    {', '.join(map(str, shape))} = {given.symbol.params[0]}.shape"]
     places = {size: place for size, place in program.sizes.items() if size in used}
-    lines = [_statement(f"    {size} = ", f"{name}.shape[{axis}]") for size, (name, axis) in places.items()]
-    return [line for statement in lines for line in statement]
+    shapes = {str(given.symbol.params[0]): given.symbol.shape for given in program.inputs}
+    lines = []
+    for size, (name, axis) in places.items():
+        more = minus(size, shapes[name][axis])  # −1 where the axis has n + 1 entries
+        rest = f" {'+-'[more < 0]} {abs(more)}" if isinstance(more, int) and more else ""
+        lines += _statement(f"    {size} = ", f"{name}.shape[{axis}]{rest}")
+    return lines
 
 
 def _returned(speller: Speller, program: Program) -> list[str]:

@@ -6,6 +6,7 @@ write the lines down in its language; what is shared, what is stable and what is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -16,14 +17,19 @@ from gradstep.backends.safe_names import Names
 from gradstep.backends.stabilising import improved, stabilised
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Spelled, rebuild, replace, walk
-from gradstep.expression.shapes import Shape, Size
+from gradstep.expression.shapes import Shape, Size, minus, size_names
+from gradstep.expression.shapes import renamed as with_names
 from gradstep.operations.arithmetic import negate_op, scale
 from gradstep.operations.broadcasting import repeat_op, squeeze_op
+from gradstep.operations.entries import flip_op, needs, reshape_op, slice_op
 from gradstep.operations.evaluation import mentioned, variables
 from gradstep.operations.leaves import NAME, is_constant, size_op, symbol_op
+from gradstep.operations.lookups import lookups
 from gradstep.operations.products import transpose_op
 
-VIEWS = frozenset({repeat_op, transpose_op, squeeze_op})  # show the same entries
+VIEWS = frozenset(
+    {repeat_op, transpose_op, squeeze_op, slice_op, flip_op, reshape_op}
+)  # show the same entries
 INLINE = VIEWS | {negate_op}  # cost so little that they get no line of their own
 Below = Callable[[Expr], Sequence[Expr]]
 COLUMNS = 72  # the text of a line is cut into several above this
@@ -76,9 +82,11 @@ class Program:
     inputs   the variables, in the order in which they are taken
     lines    one name for one expression each, operands before what uses them
     outputs  by name; the first is the value, the others are gradients by the user's name of the parameter
-    sizes    for every size by name: the input that has it, and along which axis
+    sizes    for every size by name: the input that has it, or it plus a number, and along which axis
     header   what is computed, in one sentence
     spare    variables that belong to the formula but are not needed: a caller may give them
+    needs    what must not be negative, of the sizes as declared: n − 6 where the formula takes x[5]
+    lookups  the inputs by name that look rows up, and how many rows there are
     """
 
     inputs: tuple[Input, ...]
@@ -87,6 +95,8 @@ class Program:
     sizes: Mapping[str, tuple[str, int]]
     header: str = ""
     spare: frozenset[str] = frozenset()
+    needs: tuple[Size, ...] = ()
+    lookups: Mapping[str, Size] = field(default_factory=dict)
 
     @property
     def value(self) -> Expr:
@@ -135,8 +145,16 @@ def program(
     finished = writing.straight(pieces, next(iter(outputs)) if len(outputs) > 1 else None)
     results = dict(zip(outputs, finished, strict=True))
     spare = frozenset(variables(*outputs.values())) - {given.name for given in inputs}
+    order = list(walk(*outputs.values()))
     return Program(
-        inputs, tuple(writing.lines), results, sizes, header or writing.header(outputs, finished), spare
+        inputs,
+        tuple(writing.lines),
+        results,
+        sizes,
+        header or writing.header(outputs, finished),
+        spare,
+        tuple(dict.fromkeys(size for node in order for size in needs(node))),
+        {str(places.params[0]): size for places, size in lookups(order).items()},
     )
 
 
@@ -155,7 +173,8 @@ def _is_plain(param: object) -> bool:
     if isinstance(param, tuple):
         return all(map(_is_plain, param))
     if isinstance(param, str):
-        return len(param) <= 64 and all(NAME.match(word) for word in param.split())
+        words = re.split(r"[-+* ]", param)
+        return len(param) <= 200 and all(NAME.match(word) or word.isdecimal() for word in words)
     return isinstance(param, int | float | Fraction)
 
 
@@ -270,19 +289,21 @@ class _Writing:
         A variable that only belongs to the value counts where no other tells a size: X in sum(w)/N.
         """
         order, here = list(walk(*roots)), mentioned(*roots)
-        told = {size for variable in here.values() for size in variable.shape}
-        needed = {size for node in order for size in node.shape}
+        told = {name for variable in here.values() for size in variable.shape for name in size_names(size)}
+        needed = {name for node in order for size in node.shape for name in size_names(size)}
         needed |= {node.params[0] for node in order if node.op is size_op}
         declared = {}
         for name, variable in {**variables(roots[0]), **here}.items():
-            if name in here or any(size in needed and size not in told for size in variable.shape):
+            sizes_here = [size for whole in variable.shape for size in size_names(whole)]
+            if name in here or any(size in needed and size not in told for size in sizes_here):
                 declared[name] = variable
-                told |= set(variable.shape)
+                told.update(sizes_here)
         symbols = {name: self.names.give(name) for name in declared}
         for variable in declared.values():
             for size in variable.shape:
-                if isinstance(size, str) and size not in self.renamed:
-                    self.renamed[size] = self.names.give(size)
+                for name in size_names(size):
+                    if name not in self.renamed:
+                        self.renamed[name] = self.names.give(name)
         inputs = []
         sizes: dict[str, tuple[str, int]] = {}
         for name, variable in declared.items():
@@ -290,12 +311,16 @@ class _Writing:
             symbol = self.leaves[variable] = symbol_op(params=(symbols[name], shape, ()))
             inputs.append(Input(name, symbol, variable))
             for axis, size in enumerate(shape):
-                if isinstance(size, str):
-                    sizes.setdefault(size, (symbols[name], axis))
+                if size_names(size) == (size,):
+                    sizes.setdefault(str(size), (symbols[name], axis))
+        for given in inputs:  # n of n+1, where nothing else tells it
+            for axis, size in enumerate(given.symbol.shape):
+                if len(size_names(size)) == 1 and isinstance(minus(size, size_names(size)[0]), int):
+                    sizes.setdefault(size_names(size)[0], (str(given.symbol.params[0]), axis))
         return tuple(inputs), sizes
 
     def size(self, size: Size) -> Size:
-        return self.renamed.get(size, size) if isinstance(size, str) else size
+        return with_names(size, self.renamed)
 
     def leaf(self, node: Expr) -> Expr:
         """A variable or a size under its safe name."""
@@ -311,7 +336,7 @@ class _Writing:
     def params(self, params: tuple[object, ...]) -> tuple[object, ...]:
         """Parameters with the safe names of sizes."""
         return tuple(
-            self.params(p) if isinstance(p, tuple) else self.renamed.get(p, p) if isinstance(p, str) else p
+            self.params(p) if isinstance(p, tuple) else self.size(p) if isinstance(p, str) else p
             for p in params
         )
 

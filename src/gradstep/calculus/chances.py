@@ -15,10 +15,11 @@ from fractions import Fraction
 from math import prod
 from random import Random
 
+from gradstep.calculus.arrays import MOVING_ENTRIES
 from gradstep.calculus.steps import Line
 from gradstep.calculus.unfolding import unfolded
 from gradstep.expression.node import Expr
-from gradstep.expression.shapes import Size
+from gradstep.expression.shapes import Lengths, Size, size_names
 from gradstep.operations.activations import sqrt_op
 from gradstep.operations.arithmetic import (
     add_op,
@@ -29,6 +30,8 @@ from gradstep.operations.arithmetic import (
     power_op,
     subtract_op,
 )
+from gradstep.operations.cumulative import prod_op
+from gradstep.operations.entries import COUNTING, needs
 from gradstep.operations.inverses import det_op, inv_op
 from gradstep.operations.leaves import eye_op, number_op, size_op, symbol_op, value_of
 
@@ -74,28 +77,38 @@ OWN_LENGTHS = 8  # up to so many sizes each gets a length of its own; beyond, si
 KEPT = 6  # integer sizes up to this are taken as they are; larger ones are shortened at first
 
 
-def draw_sizes(
-    nodes: Iterable[Expr], draws: int, rng: Random, literal: bool = False
-) -> list[dict[Size, int]]:
+def draw_sizes(nodes: Iterable[Expr], draws: int, rng: Random, literal: bool = False) -> list[Lengths]:
     """For each draw a small length for every size of the nodes, another one than in the draw before.
 
-    Integer sizes stay as they are if they are small, or if `literal`; other sizes get other lengths than
-    these.
+    Integer sizes stay as they are if they are small, if they are counted (an axis is cut or joined), or if
+    `literal`; other sizes get other lengths than these.
     """
     meeting = []
     counted: set[Size] = set()
+    exact: set[Size] = set()
+    sums: set[Size] = set()
+    needed: set[Size] = set()
     sizes: dict[Size, None] = {}
     for node in nodes:
-        found = dict.fromkeys(node.shape)
-        for arg in node.args:
-            found.update(dict.fromkeys(arg.shape))
+        shapes = (node.shape, *(arg.shape for arg in node.args))
+        found: dict[Size, None] = {}
+        for size in (size for shape in shapes for size in shape):
+            names = size_names(size)
+            found.update(dict.fromkeys(names or (size,)))
+            if names and names != (size,):
+                sums.add(size)
+        if node.op in COUNTING:
+            exact.update(found)
+            needed.update(needs(node))
         if node.op is size_op:
             found[str(node.params[0])] = None
             counted.update(found)
         if found:
             sizes.update(found)
             meeting.append(tuple(found))
-    fixed: dict[Size, int] = {s: s for s in sizes if isinstance(s, int) and (literal or s <= KEPT)}
+    fixed: dict[Size, int] = {
+        s: s for s in sizes if isinstance(s, int) and (literal or s <= KEPT or s in exact)
+    }
     free = [s for s in sizes if s not in fixed]
     rng.shuffle(free)
     if len(free) <= OWN_LENGTHS:
@@ -112,10 +125,14 @@ def draw_sizes(
     lengths = [n for n in range(2, len(free) + len(fixed) + 5) if n not in fixed.values()]
     lengths = lengths[: max(3, 1 + max(colours.values(), default=0))]
     start = rng.randrange(len(lengths))
-    return [
-        {**fixed, **{s: lengths[(k + start + draw) % len(lengths)] for s, k in colours.items()}}
-        for draw in range(draws)
+    drawn = [
+        Lengths({**fixed, **{s: lengths[(k + start + trial) % len(lengths)] for s, k in colours.items()}})
+        for trial in range(draws)
     ]
+    for draw in drawn:
+        draw.lengthen(needed, len(lengths))
+        draw.update({size: draw[size] for size in sums})
+    return drawn
 
 
 # ------------------------------------------------------------------------------------------- degrees
@@ -146,7 +163,7 @@ class Degrees:
     """Bounds on the degrees of expressions for these sizes; `roots` counts the true square roots met."""
 
     def __init__(self, sizes: Mapping[Size, int]) -> None:
-        self.sizes = sizes
+        self.sizes = Lengths(sizes)
         self.known: dict[Expr, Degree] = {}
         self.roots = 0
         self.arguments = 0  # entries that an oracle was asked about
@@ -168,6 +185,8 @@ class Degrees:
             return _together(args)
         if op is multiply_op or op.indices is not None:
             return _times(args)
+        if op is prod_op:
+            return _times(args * self.sizes[node.args[0].shape[node.params[0]]])
         if op is divide_op:
             return _times((args[0], _inverse(args[1], self.entries(node))))
         if op in (inv_op, det_op):
@@ -285,7 +304,7 @@ class Degrees:
         return sum(sum(self.known[G]) + sum(change) for G, change in changes if change is not None)
 
 
-_SUMS = frozenset({add_op, subtract_op, negate_op})
+_SUMS = frozenset({add_op, subtract_op, negate_op}) | MOVING_ENTRIES
 PRIME_BITS = 61
 CERTAIN_BITS = 60  # the chance of error of a certificate is at most 2**-60, below 1e-17
 

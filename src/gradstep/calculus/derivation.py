@@ -19,9 +19,11 @@ from gradstep.calculus.steps import Derivation, Line, Rewrite, Step, Term
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import shape_text
+from gradstep.expression.shapes import size_names as names_of_size
 from gradstep.operations.arithmetic import add
 from gradstep.operations.evaluation import belongs, variables
 from gradstep.operations.leaves import number, symbol_op
+from gradstep.operations.lookups import lookups
 
 HEAVY = 14  # a cotangent with more symbols than this is called by its name rather than written out
 
@@ -106,7 +108,7 @@ def _check(loss: object) -> None:
 
 def chosen_parameters(wrt: str | Expr | Iterable[str | Expr], known: Mapping[str, Expr]) -> dict[str, Expr]:
     """The variables that `wrt` names, in its order."""
-    asked = list(wrt) if isinstance(wrt, Iterable) and not isinstance(wrt, str) else [wrt]
+    asked = list(wrt) if isinstance(wrt, Iterable) and not isinstance(wrt, str | Expr) else [wrt]
     chosen: dict[str, Expr] = {}
     for one in asked:
         name = str(one.params[0]) if isinstance(one, Expr) and one.op is symbol_op else one
@@ -121,7 +123,7 @@ def chosen_parameters(wrt: str | Expr | Iterable[str | Expr], known: Mapping[str
 
 
 def size_names(symbols: Iterable[Expr]) -> set[str]:
-    return {size for s in symbols for size in s.shape if isinstance(size, str)}
+    return {name for s in symbols for size in s.shape for name in names_of_size(size)}
 
 
 def facts_of(symbols: Iterable[Expr]) -> list[tuple[Expr, str]]:
@@ -129,8 +131,14 @@ def facts_of(symbols: Iterable[Expr]) -> list[tuple[Expr, str]]:
 
 
 def moving_nodes(loss: Expr, parameters: Iterable[Expr]) -> set[Expr]:
-    """The nodes that depend on a parameter."""
+    """The nodes that depend on a parameter, which should not hold whole numbers that look something up."""
     moving = set(parameters)
+    for places in lookups(walk(loss)):
+        if places in moving:
+            raise MathError(
+                f"there is no derivative with respect to {places.params[0]}: it holds whole numbers",
+                facts=[f"{places.params[0]} says which rows are looked up"],
+            )
     for node in walk(loss):
         if any(arg in moving for arg in node.args):
             moving.add(node)

@@ -13,6 +13,7 @@ from math import floor
 from operator import mul
 from typing import TYPE_CHECKING, Any
 
+from gradstep.calculus.arrays import ENTRIES_MOVES, ENTRIES_VALUES, MOVING_ENTRIES, PICKING
 from gradstep.calculus.contractions import Array
 from gradstep.calculus.elimination import eliminated, trace_of_product
 from gradstep.calculus.elimination import product as matrix_product
@@ -31,6 +32,7 @@ from gradstep.operations.arithmetic import (
     power_op,
     subtract_op,
 )
+from gradstep.operations.cumulative import prod_op
 from gradstep.operations.inverses import det_op, inv_op
 from gradstep.operations.leaves import eye_op, number_op, pi_op, size_op, symbol_op, value_of
 
@@ -41,9 +43,9 @@ Args = Sequence[Array]
 Changes = Sequence[Array | None]
 
 # Exact in the field: with these and the index strings alone, a comparison that fails is wrong beyond doubt.
-RATIONAL = frozenset({add_op, subtract_op, negate_op, multiply_op, divide_op})
+RATIONAL = frozenset({add_op, subtract_op, negate_op, multiply_op, divide_op, prod_op}) | MOVING_ENTRIES
 # Piecewise constant: they do not move with their operands.
-STANDING_STILL = frozenset({sign_op, greater_op, greater_equal_op, equal_op})
+STANDING_STILL = frozenset({sign_op, greater_op, greater_equal_op, equal_op}) | PICKING
 
 
 def _symbol(point: Point, node: Expr) -> Array:
@@ -156,6 +158,7 @@ def _identity(n: int) -> Array:
 
 
 VALUES: dict[Operation, Callable[..., Array]] = {
+    **ENTRIES_VALUES,
     symbol_op: _symbol,
     number_op: _number,
     size_op: lambda point, node: [point.sizes[node.params[0]]],
@@ -268,4 +271,5 @@ MOVES: dict[Operation, Callable[..., Array | None]] = {
     inv_op: _move_inverse,
     det_op: _move_determinant,
     **dict.fromkeys(STANDING_STILL, _stands_still),
+    **ENTRIES_MOVES,
 }

@@ -34,7 +34,7 @@ from gradstep.calculus.duals import MOVES, VALUES
 from gradstep.calculus.elimination import eliminated
 from gradstep.calculus.unfolding import Unfolded, declared_slopes, unfolded
 from gradstep.expression.node import Expr, Operation, Params
-from gradstep.expression.shapes import Shape, Size
+from gradstep.expression.shapes import Lengths, Shape, Size
 
 
 class Redraw(Exception):
@@ -76,7 +76,7 @@ class Point:
     """
 
     def __init__(self, prime: int, sizes: Mapping[Size, int], rng: Random, roots: bool = True) -> None:
-        self.prime, self.sizes, self.roots = prime, sizes, roots
+        self.prime, self.sizes, self.roots = prime, Lengths(sizes), roots
         self.sheet = Sheet()
         self._bits = prime.bit_length() - 1
         self._random = rng.getrandbits

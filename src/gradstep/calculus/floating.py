@@ -17,7 +17,10 @@ from gradstep.expression.errors import SingularError
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import Size
 from gradstep.operations.arithmetic import add_op, subtract_op
+from gradstep.operations.extremes import hardmax_op, max_op, min_op
 from gradstep.operations.leaves import symbol_op
+from gradstep.operations.lookups import lookups
+from gradstep.operations.norms import norm_op, unit_op
 
 POINTS = 3  # as many random points must agree
 SIGNS = (0, -1, 1)  # of the entries, point by point: a law may hold for positive numbers only
@@ -144,8 +147,11 @@ def _points(
         if any(prod(sizes[s] for s in node.shape) > ENTRIES for node in nodes):
             return
         generator = np.random.default_rng(rng.getrandbits(64))
+        rows = lookups(nodes)
         values = {
-            node: _symbol(np, generator, node, [sizes[s] for s in node.shape], SIGNS[attempt % 3])
+            node: generator.integers(0, sizes[rows[node]], [sizes[s] for s in node.shape]) * 1.0
+            if node in rows
+            else _symbol(np, generator, node, [sizes[s] for s in node.shape], SIGNS[attempt % 3])
             for node in nodes
             if node.op is symbol_op
         }
@@ -188,8 +194,18 @@ def _symbol(np: Any, generator: Any, node: Expr, lengths: Sequence[int], sign: i
 def _near_a_kink(np: Any, parts: Sequence[Expr], sizes: Mapping[Size, int], known: Values) -> bool:
     """Whether an operation with a kink between `known` and `parts` sits too near to it to be moved."""
     bent = [node for node in walk(*parts, stop=known.__contains__) if node.op.kink and node not in known]
-    for node in bent:
-        first, *others = _compute(np, node.args, sizes, known)
-        if (np.abs(first - others[0] if others else first) < MARGIN).any():
-            return True
-    return False
+    near = (_distance(np, node, *_compute(np, node.args, sizes, known)) < MARGIN for node in bent)
+    return any(some.any() for some in near)
+
+
+def _distance(np: Any, node: Expr, first: Any, *others: Any) -> Any:
+    """How far the operands of `node` are from its kink."""
+    if node.op in (norm_op, unit_op):
+        return np.asarray(norm_op.meaning(np, {}, node.params, first))
+    if node.op in (max_op, min_op, hardmax_op):  # the two largest, or the two smallest, tie
+        axes = node.params[0]
+        rows = np.moveaxis(first, axes, range(-len(axes), 0))
+        rows = np.sort(rows.reshape(*rows.shape[: rows.ndim - len(axes)], -1), axis=-1)
+        ends = rows[..., :2] if node.op is min_op else rows[..., -2:]
+        return np.diff(ends, axis=-1) if rows.shape[-1] > 1 else np.ones(())
+    return np.abs(first - others[0] if others else first)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from gradstep.calculus.array_laws import LAWS as ARRAY_LAWS
 from gradstep.calculus.diagonal_laws import LAWS as DIAGONAL_LAWS
 from gradstep.calculus.procedures import PROCEDURES
 from gradstep.calculus.rewriting import Book, Domain, Law, wildcard
@@ -261,6 +262,7 @@ LAWS: tuple[Law, ...] = (
     *LOGISTIC,
     *PRODUCTS,
     *DIAGONAL_LAWS,
+    *ARRAY_LAWS,
 )
 BOOK = Book(LAWS)
 

@@ -12,7 +12,7 @@ from gradstep.calculus.chances import draw_sizes
 from gradstep.calculus.elimination import eliminated
 from gradstep.calculus.field import NotInField, Point, Redraw, Singular
 from gradstep.expression.node import Expr
-from gradstep.expression.shapes import Size
+from gradstep.expression.shapes import Lengths, Size
 from gradstep.operations.inverses import INVERTED
 
 DRAWS = 40
@@ -20,15 +20,13 @@ LOOKS = 3  # points at which a matrix may be singular by chance, or by the lack 
 PRIME = 2**61 - 1
 
 
-def fitting_sizes(
-    nodes: Sequence[Expr], draws: int, rng: Random, literal: bool = False
-) -> list[dict[Size, int]]:
+def fitting_sizes(nodes: Sequence[Expr], draws: int, rng: Random, literal: bool = False) -> list[Lengths]:
     """`draw_sizes`, such that the matrices that are inverted among the nodes have inverses."""
     inverted = [node.args[0] for node in nodes if node.op in INVERTED]
     if not inverted:
         return draw_sizes(nodes, draws, rng, literal)
-    fitting: list[dict[Size, int]] = []
-    drawn: list[dict[Size, int]] = []
+    fitting: list[Lengths] = []
+    drawn: list[Lengths] = []
     for _ in range(DRAWS):
         drawn = draw_sizes(nodes, draws, rng, literal)
         fitting += [s for s in drawn if s not in fitting and _invertible(inverted, s, rng)]

@@ -40,7 +40,8 @@ class Operation:
     definition    (params, *args) -> the same in simpler operations, where there is one
     code          NumPy source as a template, "np.tanh({0})", or expr -> template; empty: the same as `text`.
                   `helper` is the source of a function that the template calls
-    domain        "real", "positive", "nonzero": where it is defined
+    domain        "real", "positive", "nonzero": where it is defined; "places": on whole numbers, at its last
+                  operand
     kink          the value of the slope where there is none, in words
     told          (expr, places) -> (rule, why) as they read when the operands at these places move; None:
                   always `rule` and `why`
@@ -189,6 +190,24 @@ class Expr:
 
     def __le__(self, other: Expr | Number) -> Expr:
         return OPERATORS["<="](self, other)
+
+    def __getitem__(self, key: Any) -> Expr:
+        return OPERATORS["[]"](self, key)
+
+    def __iter__(self) -> Iterator[Expr]:
+        raise MathError(
+            "an expression cannot be run through before it has numbers",
+            mend="x[0], x[1], … for its entries, sum(x) or another function of all of them",
+        )
+
+    def __len__(self) -> int:
+        raise MathError(
+            "how many entries an expression has is only known when it has numbers",
+            mend="its size by name, or x.shape",
+        )
+
+    def __contains__(self, item: object) -> bool:
+        raise MathError("what an expression holds is only known when it has numbers")
 
     def __bool__(self) -> bool:
         raise MathError(

@@ -1,17 +1,128 @@
 """What sizes does an expression have along its axes?
 
-A size is a name ("N") or an integer; a shape is a tuple of sizes, leading axes first, as in NumPy. Shape
-rules raise a `MathError` that says what is wrong; who called adds where it is.
+A size is a name ("N"), an integer, or what sums and products of them make ("N+1", "m*n-2"): always written in
+the one way that `plus` and `times` give, so that equal sizes are equal texts. A shape is a tuple of sizes,
+leading axes first, as in NumPy. Shape rules raise a `MathError` that says what is wrong; who called adds
+where it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import product
+from math import prod
 
 from gradstep.expression.errors import MathError
 
 Size = str | int
 Shape = tuple[Size, ...]
+
+# ------------------------------------------------------------------------------------------- sizes
+
+Polynomial = Mapping[tuple[str, ...], int]  # the names in a product, and how often it is added
+
+_TERM = re.compile(r"([+-]?)((?:[A-Za-z0-9_]+\*)*[A-Za-z0-9_]+)")
+MOST_TERMS = 40
+MOST_FACTORS = 12
+
+
+@lru_cache(maxsize=4096)
+def terms(size: Size) -> Polynomial:
+    """What is added in a size: "m*n+2*n-1" is {(m, n): 1, (n,): 2, (): -1}."""
+    if isinstance(size, int):
+        return {(): size}
+    found: dict[tuple[str, ...], int] = {}
+    for sign, factors in _TERM.findall(size):
+        names = tuple(sorted(factor for factor in factors.split("*") if not factor.isdecimal()))
+        times = prod(int(factor) for factor in factors.split("*") if factor.isdecimal())
+        found[names] = found.get(names, 0) + (-times if sign == "-" else times)
+    return found
+
+
+def _size_of(polynomial: Polynomial) -> Size:
+    """The one way to write a size: products before names before numbers, what is taken away last."""
+    kept = [(names, times) for names, times in polynomial.items() if times]
+    if len(kept) > MOST_TERMS:
+        raise MathError(f"a size that is a sum of more than {MOST_TERMS} terms")
+    if all(not names for names, _ in kept):
+        return sum(times for _, times in kept)
+    text = ""
+    for names, times in sorted(kept, key=lambda term: (term[1] < 0, -len(term[0]), term[0])):
+        front = [] if abs(times) == 1 and names else [str(abs(times))]
+        text += ("-" if times < 0 else "+") + "*".join([*front, *names])
+    return text.removeprefix("+")
+
+
+def plus(*sizes: Size) -> Size:
+    """The sum of sizes: n+1."""
+    total: dict[tuple[str, ...], int] = {}
+    for size in sizes:
+        for names, times in terms(size).items():
+            total[names] = total.get(names, 0) + times
+    return _size_of(total)
+
+
+def times(*sizes: Size) -> Size:
+    """The product of sizes: m*n."""
+    total: dict[tuple[str, ...], int] = {}
+    for choice in product(*(terms(size).items() for size in sizes)):
+        names = tuple(sorted(name for part, _ in choice for name in part))
+        if len(names) > MOST_FACTORS:
+            raise MathError(f"a size that is a product of more than {MOST_FACTORS} sizes")
+        total[names] = total.get(names, 0) + prod(factor for _, factor in choice)
+    return _size_of(total)
+
+
+def minus(a: Size, b: Size) -> Size:
+    """The difference of sizes: n-1."""
+    return plus(a, times(-1, b))
+
+
+def size_names(size: Size) -> tuple[str, ...]:
+    """The names that a size is made of: m and n for m*n+1."""
+    return tuple(dict.fromkeys(name for names in terms(size) for name in names))
+
+
+def renamed(size: Size, names: Mapping[str, str]) -> Size:
+    """A size with other names."""
+    if size in names:
+        return names[str(size)]
+    return plus(*(times(k, *(names.get(x, x) for x in part)) for part, k in terms(size).items()))
+
+
+class Lengths(dict[Size, int]):
+    """The length of every size: of those that are given, of integers, and of what is made of them."""
+
+    def __missing__(self, size: Size) -> int:
+        if isinstance(size, int):
+            return size
+        if terms(size).keys() == {(size,)}:
+            raise KeyError(size)
+        return sum(k * prod(self[name] for name in names) for names, k in terms(size).items())
+
+    def lengthen(self, needed: Iterable[Size], by: int) -> None:
+        """Longer lengths, in steps of `by`, where what is `needed` would be negative."""
+        needed = list(needed)
+        for _ in range(MOST_LENGTHENED):
+            growing = {
+                name
+                for size in needed
+                if self[size] < 0
+                for names, times in terms(size).items()
+                if times > 0
+                for name in names
+            }
+            if not growing:
+                return
+            self.update({name: self[name] + by for name in growing})
+
+
+MOST_LENGTHENED = 200  # steps; what is still not there then is said where it is computed
+
+
+# ------------------------------------------------------------------------------------------- shapes
 
 
 def shape_text(shape: Shape) -> str:

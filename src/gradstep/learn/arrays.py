@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
-from gradstep.expression.shapes import Shape, shape_text
+from gradstep.expression.shapes import Lengths, Shape, shape_text
 from gradstep.learn.columns import listed, nearest, shown
 from gradstep.learn.scaling import Array
 from gradstep.operations.evaluation import sizes_of
@@ -22,7 +22,7 @@ class Checked(NamedTuple):
     """Arrays of float64 by name, the sizes that they tell, and what had to be said about them."""
 
     arrays: dict[str, Array]
-    sizes: dict[str, int]
+    sizes: Lengths
     notes: tuple[str, ...]
 
 

@@ -20,9 +20,9 @@ from gradstep.operations.activations import (
 from gradstep.operations.arithmetic import add_op, log_op, multiply_op, power_op, scale_op, subtract_op
 from gradstep.operations.broadcasting import repeat_op, sum_op
 from gradstep.operations.leaves import is_constant, value_of
+from gradstep.operations.norms import norm_op
 from gradstep.operations.products import matmul_op, transpose_op
 from gradstep.operations.rowwise import log_softmax_op, logsumexp_op, softmax
-from gradstep.operations.sums import norm_op
 
 Above = Mapping[Expr, Sequence[Expr]]
 

@@ -19,6 +19,7 @@ from gradstep.calculus.derivation import derive
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
+from gradstep.expression.shapes import Lengths, size_names
 from gradstep.learn.arrays import checked
 from gradstep.learn.comparison import SURE_ENOUGH, Score, compared, is_linear, judges_classes
 from gradstep.learn.coordinates import Coordinates, coordinates
@@ -93,7 +94,7 @@ def train(
     function = compiled(derivation)
     needed(function, {*given.arrays, *derivation.wrt})
     inside = units.data(mine)
-    shapes = _shapes(derivation, {**given.sizes, **(sizes or {})}, start)
+    shapes = _shapes(derivation, _known(given.sizes, sizes), start)
     first, from_user = start_of(derivation, shapes, start, units, plan, seed)
     first = alive(derivation, first, inside, set(from_user))
     with _shown(progress) as show:
@@ -153,11 +154,18 @@ def train_model(model: Model, prepared: Prepared, **settings: Any) -> Fit:
 # ------------------------------------------------------------------------------------------- before
 
 
+def _known(told: Lengths, given: Mapping[str, int] | None) -> Lengths:
+    """The sizes that the data tell, and those that the user gives."""
+    known = Lengths(told)
+    known.update(given or {})
+    return known
+
+
 def _shapes(
-    derivation: Derivation, sizes: Mapping[str, int], start: Mapping[str, ArrayLike] | None
+    derivation: Derivation, sizes: Lengths, start: Mapping[str, ArrayLike] | None
 ) -> dict[str, tuple[int, ...]]:
     """The shape of every parameter, by the sizes that the data, the user, or the start tell."""
-    known = dict(sizes)
+    known = Lengths(sizes)
     strangers = [name for name in start or {} if name not in derivation.parameters]
     if strangers:
         raise MathError(
@@ -166,17 +174,18 @@ def _shapes(
         )
     for name, value in (start or {}).items():
         for size, length in zip(derivation.parameters[name].shape, np.shape(value), strict=False):
-            known.setdefault(str(size), length)
+            if size_names(size) == (size,):
+                known.setdefault(size, length)
     shapes = {}
     for name, parameter in derivation.parameters.items():
-        unknown = [size for size in parameter.shape if isinstance(size, str) and size not in known]
+        unknown = [name for size in parameter.shape for name in size_names(size) if name not in known]
         if unknown:
             raise MathError(
                 f"how large {unknown[0]} should be is not known: no data have this size",
                 facts=[f"{name} is {'×'.join(map(str, parameter.shape))}"],
                 mend=f'sizes={{"{unknown[0]}": 16}}',
             )
-        shapes[name] = tuple(known[size] if isinstance(size, str) else size for size in parameter.shape)
+        shapes[name] = tuple(known[size] for size in parameter.shape)
     return shapes
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ast
 import inspect
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
+from itertools import islice
 from typing import NoReturn
 
+from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
-from gradstep.expression.shapes import Size
-from gradstep.notation.mending import nearest
+from gradstep.expression.shapes import Size, minus, plus, times
+from gradstep.notation.mending import Slip, nearest
 from gradstep.notation.places import Formula
 from gradstep.operations import FUNCTIONS
 
@@ -21,8 +24,6 @@ LIBRARIES = frozenset(
     {"np", "numpy", "gs", "gradstep", "torch", "jnp", "jax", "tf", "math", "linalg", "special"}
 )
 ELSEWHERE = {
-    "max": "maximum",
-    "min": "minimum",
     "ln": "log",
     "sgn": "sign",
     "logistic": "sigmoid",
@@ -38,6 +39,31 @@ ELSEWHERE = {
     "determinant": "det",
     "slogdet": "logdet",
     "tr": "trace",
+    "amax": "max",
+    "amin": "min",
+    "concat": "concatenate",
+    "cat": "concatenate",
+    "hstack": "concatenate",
+    "vstack": "stack",
+    "column_stack": "stack",
+    "variance": "var",
+    "stdev": "std",
+    "product": "prod",
+    "onehot": "one_hot",
+    "embedding": "take",
+    "gather": "take",
+    "flatten": "ravel",
+    "vec": "ravel",
+    "flipud": "flip",
+    "normalize": "unit",
+}
+
+PLACES = "the place of an entry is a whole number, which jumps"
+# What has no derivative: why, and what may be meant instead.
+NO_DERIVATIVE = {
+    "argmax": (PLACES, "hardmax({})"),
+    "argmin": (PLACES, "hardmax(-({}))"),
+    "argsort": (PLACES, "{}"),
 }
 
 
@@ -55,6 +81,10 @@ def function(formula: Formula, node: ast.Call, values: Collection[str]) -> str:
             formula.slip(node, f"{name} is no function", [f"{name}*({inner})"])
         case ast.Name(id=name) if name in FUNCTIONS:
             return name
+        case ast.Name(id=name) if name in NO_DERIVATIVE:
+            inner = ", ".join(map(formula.text, node.args))
+            instead = NO_DERIVATIVE[name][1].format(inner)
+            formula.slip(node, f"{name} has no derivative: {NO_DERIVATIVE[name][0]}", [instead])
         case ast.Name(id=name):
             close = _near(name)
             facts = f"near: {', '.join(close)}" if close else f"functions: {', '.join(FUNCTIONS)}"
@@ -91,18 +121,81 @@ def call(formula: Formula, node: ast.Call, name: str, sizes: Collection[Size]) -
         return (), lambda: made(*given)
     if "indices" in takes:
         return _einsum(formula, node, made)
+    _check_operands(formula, node, name)
     arguments = _arguments(formula, node, name)
     readers: dict[str, Callable[[ast.expr], object]] = {
+        "ord": lambda part: _order(formula, part),
+        "ddof": lambda part: _integer(formula, part, "ddof is a whole number, written out: ddof=1"),
         "axis": lambda part: _axis(formula, part),
         "keepdims": lambda part: _flag(formula, part),
         "size": lambda part: _one_or_more_sizes(formula, part, sizes),
     }
+    listed = _listed(formula, arguments["parts"], name) if "parts" in arguments else ()
     fixed = {option: read(arguments.pop(option)) for option, read in readers.items() if option in arguments}
+    if listed:
+        return listed, lambda *values: made(values, **fixed)
     operands = tuple(arguments)
     return (
         tuple(arguments.values()),
         lambda *values: made(**dict(zip(operands, values, strict=True)), **fixed),
     )
+
+
+def _check_operands(formula: Formula, node: ast.Call, name: str) -> None:
+    """max of two arrays, as Python has it, is another function here."""
+    match node.args:
+        case [first, second, *_] if name in ("max", "min"):
+            entrywise = {"max": "maximum", "min": "minimum"}[name]
+            one, other = formula.text(first), formula.text(second)
+            what = f"{name} takes one array, and an axis by name; of two arrays, entry by entry, {entrywise}"
+            formula.slip(node, what, [f"{entrywise}({one}, {other})", f"{name}({one}, axis={other})"])
+
+
+def _listed(formula: Formula, node: ast.expr, name: str) -> Sequence[ast.expr]:
+    """What is joined: [a, b]."""
+    if isinstance(node, ast.List | ast.Tuple) and node.elts:
+        for part in node.elts:
+            if isinstance(part, ast.Starred):
+                formula.wrong(part, "a formula has no *: every part is written out")
+        return node.elts
+    formula.wrong(node, f"{name} takes a list of arrays", f"{name}([a, b])")
+
+
+def subscripted(formula: Formula, node: ast.Subscript, sizes: Collection[Size]) -> Plan:
+    """x[0], X[1:3, :], v[:, None]; x[idx] with a variable idx looks rows up."""
+    parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    if not parts:
+        formula.wrong(node, "there is nothing in these brackets")
+    if len(parts) == 1 and isinstance(parts[0], ast.Name) and parts[0].id not in sizes:
+        return [node.value, parts[0]], lambda x, places: x[places]
+    key = tuple(_subscript(formula, part, sizes) for part in parts)
+    return [node.value], lambda x: x[key]
+
+
+def _subscript(formula: Formula, node: ast.expr, sizes: Collection[Size]) -> object:
+    """One subscript: 0, -1, n - 1, 1:3, ::2, : or None."""
+    match node:
+        case ast.Constant(value=None):
+            return None
+        case ast.Constant(value=value) if value is Ellipsis:
+            return Ellipsis
+        case ast.Slice(lower=lower, upper=upper, step=step):
+            first, last = (None if part is None else whole(formula, part, sizes) for part in (lower, upper))
+            return slice(first, last, None if step is None else _integer(formula, step, STEP))
+    return whole(formula, node, sizes)
+
+
+STEP = "the step of a slice is a whole number, written out: x[::2]"
+
+
+def _order(formula: Formula, node: ast.expr) -> object:
+    """The order of a norm: 1, 2, or inf."""
+    match node:
+        case ast.Name(id="inf") | ast.Attribute(attr="inf", value=ast.Name(id="np" | "numpy" | "math")):
+            return math.inf
+        case ast.Constant(value=None | int()) if not isinstance(node.value, bool):
+            return node.value
+    formula.wrong(node, "norms are of order 1, 2 or inf")
 
 
 def _einsum(formula: Formula, node: ast.Call, made: Callable[..., Expr]) -> Plan:
@@ -147,7 +240,10 @@ def _axis(formula: Formula, node: ast.expr) -> object:
     return _integer(formula, node)
 
 
-def _integer(formula: Formula, node: ast.expr) -> int:
+AXIS = "an axis is a whole number, written out: axis=0"
+
+
+def _integer(formula: Formula, node: ast.expr, what: str = AXIS) -> int:
     match node:
         case ast.Constant(value=int(value)) if not isinstance(value, bool):
             return value
@@ -155,7 +251,7 @@ def _integer(formula: Formula, node: ast.expr) -> int:
             value, bool
         ):
             return -value
-    formula.wrong(node, "an axis is a whole number, written out: axis=0")
+    formula.wrong(node, what)
 
 
 def _flag(formula: Formula, node: ast.expr) -> bool:
@@ -181,15 +277,46 @@ def _one_or_more_sizes(formula: Formula, node: ast.expr, sizes: Collection[Size]
 
 
 def _size(formula: Formula, node: ast.expr, sizes: Collection[Size]) -> Size:
-    """A size that some variable has, or a positive whole number."""
+    """A size that some variable has, a positive whole number, or a sum or product of these."""
+    found = whole(formula, node, sizes)
+    if isinstance(found, int) and found <= 0:
+        formula.wrong(node, "a size is its name or a positive whole number")
+    return found
+
+
+def whole(formula: Formula, node: ast.expr, sizes: Collection[Size]) -> Size:
+    """A number that counts: 2, n, n - 1, 2*n."""
+    if sum(1 for _ in islice(ast.walk(node), MOST_PARTS + 1)) > MOST_PARTS:
+        formula.wrong(node, "this has too many parts for a size")
+    try:
+        return _counted(formula, node, sizes)
+    except Slip:
+        raise
+    except MathError as error:
+        raise error.at(formula.source, formula.span(node)) from None
+
+
+def _counted(formula: Formula, node: ast.expr, sizes: Collection[Size]) -> Size:
     match node:
-        case ast.Constant(value=int(value)) if not isinstance(value, bool) and value > 0:
+        case ast.Constant(value=int(value)) if not isinstance(value, bool):
             return value
         case ast.Name(id=name) if name in sizes:
             return name
         case ast.Name(id=name):
             _no_size(formula, node, name, sizes)
-    formula.wrong(node, "a size is its name or a positive whole number")
+        case ast.UnaryOp(op=ast.USub(), operand=part):
+            found = _counted(formula, part, sizes)
+            if not isinstance(found, int):
+                formula.wrong(node, "a size is its name or a positive whole number")
+            return -found
+        case ast.BinOp(left=a, op=op, right=b) if type(op) in COUNTED:
+            return COUNTED[type(op)](_counted(formula, a, sizes), _counted(formula, b, sizes))
+    formula.wrong(node, COUNTS)
+
+
+MOST_PARTS = 60  # of a size
+COUNTED: dict[type[ast.AST], Callable[[Size, Size], Size]] = {ast.Add: plus, ast.Sub: minus, ast.Mult: times}
+COUNTS = "this should be a whole number, the name of a size, or a sum of such"
 
 
 def _no_size(formula: Formula, node: ast.expr, name: str, sizes: Collection[Size]) -> NoReturn:

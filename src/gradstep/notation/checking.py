@@ -19,6 +19,7 @@ from gradstep.calculus.field import NotInField, Point, Redraw, Sheet
 from gradstep.calculus.lengths import fitting_sizes
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.node import Expr, walk
+from gradstep.expression.shapes import Lengths
 from gradstep.notation.lowering import Index, entry_op, sigma_op
 
 TRIALS = 2
@@ -54,19 +55,30 @@ class Reading:
         if expr.op is entry_op:
             of, indices = expr.params[:2]
             assert isinstance(of, Expr) and isinstance(indices, tuple)
-            return self.entry(self.value(of, at), of, [None if i is None else at[i] for i in indices])
+            return self.entry(self.value(of, at), of, [self.place(i, at) for i in indices])
         if expr.op is cotangent_op:
             part = expr.params[0]
             assert isinstance(part, Expr)
             return self.point.value(self.cotangents[part])
         if expr.op is sigma_op:
-            index, size = expr.params
-            length = self.point.sizes[size]
+            index, size, *limit = expr.params
+            run = range(self.point.sizes[size])
+            if limit:
+                bound = self.place(limit[1], at) or 0
+                run = run[: bound + 1] if limit[0] == "≤" else run[bound:]
             body = expr.args[0]
-            return self.point.total([self.value(body, {**at, str(index): k}) for k in range(length)])
+            return self.point.total([self.value(body, {**at, str(index): k}) for k in run])
         if not expr.args or expr in self.known:
             return self.point.value(expr)
         return self.point._compute(expr, [self.value(arg, at) for arg in expr.args], Sheet())
+
+    def place(self, index: Index, at: Mapping[str, int]) -> int | None:
+        """Where an index is: i, i + 1, n − 1."""
+        if index is None or index in at:
+            return None if index is None else at[index]
+        lengths = Lengths(self.point.sizes)
+        lengths.update(at)
+        return lengths[index]
 
     def entry(self, array: Array, of: Expr, at: Sequence[int | None]) -> Array:
         """The part of an array at fixed places along some of its axes."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
-from gradstep.expression.shapes import Shape, Size, shape_text
+from gradstep.expression.shapes import Shape, Size, shape_text, size_names
 from gradstep.notation.mending import nearest, printable
 from gradstep.operations.leaves import KNOWN_ASSUMPTIONS, checked_name, checked_size, symbol
 
@@ -28,12 +28,12 @@ def declared(shapes: Mapping[str, Given], assume: Assumptions | None = None) -> 
         checked_name(name)
     read = {name: shape_of(name, given) for name, given in shapes.items()}
     for name, shape in read.items():
-        for size in shape:
+        for size in (part for whole in shape for part in size_names(whole)):
             if size in read:
                 raise MathError(
                     f"{size} is both a variable and a size",
-                    facts=[f"{name} is {shape_text(shape)}", f"{size} is {shape_text(read[str(size)])}"],
-                    mend=f"another name for one of them, {_other_name(str(size), read)}",
+                    facts=[f"{name} is {shape_text(shape)}", f"{size} is {shape_text(read[size])}"],
+                    mend=f"another name for one of them, {_other_name(size, read)}",
                 )
     known = _assumptions(assume, read)
     return {name: symbol(name, shape, known.get(name, ())) for name, shape in read.items()}

@@ -13,6 +13,7 @@ MEANINGS = {
     "⊙": "⊙ and ⊘ work entry by entry",
     "1[": "1[z > 0] is 1 where z > 0 and 0 elsewhere",
     "𝟏": "1 beside a vector or a matrix is a vector of ones",
+    " ← ": "0[1:3 ← x] is x at the places 1, 2 of an array of zeros; places are counted from 0",
     "‖": "‖e‖² is the sum of the squares of all entries",
 }
 

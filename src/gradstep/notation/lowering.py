@@ -29,17 +29,29 @@ from gradstep.expression.boxes import (
     letter_kind,
     row,
 )
-from gradstep.expression.node import Expr, Operation, walk
-from gradstep.expression.shapes import Size
+from gradstep.expression.node import Expr, Operation, Params, walk
+from gradstep.expression.shapes import Size, minus, plus, size_names, times
 from gradstep.operations.arithmetic import multiply, multiply_op, negate_op, power_op, scale, scale_op
 from gradstep.operations.broadcasting import repeat, repeat_op, sum_op, sum_over
+from gradstep.operations.cumulative import cumsum_op
 from gradstep.operations.diagonals import diagonal_matrix_op
 from gradstep.operations.einsums import einsum_of
+from gradstep.operations.entries import (
+    Cut,
+    concatenate_op,
+    cut,
+    embed_op,
+    flip_op,
+    is_whole,
+    reshape_op,
+    slice_op,
+)
 from gradstep.operations.families import JUXTAPOSED, leaf
 from gradstep.operations.inverses import INVERTED
 from gradstep.operations.leaves import eye_op, symbol_op
+from gradstep.operations.lookups import one_hot_op, take_op
+from gradstep.operations.norms import norm_op, unit_op
 from gradstep.operations.products import matmul_op, outer, transpose
-from gradstep.operations.sums import norm_op
 
 Index = str | None  # the letter of a lowered axis; None for an axis that stays
 
@@ -67,6 +79,8 @@ def _indexed(box: Box, at: Sequence[Index], kind: SymbolKind, small: bool) -> Bo
     """A name with indices: zᵢ, Xᵢⱼ, and xᵢ for row i of X; an entry is a number and set like one."""
     column = [":"] if len(at) == 2 and at[0] is None else []
     letters: list[Box] = [Sym(i, "index") for i in (*column, *(i for i in at if i))]
+    if any(len(i) > 1 or i.isdecimal() for i in at if i):  # x₀, Xᵢ₊₁,ⱼ
+        letters = [part for letter in letters for part in (Sym(",", "operator"), letter)][1:]
     match box:
         case Of(what, inner):
             return Of(what, _indexed(inner, at, kind, small))
@@ -100,10 +114,14 @@ entry_op = leaf(
 
 def _sigma_layout(expr: Expr, write: Callable[[Expr], Written]) -> Written:
     body = fenced(write(expr.args[0]), PRODUCT)
-    return Written(Big("Σ", Sym(str(expr.params[0]), "index"), None, body), PRODUCT)
+    index, _, *limit = expr.params
+    below: Box = Sym(str(index), "index")
+    if limit:
+        below = Row((below, Sym(f" {limit[0]} ", "operator"), Sym(limit[1], "index")))
+    return Written(Big("Σ", below, None, body), PRODUCT)
 
 
-# params: the index, and the size it runs over.
+# params: the index, and the size it runs over; for a part of it "≤" or "≥" and another index.
 sigma_op = Operation(
     "sigma",
     lambda params, shape: shape,
@@ -130,7 +148,13 @@ def sigma(index: str, size: Size, body: Expr) -> Expr:
 
 def mentions(expr: Expr, index: str) -> bool:
     """Whether the index occurs in `expr`."""
-    return any(node.op is entry_op and index in node.params[1] for node in walk(expr))
+    return any(
+        index in size_names(place)
+        for node in walk(expr)
+        if node.op is entry_op
+        for place in node.params[1]
+        if place
+    ) or any(node.op is sigma_op and index in size_names(node.params[-1]) for node in walk(expr))
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +253,77 @@ class Lowering:
             return expr.op(*args, params=expr.params)
         if expr.op is power_op:
             return expr.op(self(expr.args[0], at, taken), self(expr.args[1], (), taken))
+        if expr.op in ENTRIES:
+            return ENTRIES[expr.op](self, expr, at, taken)
         return self._whole(expr, at, taken)
+
+    def opened(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
+        """An operation that stays whole, nothing in it lowered, with the indices outside."""
+        whole = replace(self, sizes=())
+        result = expr.op(*(whole(arg, (None,) * arg.rank, taken) for arg in expr.args), params=expr.params)
+        return self.entry(result, at) if any(at) else result
+
+    def _slice(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
+        """x[1:3] at i is x at i + 1; of a lowered array also a single place is an index."""
+        (arg,), rest = expr.args, iter(at)
+        whole = all(i is not None for i in at) and (bool(at) or self.sizes is None)
+        inner: list[Index] = []
+        left: list[Cut] = []
+        for cut_, size in zip(expr.params, arg.shape, strict=True):
+            start, count, step = cut_
+            index = next(rest) if count != 0 else str(start) if whole or self.is_lowered(size) else None
+            if index is None:
+                left.append(cut_)
+            elif count != 0:
+                index = str(plus(start, times(step, index)))
+            inner.append(index)
+        return cut(self(arg, inner, taken), left)
+
+    def _embed(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
+        """What stands at one place j of an axis is there where the index is j: times δᵢⱼ."""
+        cuts, shape = expr.params
+        single = [i is not None and count == 0 for (_, count, _), i in zip(cuts, at, strict=True)]
+        if not all(one or is_whole(cut_, size) for one, cut_, size in zip(single, cuts, shape, strict=True)):
+            return self.opened(expr, at, taken)
+        inner = self(expr.args[0], [i for i, one in zip(at, single, strict=True) if not one], taken)
+        for cut_, size, i, one in zip(cuts, shape, at, single, strict=True):
+            if one:
+                inner = multiply(inner, self.entry(eye_op(params=(size,)), (i, str(cut_[0]))))
+        return inner
+
+    def _flip(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
+        """flip(x) at i is x at n − 1 − i; flip(cumsum(flip(x))) at i is the sum from i on."""
+        (axis,), (arg,) = expr.params, expr.args
+        i = at[axis]
+        if i is None:
+            return self._whole(expr, at, taken)
+        below = arg.args[0] if arg.op is cumsum_op and arg not in self.named else arg
+        if below.op is flip_op and below.params == arg.params == expr.params and below not in self.named:
+            return self._partial_sum(below.args[0], axis, at, taken, "≥")
+        back = str(minus(minus(expr.shape[axis], 1), i))
+        return self(arg, [back if k == axis else j for k, j in enumerate(at)], taken)
+
+    def _cumsum(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
+        (axis,) = expr.params
+        if at[axis] is None:
+            return self._whole(expr, at, taken)
+        return self._partial_sum(expr.args[0], axis, at, taken, "≤")
+
+    def _partial_sum(
+        self, body: Expr, axis: int, at: tuple[Index, ...], taken: frozenset[str], relation: str
+    ) -> Expr:
+        """Σ over the index j ≤ i, or j ≥ i."""
+        i = str(at[axis])
+        letter = self.letter(body.shape[axis], taken | set(size_names(i)))
+        inner = self(body, [letter if k == axis else j for k, j in enumerate(at)], taken | {letter})
+        return sigma_op(inner, params=(letter, body.shape[axis], relation, i))
+
+    def _concatenate(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
+        (axis,) = expr.params
+        if at[axis] is not None:
+            return self.opened(expr, at, taken)
+        place = sum(1 for i in at[:axis] if i is None)
+        return expr.op(*(self(arg, at, taken) for arg in expr.args), params=(place,))
 
     def _diagonal_matrix(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
         """diag(v) at i, j is vᵢ δᵢⱼ."""
@@ -270,25 +364,38 @@ class Lowering:
 
         An inverse, a determinant or a solution is one of whole matrices.
         """
-        if expr.op in INVERTED:
-            whole = replace(self, sizes=())
-            result = expr.op(
-                *(whole(arg, (None,) * arg.rank, taken) for arg in expr.args), params=expr.params
-            )
-            return self.entry(result, at) if any(at) else result
-        arg = expr.args[0]
-        if expr.op is norm_op:
-            return expr.op(self(arg, (None,) * arg.rank, taken))
-        axis = int(expr.params[0])
+        if expr.op in INVERTED or len(expr.args) != 1:
+            return self.opened(expr, at, taken)
+        (arg,), said = expr.args, expr.params[:1]
+        axes = (said if isinstance(said[0], int) else said[0]) if said else tuple(range(arg.rank))
         same = expr.rank == arg.rank
-        inner = list(at) if same else [*at[:axis], None, *at[axis:]]
-        inner[axis] = None
+        rest = iter(at)
+        outside = [next(rest) if same or k not in axes else None for k in range(arg.rank)]
+        inner = [None if k in axes else i for k, i in enumerate(outside)]
         lowered = self(arg, inner, taken)
-        place = sum(1 for i in inner[:axis] if i is None)
-        result = expr.op(lowered, params=(place, *expr.params[1:]))
-        if not same or at[axis] is None:
-            return result
-        return self.entry(result, tuple(at[axis] if k == place else None for k in range(result.rank)))
+        left = [k for k in range(arg.rank) if inner[k] is None]
+        places = tuple(left.index(k) for k in axes)
+        params: Params = (places[0] if isinstance(said[0], int) else places, *expr.params[1:]) if said else ()
+        if params and params[0] == tuple(range(lowered.rank)) and expr.op in (norm_op, unit_op):
+            params = ()
+        result = expr.op(lowered, params=params)
+        inside = tuple(outside[k] if k in axes and same else None for k in left)
+        return self.entry(result, inside) if any(inside) else result
+
+
+Opening = Callable[[Lowering, Expr, tuple[Index, ...], frozenset[str]], Expr]
+
+# What moves entries, by what happens to the indices.
+ENTRIES: Mapping[Operation, Opening] = {
+    slice_op: Lowering._slice,
+    embed_op: Lowering._embed,
+    flip_op: Lowering._flip,
+    cumsum_op: Lowering._cumsum,
+    concatenate_op: Lowering._concatenate,
+    reshape_op: Lowering.opened,
+    one_hot_op: Lowering.opened,
+    take_op: Lowering.opened,
+}
 
 
 def _is_product(letters: Sequence[str], output: str) -> bool:

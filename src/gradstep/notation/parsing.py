@@ -17,14 +17,13 @@ from weakref import WeakKeyDictionary
 
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import OPERATORS, Expr, walk
-from gradstep.expression.shapes import shape_text
-from gradstep.notation.calling import LIBRARIES, Plan, call, function, parameters
+from gradstep.expression.shapes import shape_text, size_names
+from gradstep.notation.calling import LIBRARIES, Plan, call, function, parameters, subscripted
 from gradstep.notation.declaring import Assumptions, Given, declared
 from gradstep.notation.mending import Candidate, Clash, Operand, Slip, mended, shape_facts
 from gradstep.notation.places import Formula
 from gradstep.notation.scanning import DEEPEST, statements
 from gradstep.operations import FUNCTIONS
-from gradstep.operations.broadcasting import repeat
 from gradstep.operations.evaluation import belongs
 from gradstep.operations.leaves import checked_name, number, number_op, pi, size
 
@@ -112,7 +111,7 @@ class Reader:
     def __init__(self, source: str, variables: Mapping[str, Expr]) -> None:
         self.source = source
         self.variables = dict(variables)
-        self.sizes = {n for variable in variables.values() for n in variable.shape if isinstance(n, str)}
+        self.sizes = {n for given in variables.values() for size in given.shape for n in size_names(size)}
         self.given: dict[str, Expr] = {}
         self.nodes = 0
 
@@ -186,7 +185,7 @@ class Reader:
             case ast.Attribute(attr="T"):
                 return [node.value], OPERATORS["T"]
             case ast.Subscript():
-                return [node.value], partial(thin, axis=new_axis(formula, node))
+                return subscripted(formula, node, self.sizes)
             case ast.Call():
                 name = function(formula, node, {*self.given, *self.variables, *self.sizes})
                 return call(formula, node, name, self.sizes)
@@ -291,23 +290,6 @@ def _in_between(
             texts = [formula.text(part) for part in operands]
             return texts, "@" if name == "dot" else "", lambda a, sign, b: f"{name}({a}, {b})"
     raise AssertionError(node)
-
-
-def new_axis(formula: Formula, node: ast.Subscript) -> int:
-    """The place of the new axis in x[:, None] or x[None, :]."""
-    match node.slice:
-        case ast.Tuple(elts=[ast.Slice(None, None, None), ast.Constant(value=None)]):
-            return 1
-        case ast.Tuple(elts=[ast.Constant(value=None), ast.Slice(None, None, None)]):
-            return 0
-    formula.wrong(node, "the only subscripts are x[:, None], a vector as a column, and x[None, :], as a row")
-
-
-def thin(x: Expr, axis: int) -> Expr:
-    """A vector as a matrix of one column (axis 1) or one row (axis 0)."""
-    if x.rank != 1:
-        raise MathError("only a vector becomes a column or a row")
-    return repeat(x, axis, 1)
 
 
 def refuse(formula: Formula, node: ast.expr) -> NoReturn:

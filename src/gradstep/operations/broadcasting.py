@@ -51,7 +51,7 @@ def _repeat_indices(params: Params, *ranks: int) -> str:
 
 def _repeat_meaning(np: Any, sizes: Any, params: Params, a: Any) -> Any:
     for axis, dim in zip(*params, strict=True):
-        a = np.repeat(np.expand_dims(a, axis), dim if isinstance(dim, int) else sizes[dim], axis)
+        a = np.repeat(np.expand_dims(a, axis), sizes[dim], axis)
     return a
 
 
@@ -60,6 +60,8 @@ def _repeat_text(expr: Expr, spell: Spell) -> Spelled:
     inner = expr.args[0]
     if value_of(inner) == 1:
         return f"ones({', '.join(map(str, sizes))})", ATOM
+    if value_of(inner) == 0:
+        return f"zeros({', '.join(map(str, sizes))})", ATOM
     if inner.rank == 1 and sizes == (1,):
         return enclosed(spell(inner), POWER + 1) + ("[None, :]" if axes == (0,) else "[:, None]"), POWER + 5
     axis, dim = (axes[0], sizes[0]) if len(axes) == 1 else (axes, f"({', '.join(map(str, sizes))})")
@@ -176,6 +178,11 @@ def spread(x: Expr, shape: Shape) -> Expr:
 def ones(*sizes: Size) -> Expr:
     """The vector, matrix … of ones with these sizes."""
     return repeat(number(1), tuple(range(len(sizes))), tuple(map(checked_size, sizes)))
+
+
+def zeros(*sizes: Size) -> Expr:
+    """The vector, matrix … of zeros with these sizes."""
+    return repeat(number(0), tuple(range(len(sizes))), tuple(map(checked_size, sizes)))
 
 
 def together(name: str, a: Expr | Number, b: Expr | Number) -> tuple[Expr, Expr]:

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, walk
-from gradstep.expression.shapes import shape_text
+from gradstep.expression.shapes import Lengths, Size, shape_text, size_names, terms
 from gradstep.operations.leaves import symbol_op
 
 # Variables that belong to an expression though it does not mention them (any more): their arrays still tell
@@ -56,10 +56,11 @@ def variables(*roots: Expr) -> dict[str, Expr]:
     return found | mentioned(*roots)
 
 
-def sizes_of(declared: Mapping[str, Expr], arrays: Mapping[str, Any]) -> dict[str, int]:
+def sizes_of(declared: Mapping[str, Expr], arrays: Mapping[str, Any]) -> Lengths:
     """Every size by name, read from the shapes of the arrays; a contradiction is a `MathError`."""
-    sizes: dict[str, int] = {}
-    told: dict[str, str] = {}
+    sizes = Lengths()
+    told: dict[Size, str] = {}
+    sums: list[tuple[str, Size, int]] = []
     for name, variable in declared.items():
         if name not in arrays:
             continue
@@ -70,6 +71,9 @@ def sizes_of(declared: Mapping[str, Expr], arrays: Mapping[str, Any]) -> dict[st
                 facts=[f"{name} is {shape_text(shape)}"],
             )
         for size, length in zip(variable.shape, shape, strict=True):
+            if isinstance(size, str) and size_names(size) != (size,):
+                sums.append((name, size, length))
+                continue
             known = sizes.setdefault(size, length) if isinstance(size, str) else size
             if known != length:
                 where = f" ({told[size]})" if isinstance(size, str) else ""
@@ -79,7 +83,28 @@ def sizes_of(declared: Mapping[str, Expr], arrays: Mapping[str, Any]) -> dict[st
                 )
             if isinstance(size, str):
                 told.setdefault(size, f"told by {name}")
+    for name, size, length in sums:
+        _solve(sizes, size, length)
+        try:
+            known = sizes[size]
+        except KeyError:
+            continue
+        if known != length:
+            raise MathError(
+                f"{name} does not fit: the size {size} is {known}, here it is {length}",
+                facts=[", ".join(f"{part} = {sizes[part]} ({told[part]})" for part in size_names(size))],
+            )
     return sizes
+
+
+def _solve(sizes: Lengths, size: Size, length: int) -> None:
+    """n of n+1, when n+1 has this length and nothing else tells n."""
+    unknown = [name for name in size_names(size) if name not in sizes]
+    if len(unknown) == 1 and terms(size).get((unknown[0],)) == 1:
+        rest = Lengths(sizes)
+        rest[unknown[0]] = 0
+        if length > rest[size]:
+            sizes[unknown[0]] = length - rest[size]
 
 
 def as_arrays(values: Mapping[str, Any]) -> dict[str, Any]:

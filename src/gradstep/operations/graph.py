@@ -14,7 +14,9 @@ from typing import Any
 
 from gradstep.expression.errors import MathError, SingularError
 from gradstep.expression.node import Expr, Operation, Params, walk
+from gradstep.expression.shapes import Lengths, size_names
 from gradstep.operations import TABLE
+from gradstep.operations.entries import needs
 from gradstep.operations.leaves import (
     checked_size,
     eye_op,
@@ -27,6 +29,7 @@ from gradstep.operations.leaves import (
     symbol,
     symbol_op,
 )
+from gradstep.operations.lookups import lookups
 
 FORMAT = 1
 MOST_NODES = 100_000
@@ -188,7 +191,7 @@ def _check_names(made: Sequence[Expr]) -> None:
     for node in made:
         if node.op is symbol_op and variables.setdefault(node.params[0], node) is not node:
             raise _spoiled(f"{node.params[0]} is two variables")
-    clash = {size for node in made for size in node.shape} & set(variables)
+    clash = {name for node in made for size in node.shape for name in size_names(size)} & set(variables)
     if clash:
         raise _spoiled(f"{min(map(str, clash))} is both a variable and a size")
 
@@ -198,24 +201,27 @@ def _check_by_computing(made: Sequence[Expr]) -> None:
     import numpy as np
 
     named = dict.fromkeys(
-        size for node in made for size in (*node.shape, *_size_of(node)) if isinstance(size, str)
+        name for node in made for size in (*node.shape, *_size_of(node)) for name in size_names(size)
     )
-    sizes = dict(zip(named, itertools.cycle(SMALL_SIZES), strict=False))
-    shapes = [tuple(sizes[size] if isinstance(size, str) else size for size in node.shape) for node in made]
+    sizes = Lengths(zip(named, itertools.cycle(SMALL_SIZES), strict=False))
+    sizes.lengthen((need for node in made for need in needs(node)), len(SMALL_SIZES))
+    shapes = [tuple(sizes[size] for size in node.shape) for node in made]
     entries = sum(map(math.prod, shapes))
     if entries > MOST_ENTRIES:
         raise _spoiled(f"even on small data it would need {entries:,} numbers")
     done: dict[Expr, Any] = {}
+    rows = lookups(made)
     for at, (node, shape) in enumerate(zip(made, shapes, strict=True)):
+        fill = np.zeros if node in rows else np.ones
         try:
-            done[node] = np.ones(shape) if node.op is symbol_op else _computed(np, at, node, sizes, done)
+            done[node] = fill(shape) if node.op is symbol_op else _computed(np, at, node, sizes, done)
         except SingularError:  # of ones; of other values it may have one
             done[node] = np.ones(shape)
         if done[node].shape != shape:
             raise _spoiled(f"node {at} does not have the shape that it should have")
 
 
-def _computed(np: Any, at: int, node: Expr, sizes: Mapping[str, int], done: Mapping[Expr, Any]) -> Any:
+def _computed(np: Any, at: int, node: Expr, sizes: Lengths, done: Mapping[Expr, Any]) -> Any:
     try:
         with np.errstate(all="ignore"):
             return np.asarray(node.op.meaning(np, sizes, node.params, *(done[arg] for arg in node.args)))

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import keyword
 import math
+import operator
 import re
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import reduce
 from typing import Any
 
 from gradstep.expression.boxes import ATOM, PREFIX, PRODUCT, Box, Frac, Of, Sym, Written, letter_kind, row
 from gradstep.expression.boxes import number as number_box
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Number, Spelled
-from gradstep.expression.shapes import Size
+from gradstep.expression.shapes import Size, plus, size_names, terms
 from gradstep.operations.families import SIGNED, Write, leaf
 
 
@@ -131,6 +133,8 @@ eye_op = leaf(
 
 LONGEST = 40  # digits of a number in text
 MOST_BITS = 3400  # of a numerator or a denominator: 1,000 digits
+LARGEST_SIZE = 10**15
+SUM_OF_SIZES = re.compile(r"(?=.{3,200}\Z)[A-Za-z0-9_]{1,64}([-+*][A-Za-z0-9_]{1,64})+\Z", re.ASCII)
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 RESERVED: set[str] = {"pi"}  # and the names of all functions: operations/__init__.py adds them
 KNOWN_ASSUMPTIONS = (
@@ -161,7 +165,15 @@ def checked_name(name: object) -> str:
 
 
 def checked_size(size: object) -> Size:
-    """`size`, if an axis may have it: a name or a positive integer."""
+    """`size`, if an axis may have it: a name, a positive integer, or a sum or product such as N+1."""
+    if isinstance(size, str) and SUM_OF_SIZES.match(size):
+        size = plus(size)
+        if isinstance(size, str):
+            for name in size_names(size):
+                checked_name(name)
+            if max(map(abs, terms(size).values())) > LARGEST_SIZE:
+                raise MathError(f"a size is at most {LARGEST_SIZE:,}")
+            return size
     if isinstance(size, str) and not size[:1].isdecimal():
         return checked_name(size)
     if isinstance(size, str) and size.isascii() and size.isdecimal() and len(size) < 16:
@@ -179,7 +191,7 @@ def symbol(name: str, shape: str | Sequence[Size] = (), assume: Sequence[str] = 
     checked_name(name)
     parts = shape.replace(",", " ").split() if isinstance(shape, str) else tuple(shape)
     sizes = tuple(checked_size(part) for part in parts)
-    if name in sizes:
+    if any(name in size_names(size) for size in sizes):
         raise MathError(f"{name} is both a variable and a size", mend="another name for one of them")
     for word in assume:
         if word not in KNOWN_ASSUMPTIONS:
@@ -213,8 +225,14 @@ def number(value: object) -> Expr:
 
 
 def size(of: Size) -> Expr:
-    """A size as a number in a formula: N."""
-    return number(of) if isinstance(of, int) else size_op(params=(of,))
+    """A size as a number in a formula: N, N + 1."""
+    parts = [
+        reduce(operator.mul, (*([] if k == 1 and names else [number(k)]), *map(size, names)))
+        if len(names) != 1 or k != 1
+        else size_op(params=names)
+        for names, k in terms(of).items()
+    ]
+    return reduce(operator.add, parts)
 
 
 def expression(value: Expr | Number) -> Expr:

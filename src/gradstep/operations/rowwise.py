@@ -16,7 +16,7 @@ from gradstep.operations.arithmetic import exp, log
 from gradstep.operations.broadcasting import repeat
 from gradstep.operations.families import Write, axis_text, only
 from gradstep.operations.leaves import expression
-from gradstep.operations.sums import sum
+from gradstep.operations.sums import Axis, axes_of, kept, sum
 
 
 def back(x: Expr, y: Expr, axis: int) -> Expr:
@@ -30,19 +30,24 @@ def totals(x: Expr, y: Expr) -> Expr:
     return back(sum(x, axis), y, axis)
 
 
-def _lost(params: Params, shape: Shape) -> Shape:
+def lost(params: Params, shape: Shape) -> Shape:
+    """The shape without the axis."""
     axis = params[0]
+    axis_number(axis, len(shape))
     return tuple(size for k, size in enumerate(shape) if k != axis)
 
 
-def _rowwise_box(name: str) -> Callable[[Expr, Write], Written]:
-    """softmax(Z); along another axis than the last the axis is said."""
+def axis_box(name: str, silent: bool = True) -> Callable[[Expr, Write], Written]:
+    """softmax(Z); the axis is said, unless it is the only one, or the last one and `silent`."""
 
     def layout(expr: Expr, write: Write) -> Written:
         sign = Sym(name, "function")
-        axis = expr.params[0]
-        last = axis == expr.args[0].rank - 1
-        head = sign if last else Sub(sign, Row((Sym("axis ", "text"), number_box(axis))))
+        named, rank = expr.params[0], expr.args[0].rank
+        axes = (named,) if isinstance(named, int) else named
+        plain = len(axes) == rank or (silent and axes == (rank - 1,))
+        word = "axis " if len(axes) == 1 else "axes "
+        numbers = number_box(", ".join(map(str, axes)))
+        head = sign if plain else Sub(sign, Row((Sym(word, "text"), numbers)))
         return Written(Row((head, Fence("(", write(expr.args[0]).box, ")"))))
 
     return layout
@@ -65,7 +70,7 @@ softmax_op = Operation(
         / np.sum(np.exp(x - np.max(x, axis=params[0], keepdims=True)), axis=params[0], keepdims=True)
     ),
     axis_text,
-    _rowwise_box("softmax"),
+    axis_box("softmax"),
     lambda y, args, dargs: _softmax_change(y, only(dargs)),
     lambda G, y, args: (_softmax_change(y, G),),
     "softmax rule",
@@ -87,7 +92,7 @@ log_softmax_op = Operation(
         - np.log(np.sum(np.exp(x - np.max(x, axis=params[0], keepdims=True)), axis=params[0], keepdims=True))
     ),
     axis_text,
-    _rowwise_box("log softmax"),
+    axis_box("log softmax"),
     lambda y, args, dargs: only(dargs) - totals(softmax(args[0], y.params[0]) * only(dargs), y),
     lambda G, y, args: (G - softmax(args[0], y.params[0]) * totals(G, y),),
     "log softmax rule",
@@ -103,13 +108,13 @@ log_softmax_op = Operation(
 )
 logsumexp_op = Operation(
     "logsumexp",
-    _lost,
+    lost,
     lambda np, sizes, params, x: (
         np.log(np.sum(np.exp(x - np.max(x, axis=params[0], keepdims=True)), axis=params[0]))
         + np.max(x, axis=params[0])
     ),
     axis_text,
-    _rowwise_box("logsumexp"),
+    axis_box("logsumexp"),
     lambda y, args, dargs: sum(softmax(args[0], y.params[0]) * only(dargs), y.params[0]),
     lambda G, y, args: (back(G, args[0], y.params[0]) * softmax(args[0], y.params[0]),),
     "logsumexp rule",
@@ -125,8 +130,12 @@ logsumexp_op = Operation(
 )
 
 
-def _along(op: Operation, x: Expr, axis: int | None) -> Expr:
+def _along(op: Operation, x: Expr, axis: Axis) -> Expr:
     x = expression(x)
+    if isinstance(axis, tuple) and len(axis) == 1:
+        (axis,) = axis
+    if isinstance(axis, tuple):
+        raise MathError(f"{op.name} works along one axis, not {len(axis)}", mend=f"{op.name}(…, axis=1)")
     if axis is None:
         if x.rank != 1:
             raise MathError(
@@ -137,16 +146,21 @@ def _along(op: Operation, x: Expr, axis: int | None) -> Expr:
     return op(x, params=(axis_number(axis, x.rank),))
 
 
-def softmax(x: Expr, axis: int | None = None) -> Expr:
+def softmax(x: Expr, axis: Axis = None) -> Expr:
     """exp(x) divided by its sum along `axis`, without overflow."""
     return _along(softmax_op, x, axis)
 
 
-def log_softmax(x: Expr, axis: int | None = None) -> Expr:
+def log_softmax(x: Expr, axis: Axis = None) -> Expr:
     """log softmax(x), without overflow or underflow."""
     return _along(log_softmax_op, x, axis)
 
 
-def logsumexp(x: Expr, axis: int | None = None) -> Expr:
-    """log Σ exp x along `axis`, without overflow."""
-    return _along(logsumexp_op, x, axis)
+def logsumexp(x: Expr, axis: Axis = None, keepdims: bool = False) -> Expr:
+    """log Σ exp x of all entries, or along `axis`, without overflow."""
+    x = expression(x)
+    axes = axes_of(x, axis)
+    result = x
+    for a in reversed(axes):  # the logsumexp of logsumexps is that of all together
+        result = logsumexp_op(result, params=(a,))
+    return kept(result, axes, keepdims)

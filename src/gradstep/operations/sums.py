@@ -1,18 +1,16 @@
-"""Sums, means and norms: how do many entries become one?"""
+"""Sums, means and variances: how do many entries become one?"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 from functools import reduce
 
-from gradstep.expression.boxes import Fence, Written
-from gradstep.expression.node import Expr, Number, Operation
+from gradstep.expression.errors import MathError
+from gradstep.expression.node import Expr, Number
 from gradstep.expression.shapes import Size, axis_number
 from gradstep.operations.arithmetic import divide, multiply, power, scale
 from gradstep.operations.broadcasting import repeat, sum_over
-from gradstep.operations.families import call_text, only
-from gradstep.operations.leaves import expression, number, size
+from gradstep.operations.leaves import expression, size, value_of
 
 Axis = int | tuple[int, ...] | None
 
@@ -51,24 +49,24 @@ def mean(x: Expr | Number, axis: Axis = None, keepdims: bool = False) -> Expr:
     return kept(average, axes, keepdims)
 
 
-norm_op = Operation(
-    "norm",
-    lambda params, shape: (),
-    lambda np, sizes, params, x: np.sqrt(np.sum(np.square(x))),
-    call_text,
-    lambda expr, write: Written(Fence("‖", write(expr.args[0]).box, "‖")),
-    lambda y, args, dargs: sum(args[0] * only(dargs)) / y,
-    lambda G, y, args: (divide(G, y) * args[0],),
-    "norm rule",
-    "the length of x changes by the part of dx along x/‖x‖",
-    "np.linalg.norm({0})",
-    definition=lambda params, x: power(sum(power(x, 2)), number(Fraction(1, 2))),
-    domain="nonzero",
-    kink="at x = 0 the norm has no slope, and this no value",
-    example=(((), (("n",),)), ((), (("m", "n"),))),
-)
+def var(x: Expr | Number, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Expr:
+    """The mean squared deviation from the mean, of all entries or along `axis`.
+
+    With `ddof` the sum of squares is divided by the number of entries less `ddof`, as in NumPy.
+    """
+    x = expression(x)
+    axes = axes_of(x, axis)
+    deviation = x - mean(x, axes, keepdims=True)
+    return kept(scale(divide(1, degrees(x, axes, ddof)), sum_over(power(deviation, 2), axes)), axes, keepdims)
 
 
-def norm(x: Expr) -> Expr:
-    """The 2-norm of a vector, the Frobenius norm of a matrix."""
-    return norm_op(expression(x))
+def degrees(x: Expr, axes: tuple[int, ...], ddof: int) -> Expr:
+    """What a sum of squared deviations is divided by: the number of entries less `ddof`."""
+    if isinstance(ddof, bool) or not isinstance(ddof, int):
+        raise MathError(f"ddof is a whole number, not {ddof!r:.40}", mend="ddof=1")
+    entries = count([x.shape[a] for a in axes]) if axes else expression(1)
+    left = entries - ddof if ddof else entries
+    known = value_of(left)
+    if known is not None and known <= 0:
+        raise MathError(f"of {entries} entries, ddof={ddof} leaves none to divide by")
+    return left

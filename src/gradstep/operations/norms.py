@@ -1,0 +1,198 @@
+"""Norms: how long is a vector, and in which direction does it point?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+from gradstep.expression.boxes import (
+    ATOM,
+    PRODUCT,
+    Box,
+    Fence,
+    Frac,
+    Row,
+    Sub,
+    Sym,
+    Written,
+    fenced,
+    row,
+)
+from gradstep.expression.boxes import number as number_box
+from gradstep.expression.errors import MathError
+from gradstep.expression.node import Expr, Operation, Params, Spelled
+from gradstep.expression.shapes import Shape, shape_text
+from gradstep.operations.activations import abs, sqrt
+from gradstep.operations.arithmetic import divide, power, scale
+from gradstep.operations.broadcasting import repeat
+from gradstep.operations.extremes import max
+from gradstep.operations.families import JUXTAPOSED, Spell, Write, only
+from gradstep.operations.leaves import expression, number
+from gradstep.operations.sums import Axis, axes_of, degrees, kept, mean, sum
+
+
+def _axes(params: Params, rank: int) -> tuple[int, ...]:
+    """The axes that a length is taken along."""
+    return params[0] if params else tuple(range(rank))
+
+
+def _checked(params: Params, shape: Shape) -> Shape:
+    axes = _axes(params, len(shape))
+    if params and (not axes or list(axes) != sorted(set(axes)) or not 0 <= axes[0] <= axes[-1] < len(shape)):
+        raise MathError(f"{shape_text(shape)} has no axes {', '.join(map(str, axes))}")
+    return shape
+
+
+def _lengths_shape(params: Params, shape: Shape) -> Shape:
+    _checked(params, shape)
+    return tuple(size for k, size in enumerate(shape) if k not in _axes(params, len(shape)))
+
+
+def _text(expr: Expr, spell: Spell) -> Spelled:
+    inner = spell(expr.args[0])[0]
+    if not expr.params:
+        return f"{expr.op.name}({inner})", ATOM
+    return f"{expr.op.name}({inner}, axis={_axis(expr.params)})", ATOM
+
+
+def _axis(params: Params) -> str:
+    axes = params[0]
+    return str(axes[0] if len(axes) == 1 else axes)
+
+
+def _bars(expr: Expr, write: Write) -> Box:
+    """‖x‖; of rows or columns the axis is said."""
+    bars = Fence("‖", write(expr.args[0]).box, "‖")
+    if not expr.params:
+        return bars
+    return Sub(bars, Row((Sym("axis ", "text"), number_box(_axis(expr.params)))))
+
+
+def _back(length: Expr, x: Expr, params: Params) -> Expr:
+    """One number for each length, repeated to the shape of `x`."""
+    axes = _axes(params, x.rank)
+    return repeat(length, axes, tuple(x.shape[k] for k in axes))
+
+
+def _over(x: Expr, length: Expr, params: Params) -> Expr:
+    """`x` divided by lengths."""
+    return x / _back(length, x, params) if params else scale(divide(1, length), x)
+
+
+def _times(length: Expr, x: Expr, params: Params) -> Expr:
+    return _back(length, x, params) * x if params else scale(length, x)
+
+
+def _unit_meaning(np: Any, sizes: Any, params: Params, x: Any) -> Any:
+    length = np.sqrt(np.sum(np.square(x), axis=params[0] if params else None, keepdims=True))
+    return x / np.where(length == 0, 1, length)
+
+
+def _turned(y: Expr, x: Expr, d: Expr) -> Expr:
+    """The part of `d` across x, over the length of x: (I − uuᵀ)d/‖x‖."""
+    along = sum(y * d, _axes(y.params, x.rank))
+    return _over(d - _times(along, y, y.params), norm_op(x, params=y.params), y.params)
+
+
+_EXAMPLE = (((), (("n",),)), ((), (("m", "n"),)), (((1,),), (("m", "n"),)), (((0,),), (("m", "n"),)))
+
+
+def _unit_box(expr: Expr, write: Write) -> Written:
+    """x/‖x‖, row by row or column by column X ⊘ ‖X‖."""
+    inner, bars = write(expr.args[0]), _bars(expr, write)
+    if not expr.params:
+        return Written(Frac(inner.box, bars), JUXTAPOSED)
+    return Written(row(fenced(inner, PRODUCT), "⊘", bars), PRODUCT)
+
+
+# params: the axes along which the length is taken, or nothing for all of them.
+unit_op: Operation = Operation(
+    "unit",
+    _checked,
+    _unit_meaning,
+    _text,
+    _unit_box,
+    lambda y, args, dargs: _turned(y, args[0], only(dargs)),
+    lambda G, y, args: (_turned(y, args[0], G),),
+    "direction rule",
+    "x/‖x‖ keeps its length: only the part of dx across it counts, (I − uuᵀ)dx/‖x‖",
+    lambda expr: f"unit({{0}}, {expr.params[0] if expr.params else None})",
+    definition=lambda params, x: _over(x, norm_op(x, params=params), params),
+    kink="at x = 0 there is no direction, and gradstep takes 0",
+    helper=(
+        "def unit(x, axes):\n"
+        "    length = np.sqrt(np.sum(np.square(x), axis=axes, keepdims=True))\n"
+        "    return x / np.where(length == 0, 1, length)\n"
+    ),
+    example=_EXAMPLE,
+)
+
+
+def _norm_adjoint(G: Expr, y: Expr, args: Sequence[Expr]) -> tuple[Expr]:
+    return (_times(G, unit_op(args[0], params=y.params), y.params),)
+
+
+# params: as for unit.
+norm_op: Operation = Operation(
+    "norm",
+    _lengths_shape,
+    lambda np, sizes, params, x: np.sqrt(np.sum(np.square(x), axis=params[0] if params else None)),
+    _text,
+    lambda expr, write: Written(_bars(expr, write)),
+    lambda y, args, dargs: sum(
+        unit_op(args[0], params=y.params) * only(dargs), _axes(y.params, args[0].rank)
+    ),
+    _norm_adjoint,
+    "norm rule",
+    "the length of x changes by the part of dx along x/‖x‖",
+    lambda expr: (
+        f"np.linalg.norm({{0}}, axis={_axis(expr.params)})" if expr.params else "np.linalg.norm({0})"
+    ),
+    definition=lambda params, x: power(sum(power(x, 2), _axes(params, x.rank)), number(Fraction(1, 2))),
+    kink="at x = 0 gradstep takes 0, the subgradient of smallest norm",
+    example=_EXAMPLE,
+)
+
+
+def norm(x: Expr, ord: int | float | None = None, axis: Axis = None, keepdims: bool = False) -> Expr:
+    """The length of a vector, √Σxᵢ²; the Frobenius norm of a matrix; along `axis` one length for each row.
+
+    `ord=1` is Σ|xᵢ| and `ord=inf` the largest |xᵢ|. Of a whole matrix NumPy means something else by these
+    (the largest column sum, the largest row sum, for 2 the largest singular value): they are refused there.
+    """
+    x = expression(x)
+    axes = axes_of(x, axis)
+    if ord is not None and ord not in (1, 2, float("inf")):
+        raise MathError(f"norms are of order 1, 2 or inf, not {ord!r:.20}")
+    if ord is not None and len(axes) > 1:
+        alternatives = {1: "sum(abs(X))", 2: "norm(X)"}.get(int(ord) if ord < 3 else 0, "max(abs(X))")
+        raise MathError(
+            "a matrix has several norms of this order",
+            facts=["entry by entry, or by what the matrix does to vectors"],
+            mend=f"{alternatives}, entry by entry",
+        )
+    if ord == 1:
+        result = sum(abs(x), axes)
+    elif ord == float("inf"):
+        result = max(abs(x), axes)
+    else:
+        result = norm_op(x, params=() if len(axes) == x.rank else (axes,))
+    return kept(result, axes, keepdims)
+
+
+def std(x: Expr, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Expr:
+    """The root of `var`: the length of the deviations over √n. Where all entries are equal its slope is 0."""
+    x = expression(x)
+    axes = axes_of(x, axis)
+    if not axes:
+        return 0 * x
+    deviation = x - mean(x, axes, keepdims=True)
+    return kept(norm(deviation, axis=axes) / sqrt(degrees(x, axes, ddof)), axes, keepdims)
+
+
+def unit(x: Expr, axis: Axis = None) -> Expr:
+    """x/‖x‖, the direction of x; along `axis` of each row or column. Where x = 0 it is 0."""
+    x = expression(x)
+    axes = axes_of(x, axis)
+    return unit_op(x, params=() if len(axes) == x.rank else (axes,))
