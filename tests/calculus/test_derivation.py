@@ -197,7 +197,7 @@ TEXTBOOK = {
     "3 x² y": {"x": "6*y*x", "y": "3*x**2"},
     "2 x + y⁸": {"x": "number(2)", "y": "8*y**7"},
     "bilinear": {"u": "A @ v", "A": "outer(u, v)", "v": "u @ A"},
-    "quadratic": {"x": "x @ S + S @ x", "S": "outer(x, x)"},
+    "quadratic": {"x": "(S + S.T) @ x", "S": "outer(x, x)"},
     "symmetric quadratic": {"x": "2*(S @ x)"},
     "outer": {"u": "2*((outer(u, v) - A) @ v)", "v": "2*((outer(u, v) - A).T @ u)"},
     "Frobenius": {"A": "E = A @ B - D; unit(E) @ B.T", "B": "E = A @ B - D; A.T @ unit(E)"},

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gradstep.calculus.derivation import Opening, moving_nodes
-from gradstep.calculus.laws import BOOK, LAWS, assumed
-from gradstep.calculus.rewriting import Book, simplify
+from gradstep.calculus.laws import book_with
+from gradstep.calculus.rewriting import simplify
 from gradstep.calculus.steps import Derivation, Step
 from gradstep.expression.boxes import ATOM, Frac, Of, Written, row
 from gradstep.expression.node import Expr, rebuild, replace, walk
@@ -66,8 +66,7 @@ def links(derivation: Derivation) -> tuple[Link, ...]:
     moving = moving_nodes(loss, parameters)
     parts = {part for part in derivation.parts if part in moving}
     stops = {*parts, *parameters}
-    facts = [(v, fact) for v in walk(loss) if v.op.name == "symbol" for fact in v.params[2]]
-    book = Book((*(law for v, fact in facts for law in assumed(v, str(fact))), *LAWS)) if facts else BOOK
+    book = book_with([(v, str(fact)) for v in walk(loss) if v.op.name == "symbol" for fact in v.params[2]])
     forms: dict[Expr, list[tuple[Expr, Expr]]] = {}
     steps: dict[Expr, list[Step]] = {}
     for source in derivation.cotangents:

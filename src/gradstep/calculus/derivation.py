@@ -11,7 +11,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from gradstep.calculus.certificate import certify as certify_lines
-from gradstep.calculus.laws import BOOK, LAWS, assumed, zeros
+from gradstep.calculus.laws import book_with, zeros
 from gradstep.calculus.naming import named_parts
 from gradstep.calculus.recognising import Recognition
 from gradstep.calculus.rewriting import Book, Law, Simplifier
@@ -51,7 +51,7 @@ def derive(
     moving = moving_nodes(loss, parameters.values())
     parts = named_parts(loss, moving, names, {*known, *size_names(known.values())})
     facts = facts_of(known.values())
-    book = Book((*(law for v, fact in facts for law in assumed(v, fact)), *LAWS)) if facts else BOOK
+    book = book_with(facts)
     opened = Opening(
         loss, number(1), set(parameters.values()), moving, {part for part in parts if part is not loss}, book
     )

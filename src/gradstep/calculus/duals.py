@@ -7,6 +7,7 @@ the operations, which they check.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import floor
@@ -60,14 +61,24 @@ def _symbol(point: Point, node: Expr) -> Array:
             values = [x * x % p for x in values]  # has a square root
         if word.startswith("symmetric"):
             values = [values[min(k // n, k % n) * n + max(k // n, k % n)] for k in range(len(values))]
-        if word == "diagonal":
-            values = [x if k // n == k % n else 0 for k, x in enumerate(values)]
+        if word.endswith("toeplitz"):
+            values = [values[max(j - i, 0) + n * max(i - j, 0)] for i in range(n) for j in range(n)]
+        if word in FILLED:
+            values = [x if FILLED[word](k // n, k % n) else 0 for k, x in enumerate(values)]
         if word == "orthogonal":
             values = _orthogonal(point, values, n)
         if word == "rows sum to one":
             for k in range(0, len(values), n):
                 values[k + n - 1] = (1 - sum(values[k : k + n - 1])) % p
     return values
+
+
+# Which entries of a structured matrix may be other than zero.
+FILLED: dict[str, Callable[[int, int], bool]] = {
+    "diagonal": operator.eq,
+    "lower triangular": operator.ge,
+    "upper triangular": operator.le,
+}
 
 
 def _orthogonal(point: Point, vectors: Sequence[int], n: int) -> list[int]:

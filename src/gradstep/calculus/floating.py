@@ -180,6 +180,13 @@ def _symbol(np: Any, generator: Any, node: Expr, lengths: Sequence[int], sign: i
         value = generator.uniform(0.3, 1.7, lengths)
     if "symmetric" in words:
         value = (value + value.T) / 2
+    if "toeplitz" in words or "symmetric toeplitz" in words:
+        down, right = value[:, 0], value[:, 0] if "symmetric toeplitz" in words else value[0]
+        value = np.array(
+            [[down[i - j] if i > j else right[j - i] for j in range(len(value))] for i in range(len(value))]
+        )
+    if "lower triangular" in words or "upper triangular" in words:
+        value = np.tril(value) if "lower triangular" in words else np.triu(value)
     if "symmetric positive definite" in words:
         value = value @ value.T + np.eye(len(value))
     if "diagonal" in words:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from gradstep.calculus.certificate import Certificate
 from gradstep.calculus.derivation import chosen_parameters, derive, facts_of, moving_nodes, size_names
 from gradstep.calculus.forward import Forward
-from gradstep.calculus.laws import BOOK, LAWS, assumed, zeros
+from gradstep.calculus.laws import book_with, zeros
 from gradstep.calculus.moves import Move, certify_moves, joined
 from gradstep.calculus.naming import Part, named_parts
 from gradstep.calculus.networks import applied
@@ -216,8 +216,7 @@ def _of_second(
 
 
 def _book(known: Mapping[str, Expr]) -> Book:
-    facts = facts_of(known.values())
-    return Book((*(law for v, fact in facts for law in assumed(v, fact)), *LAWS)) if facts else BOOK
+    return book_with(facts_of(known.values()))
 
 
 def _one(parameters: Mapping[str, Expr], direction: object, known: Mapping[str, Expr]) -> tuple[Expr, Expr]:

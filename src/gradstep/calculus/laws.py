@@ -7,11 +7,12 @@ sum: that would destroy the residual y − a, which is what the reader has under
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from gradstep.calculus.array_laws import LAWS as ARRAY_LAWS
 from gradstep.calculus.diagonal_laws import LAWS as DIAGONAL_LAWS
+from gradstep.calculus.matrix_laws import MATRIX_LAWS, orthogonal_law, symmetric_law
 from gradstep.calculus.procedures import PROCEDURES
 from gradstep.calculus.rewriting import Book, Domain, Law, wildcard
 from gradstep.expression.errors import MathError
@@ -20,6 +21,7 @@ from gradstep.expression.shapes import Shape, shape_text
 from gradstep.operations.activations import sigmoid
 from gradstep.operations.arithmetic import exp, negate, one_like, power_op, scale
 from gradstep.operations.broadcasting import repeat, repeat_op, squeeze_op, sum_op
+from gradstep.operations.diagonals import diagonal_op, trace_op
 from gradstep.operations.leaves import number
 from gradstep.operations.products import matmul_op, outer, outer_op, transpose_op
 from gradstep.operations.sums import sum
@@ -114,10 +116,16 @@ FRONT = (
 )
 
 
+LINEAR = (
+    *(matmul_op, transpose_op, outer_op, sum_op, repeat_op, squeeze_op),
+    *(trace_op, diagonal_op),
+)
+
+
 def _linear() -> tuple[Law, ...]:
     """For each array operand of each product, sum and repetition: numbers and signs come out."""
     laws = []
-    for op in (matmul_op, transpose_op, outer_op, sum_op, repeat_op, squeeze_op):
+    for op in LINEAR:
         numbers: list[Form] = []
         signs: list[Form] = []
         for params, shapes in op.example:
@@ -263,11 +271,33 @@ LAWS: tuple[Law, ...] = (
     *PRODUCTS,
     *DIAGONAL_LAWS,
     *ARRAY_LAWS,
+    *MATRIX_LAWS,
 )
 BOOK = Book(LAWS)
 
 
 # ------------------------------------------------------------------------------------- the user's assumptions
+
+SYMMETRIC = frozenset({"symmetric", "symmetric positive definite", "symmetric toeplitz", "diagonal"})
+Facts = Sequence[tuple[Expr, str]]
+
+
+def book_with(facts: Facts) -> Book:
+    """The law book, and before it the laws that follow from these facts about variables."""
+    if not facts:
+        return BOOK
+    symmetric = [variable for variable, fact in facts if fact in SYMMETRIC]
+    names = " and ".join(str(variable.params[0]) for variable in symmetric)
+    together = symmetric_law(
+        "transpose of a symmetric matrix",
+        "sums, inverses and products Aᵀ S A of symmetric matrices are symmetric, and "
+        f"{names} {'are' if len(symmetric) > 1 else 'is'} (your assumption)",
+        symmetric,
+        quiet=False,
+        examples=(),
+    )
+    own = [law for variable, fact in facts for law in assumed(variable, fact)]
+    return Book((*own, *([together] if symmetric else []), *LAWS))
 
 
 def assumed(variable: Expr, fact: str) -> tuple[Law, ...]:
@@ -281,9 +311,11 @@ def assumed(variable: Expr, fact: str) -> tuple[Law, ...]:
         return (Law(said, "your assumption", ((total, one_like(total)),), quiet=False),)
     if fact == "positive":
         return ()
+    if fact == "orthogonal" and variable.rank == 2 and variable.shape[0] == variable.shape[1]:
+        return (orthogonal_law(variable),)
     if variable.rank != 2 or variable.shape[0] != variable.shape[1]:
         raise MathError(f"{name} is {shape_text(variable.shape)}: only a square matrix can be {fact}")
-    if fact in ("symmetric", "symmetric positive definite", "diagonal"):
+    if fact in SYMMETRIC:
         x = wildcard("x", variable.shape[:1])
         forms = ((transpose_op(variable), variable), (matmul_op(x, variable), matmul_op(variable, x)))
         return (Law(f"{name} is symmetric", "your assumption", forms, quiet=False),)

@@ -12,7 +12,7 @@ from gradstep.notation.mending import nearest, printable
 from gradstep.operations.leaves import KNOWN_ASSUMPTIONS, checked_name, checked_size, symbol
 
 MOST_AXES = 4
-SQUARE = ("symmetric", "symmetric positive definite", "invertible", "diagonal", "orthogonal")
+SQUARE = frozenset(KNOWN_ASSUMPTIONS) - {"positive", "rows sum to one"}
 
 Given = str | int | Sequence[Size]  # a shape as a user writes it: "N d", "N,d", ("N", "d"), 3
 Assumptions = Mapping[str, str | Iterable[str]]

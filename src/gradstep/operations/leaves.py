@@ -144,6 +144,10 @@ KNOWN_ASSUMPTIONS = (
     "invertible",
     "diagonal",
     "orthogonal",
+    "lower triangular",
+    "upper triangular",
+    "toeplitz",
+    "symmetric toeplitz",
     "rows sum to one",
 )
 
