@@ -17,7 +17,7 @@ from gradstep.notation.parsing import parse
 from gradstep.notation.plain import line
 from gradstep.notation.text import plain
 from gradstep.notation.writing import Writer
-from gradstep.operations import FUNCTIONS, LEAVES, TABLE
+from gradstep.operations import FUNCTIONS, LEAVES, STEPS, TABLE
 from gradstep.operations.evaluation import belongs, evaluate
 from gradstep.operations.leaves import is_constant, symbol
 
@@ -25,6 +25,28 @@ OPERATORS.setdefault("str", plain)
 
 SIZES = Lengths({"m": 3, "n": 4, "k": 5})
 LETTERS = "abc"
+
+
+STAYING = (lambda x: x, 1)
+# How a random number gets into the domain that an operation states, and whether it may move there.
+INSIDE = {
+    "real": STAYING,
+    "nonzero": STAYING,
+    "positive": (lambda x: np.abs(x) + 0.2, 1),
+    "inside one": (lambda x: 0.9 * np.tanh(x), 1),
+    "above one": (lambda x: np.abs(x) + 1.2, 1),
+    "above minus one": (lambda x: np.abs(x) - 0.8, 1),
+    "between quarter turns": (np.tanh, 1),
+}
+
+
+def inside(op, count):
+    """The same for each operand. A mask and places are data, which stand still."""
+    if op.domain == "mask":
+        return (lambda x: 1.0 * (x > 0), 0), *[STAYING] * (count - 1)
+    if op.domain == "places":
+        return *[STAYING] * (count - 1), (lambda x: np.floor(2 * np.abs(np.sin(x))), 0)
+    return (INSIDE[op.domain],) * count
 
 
 class Case:
@@ -41,14 +63,10 @@ class Case:
             str(v.params[0]): draw([SIZES[size] for size in v.shape])
             for v in (*self.args, *self.dargs, self.G)
         }
-        if op.domain == "positive":
-            for arg in self.args:
-                name = arg.params[0]
-                self.values[name] = np.abs(self.values[name]) + 0.2
-        if op.domain == "places":  # the last operand is data: whole numbers, which do not move
-            places, still = (v.params[0] for v in (self.args[-1], self.dargs[-1]))
-            self.values[places] = np.floor(2 * np.abs(np.sin(self.values[places])))
-            self.values[still] = 0 * self.values[still]
+        for arg, (into, moves) in zip(self.args, inside(op, len(self.args)), strict=True):
+            name = arg.params[0]
+            self.values[name] = into(self.values[name])
+            self.values[f"d{name}"] = moves * self.values[f"d{name}"]
 
     def value(self, expr, **values):
         return np.asarray(
@@ -190,7 +208,7 @@ def test_the_layout_renders(case):
 def test_rule_and_reason_can_be_read_aloud(op):
     assert re.fullmatch(r"\S.*\S", op.rule) and len(op.rule.split()) >= 2
     assert len(op.why.split()) >= 4 and not op.why.endswith(".") and op.why == op.why.strip()
-    assert op.domain in ("real", "positive", "nonzero", "places")
+    assert op.domain in ("mask", "places", *INSIDE)
 
 
 def is_defined(case):
@@ -205,7 +223,7 @@ def is_defined(case):
 @pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
 def test_a_kink_is_stated_where_there_is_one_and_only_there(op):
     """Approach points where many functions bend, all operands 0 or all 1, from both sides along a line."""
-    if op.domain in ("positive", "places"):
+    if INSIDE.get(op.domain) not in (None, STAYING) or op.domain == "places":
         assert not op.kink
         return
     bends = False
@@ -234,7 +252,7 @@ def test_at_a_kink_the_slope_is_the_subgradient_of_smallest_norm(op):
     """On the line through equal operands: the slope there lies between its neighbours, nearest to none."""
     params, shapes = op.example[0]
     case = Case(op, params, shapes)
-    at, h = {arg.params[0]: 0.0 for arg in case.args}, 1e-3
+    at, h = {arg.params[0]: 0.0 for arg in case.args}, 1e-9
     slopes = [
         [float(case.value(slope(case.y, *case.args), **{**at, "a": x})) for x in (-h, 0.0, h)]
         for slope in op.slopes
@@ -274,9 +292,10 @@ def test_every_function_makes_operations_of_the_table(name):
         "one_hot": (symbol("places_", "m"), "k"),
     }
     axis = {"softmax": {"axis": 0}, "log_softmax": {"axis": 0}, "logsumexp": {"axis": 1}}
-    two = (x, x) if name in ("maximum", "minimum") else (x,)
+    several = {"maximum": 2, "minimum": 2, "where": 3, "clip": 3}
+    two = (x,) * several.get(name, 1)
     made = FUNCTIONS[name](*special.get(name, two), **axis.get(name, {}))
-    assert made.op in (*TABLE, *LEAVES)
+    assert made.op in (*TABLE, *STEPS, *LEAVES)
 
 
 def test_a_constant_is_told_from_a_variable():

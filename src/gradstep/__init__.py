@@ -46,6 +46,10 @@ if TYPE_CHECKING:
     from gradstep.operations.broadcasting import repeat as repeat
     from gradstep.operations.broadcasting import squeeze as squeeze
     from gradstep.operations.broadcasting import zeros as zeros
+    from gradstep.operations.choices import clip as clip
+    from gradstep.operations.choices import hardtanh as hardtanh
+    from gradstep.operations.choices import relu6 as relu6
+    from gradstep.operations.choices import where as where
     from gradstep.operations.cumulative import cumsum as cumsum
     from gradstep.operations.cumulative import prod as prod
     from gradstep.operations.cumulative import prod_others as prod_others
@@ -63,6 +67,17 @@ if TYPE_CHECKING:
     from gradstep.operations.extremes import hardmax as hardmax
     from gradstep.operations.extremes import max as max
     from gradstep.operations.extremes import min as min
+    from gradstep.operations.gates import elu as elu
+    from gradstep.operations.gates import gelu as gelu
+    from gradstep.operations.gates import mish as mish
+    from gradstep.operations.gates import selu as selu
+    from gradstep.operations.gates import silu as silu
+    from gradstep.operations.gates import softsign as softsign
+    from gradstep.operations.hyperbolic import arccosh as arccosh
+    from gradstep.operations.hyperbolic import arcsinh as arcsinh
+    from gradstep.operations.hyperbolic import arctanh as arctanh
+    from gradstep.operations.hyperbolic import cosh as cosh
+    from gradstep.operations.hyperbolic import sinh as sinh
     from gradstep.operations.inverses import det as det
     from gradstep.operations.inverses import inv as inv
     from gradstep.operations.inverses import logdet as logdet
@@ -75,14 +90,27 @@ if TYPE_CHECKING:
     from gradstep.operations.norms import norm as norm
     from gradstep.operations.norms import std as std
     from gradstep.operations.norms import unit as unit
+    from gradstep.operations.precise import erf as erf
+    from gradstep.operations.precise import expm1 as expm1
+    from gradstep.operations.precise import log1p as log1p
     from gradstep.operations.products import dot as dot
     from gradstep.operations.products import outer as outer
     from gradstep.operations.rowwise import log_softmax as log_softmax
     from gradstep.operations.rowwise import logsumexp as logsumexp
     from gradstep.operations.rowwise import softmax as softmax
+    from gradstep.operations.steps import ceil as ceil
+    from gradstep.operations.steps import floor as floor
+    from gradstep.operations.steps import round as round
+    from gradstep.operations.steps import trunc as trunc
     from gradstep.operations.sums import mean as mean
     from gradstep.operations.sums import sum as sum
     from gradstep.operations.sums import var as var
+    from gradstep.operations.trigonometry import arccos as arccos
+    from gradstep.operations.trigonometry import arcsin as arcsin
+    from gradstep.operations.trigonometry import arctan as arctan
+    from gradstep.operations.trigonometry import cos as cos
+    from gradstep.operations.trigonometry import sin as sin
+    from gradstep.operations.trigonometry import tan as tan
     from gradstep.public import derive as derive
     from gradstep.public import hessian as hessian
     from gradstep.public import hvp as hvp
@@ -128,6 +156,12 @@ _ROOMS = {
     "gradstep.operations.activations": [
         "sqrt", "tanh", "sigmoid", "softplus", "relu", "leaky_relu", "abs", "sign", "maximum", "minimum",
     ],
+    "gradstep.operations.choices": ["clip", "hardtanh", "relu6", "where"],
+    "gradstep.operations.gates": ["elu", "gelu", "mish", "selu", "silu", "softsign"],
+    "gradstep.operations.hyperbolic": ["arccosh", "arcsinh", "arctanh", "cosh", "sinh"],
+    "gradstep.operations.precise": ["erf", "expm1", "log1p"],
+    "gradstep.operations.steps": ["ceil", "floor", "round", "trunc"],
+    "gradstep.operations.trigonometry": ["arccos", "arcsin", "arctan", "cos", "sin", "tan"],
     "gradstep.operations.rowwise": ["softmax", "log_softmax", "logsumexp"],
 }  # fmt: skip
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}

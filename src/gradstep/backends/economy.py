@@ -16,11 +16,9 @@ from gradstep.expression.shapes import Shape, Size, contraction
 from gradstep.operations import TABLE
 from gradstep.operations.activations import sqrt_op, tanh
 from gradstep.operations.arithmetic import (
+    COMPARISONS,
     add_op,
     divide_op,
-    equal_op,
-    greater_equal_op,
-    greater_op,
     multiply,
     multiply_op,
     negate,
@@ -36,7 +34,7 @@ from gradstep.operations.leaves import is_constant, number, number_op, size, sym
 from gradstep.operations.products import matmul_op, outer, outer_op, transpose_op
 from gradstep.operations.sums import count, sum
 
-MASKS = frozenset({greater_op, greater_equal_op, equal_op})
+MASKS = frozenset(COMPARISONS)
 
 
 def _inner_text(expr: Expr, spell: Spell) -> Spelled:

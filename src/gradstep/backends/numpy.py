@@ -97,7 +97,7 @@ class Speller:
         found = template(code)
         if expr.op.helper:
             self.helpers[expr.op.helper] = None
-        if sign := re.fullmatch(r"\(?\{0\} ?([-+*/@>=]+) ?\{1\}\)?", found.text):
+        if sign := re.fullmatch(r"\(?\{0\} ?([-+*/@>=!]+) ?\{1\}\)?", found.text):
             if sign[1] in COMPARED and is_constant(once(expr.args[0])):  # z <= 1 rather than 1 >= z
                 return infix(operands[1], COMPARED[sign[1]], operands[0])
             return infix(operands[0], sign[1], operands[1])

@@ -13,7 +13,14 @@ from gradstep.expression.errors import MathError
 
 Text = tuple[str, str]  # code, and the operator at its head: "" for a name, a call, a number
 
-COMPARED = {">": "<", ">=": "<=", "==": "==", "<": ">", "<=": ">="}  # and the same with its sides exchanged
+COMPARED = {
+    ">": "<",
+    ">=": "<=",
+    "==": "==",
+    "!=": "!=",
+    "<": ">",
+    "<=": ">=",
+}  # and the same with its sides exchanged
 
 # How tightly Python's operators bind, and which may stand to the left of which without parentheses. Python
 # allows more; a reader should not have to know the order in which @, * and / are worked off.
@@ -79,7 +86,7 @@ class Template:
 
 SIGNS: dict[type[ast.AST], str] = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.MatMult: "@", ast.Pow: "**", ast.USub: "-x",
-    ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==",
+    ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
 }  # fmt: skip
 
 

@@ -33,7 +33,8 @@ from gradstep.operations.arithmetic import (
 from gradstep.operations.cumulative import prod_op
 from gradstep.operations.entries import COUNTING, needs
 from gradstep.operations.inverses import det_op, inv_op
-from gradstep.operations.leaves import eye_op, number_op, size_op, symbol_op, value_of
+from gradstep.operations.leaves import eye_op, is_constant, number_op, pi_op, size_op, symbol_op, value_of
+from gradstep.operations.trigonometry import cos_op, sin_op
 
 # ------------------------------------------------------------------------------------------- primes and sizes
 
@@ -195,6 +196,8 @@ class Degrees:
             return self._symbol(node)
         if op in (number_op, size_op, eye_op):
             return 0, 0
+        if op is pi_op:  # the fourth power of a random number
+            return 4, 0
         if op is power_op:
             return self._power(node, args)
         if op is sqrt_op:
@@ -206,6 +209,8 @@ class Degrees:
                 inside[part] = self._degree(part, [inside[arg] for arg in part.args])
             return inside[parts.roots[0]]
         self._ask(node, args)
+        if op in (sin_op, cos_op):  # of t: 2t and 1 − t² over 1 + t²
+            return 2 * self.entries(node), 2 * self.entries(node)
         return (1, 1) if op is exp_op else VARIABLE
 
     def _eliminated(self, node: Expr, degree: Degree) -> Degree:
@@ -227,7 +232,7 @@ class Degrees:
 
     def _root(self, arg: Expr, degree: Degree) -> Degree:
         """√(n/d) = √(n d)/d."""
-        if degree != (0, 0) and not (arg.op is symbol_op and "positive" in arg.params[2]):
+        if not is_constant(arg) and not (arg.op is symbol_op and "positive" in arg.params[2]):
             self.roots += self.entries(arg)
         return degree[0] + degree[1] + 1, degree[1]
 

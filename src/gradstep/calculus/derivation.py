@@ -17,7 +17,8 @@ from gradstep.calculus.recognising import Recognition
 from gradstep.calculus.rewriting import Book, Law, Simplifier
 from gradstep.calculus.steps import Derivation, Line, Rewrite, Step, Term
 from gradstep.expression.errors import MathError
-from gradstep.expression.node import Expr, walk
+from gradstep.expression.node import Expr, describe, walk
+from gradstep.expression.places import place_of
 from gradstep.expression.shapes import shape_text
 from gradstep.expression.shapes import size_names as names_of_size
 from gradstep.operations.arithmetic import add
@@ -197,11 +198,7 @@ class Opening:
     def open(self, node: Expr, G: Expr) -> None:
         """One step: ⟨G, d node⟩ becomes inner products with the differentials of its operands."""
         if node.op.adjoint is None:
-            raise MathError(
-                f"{node.op.name} has no derivative rule",
-                facts=[f"in {node}"],
-                mend="another function in its place",
-            )
+            raise without_derivative(node)
         parts: dict[Expr, Expr] = {}
         for arg, H in zip(node.args, node.op.adjoint(G, node, node.args), strict=True):
             if arg in self.moving and H is not None:
@@ -312,6 +309,17 @@ def _as_read(start: Expr, stops: Container[Expr]) -> Iterable[Expr]:
             yield node
             if node not in stops or node is start:
                 stack.extend(reversed(node.args))
+
+
+def without_derivative(node: Expr) -> MathError:
+    """The error about a part that moves and has no derivative: which, why, and where it stands."""
+    error = MathError(
+        f"{node.op.name} has no derivative: {node.op.why}",
+        facts=[f"in {describe(node)}"],
+        mend=f"a smooth function in place of {node.op.name}, or {node.op.name} of what does not move",
+    )
+    place = place_of(node)
+    return error if place is None else error.at(*place)
 
 
 def _terms(*terms: Term) -> Line:

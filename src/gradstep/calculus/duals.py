@@ -30,12 +30,16 @@ from gradstep.operations.arithmetic import (
     log_op,
     multiply_op,
     negate_op,
+    not_equal_op,
     power_op,
     subtract_op,
 )
+from gradstep.operations.choices import where_op
 from gradstep.operations.cumulative import prod_op
 from gradstep.operations.inverses import det_op, inv_op
 from gradstep.operations.leaves import eye_op, number_op, pi_op, size_op, symbol_op, value_of
+from gradstep.operations.precise import erf_op
+from gradstep.operations.trigonometry import arccos_op, arcsin_op, arctan_op, cos_op, sin_op
 
 if TYPE_CHECKING:
     from gradstep.calculus.field import Point
@@ -46,7 +50,7 @@ Changes = Sequence[Array | None]
 # Exact in the field: with these and the index strings alone, a comparison that fails is wrong beyond doubt.
 RATIONAL = frozenset({add_op, subtract_op, negate_op, multiply_op, divide_op, prod_op}) | MOVING_ENTRIES
 # Piecewise constant: they do not move with their operands.
-STANDING_STILL = frozenset({sign_op, greater_op, greater_equal_op, equal_op}) | PICKING
+STANDING_STILL = frozenset({sign_op, greater_op, greater_equal_op, equal_op, not_equal_op}) | PICKING
 
 
 def _symbol(point: Point, node: Expr) -> Array:
@@ -130,7 +134,7 @@ def _divide(point: Point, node: Expr, a: Array, b: Array) -> Array:
 def _power(point: Point, node: Expr, x: Array, n: Array) -> Array:
     p, exponent = point.prime, value_of(node.args[1])
     if exponent is None or exponent.denominator == 1:
-        return [point.power(base, n[0]) for base in x]
+        return [point.power(base, to) for base, to in zip(x, _each(n, x), strict=True)]
     if exponent.denominator == 2:
         return _whole_power(point, [point.root(base) for base in x], exponent.numerator)
     part = exponent - floor(exponent)
@@ -138,10 +142,32 @@ def _power(point: Point, node: Expr, x: Array, n: Array) -> Array:
     return [f * point.oracle(("power", base, part)) % p for f, base in zip(front, x, strict=True)]
 
 
+def _each(n: Array, x: Array) -> Array:
+    """An exponent for each base: one for all, or one each."""
+    return n if len(n) == len(x) else [n[0]] * len(x)
+
+
 def _whole_power(point: Point, x: Array, n: int) -> Array:
     if n < 0:
         x, n = point.inverses(x), -n
     return [pow(base, n, point.prime) for base in x]
+
+
+def _circle(point: Point, x: int) -> tuple[int, int]:
+    """cos and sin as oracles: a random point of the circle for each angle, its mirror image for −x.
+
+    (1 − t²)/(1 + t²) and 2t/(1 + t²) run over the circle; −1 is no square, so nothing is divided by zero.
+    """
+    p = point.prime
+    near = min(x, p - x)
+    t = point.oracle(("half angle", near)) if x else 0
+    below = pow(1 + t * t, -1, p)
+    return (1 - t * t) * below % p, (2 * t if x == near else -2 * t) * below % p
+
+
+def _asked(node: Expr, point: Point, a: Array) -> Array:
+    """An oracle for each entry."""
+    return [point.oracle((node.op.name, x)) for x in a]
 
 
 def _sign(point: Point, node: Expr, a: Array) -> Array:
@@ -168,13 +194,17 @@ def _identity(n: int) -> Array:
     return [int(k // n == k % n) for k in range(n * n)]
 
 
+def _where(point: Point, node: Expr, mask: Array, a: Array, b: Array) -> Array:
+    return [(y + m * (x - y)) % point.prime for m, x, y in zip(mask, a, b, strict=True)]
+
+
 VALUES: dict[Operation, Callable[..., Array]] = {
     **ENTRIES_VALUES,
     symbol_op: _symbol,
     number_op: _number,
     size_op: lambda point, node: [point.sizes[node.params[0]]],
     eye_op: lambda point, node: _identity(point.sizes[node.params[0]]),
-    pi_op: lambda point, node: [point.oracle("root of pi") ** 2 % point.prime],
+    pi_op: lambda point, node: [point.pi()],
     add_op: _add,
     subtract_op: _subtract,
     negate_op: _negate,
@@ -184,12 +214,20 @@ VALUES: dict[Operation, Callable[..., Array]] = {
     exp_op: lambda point, node, a: [point.exp(x) for x in a],
     log_op: lambda point, node, a: [point.log(x) for x in a],
     sqrt_op: lambda point, node, a: [point.root(x) for x in a],
+    sin_op: lambda point, node, a: [_circle(point, x)[1] for x in a],
+    cos_op: lambda point, node, a: [_circle(point, x)[0] for x in a],
+    arcsin_op: lambda point, node, a: _asked(node, point, a),
+    arccos_op: lambda point, node, a: _asked(node, point, a),
+    arctan_op: lambda point, node, a: _asked(node, point, a),
+    erf_op: lambda point, node, a: _asked(node, point, a),
     inv_op: _inverse,
     det_op: _determinant,
     sign_op: _sign,
     greater_op: _greater,
     greater_equal_op: _greater_equal,
     equal_op: lambda point, node, a, b: [int(x == y) for x, y in zip(a, b, strict=True)],
+    where_op: _where,
+    not_equal_op: lambda point, node, a, b: [int(x != y) for x, y in zip(a, b, strict=True)],
 }
 
 
@@ -223,19 +261,20 @@ def _move_divide(point: Point, node: Expr, y: Array, args: Args, dargs: Changes)
 
 def _move_power(point: Point, node: Expr, y: Array, args: Args, dargs: Changes) -> Array | None:
     """d(xⁿ) = n xⁿ/x dx + xⁿ log(x) dn; for half-integers by the root, for n > 0 without dividing by x."""
-    p, (x, (n,)), (dx, dn) = point.prime, args, dargs
+    p, (x, n), (dx, dn) = point.prime, args, dargs
+    n = _each(n, x)
     exponent, changes = value_of(node.args[1]), []
     if dx is not None:
         if exponent is not None and exponent.denominator == 1 and exponent > 0:
-            slope: Array = [n * pow(base, exponent.numerator - 1, p) for base in x]
+            slope: Array = [pow(base, exponent.numerator - 1, p) for base in x]
         elif exponent is not None and exponent.denominator == 2:
-            roots = [point.root(base) for base in x]
-            slope = [n * s for s in _whole_power(point, roots, exponent.numerator - 2)]
+            slope = _whole_power(point, [point.root(base) for base in x], exponent.numerator - 2)
         else:
-            slope = [n * s for s in _divide(point, node, y, x)]
-        changes.append(_multiply(point, node, slope, dx))
+            slope = _divide(point, node, y, x)
+        changes.append(_multiply(point, node, _multiply(point, node, n, slope), dx))
     if dn is not None:
-        changes.append([value * point.log(base) * dn[0] % p for value, base in zip(y, x, strict=True)])
+        logs = [point.log(base) for base in x]
+        changes.append(_multiply(point, node, _multiply(point, node, y, logs), _each(dn, x)))
     return changes[0] if len(changes) == 1 else _add(point, node, *changes)
 
 
@@ -265,6 +304,40 @@ def _move_determinant(point: Point, node: Expr, y: Array, args: Args, dargs: Cha
     return [det * trace_of_product(point.prime, inverse, dargs[0]) % point.prime]
 
 
+def _move_where(point: Point, node: Expr, y: Array, args: Args, dargs: Changes) -> Array | None:
+    """What is chosen moves; the condition stands still between its jumps."""
+    mask, (_, da, db) = args[0], dargs
+    left = None if da is None else _multiply(point, node, mask, da)
+    right = None if db is None else _multiply(point, node, [1 - m for m in mask], db)
+    return _move_add(point, node, y, args, (left, right))
+
+
+def _along(slope: Callable[[Point, int], int]) -> Callable[..., Array | None]:
+    """An entry moves by its slope times its own move."""
+
+    def move(point: Point, node: Expr, y: Array, args: Args, dargs: Changes) -> Array | None:
+        if dargs[0] is None:
+            return None
+        return _multiply(point, node, [slope(point, x) for x in args[0]], dargs[0])
+
+    return move
+
+
+def _steepness_of_arcsin(point: Point, x: int) -> int:
+    """1/√(1 − x²)."""
+    return point.inverses([point.root((1 - x * x) % point.prime)])[0]
+
+
+def _steepness_of_arctan(point: Point, x: int) -> int:
+    """1/(1 + x²)."""
+    return point.inverses([(1 + x * x) % point.prime])[0]
+
+
+def _steepness_of_erf(point: Point, x: int) -> int:
+    """2/√π exp(−x²)."""
+    return 2 * point.inverses([point.root(point.pi())])[0] * point.exp(-x * x % point.prime)
+
+
 def _stands_still(*_: Any) -> None:
     return None
 
@@ -279,6 +352,13 @@ MOVES: dict[Operation, Callable[..., Array | None]] = {
     exp_op: _move_exp,
     log_op: _move_log,
     sqrt_op: _move_sqrt,
+    where_op: _move_where,
+    sin_op: _along(lambda point, x: _circle(point, x)[0]),
+    cos_op: _along(lambda point, x: -_circle(point, x)[1]),
+    arcsin_op: _along(_steepness_of_arcsin),
+    arccos_op: _along(lambda point, x: -_steepness_of_arcsin(point, x)),
+    arctan_op: _along(_steepness_of_arctan),
+    erf_op: _along(_steepness_of_erf),
     inv_op: _move_inverse,
     det_op: _move_determinant,
     **dict.fromkeys(STANDING_STILL, _stands_still),

@@ -9,6 +9,8 @@ nothing more is known of them but
 - √x, the square root that is itself a square, where `roots` is set: then √x² = x and √(ab) = √a √b;
 - a comparison, which depends on the difference of its sides alone, with 1[z > 0] + 1[z < 0] = 1; it may be
   any element of the field, so what is proved holds for any slope on either side of a kink;
+- sin and cos, a random point of the circle for each angle, so that sin² + cos² = 1, sin(−x) = −sin x and
+  cos(−x) = cos x; the inverse functions of the circle and erf know nothing but their slope;
 - powers, with x^(q+1) = x x^q.
 
 Inverses and determinants of matrices are exact, by elimination.
@@ -35,6 +37,8 @@ from gradstep.calculus.elimination import eliminated
 from gradstep.calculus.unfolding import Unfolded, declared_slopes, unfolded
 from gradstep.expression.node import Expr, Operation, Params
 from gradstep.expression.shapes import Lengths, Shape, Size
+
+SMALL = 1000  # a random element is that small about never
 
 
 class Redraw(Exception):
@@ -237,15 +241,28 @@ class Point:
         return x, y
 
     def root(self, x: int) -> int:
-        """√x: of both square roots the one that is itself a square; without `roots` an oracle."""
+        """√x: of both square roots the one that is itself a square; without `roots` an oracle.
+
+        The square root of a small number is always a true one where there is one.
+        """
         found = self._roots.get(x)
         if found is None:
             p = self.prime
-            found = pow(x, (p + 1) // 4, p) if self.roots else self._random(self._bits)
-            if self.roots and found * found % p != x:
+            found = pow(x, (p + 1) // 4, p)
+            if found * found % p != x and self.roots:
                 raise Redraw("no square root")
+            if not self.roots and (x > SMALL or found * found % p != x):
+                found = self._random(self._bits)
             self._roots[x] = found
         return found
+
+    def pi(self) -> int:
+        """π as an oracle, whose square root, and that of 2π, is a true one with or without `roots`."""
+        p = self.prime
+        root = self.oracle("fourth root of pi") ** 2 % p
+        pi = root * root % p
+        self._roots[pi], self._roots[2 * pi % p] = root, root * self.root(2) % p
+        return pi
 
     def above(self, difference: int) -> int:
         """1[difference > 0]: any element, and its opposite's complement to one; 0 where nothing differs."""

@@ -9,7 +9,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 
-from gradstep.expression.node import Expr, uses, walk
+from gradstep.expression.node import Expr, Operation, uses, walk
 from gradstep.operations.leaves import RESERVED, is_constant, symbol_op
 
 
@@ -38,10 +38,16 @@ ACTIVATIONS = {
     "leaky_relu": "activation (leaky ReLU)",
     "tanh": "activation (tanh)",
     "sigmoid": "activation (sigmoid)",
+    "silu": "activation (SiLU)",
+    "gelu": "activation (GELU)",
+    "gelu_tanh": "activation (GELU by tanh)",
+    "elu": "activation (ELU)",
+    "selu": "activation (SELU)",
+    "mish": "activation (mish)",
+    "softsign": "activation (softsign)",
 }
 BENDS = frozenset({*ACTIVATIONS, "softplus", "softmax", "logsumexp", "log_softmax"})
 PIECEWISE = frozenset({"softplus", "abs", "maximum", "minimum"})  # activations where a layer follows
-FUNCTIONS_OF_ENTRIES = BENDS | PIECEWISE | {"exp", "log", "sqrt"}
 PLUMBING = frozenset({"repeat", "squeeze", "transpose", "negate", "scale", "sum", "outer"})
 MEASURES = frozenset({"power", "abs", "norm"})  # of an error
 
@@ -58,6 +64,11 @@ def _is_affine(node: Expr, inner: Container[Expr]) -> bool:
 def _is_error(node: Expr) -> bool:
     """One thing minus another, neither of them a number: y − a."""
     return node.op.name == "subtract" and not any(map(is_constant, node.args))
+
+
+def _is_function(op: Operation) -> bool:
+    """Whether `op` is a function such as exp: its value needs no name where another function takes it."""
+    return op.name in BENDS | PIECEWISE or (op.slopes is not None and len(op.slopes) == 1)
 
 
 def _is_short(node: Expr, named: Container[Expr]) -> bool:
@@ -84,7 +95,7 @@ def roles(of: Expr, inner: Container[Expr]) -> dict[Expr, str]:
         name = node.op.name
         if name in BENDS:
             for arg in node.args:
-                if arg.op.name not in PLUMBING and arg.op.name not in FUNCTIONS_OF_ENTRIES:
+                if arg.op.name not in PLUMBING and not _is_function(arg.op):
                     role = "affine function" if _is_affine(arg, inner) else "argument"
                     note(arg, "linear function" if _is_linear(arg, inner) else role)
         if name in ACTIVATIONS:

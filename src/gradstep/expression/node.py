@@ -40,8 +40,8 @@ class Operation:
     definition    (params, *args) -> the same in simpler operations, where there is one
     code          NumPy source as a template, "np.tanh({0})", or expr -> template; empty: the same as `text`.
                   `helper` is the source of a function that the template calls
-    domain        "real", "positive", "nonzero": where it is defined; "places": on whole numbers, at its last
-                  operand
+    domain        where it is defined: "real" (everywhere), "positive", "nonzero", "inside one" …; "mask": its
+                  first operand is 0 or 1; "places": its last operand is whole numbers
     kink          the value of the slope where there is none, in words
     told          (expr, places) -> (rule, why) as they read when the operands at these places move; None:
                   always `rule` and `why`

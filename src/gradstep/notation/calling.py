@@ -35,6 +35,16 @@ ELSEWHERE = {
     "inner": "dot",
     "vdot": "dot",
     "lrelu": "leaky_relu",
+    "swish": "silu",
+    "asin": "arcsin",
+    "acos": "arccos",
+    "atan": "arctan",
+    "asinh": "arcsinh",
+    "acosh": "arccosh",
+    "atanh": "arctanh",
+    "clamp": "clip",
+    "rint": "round",
+    "fix": "trunc",
     "inverse": "inv",
     "determinant": "det",
     "slogdet": "logdet",
@@ -129,6 +139,7 @@ def call(formula: Formula, node: ast.Call, name: str, sizes: Collection[Size]) -
         "axis": lambda part: _axis(formula, part),
         "keepdims": lambda part: _flag(formula, part),
         "size": lambda part: _one_or_more_sizes(formula, part, sizes),
+        "approximate": lambda part: _word(formula, part),
     }
     listed = _listed(formula, arguments["parts"], name) if "parts" in arguments else ()
     fixed = {option: read(arguments.pop(option)) for option, read in readers.items() if option in arguments}
@@ -258,6 +269,12 @@ def _flag(formula: Formula, node: ast.expr) -> bool:
     if isinstance(node, ast.Constant) and isinstance(node.value, bool):
         return node.value
     formula.wrong(node, "keepdims is True or False")
+
+
+def _word(formula: Formula, node: ast.expr) -> str:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    formula.wrong(node, 'gelu is exact, or the form with tanh: gelu(x, approximate="tanh")')
 
 
 def _sizes_of(formula: Formula, node: ast.Call, name: str, sizes: Collection[Size]) -> tuple[Size, ...]:

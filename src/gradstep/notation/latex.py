@@ -45,8 +45,8 @@ LETTERS: dict[str, str] = {
 }  # fmt: skip
 
 FUNCTIONS = {
-    "arctan", "cos", "cosh", "det", "dim", "exp", "inf", "lim", "ln", "log", "max", "min", "sin", "sinh",
-    "sup", "tan", "tanh",
+    "arccos", "arcsin", "arctan", "cos", "cosh", "det", "dim", "exp", "inf", "lim", "ln", "log", "max", "min",
+    "sin", "sinh", "sup", "tan", "tanh",
 }  # fmt: skip
 BIG = {
     "Σ": r"\sum", "∑": r"\sum", "Π": r"\prod", "∏": r"\prod", "∫": r"\int", "⋃": r"\bigcup", "⋂": r"\bigcap",

@@ -252,7 +252,8 @@ class Lowering:
                 return multiply(*args)
             return expr.op(*args, params=expr.params)
         if expr.op is power_op:
-            return expr.op(self(expr.args[0], at, taken), self(expr.args[1], (), taken))
+            base, exponent = expr.args
+            return expr.op(self(base, at, taken), self(exponent, at if exponent.rank else (), taken))
         if expr.op in ENTRIES:
             return ENTRIES[expr.op](self, expr, at, taken)
         return self._whole(expr, at, taken)

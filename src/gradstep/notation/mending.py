@@ -145,9 +145,6 @@ class Clash:
 
     def _other_sign(self) -> list[Candidate]:
         a, b = self.left, self.right
-        if self.sign == "**" and b.value.rank:
-            local = f"exp({b.atom}*log({a.text}))"
-            return [Candidate(local, self.around(local))]
         other = {"*": "@", "@": "*"}.get(self.sign)
         return [self._edited(a.text, b.text, other)] if other else []
 

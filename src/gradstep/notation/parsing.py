@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import OPERATORS, Expr, walk
+from gradstep.expression.places import written
 from gradstep.expression.shapes import shape_text, size_names
 from gradstep.notation.calling import LIBRARIES, Plan, call, function, parameters, subscripted
 from gradstep.notation.declaring import Assumptions, Given, declared
@@ -42,6 +43,7 @@ BINARY: dict[type[ast.AST], str] = {
     ast.GtE: ">=",
     ast.LtE: "<=",
     ast.Eq: "==",
+    ast.NotEq: "!=",
 }
 ATOMIC = (ast.Name, ast.Constant, ast.Call, ast.Attribute, ast.Subscript)
 
@@ -221,6 +223,8 @@ class Reader:
             value = make(*values)
         except MathError as error:
             raise self.slip(formula, node, operands, values, error) from None
+        if value.args and value.op.adjoint is None:
+            written(value, self.source, formula.span(node))
         entries = math.prod(n for n in value.shape if isinstance(n, int))
         if entries > MOST_ENTRIES:
             formula.wrong(node, f"{shape_text(value.shape)} is more than {MOST_ENTRIES:,} entries")

@@ -29,9 +29,10 @@ TOKEN = re.compile(
     (?:
       (?P<number> (?: [0-9]+ \.? [0-9]* | \.[0-9]+ ) (?: [eE] [+-]? [0-9]+ )? )
     | (?P<indices> "[A-Za-z, ]{0,200} -> [A-Za-z ]{0,40}" )
+    | (?P<word>   "(?:tanh|none)" )
     | (?P<name>   [A-Za-z_] [A-Za-z0-9_]* )
-    | (?P<foreign> \*\*= | [-+*/@]= | // | := | != | -> | << | >> | <> | === )
-    | (?P<sign>   \*\* | == | >= | <= | [-+*/@.,=<>:] )
+    | (?P<foreign> \*\*= | [-+*/@]= | // | := | -> | << | >> | <> | === )
+    | (?P<sign>   \*\* | == | != | >= | <= | [-+*/@.,=<>:] )
     | (?P<open>   [(\[] )
     | (?P<close>  [)\]] )
     | (?P<end>    [\n;] )
@@ -47,7 +48,7 @@ PAIRS = {")": "(", "]": "["}
 # What people type, and how it is typed here.
 TYPED = {
     "−": "-", "–": "-", "×": "*", "·": "*", "⋅": "*", "∗": "*", "⊙": "*", "÷": "/", "²": "**2", "³": "**3",
-    "ᵀ": ".T", "'": ".T", "≥": ">=", "≤": "<=", "^": "**", "√": "sqrt", "Σ": "sum", "∑": "sum",
+    "ᵀ": ".T", "'": ".T", "≥": ">=", "≤": "<=", "≠": "!=", "^": "**", "√": "sqrt", "Σ": "sum", "∑": "sum",
     **{letter: {"lambda": "lam"}.get(name, name) for letter, name in LETTER_NAMES.items()},
 }  # fmt: skip
 REASONS = {
@@ -66,8 +67,7 @@ REASONS = {
 FOREIGN = {
     "//": ("/", "// rounds, and what is rounded has no slope: / divides"),
     ":=": ("=", "a name is given with ="),
-    "!=": ("", "there is no !=: 1 - (a == b) is 1 where a and b differ"),
-    "<>": ("", "there is no <>: 1 - (a == b) is 1 where a and b differ"),
+    "<>": ("!=", "that two things differ is written !="),
     "===": ("==", "a comparison is written =="),
 }
 WORDS = {
@@ -243,11 +243,18 @@ def _check_word(source: str, token: Token) -> None:
             raise error.at(source, token.span) from None
 
 
+def _check_quoted(source: str, token: Token) -> None:
+    """The only option in words is gelu's: gelu(x, approximate="tanh")."""
+    if not re.search(r"approximate\s*=\s*\Z", source[: token.start]):
+        _wrong(source, token, REASONS['"'])
+
+
 CHECKS: dict[str, Callable[[str, Token], None]] = {
     "other": _strange,
     "foreign": _foreign,
     "number": _check_number,
     "name": _check_word,
+    "word": _check_quoted,
 }
 
 # ------------------------------------------------------------------------------------------- side by side

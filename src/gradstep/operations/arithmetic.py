@@ -26,7 +26,7 @@ from gradstep.expression.boxes import (
 )
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Number, Operation, Params, Spelled
-from gradstep.expression.shapes import Shape, shape_text
+from gradstep.expression.shapes import Shape
 from gradstep.operations.broadcasting import LETTERS, repeat_op, spread, sum_over, together
 from gradstep.operations.families import (
     DROPS,
@@ -42,6 +42,7 @@ from gradstep.operations.families import (
     implicit,
     infix_text,
     multilinear,
+    same_shape,
     shown,
 )
 from gradstep.operations.leaves import expression, is_constant, number, number_text, size_op, value_of
@@ -157,7 +158,7 @@ divide_op = elementwise(
 
 
 def _power_text(expr: Expr, spell: Spell) -> Spelled:
-    base, exponent = (spell(arg) for arg in expr.args)
+    base, exponent = (spell(arg) for arg in implicit(expr, lambda a, n: power(a, n)))
     return f"{enclosed(base, POWER + 1)}**{enclosed(exponent, PREFIX)}", POWER
 
 
@@ -170,9 +171,7 @@ def _power_box(expr: Expr, write: Write) -> Written:
 
 
 def _power_shape(params: Params, base: Shape, exponent: Shape) -> Shape:
-    if exponent:
-        raise MathError(f"the exponent should be a number, not {shape_text(exponent)}")
-    return base
+    return same_shape(params, base, exponent) if exponent else base
 
 
 def _power_slope(y: Expr, x: Expr, n: Expr) -> Expr:
@@ -191,7 +190,7 @@ def _power_adjoint(G: Expr, y: Expr, args: Sequence[Expr]) -> list[Expr | None]:
     moves = value_of(n) is None and n.op is not size_op
     return [
         G * _power_slope(y, x, n),
-        sum_over(G * _log_slope(y, x), tuple(range(x.rank))) if moves else None,
+        sum_over(G * _log_slope(y, x), () if n.rank else tuple(range(x.rank))) if moves else None,
     ]
 
 
@@ -214,7 +213,7 @@ power_op = Operation(
     "d(xⁿ) = n xⁿ⁻¹ dx + xⁿ log x dn",
     "{0}**{1}",
     domain="positive",
-    example=(((), ((), ())), ((), (("n",), ())), ((), (("m", "n"), ()))),
+    example=tuple(((), shapes) for shapes in (((), ()), (("n",), ()), (("m", "n"), ()), (("n",), ("n",)))),
     told=alone(("power rule", "d(xⁿ) = n xⁿ⁻¹ dx"), ("exponential rule", "d(cⁿ) = cⁿ log c dn")),
 )
 
@@ -296,19 +295,36 @@ def log(x: Expr | Number) -> Expr:
 
 def _mask_text(sign: str, door: Door) -> Any:
     def text(expr: Expr, spell: Spell) -> Spelled:
-        a, b = map(spell, implicit(expr, door))
-        return f"{enclosed(a, RELATION + 1)} {sign} {enclosed(b, RELATION + 1)}", RELATION
+        a, b = implicit(expr, door)
+        sides, between = ((b, a), EXCHANGED[sign]) if reads_backwards(expr) else ((a, b), sign)
+        left, right = (enclosed(spell(side), RELATION + 1) for side in sides)
+        return f"{left} {between} {right}", RELATION
 
     return text
+
+
+# What each comparison becomes when its sides change places.
+EXCHANGED = {">": "<", ">=": "<=", "≥": "≤", "==": "==", "=": "=", "!=": "!=", "≠": "≠"}
+
+
+def reads_backwards(comparison: Expr) -> bool:
+    """Whether it reads better with its sides exchanged: x ≤ 0 rather than 0 ≥ x."""
+    if comparison.op in (equal_op, not_equal_op):
+        return False
+    return is_constant(comparison.args[0]) and not is_constant(comparison.args[1])
+
+
+def relation(comparison: Expr, sign: str, write: Write) -> Box:
+    """a > b as it is read."""
+    a, b = (fenced(shown(side, write), RELATION + 1) for side in comparison.args)
+    return row(b, EXCHANGED[sign], a) if reads_backwards(comparison) else row(a, sign, b)
 
 
 def _mask_box(sign: str) -> Any:
     """1[a > b]: one where it holds, zero elsewhere."""
 
     def layout(expr: Expr, write: Write) -> Written:
-        a, b = (shown(arg, write) for arg in expr.args)
-        inside: Box = row(fenced(a, RELATION + 1), sign, fenced(b, RELATION + 1))
-        return Written(row(Sym("1", "function"), Fence("[", inside, "]")))
+        return Written(row(Sym("1", "function"), Fence("[", relation(expr, sign, write), "]")))
 
     return layout
 
@@ -331,6 +347,25 @@ def _mask(name: str, sign: str, written: str, compare: Callable[[Any, Any], Any]
 greater_op = _mask("greater", ">", ">", operator.gt, lambda a, b: greater(a, b))
 greater_equal_op = _mask("greater_equal", ">=", "≥", operator.ge, lambda a, b: greater_equal(a, b))
 equal_op = _mask("equal", "==", "=", operator.eq, lambda a, b: equal(a, b))
+not_equal_op = _mask("not_equal", "!=", "≠", operator.ne, lambda a, b: not_equal(a, b))
+# Every comparison, and the sign it is written with.
+COMPARISONS = {greater_op: ">", greater_equal_op: "≥", equal_op: "=", not_equal_op: "≠"}
+
+
+def opposite(mask: Expr) -> Expr:
+    """1 where `mask` is 0: the comparison turned round where it is one."""
+    if mask.op is repeat_op:
+        return repeat_op(opposite(mask.args[0]), params=mask.params)
+    if mask.op not in COMPARISONS:
+        return subtract(1, mask)
+    a, b = mask.args
+    turned = {
+        greater_op: greater_equal_op(b, a),
+        greater_equal_op: greater_op(b, a),
+        equal_op: not_equal_op(a, b),
+        not_equal_op: equal_op(a, b),
+    }
+    return turned[mask.op]
 
 
 # ------------------------------------------------------------------------------------------- the door
@@ -386,7 +421,10 @@ def divide(a: Expr | Number, b: Expr | Number) -> Expr:
 
 
 def power(a: Expr | Number, n: Expr | Number) -> Expr:
-    """aⁿ, entry by entry; the exponent is a number. A number to an array is exp of it times its logarithm."""
+    """aⁿ, entry by entry; the exponent is a number, or an array with one for each entry.
+
+    A number to an array is exp of it times its logarithm.
+    """
     a, n = expression(a), expression(n)
     x, k = value_of(a), value_of(n)
     if k is not None and (abs(k) > 64 or k.denominator > 1000):
@@ -404,7 +442,7 @@ def power(a: Expr | Number, n: Expr | Number) -> Expr:
         return exp(n * log(a))
     if k == 1:
         return a
-    return power_op(a, n)
+    return power_op(*(together("**", a, n) if n.rank else (a, n)))
 
 
 def greater(a: Expr | Number, b: Expr | Number) -> Expr:
@@ -430,3 +468,8 @@ def less_equal(a: Expr | Number, b: Expr | Number) -> Expr:
 def equal(a: Expr | Number, b: Expr | Number) -> Expr:
     """1 where a = b, 0 elsewhere."""
     return equal_op(*together("==", a, b))
+
+
+def not_equal(a: Expr | Number, b: Expr | Number) -> Expr:
+    """1 where a ≠ b, 0 elsewhere."""
+    return not_equal_op(*together("!=", a, b))

@@ -148,7 +148,7 @@ def infix_box(sign: str, level: int, right: int | None = None) -> Callable[[Expr
 # ------------------------------------------------------------------------------------------- families
 
 
-def _template_meaning(code: str, arity: int) -> Callable[..., Any]:
+def template_meaning(code: str, arity: int) -> Callable[..., Any]:
     """The meaning that a template of our own states: "np.tanh({0})" as a function."""
     names = "abc"[:arity]
     source = f"lambda np, sizes, params, {', '.join(names)}: {code.format(*names)}"
@@ -243,7 +243,7 @@ def elementwise(
     return Operation(
         name,
         same_shape,
-        meaning or _template_meaning(code, arity),
+        meaning or template_meaning(code, arity),
         text,
         layout or call_box(name),
         differential,

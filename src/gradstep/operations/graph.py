@@ -15,7 +15,7 @@ from typing import Any
 from gradstep.expression.errors import MathError, SingularError
 from gradstep.expression.node import Expr, Operation, Params, walk
 from gradstep.expression.shapes import Lengths, size_names
-from gradstep.operations import TABLE
+from gradstep.operations import STEPS, TABLE
 from gradstep.operations.entries import needs
 from gradstep.operations.leaves import (
     checked_size,
@@ -38,7 +38,7 @@ LARGEST_SIZE = 1_000_000  # of an axis that is given as a number
 MOST_ENTRIES = 20_000_000  # of the arrays that check the nodes
 SMALL_SIZES = (2, 3, 5, 7, 4, 6)  # what the named sizes are while nodes are checked
 
-OPERATIONS: Mapping[str, Operation] = {op.name: op for op in TABLE}
+OPERATIONS: Mapping[str, Operation] = {op.name: op for op in (*TABLE, *STEPS)}
 
 
 def to_json(roots: Mapping[str, Expr]) -> dict[str, Any]:

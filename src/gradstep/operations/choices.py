@@ -1,0 +1,62 @@
+"""where and clip: what is it when one of two things is chosen, entry by entry?"""
+
+from __future__ import annotations
+
+from gradstep.expression.boxes import RELATION, Box, Cases, Written, number, row, word
+from gradstep.expression.node import Expr, Number
+from gradstep.operations.activations import maximum, minimum, relu
+from gradstep.operations.arithmetic import COMPARISONS, one_like, opposite, relation
+from gradstep.operations.broadcasting import together
+from gradstep.operations.families import Write, elementwise, shown, spread_call_text
+from gradstep.operations.leaves import expression
+
+
+def _where_box(expr: Expr, write: Write) -> Written:
+    """{a if the condition holds; b otherwise}"""
+    condition, a, b = expr.args
+    holds: Box = row(shown(condition, write).box, "=", number(1))
+    if condition.op in COMPARISONS:
+        holds = relation(condition, COMPARISONS[condition.op], write)
+    rows = (shown(a, write).box, holds), (shown(b, write).box, word("otherwise"))
+    return Written(Cases(rows), RELATION)
+
+
+where_op = elementwise(
+    "where",
+    lambda y, condition, a, b: 0 * one_like(condition),
+    lambda y, condition, a, b: condition,
+    lambda y, condition, a, b: opposite(condition),
+    code="np.where({0}, {1}, {2})",
+    rule="slope of a choice",
+    why="where the condition holds the first moves, elsewhere the second; the condition itself only chooses",
+    text=spread_call_text(lambda condition, a, b: where(condition, a, b)),
+    layout=_where_box,
+    definition=lambda params, condition, a, b: b + condition * (a - b),
+    domain="mask",
+)
+
+
+def where(condition: Expr | Number, a: Expr | Number, b: Expr | Number) -> Expr:
+    """a where the condition holds, b elsewhere, entry by entry.
+
+    The condition is a comparison, or any array of 0 and 1. It only chooses: it has no slope of its own.
+    """
+    condition, a = together("where", condition, a)
+    a, b = together("where", a, b)
+    condition, a = together("where", condition, a)
+    return where_op(condition, a, b)
+
+
+def clip(x: Expr | Number, low: Expr | Number, high: Expr | Number) -> Expr:
+    """x, but not below `low` and not above `high`, entry by entry."""
+    return minimum(maximum(x, low), high)
+
+
+def hardtanh(x: Expr | Number, low: Expr | Number = -1, high: Expr | Number = 1) -> Expr:
+    """x, but not below −1 and not above 1, unless told otherwise."""
+    return clip(x, low, high)
+
+
+def relu6(x: Expr | Number) -> Expr:
+    """max(0, x), but not above 6."""
+    return minimum(relu(expression(x)), 6)
