@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from gradstep.calculus.certificate import certify as certify_lines
 from gradstep.calculus.laws import book_with, zeros
-from gradstep.calculus.naming import named_parts
+from gradstep.calculus.naming import measures, named_parts
 from gradstep.calculus.recognising import Recognition
 from gradstep.calculus.rewriting import Book, Law, Simplifier
 from gradstep.calculus.steps import Derivation, Line, Rewrite, Step, Term
@@ -26,6 +26,7 @@ from gradstep.operations.evaluation import belongs, variables
 from gradstep.operations.leaves import number, symbol_op
 from gradstep.operations.lookups import lookups
 
+BACK = "substituting back"
 HEAVY = 14  # a cotangent with more symbols than this is called by its name rather than written out
 
 
@@ -57,6 +58,8 @@ def derive(
         loss, number(1), set(parameters.values()), moving, {part for part in parts if part is not loss}, book
     )
     opened.run()
+    if not measures(loss):
+        opened.substitute_back()
     answers = {}
     for name, variable in parameters.items():
         answer = opened.cotangents.get(variable)
@@ -212,6 +215,17 @@ class Opening:
             arrived = self.settle(arg, stages)
             if not is_zero(arrived):
                 self.pending.setdefault(arg, {})[node] = arrived
+
+    def substitute_back(self) -> None:
+        """The names of parts are given up at the end: what the laws can do then is one more step."""
+        for variable in [node for node in self.cotangents if node in self.stops]:
+            G = self.cotangents[variable]
+            after, rewrites, _ = Simplifier(self.book, ())(G)
+            if after is not G:
+                rule, why = BACK, "each intermediate variable is written out, then simplified"
+                before, now = ((G, variable),), _terms((after, variable))
+                self.steps.append(Step(rule, why, variable, before, now, tuple(rewrites)))
+                self.cotangents[variable] = after
 
     def stages(self, H: Expr, G: Expr | None = None) -> list[Stage]:
         """The cotangent `H` tidied by quiet laws, then once more by each law that wants a line of its own.

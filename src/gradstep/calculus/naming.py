@@ -9,6 +9,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 
+from gradstep.calculus.intermediates import intermediates, is_of_numbers
 from gradstep.expression.node import Expr, Operation, uses, walk
 from gradstep.operations.leaves import RESERVED, is_constant, symbol_op
 
@@ -32,6 +33,8 @@ LETTERS: Mapping[str, Sequence[str]] = {
     "error": ("e", "r", "d"),
     "shared part": ("u", "v", "t"),
     "loss": ("C", "L", "J", "E"),
+    "intermediate variable": ("u", "v", "t", "s"),
+    "function": ("f", "g", "h", "F"),
 }
 ACTIVATIONS = {
     "relu": "activation (ReLU)",
@@ -119,6 +122,27 @@ def roles(of: Expr, inner: Container[Expr]) -> dict[Expr, str]:
     return {node: found[node] for node in order if node in found}
 
 
+def wanted_parts(of: Expr, inner: Container[Expr], given: Container[Expr]) -> dict[Expr, str]:
+    """The parts that want a name and what they are: intermediate variables in a function of numbers.
+
+    Where the user named such variables, these are the ones.
+    """
+    if measures(of):
+        return {node: role for node, role in roles(of, inner).items() if node not in given}
+    if any(node in given for node in walk(of) if node is not of):
+        return {}
+    return {node: "intermediate variable" for node in intermediates(of, inner)}
+
+
+def measures(of: Expr) -> bool:
+    """Whether `of` is told as the loss of a network, not as a function of numbers: arrays, or an error."""
+    if not is_of_numbers(of):
+        return True
+    nodes = [*walk(of)]
+    errors = any(node.op.name in MEASURES and _is_error(node.args[0]) for node in nodes)
+    return errors and any(node.op.name in ACTIVATIONS for node in nodes)
+
+
 def named_parts(
     of: Expr, inner: Container[Expr], given: Mapping[Expr, str], taken: Container[str]
 ) -> dict[Expr, Part]:
@@ -126,7 +150,7 @@ def named_parts(
 
     Every part of a perceptron gets the number of its layer: Z1, A1, Z2, A2 …
     """
-    wanted = {node: role for node, role in roles(of, inner).items() if node not in given}
+    wanted = wanted_parts(of, inner, given)
     kinds: dict[Sequence[str], list[Expr]] = {letters: [] for letters in LETTERS.values()}
     for node, role in wanted.items():
         kinds[_letters(role)].append(node)
@@ -154,8 +178,10 @@ def named_parts(
     if of.op is symbol_op:
         return {of: Part(str(of.params[0]), "variable")}
     if of not in parts:
-        others = (f"C_{i}" for i in count(1))
-        parts[of] = Part(next(filter(free, chain(LETTERS["loss"], others))), "loss")
+        role = "loss" if measures(of) else "function"
+        letters = LETTERS[role]
+        others = (f"{letters[0]}_{i}" for i in count(1))
+        parts[of] = Part(next(filter(free, chain(letters, others))), role)
     return {node: parts[node] for node in walk(of) if node in parts}
 
 

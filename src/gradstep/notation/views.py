@@ -13,12 +13,14 @@ from dataclasses import replace
 
 from gradstep.calculus.chains import Link, cotangent, cotangent_op, links
 from gradstep.calculus.laws import BOOK
+from gradstep.calculus.naming import measures
 from gradstep.calculus.rewriting import simplify
 from gradstep.calculus.steps import Derivation, Rewrite, Step
 from gradstep.expression.boxes import Box, Fence, Frac, Row, Sym, row, word
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import Size, shape_text
+from gradstep.notation import scalars
 from gradstep.notation.checking import Claim, check
 from gradstep.notation.differentials import Differentials
 from gradstep.notation.legend import legend
@@ -37,6 +39,7 @@ STYLES = ("partials", "differential")
 READABLE = 60  # a loss with more nodes than this is written in terms of its parts
 WIDEST = 90  # and so is one with more letters than this,
 SUMS = 4  # or with more sums
+DESCENT = "One step down the slope, with learning rate η"
 FEW = 4  # parameters that a sentence lists
 
 
@@ -123,6 +126,13 @@ class _Telling:
 
     def all(self) -> Presentation:
         """Every section."""
+        if self.style == "partials" and scalars.tells(self.d):
+            story = scalars.Scalars(self.d)
+            sections = [*story.sections()]
+            if measures(self.loss):
+                sections.append(Section(DESCENT, self.update()))
+            self.claims += story.claims
+            return self.presented(sections, story.count)
         parts = tuple(self.part(part) for part in self.d.parts if part is not self.loss)
         by_terms = self.style == "differential" or not parts
         work = self.details.lines() if by_terms else self.narrator.lines() if self.narrator else self.links()
@@ -136,12 +146,16 @@ class _Telling:
         if by_terms or self.narrator:
             title = "The same, for all examples at once" if self.narrator else "The gradient"
             sections.append(Section(title, self.answers()))
-        sections.append(Section("One step down the slope, with learning rate η", self.update()))
+        sections.append(Section(DESCENT, self.update()))
+        shown = 0 if by_terms else sum(1 for said in work if said.number is not None)
+        return self.presented(sections, shown)
+
+    def presented(self, sections: Sequence[Section], shown: int) -> Presentation:
+        """The sections that say something, the signs they use, and how the `shown` lines were checked."""
         kept = tuple(section for section in sections if section.lines)
         every = [said for section in kept for said in section.lines]
         boxes = (box for said in every for box in (said.left, *said.forms) if box is not None)
         signs = legend(boxes, (said.why for said in every))
-        shown = 0 if by_terms else sum(1 for said in work if said.number is not None)
         certificate = self.d.certificate.told(shown) if self.d.certificate is not None else "not checked"
         notes = (*self.d.notes, signs) if signs else self.d.notes
         return Presentation(self.view, self.style, kept, notes, certificate)

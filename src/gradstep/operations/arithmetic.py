@@ -100,7 +100,7 @@ def _multiply_box(expr: Expr, write: Write) -> Written:
     a, b = (shown(arg, write) for arg in expr.args)
     if expr.rank:
         return Written(row(fenced(a, PRODUCT), "⊙", fenced(b, PRODUCT)), PRODUCT)
-    if a.level == SIGNED and is_constant(expr.args[0]):  # −2/N x: the sign in front of it all
+    if a.level == SIGNED:  # −2/N x: the sign in front of it all
         return Written(row(a.box, fenced(b, PRODUCT)), SIGNED)
     left, right = fenced(a, JUXTAPOSED), fenced(b, PRODUCT)
     numbers = value_of(expr.args[1]) is not None
