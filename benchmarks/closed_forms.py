@@ -93,7 +93,8 @@ def expression(case: Case) -> Expr:
 def derivation(case: Case, certify: bool = True) -> Derivation:
     """The case's derivative, derived by the function that its kind asks for."""
     f = expression(case)
-    extra = {"structure": case["structure"]} if "structure" in case else {}
+    kind = case.get("structure", "").replace("symtoeplitz", "symmetric toeplitz")
+    extra = {"structure": {case["wrt"]: kind}} if kind else {}
     function = {"jacobian": "jacobian", "hessian": "hessian"}.get(case["kind"], "derive")
     made: Derivation = getattr(gs, function)(f, case["wrt"], certify=certify, **extra)
     return made

@@ -274,7 +274,7 @@ def test_every_function_makes_operations_of_the_table(name):
         "dot": (x.T, x),
         "outer": (symbol("v", "n"),) * 2,
         "trace": (symbol("S", "n n"),),
-        **{name: (symbol("S", "n n"),) for name in ("inv", "det", "logdet")},
+        **{name: (symbol("S", "n n"),) for name in ("inv", "det", "logdet", "diagonal_sums")},
         "solve": (symbol("S", "n n"), symbol("v", "n")),
         "matrix_power": (symbol("S", "n n"), 3),
         "diag": (symbol("S", "n n"),),

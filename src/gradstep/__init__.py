@@ -105,6 +105,7 @@ if TYPE_CHECKING:
     from gradstep.operations.sums import mean as mean
     from gradstep.operations.sums import sum as sum
     from gradstep.operations.sums import var as var
+    from gradstep.operations.toeplitz import diagonal_sums as diagonal_sums
     from gradstep.operations.trigonometry import arccos as arccos
     from gradstep.operations.trigonometry import arcsin as arcsin
     from gradstep.operations.trigonometry import arctan as arctan
@@ -145,6 +146,7 @@ _ROOMS = {
     "gradstep.operations.broadcasting": ["ones", "repeat", "squeeze", "zeros"],
     "gradstep.operations.diagonals": ["trace", "diag", "eye"],
     "gradstep.operations.einsums": ["einsum"],
+    "gradstep.operations.toeplitz": ["diagonal_sums"],
     "gradstep.operations.inverses": ["inv", "det", "logdet", "solve", "matrix_power"],
     "gradstep.operations.sums": ["sum", "mean", "var"],
     "gradstep.operations.cumulative": ["cumsum", "prod", "prod_others"],

@@ -23,6 +23,7 @@ def derive(
     wrt: str | Sequence[str],
     *,
     names: Mapping[Expr, str] | None = None,
+    structure: Mapping[str, str] | None = None,
     certify: bool = True,
     seed: int | None = None,
 ) -> Derivation:
@@ -33,11 +34,14 @@ def derive(
     line is checked exactly, and a derivation whose check fails is never returned: it raises `MathError`, as
     do a loss that is not a number, an unknown name, and an operation without a derivative. `certify=False`
     leaves the check out; `seed` makes its random points repeatable.
+
+    `structure={"X": "symmetric"}` gives the derivative along the independent entries of X, in the shape of X;
+    "diagonal", "toeplitz" and "symmetric toeplitz" are the others (The Matrix Cookbook, section 2.8).
     """
     if isinstance(loss, str):
         raise MathError("derive takes an expression, not text", mend='gs.parse(text, X="N d", …)')
     given = {**names_of(loss), **(names or {})} if isinstance(loss, Expr) else names
-    return derive_expression(loss, wrt, names=given, certify=certify, seed=seed)
+    return derive_expression(loss, wrt, names=given, structure=structure, certify=certify, seed=seed)
 
 
 def jacobian(

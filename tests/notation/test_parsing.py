@@ -142,7 +142,7 @@ def test_every_function_can_be_called_in_text(name):
         "ones": "N, d",
         "repeat": "b, axis=0, size=N",
         "squeeze": "c, axis=1",
-        **dict.fromkeys(("trace", "inv", "det", "logdet"), "X.T @ X"),
+        **dict.fromkeys(("trace", "inv", "det", "logdet", "diagonal_sums"), "X.T @ X"),
         "solve": "X.T @ X, w",
         "matrix_power": "X.T @ X, 3",
         "eye": "N",

@@ -31,6 +31,7 @@ from gradstep.calculus.floating import compare_lines, compare_values
 from gradstep.calculus.laws import zeros
 from gradstep.calculus.lengths import fitting_sizes
 from gradstep.calculus.steps import Derivation, Line, Step, Term
+from gradstep.calculus.structures import Along
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import Size, shape_text
 from gradstep.operations.leaves import number
@@ -162,7 +163,7 @@ class _Values:
         return self.before, self.after
 
 
-_Check = _Lines | _Values
+_Check = _Lines | _Values | Along
 
 
 def _gather(derivation: Derivation) -> tuple[list[_Check], list[Failure]]:
@@ -213,6 +214,10 @@ def _gather(derivation: Derivation) -> tuple[list[_Check], list[Failure]]:
         elif not found:
             what = f"{name} has left the line, so its gradient is 0"
             checks.append(_Values(last, "answer", what, False, answer, zeros(answer)))
+        elif name in derivation.structures:
+            what = f"the answer for {name} is not the slope along its independent entries"
+            kind = derivation.structures[name].kind
+            checks.append(Along(last, "answer", what, False, derivation.of, variable, answer, kind))
         elif answer is not found[0]:
             what = f"the answer for {name} is not what stands in the last line"
             checks.append(_Values(last, "answer", what, False, found[0], answer))
@@ -254,6 +259,9 @@ class _Trial:
 
     def outcome(self, check: _Check) -> _Outcome:
         """Whether the two sides are the same integers here."""
+        if isinstance(check, Along):
+            found = check.difference(self.point)
+            return _EXACT if found is None else ("wrong", *found)
         if isinstance(check, _Values):
             sides = zip(self.point.value(check.before), self.point.value(check.after), strict=True)
             return next((("wrong", x, y) for x, y in sides if x != y), _EXACT)
@@ -390,7 +398,9 @@ def _settled(
     real = by_law and any(is_oracle(node) for node in walk(*check.exprs))
     if method == "exact" or (method == "wrong" and final and not real):
         return outcome
-    if isinstance(check, _Lines):
+    if isinstance(check, Along):
+        agrees, one, other = check.compare(rng)
+    elif isinstance(check, _Lines):
         agrees, one, other = compare_lines(check.before, check.after, moving, rng)
     else:
         agrees, one, other = compare_values(check.before, check.after, rng)
@@ -442,6 +452,9 @@ def _severity(outcome: _Outcome) -> int:
 def _degree(check: _Check, degrees: Degrees, moving: Collection[Expr]) -> int:
     if isinstance(check, _Values):
         return sum(sum(degrees.known[expr]) for expr in check.exprs)
+    if isinstance(check, Along):
+        slope = degrees.of_terms(((number(1), check.of),), [check.variable], moving)
+        return slope + sum(degrees.known[check.answer])
     return degrees.of_terms((*check.before, *check.after), [N for _, N in check.after], moving)
 
 

@@ -34,6 +34,7 @@ from gradstep.operations.cumulative import prod_op
 from gradstep.operations.entries import COUNTING, needs
 from gradstep.operations.inverses import det_op, inv_op
 from gradstep.operations.leaves import eye_op, is_constant, number_op, pi_op, size_op, symbol_op, value_of
+from gradstep.operations.toeplitz import diagonal_sums_op
 from gradstep.operations.trigonometry import cos_op, sin_op
 
 # ------------------------------------------------------------------------------------------- primes and sizes
@@ -309,7 +310,7 @@ class Degrees:
         return sum(sum(self.known[G]) + sum(change) for G, change in changes if change is not None)
 
 
-_SUMS = frozenset({add_op, subtract_op, negate_op}) | MOVING_ENTRIES
+_SUMS = frozenset({add_op, subtract_op, negate_op, diagonal_sums_op}) | MOVING_ENTRIES
 PRIME_BITS = 61
 CERTAIN_BITS = 60  # the chance of error of a certificate is at most 2**-60, below 1e-17
 

@@ -16,6 +16,7 @@ from gradstep.calculus.naming import measures, named_parts
 from gradstep.calculus.recognising import Recognition
 from gradstep.calculus.rewriting import Book, Law, Simplifier
 from gradstep.calculus.steps import Derivation, Line, Rewrite, Step, Term
+from gradstep.calculus.structures import Inside, structure_of
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, describe, walk
 from gradstep.expression.places import place_of
@@ -35,11 +36,14 @@ def derive(
     wrt: str | Expr | Sequence[str | Expr],
     *,
     names: Mapping[Expr, str] | None = None,
+    structure: Mapping[str, str] | None = None,
     certify: bool = True,
     seed: int | None = None,
 ) -> Derivation:
     """The gradient of a scalar `loss` with respect to the variables `wrt`, step by step.
 
+    `structure` says inside which structure a parameter moves ("symmetric", "diagonal", "toeplitz", "symmetric
+    toeplitz"): its gradient is then that of its independent entries.
     `names` calls parts of the loss by names of your own; other parts worth a name get one. Every line is
     checked exactly (`certify=False` leaves that out); a derivation whose check fails raises `MathError`.
     Raises `MathError` when the loss is not a number, a name is unknown, or an operation has no derivative.
@@ -64,6 +68,9 @@ def derive(
     for name, variable in parameters.items():
         answer = opened.cotangents.get(variable)
         answers[name] = belongs(zeros(variable) if answer is None else answer, known)
+    structures = _insides(structure or {}, parameters, answers)
+    for name, inside in structures.items():
+        answers[name] = belongs(opened.simplify(inside.structure.gradient(answers[name]))[0], known)
     derivation = Derivation(
         of=loss,
         wrt=tuple(parameters),
@@ -73,6 +80,7 @@ def derive(
         cotangents=opened.cotangents,
         fences=opened.fenced,
         parts=parts,
+        structures=structures,
         assumptions={str(v.params[0]): fact for v, fact in facts},
         notes=tuple(
             f"{loss_name(parts, loss)} does not depend on {name}: its gradient is 0"
@@ -90,6 +98,22 @@ def derive(
                 mend="reporting this loss to the authors of gradstep",
             )
     return derivation
+
+
+def _insides(
+    structure: Mapping[str, str], parameters: Mapping[str, Expr], answers: Mapping[str, Expr]
+) -> dict[str, Inside]:
+    """The parameters that move inside a structure, checked."""
+    found = {}
+    for name, kind in structure.items():
+        if name not in parameters:
+            raise MathError(
+                f"{name!s:.60} has a structure, but is no parameter",
+                facts=[f"the parameters are {', '.join(parameters)}"],
+            )
+        structure_of(name, kind, parameters[name])
+        found[name] = Inside(kind, answers[name])
+    return found
 
 
 def loss_name(parts: Mapping[Expr, object], loss: Expr) -> str:

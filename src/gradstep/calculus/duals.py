@@ -39,6 +39,7 @@ from gradstep.operations.cumulative import prod_op
 from gradstep.operations.inverses import det_op, inv_op
 from gradstep.operations.leaves import eye_op, number_op, pi_op, size_op, symbol_op, value_of
 from gradstep.operations.precise import erf_op
+from gradstep.operations.toeplitz import diagonal_sums_op
 from gradstep.operations.trigonometry import arccos_op, arcsin_op, arctan_op, cos_op, sin_op
 
 if TYPE_CHECKING:
@@ -190,6 +191,12 @@ def _determinant(point: Point, node: Expr, a: Array) -> Array:
     return [eliminated(point.prime, a)[1]]
 
 
+def _diagonal_sums(point: Point, node: Expr, a: Array) -> Array:
+    p, n = point.prime, point.dims(node.shape)[0]
+    sums = {k: sum(a[i * n + i + k] for i in range(max(0, -k), min(n, n - k))) % p for k in range(1 - n, n)}
+    return [sums[j - i] for i in range(n) for j in range(n)]
+
+
 def _identity(n: int) -> Array:
     return [int(k // n == k % n) for k in range(n * n)]
 
@@ -222,6 +229,7 @@ VALUES: dict[Operation, Callable[..., Array]] = {
     erf_op: lambda point, node, a: _asked(node, point, a),
     inv_op: _inverse,
     det_op: _determinant,
+    diagonal_sums_op: _diagonal_sums,
     sign_op: _sign,
     greater_op: _greater,
     greater_equal_op: _greater_equal,
@@ -338,6 +346,10 @@ def _steepness_of_erf(point: Point, x: int) -> int:
     return 2 * point.inverses([point.root(point.pi())])[0] * point.exp(-x * x % point.prime)
 
 
+def _move_diagonal_sums(point: Point, node: Expr, y: Array, args: Args, dargs: Changes) -> Array | None:
+    return None if dargs[0] is None else _diagonal_sums(point, node, dargs[0])
+
+
 def _stands_still(*_: Any) -> None:
     return None
 
@@ -361,6 +373,7 @@ MOVES: dict[Operation, Callable[..., Array | None]] = {
     erf_op: _along(_steepness_of_erf),
     inv_op: _move_inverse,
     det_op: _move_determinant,
+    diagonal_sums_op: _move_diagonal_sums,
     **dict.fromkeys(STANDING_STILL, _stands_still),
     **ENTRIES_MOVES,
 }

@@ -6,7 +6,7 @@ about 1e-11. Distinct sizes have distinct lengths, and integer sizes are taken a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from math import prod
 from random import Random
 from typing import Any
@@ -18,7 +18,7 @@ from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import Size
 from gradstep.operations.arithmetic import add_op, subtract_op
 from gradstep.operations.extremes import hardmax_op, max_op, min_op
-from gradstep.operations.leaves import symbol_op
+from gradstep.operations.leaves import number, symbol_op
 from gradstep.operations.lookups import lookups
 from gradstep.operations.norms import norm_op, unit_op
 
@@ -101,6 +101,35 @@ def compare_moves(part: Expr, given: Mapping[Expr, Expr], form: Expr, rng: Rando
             continue
         if wrong.any():
             return False, float(left[wrong].flat[0]), float(right[wrong].flat[0])
+        agreed += 1
+    return (True if agreed else None), 0.0, 0.0
+
+
+def compare_slopes(
+    of: Expr,
+    variable: Expr,
+    answer: Expr,
+    directions: Callable[[int], Iterable[tuple[Sequence[tuple[int, int]], Sequence[int]]]],
+    rng: Random,
+) -> Comparison:
+    """Whether `answer` holds, at these places, the slopes of `of` when `variable` moves so."""
+    import numpy as np
+
+    agreed = 0
+    line = ((number(1), of),)
+    for sizes, values in _points((of, variable, answer), rng, (of, answer)):
+        start = values[variable]
+        still = {node: value for node, value in values.items() if node is not variable}
+        (entries,) = _compute(np, (answer,), sizes, values)
+        if _near_a_kink(np, (of,), sizes, values):
+            continue
+        for places, step in directions(len(start)):
+            along = {variable: np.reshape(np.asarray(step, dtype=float), start.shape)}
+            slope, size = _worth(np, line, sizes, values, still, {variable: start}, along)
+            for place in places:
+                scale = max(size, float(np.abs(entries).max()), 1e-300)
+                if not abs(slope - float(entries[place])) <= TOLERANCE * scale:
+                    return False, slope, float(entries[place])
         agreed += 1
     return (True if agreed else None), 0.0, 0.0
 

@@ -15,6 +15,7 @@ from gradstep.expression.node import Expr, upstairs
 if TYPE_CHECKING:
     from gradstep.calculus.certificate import Certificate
     from gradstep.calculus.naming import Part
+    from gradstep.calculus.structures import Inside
 
 Term = tuple[Expr, Expr]  # (G, N): the inner product ⟨G, dN⟩; G has the shape of N
 Line = tuple[Term, ...]
@@ -88,6 +89,7 @@ class Derivation:
     changes      for a Jacobian and what is made of one: how each part moves, forward
     base         for a Hessian: the derivation of the gradient
     directions   for a product with a vector: the direction of each parameter, a variable of its shape
+    structures   for parameters that move inside a structure only: which, and their gradient without it
     assumptions  what the user told about variables, in words, by name
     recognised   functions that the loss spelled out, 1/(1 + exp(−z)), and that `of` has by name
     certificate  how every line was checked
@@ -103,6 +105,7 @@ class Derivation:
     parts: Mapping[Expr, Part]
     assumptions: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    structures: Mapping[str, Inside] = field(default_factory=dict)
     recognised: tuple[Rewrite, ...] = ()
     kind: Kind = "gradient"
     changes: tuple[Change, ...] = ()

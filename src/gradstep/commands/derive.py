@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import click
 
 from gradstep.commands.formulas import FormulaCommand, formula_options, read_formula
+from gradstep.expression.errors import MathError
 from gradstep.notation.folding import folded
 from gradstep.notation.terminal import text
 from gradstep.notation.views import STYLES, VIEWS, present
@@ -19,6 +20,12 @@ WIDTH = 100
 
 @click.command(cls=FormulaCommand)
 @formula_options
+@click.option(
+    "--structure",
+    multiple=True,
+    metavar="NAME=KIND",
+    help="Along the independent entries of a symmetric, diagonal, toeplitz or symmetric toeplitz matrix.",
+)
 @click.option(
     "--view", type=click.Choice(VIEWS), default="matrix", show_default=True, help="How lines are written."
 )
@@ -40,6 +47,7 @@ def command(
     shapes: Sequence[str],
     wrt: str,
     assume: Sequence[str],
+    structure: Sequence[str],
     view: str,
     style: str,
     batch: str | None,
@@ -55,7 +63,7 @@ def command(
         gradstep derive 'mean((y - relu(X @ w + b))**2)' X:N,d w:d b: y:N --wrt w,b --view sample
     """
     loss, parameters = read_formula(expr, shapes, wrt, assume)
-    derivation = derive(loss, parameters, seed=seed)
+    derivation = derive(loss, parameters, structure=dict(map(pair, structure)), seed=seed)
     if to == "text":
         told = present(derivation, view=view, style=style, batch=batch)
         told = told if opened else folded(told)
@@ -66,6 +74,14 @@ def command(
         click.echo(json.dumps(derivation.to_json(view, style, batch=batch), ensure_ascii=False, indent=1))
     else:
         click.echo(getattr(derivation, to)(view, style, batch=batch))
+
+
+def pair(written: str) -> tuple[str, str]:
+    """NAME=KIND."""
+    name, sign, kind = written.partition("=")
+    if not sign:
+        raise MathError(f"--structure takes NAME=KIND, not {written!r:.60}", mend="--structure X=symmetric")
+    return name.strip(), kind.strip()
 
 
 def columns() -> int:

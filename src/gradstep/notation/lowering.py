@@ -52,6 +52,7 @@ from gradstep.operations.leaves import eye_op, symbol_op
 from gradstep.operations.lookups import one_hot_op, take_op
 from gradstep.operations.norms import norm_op, unit_op
 from gradstep.operations.products import matmul_op, outer, transpose
+from gradstep.operations.toeplitz import diagonal_sums_op
 
 Index = str | None  # the letter of a lowered axis; None for an axis that stays
 
@@ -363,9 +364,9 @@ class Lowering:
     def _whole(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
         """A function of whole rows (softmax, logsumexp, norm): lowered along other axes, then an entry.
 
-        An inverse, a determinant or a solution is one of whole matrices.
+        An inverse, a determinant, a solution and the sums of diagonals are functions of whole matrices.
         """
-        if expr.op in INVERTED or len(expr.args) != 1:
+        if expr.op in INVERTED or expr.op is diagonal_sums_op or len(expr.args) != 1:
             return self.opened(expr, at, taken)
         (arg,), said = expr.args, expr.params[:1]
         axes = (said if isinstance(said[0], int) else said[0]) if said else tuple(range(arg.rank))

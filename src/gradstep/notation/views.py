@@ -32,7 +32,7 @@ from gradstep.notation.wording import Wording, about, listed, numbered, what_it_
 from gradstep.notation.writing import Writer
 from gradstep.operations.arithmetic import multiply_op, negate_op, scale_op
 from gradstep.operations.evaluation import mentioned, variables
-from gradstep.operations.leaves import symbol_op
+from gradstep.operations.leaves import symbol, symbol_op
 
 VIEWS = ("matrix", "sample", "index")
 STYLES = ("partials", "differential")
@@ -146,6 +146,7 @@ class _Telling:
         if by_terms or self.narrator:
             title = "The same, for all examples at once" if self.narrator else "The gradient"
             sections.append(Section(title, self.answers()))
+        sections.append(Section("Along the independent entries", self.inside()))
         sections.append(Section(DESCENT, self.update()))
         shown = 0 if by_terms else sum(1 for said in work if said.number is not None)
         return self.presented(sections, shown)
@@ -333,10 +334,26 @@ class _Telling:
             box = self.write(self.details.opened(G))
             said.append(Said(self.partial(part), (box,), shape=shape_text(part.shape)))
         for name in self.d.wrt:
+            if name in self.d.structures:
+                continue
             parameter, G = self.d.parameters[name], self.d.answers[name]
             shape = f"{shape_text(parameter.shape)}, the shape of {self.pretty[name]}"
             box = self.write(self.details.opened(G) if G in self.shown else self.details.named(G))
             said.append(Said(self.partial(parameter), (box,), shape=shape if parameter.rank else "a number"))
+        return tuple(said)
+
+    def inside(self) -> tuple[Said, ...]:
+        """For parameters that move inside a structure: G as if they did not, and what becomes of it."""
+        said = []
+        taken = {*self.known, *self.d.names.values()}
+        for name, inside in self.d.structures.items():
+            parameter, answer, told = self.d.parameters[name], self.d.answers[name], inside.structure
+            G = symbol(next(x for x in ("G", "H", "K", "G_0") if x not in taken), parameter.shape)
+            apart = f"the gradient with respect to {self.pretty[name]} if all its entries were independent"
+            said.append(Said(self.write(G), (self.write(self.details.named(inside.gradient)),), rule=apart))
+            forms = (self.write(told.gradient(G)), self.write(self.details.named(answer)))
+            shape = shape_text(parameter.shape)
+            said.append(Said(self.partial(parameter), forms, rule=told.rule, why=told.why, shape=shape))
         return tuple(said)
 
     def called(self) -> list[Expr]:

@@ -27,6 +27,7 @@ from gradstep.operations import (
     steps,
     subscripts,
     sums,
+    toeplitz,
     trigonometry,
 )
 
@@ -56,6 +57,7 @@ TABLE: tuple[Operation, ...] = (
     diagonals.diagonal_matrix_op,
     einsums.einsum_op,
     inverses.inv_op,
+    toeplitz.diagonal_sums_op,
     inverses.det_op,
     inverses.logdet_op,
     inverses.solve_op,
@@ -150,6 +152,7 @@ FUNCTIONS: dict[str, Callable[..., Expr]] = {
     "eye": diagonals.eye,
     "einsum": einsums.einsum,
     "inv": inverses.inv,
+    "diagonal_sums": toeplitz.diagonal_sums,
     "det": inverses.det,
     "logdet": inverses.logdet,
     "solve": inverses.solve,
