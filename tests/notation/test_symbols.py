@@ -8,7 +8,7 @@ from gradstep.notation.symbols import ALIASES, SIGNS, numeral, symbol
 NAMES = {
     "x": "x", "lam": "λ", "lambda_": "λ", "eps": "ε", "eta": "η", "Sigma": "Σ", "sigma2": "σ²", "tau2": "τ²",
     "sigma_2": "σ₂", "W1": "W₁", "W_1": "W₁", "beta1": "β₁", "z_i": "zᵢ", "W_ij": "Wᵢⱼ", "W_in": "Wᵢₙ",
-    "W_out": "W_out", "x_1_2": "x_{1,2}", "w_bar": "w̄", "hat_y": "ŷ", "yhat": "ŷ", "y_hat_i": "ŷᵢ",
+    "W_out": "W_out", "x_1_2": "x_(1,2)", "w_bar": "w̄", "hat_y": "ŷ", "yhat": "ŷ", "y_hat_i": "ŷᵢ",
     "sigma2_y": "σ_y²", "price": "price", "price2": "price₂", "learning_rate": "learning_rate", "dW": "dW",
     "conv2d": "conv2d", "hat": "hat", "_": "_",
 }  # fmt: skip

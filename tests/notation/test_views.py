@@ -103,7 +103,7 @@ def test_every_gradient_is_an_answer():
             lefts = {line(said.left) for section in told.sections for said in section.lines if said.left}
             for parameter in d.wrt:
                 pretty = f"∂C/∂{line(views._Telling(d, view, style, None).write(d.parameters[parameter]))}"
-                assert any(left.startswith(pretty) for left in lefts), (name, view, style)
+                assert any(left.replace("∂(", "∂").startswith(pretty) for left in lefts), (name, view, style)
 
 
 def test_a_matrix_line_opens_to_its_proof_by_indices():

@@ -130,7 +130,7 @@ def _trained(data: str, shapes: Sequence[str], options: dict[str, Any]) -> Fit:
         click.echo(row)
     for part in ("", "What it learned", *fit.learnt()):
         say(part)
-    for part in (*_kept(fit, table, prepared, options), *_next(fit, data, options)):
+    for part in (*_kept(fit, table, prepared, options), *_next(fit, [data, *shapes], options)):
         say(part)
     return fit
 
@@ -268,29 +268,42 @@ def _predictions(fit: Fit, table: Table, prepared: Prepared) -> str:
     return answers_csv(fit.predictor.answers(table), prepared.target, prepared.classes, beside)
 
 
-def _next(fit: Fit, data: str, options: dict[str, Any]) -> list[str]:
+def _again(words: Sequence[str], options: dict[str, Any], **changed: object) -> str:
+    """The same command once more, with some options changed; files that it wrote are not asked for again."""
+    asked = {**options, **dict.fromkeys(("save", "page", "predictions")), "quiet": False, **changed}
+    command_line = ["gradstep", "train", *words]
+    for option in command.params:
+        value = asked.get(option.name or "")
+        if isinstance(option, click.Option) and value and value != option.default:
+            for each in value if option.multiple else (value,):
+                command_line += [option.opts[0], str(each)]
+    return shlex.join(command_line)
+
+
+def _next(fit: Fit, words: Sequence[str], options: dict[str, Any]) -> list[str]:
     """What to try next, as commands."""
-    plain = f"gradstep train {shlex.quote(data)} --target {shlex.quote(options['target'])}"
-    asked = [
-        f"--{name} {shlex.quote(options[name])}" for name in ("hidden", "model", "task") if options[name]
-    ]
-    base = " ".join([plain, *asked])
+
+    def again(**changed: object) -> str:
+        return _again(words, options, **changed)
+
     ideas = []
     line_is_better = len(fit.scores) > 2 and _worse(fit)
     if not options["hidden"] and options["model"] is None:
-        ideas.append((f"{base} --hidden 32,16", "a perceptron bends where a straight line cannot"))
+        ideas.append((again(hidden="32,16"), "a perceptron bends where a straight line cannot"))
     elif options["hidden"] and line_is_better:
-        ideas.append((plain, f"the {fit.scores[1].name} does no worse on rows that it has not seen"))
+        ideas.append(
+            (again(hidden=""), f"the {fit.scores[1].name} does no worse on rows that it has not seen")
+        )
     if fit.stopped == "steps":
-        ideas.append((f"{base} --steps {4 * options['steps']}", "the loss was still falling"))
+        ideas.append((again(steps=4 * options["steps"]), "the loss was still falling"))
     if not options["page"]:
-        ideas.append((f"{base} --page out.html", "see the network, the derivation and the fit on a page"))
+        ideas.append((again(page="out.html"), "see the network, the derivation and the fit on a page"))
     if options["save"]:
         ideas.append((f"gradstep predict {shlex.quote(options['save'])} new.csv", "answer for new rows"))
     else:
         ideas.append(
             (
-                f"{base} --save model.safetensors",
+                again(save="model.safetensors"),
                 "keep the model, for gradstep predict model.safetensors new.csv",
             )
         )

@@ -24,7 +24,6 @@ ROOM = 62  # characters of a formula, as a terminal shows it, that fit the line 
 BESIDE = 40  # up to so many a remark stands beside it
 PER_CHARACTER = 0.014  # of the width of a line
 SMALL = 0.8  # a character of a remark, in characters of a formula
-SHORT = 64  # a rule and its reason, if they are no longer, stand together
 REMARK = r"\parbox[t]{%.2f\linewidth}{\raggedright\footnotesize %s}"
 SIGNS = frozenset("=+−⊙⊘≤≥<>")
 
@@ -121,10 +120,10 @@ class _Article:
 
 
 def _remark(said: Said) -> str:
-    """The rule, the reason if it is short, and what is taken at a kink; of a named part what it is."""
+    """The rule, the reason, and what is taken at a kink; of a named part what it is."""
     if said.number is None:
         return f"{', '.join(part for part in (said.rule, said.shape) if part)} {said.where}".strip()
-    told = f"{said.rule}: {said.why}" if said.why and len(said.rule + said.why) <= SHORT else said.rule
+    told = ": ".join(part for part in (said.rule, said.why) if part)
     return f"{'; '.join(part for part in (told, said.kink) if part)} {said.where}".strip()
 
 

@@ -57,15 +57,16 @@ class _Folding:
         """The section with runs of equal blocks told once; what is left is numbered anew."""
         told: list[Said] = []
         stands_for: dict[int, int] = {}  # the number that a line has now, by the one that it had
-        place = 0
+        place = numbered = 0
         while place < len(self.lines):
             size, count = self.run(place)
             block = self.lines[place : place + size]
             for k, line in enumerate(block):
                 told.append(line.said if count == 1 else self.told(line, place + k, size, count))
+                numbered += line.said.number is not None
                 for other in self.lines[place + k : place + size * count : size]:
                     if other.said.number is not None:
-                        stands_for[other.said.number] = len(told)
+                        stands_for[other.said.number] = numbered
             place += size * count
         if len(told) == len(self.lines):
             return Section(self.title, tuple(told))
@@ -110,7 +111,7 @@ class _Folding:
 
     def keyed(self, said: Said) -> _Keyed:
         """A line, seen from its layer."""
-        layer = next(iter(_layers(said.left)), None) if said.left is not None else None
+        layer = next(iter(_layers(said.left if said.left is not None else said.forms[0])), None)
         if layer is None:
             return _Keyed(said, None, None)
         seen = self.seen_from(said, layer)

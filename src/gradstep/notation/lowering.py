@@ -77,7 +77,10 @@ def _entry_layout(expr: Expr, write: Callable[[Expr], Written]) -> Written:
 
 
 def _indexed(box: Box, at: Sequence[Index], kind: SymbolKind, small: bool) -> Box:
-    """A name with indices: zᵢ, Xᵢⱼ, and xᵢ for row i of X; an entry is a number and set like one."""
+    """A name with indices: zᵢ, Xᵢⱼ, and xᵢ for row i of X; an entry is a number and set like one.
+
+    What has a number or a word below it keeps that in brackets: (Z₁)ᵢⱼ, for Z₁ᵢⱼ might be Z with three.
+    """
     column = [":"] if len(at) == 2 and at[0] is None else []
     letters: list[Box] = [Sym(i, "index") for i in (*column, *(i for i in at if i))]
     if any(len(i) > 1 or i.isdecimal() for i in at if i):  # x₀, Xᵢ₊₁,ⱼ
@@ -88,8 +91,8 @@ def _indexed(box: Box, at: Sequence[Index], kind: SymbolKind, small: bool) -> Bo
         case Accent(inner, mark):
             lowered = _indexed(inner, at, kind, small)
             return Sub(Accent(lowered.base, mark), lowered.index) if isinstance(lowered, Sub) else lowered
-        case Sub(Sym(text), index):
-            return Sub(Sym(_cased(text, small), kind), Row((index, Sym(",", "operator"), *letters)))
+        case Sub(Sym(text, face), index):
+            return Sub(Sub(Sym(_cased(text, small), kind if small else face), index), Row(tuple(letters)))
         case Sym(text):
             return Sub(Sym(_cased(text, small), kind), Row(tuple(letters)))
         case _:
@@ -370,6 +373,8 @@ class Lowering:
             return self.opened(expr, at, taken)
         (arg,), said = expr.args, expr.params[:1]
         axes = (said if isinstance(said[0], int) else said[0]) if said else tuple(range(arg.rank))
+        if said and isinstance(said[0], int) and expr.op.definition and self.is_lowered(arg.shape[said[0]]):
+            return self(expr.op.definition(expr.params, arg), at, taken)
         same = expr.rank == arg.rank
         rest = iter(at)
         outside = [next(rest) if same or k not in axes else None for k in range(arg.rank)]

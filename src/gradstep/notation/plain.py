@@ -303,13 +303,10 @@ def _raised(base: Block, exponent: Block) -> Block:
 
 
 def _lowered(base: Block, index: Block) -> Block:
-    layer, comma, letters = index.lines[0].partition(",")
-    if len(index.lines) == 1 and comma and layer.isdigit() and letters.isalpha():
-        index = _text(layer + letters)  # z₁ᵢ: digits and letters are told apart without a comma
     tail = _small(index, SUBSCRIPTS)
     if tail is None and len(index.lines) == 1:
         bare = index.lines[0].isalnum()
-        tail = _beside(_text("_" if bare else "_{"), index, _text("" if bare else "}"))
+        tail = _beside(_text("_" if bare else "_("), index, _text("" if bare else ")"))
     if tail is None:
         tail = Block((" " * index.width, *index.lines))
     return _attached(base, tail, len(base.lines) - 1)

@@ -130,7 +130,8 @@ def edge(symbol: Sym) -> Edge:
 def symbol(name: str, kind: SymbolKind = "scalar") -> Box:
     """A user's name as it is written: lam → λ, W1 → W₁, z_i → zᵢ, sigma2 → σ², yhat → ŷ, price → price.
 
-    A name of several letters stays one word, and so does what follows its underscore (learning_rate).
+    A name of several letters stays one word, and so does what follows its underscore (learning_rate); so does a
+    name with several words below it (x_under_score).
     """
     parts = [part for part in name.split("_") if part]
     if len(parts) == 1 and (glued := _GLUED.fullmatch(parts[0])):
@@ -141,7 +142,9 @@ def symbol(name: str, kind: SymbolKind = "scalar") -> Box:
         return _lowered(_marked(stem[:-1], kind, marks), indices, squared=True)
     if numbered := _NUMBERED.fullmatch(stem):
         stem, indices = numbered[1], [numbered[2], *indices]
-    if len(_letter(stem)) > 1 and not all(index.isdigit() for index in indices):
+    words = [index for index in indices if not index.isdigit() and len(_letter(index)) > 1]
+    one_word = len(_letter(stem)) > 1 and not all(index.isdigit() for index in indices)
+    if one_word or (words and len(indices) > 1 and not _INDICES.fullmatch(words[0])):
         return Sym(name, kind)
     return _lowered(_marked(stem, kind, marks), indices)
 
