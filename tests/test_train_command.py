@@ -80,6 +80,17 @@ def test_a_table_is_told_from_reading_to_result(gradstep, houses):
     assert max(map(len, shown)) <= 100
 
 
+def test_what_comes_next_is_asked_in_the_same_way(gradstep, houses):
+    status, output, _ = gradstep(
+        "train", houses, "--target", "price", "--holdout", "0", "--kind", "town=category", "--steps", "3"
+    )
+    ideas = [line for line in output.splitlines() if line.startswith("    gradstep train")]
+    assert status == 0 and len(ideas) == 4
+    for idea in ideas:
+        assert "--target price" in idea and "--kind town=category" in idea and "--holdout 0" in idea
+    assert ["--steps 12" in idea for idea in ideas] == [False, True, False, False]
+
+
 def test_missing_values_and_categories_of_penguins_are_said(gradstep, penguins):
     status, output, _ = gradstep("train", penguins, "--target", "species")
     assert status == 0

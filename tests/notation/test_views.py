@@ -198,3 +198,14 @@ def test_very_deep_networks_hit_no_limit_of_recursion():
     d = perceptron(400).derived()
     d.certificate = certify(d, seed=1)
     assert "(l = 399 … 2)" in text(folded(present(d)))
+
+
+def test_a_deep_network_is_told_once_by_differentials_too():
+    layers = "; ".join(f"A{k} = tanh({f'A{k - 1}' if k > 1 else 'X'} @ W{k})" for k in range(1, 9))
+    weights = {f"W{k}": "d d" for k in range(1, 9)}
+    loss = parse(f"{layers}; mean((Y - A8)**2)", X="N d", Y="N d", **weights)
+    told = folded(present(derive(loss, [*weights], certify=False), style="differential"))
+    (work,) = (section for section in told.sections if section.title.startswith("Work"))
+    numbers = [said.number for said in work.lines if said.number is not None]
+    assert numbers == [*range(1, len(numbers) + 1)] and len(numbers) < 20
+    assert any("l = " in said.where for said in work.lines)

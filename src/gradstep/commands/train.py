@@ -274,7 +274,8 @@ def _again(words: Sequence[str], options: dict[str, Any], **changed: object) -> 
     command_line = ["gradstep", "train", *words]
     for option in command.params:
         value = asked.get(option.name or "")
-        if isinstance(option, click.Option) and value and value != option.default:
+        said = value is not None and value is not False and value not in ("", ())
+        if isinstance(option, click.Option) and said and value != option.default:
             for each in value if option.multiple else (value,):
                 command_line += [option.opts[0], str(each)]
     return shlex.join(command_line)

@@ -6,6 +6,10 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from gradstep.expression.boxes import Accent, Big, Box, Cases, Fence, Frac, Of, Root, Row, Sub, Sup, Sym
+from gradstep.expression.node import Expr
+from gradstep.notation.plain import line
+from gradstep.notation.writing import Writer
+from gradstep.operations.leaves import symbol
 
 # What tells that a sign occurs, and what it means.
 MEANINGS = {
@@ -15,7 +19,32 @@ MEANINGS = {
     "𝟏": "1 beside a vector or a matrix is a vector of ones",
     " ← ": "0[1:3 ← x] is x at the places 1, 2 of an array of zeros; places are counted from 0",
     "‖": "‖e‖² is the sum of the squares of all entries",
+    "δ": "δᵢⱼ is 1 where i = j and 0 elsewhere",
 }
+
+# What the notation of an operation means, for a reader who meets it for the first time.
+WORDS = {
+    "sign": "sign(z) is 1 where z > 0, −1 where z < 0, and 0 at 0",
+    "softmax": "softmax(z) = exp(z)/Σ exp(z), row by row",
+    "log_softmax": "log softmax(z) = z − log Σ exp(z), row by row",
+    "logsumexp": "logsumexp(z) = log Σ exp(z), row by row",
+    "eye": "I is the identity matrix",
+    "trace": "tr(A) is the sum of the entries on the diagonal of A",
+    "diagonal": "diag of a matrix is the vector on its diagonal",
+    "diagonal_matrix": "diag of a vector is the matrix with it on the diagonal and 0 elsewhere",
+    "einsum": "[Aᵢₖ Bₖⱼ]ᵢⱼ is the array with these entries, summed over the indices that it has not",
+    "inv": "A⁻¹ is the inverse of A, and A⁻ᵀ that of Aᵀ",
+    "det": "det(A) is the determinant of A",
+    "logdet": "log|det A| is the logarithm of the size of the determinant",
+    "solve": "A⁻¹b is the solution x of A x = b",
+    "matrix_power": "Aᵏ of a matrix is the product of k factors A",
+}
+# What everybody can read who reads mathematics.
+FAMILIAR = frozenset(
+    ["add", "subtract", "negate", "multiply", "divide", "power", "scale", "exp", "log", "sqrt", "abs", "tanh"]
+    + ["greater", "greater_equal", "equal", "relu", "maximum", "minimum", "sum", "repeat", "squeeze", "norm"]
+    + ["matmul", "transpose", "outer", "symbol", "number", "size", "pi"]
+)
 
 
 def legend(boxes: Iterable[Box], sentences: Iterable[str] = ()) -> str:
@@ -28,10 +57,23 @@ def legend(boxes: Iterable[Box], sentences: Iterable[str] = ()) -> str:
     told = [meaning for sign, meaning in MEANINGS.items() if sign in found]
     if "⊘" not in found:
         told = [meaning.replace("⊙ and ⊘ work", "⊙ multiplies") for meaning in told]
+    kinds = {expr.op: expr for expr in found if isinstance(expr, Expr)}
+    told += sorted(filter(None, map(meaning_of, kinds.values())))
     return f"Signs: {'; '.join(told)}" if told else ""
 
 
-def _signs(boxes: Iterable[Box]) -> Iterator[str]:
+def meaning_of(expr: Expr) -> str:
+    """What the notation of an operation means: in words, or by its definition, σ(z) = 1/(1 + exp(−z))."""
+    op = expr.op
+    if op.name in FAMILIAR or op.name in WORDS or op.definition is None or op.slopes is None:
+        return WORDS.get(op.name, "")
+    letters = [symbol("zuv"[k], ()) for k in range(len(expr.args))]
+    written, meant = op(*letters, params=expr.params), op.definition(expr.params, *letters)
+    return f"{line(Writer()(written))} = {line(Writer()(meant))}"
+
+
+def _signs(boxes: Iterable[Box]) -> Iterator[str | Expr]:
+    """The signs in `boxes`, and the expressions that are written out in them by their operations."""
     stack = list(boxes)
     seen: set[int] = set()
     while stack:
@@ -47,6 +89,8 @@ def _signs(boxes: Iterable[Box]) -> Iterator[str]:
                 yield from ("1[" for a, b in pairwise(items) if _is_mask(a, b))
             case Fence(left):
                 yield left
+            case Of(Expr() as what, inner) if not (what.args and _is_name(inner)):
+                yield what
 
 
 def parts_of(box: Box) -> list[Box]:
@@ -64,6 +108,13 @@ def parts_of(box: Box) -> list[Box]:
             return [part for pair in rows for part in pair]
         case _:
             return []
+
+
+def _is_name(box: Box) -> bool:
+    """Whether a box is a letter, with a mark or an index perhaps."""
+    while isinstance(box, Sub | Accent):
+        box = box.base
+    return isinstance(box, Sym)
 
 
 def _is_mask(sign: Box, fence: Box) -> bool:
