@@ -273,7 +273,7 @@ def _again(words: Sequence[str], options: dict[str, Any], **changed: object) -> 
     asked = {**options, **dict.fromkeys(("save", "page", "predictions")), "quiet": False, **changed}
     command_line = ["gradstep", "train", *words]
     for option in command.params:
-        value = asked.get(option.name or "")
+        value: Any = asked.get(option.name or "")
         said = value is not None and value is not False and value not in ("", ())
         if isinstance(option, click.Option) and said and value != option.default:
             for each in value if option.multiple else (value,):

@@ -102,7 +102,7 @@ def _render(box: Box) -> Rendering[Tex]:
             return [fraction(over, Tex(quotient, tall=True))]
         case Root(body):
             under_root = _joined((yield body))
-            return [Piece(Tex(rf"\sqrt{{{under_root.source}}}", under_root.tall), "letter", "letter")]
+            return [Piece(Tex(rf"\sqrt{{{under_root.source}}}", under_root.tall), "letter", "letter", "^")]
         case Accent(base, mark):
             nucleus = yield base
             return [accented(nucleus, _accented(nucleus, mark))]

@@ -41,10 +41,13 @@ WORDS = {
 }
 # What everybody can read who reads mathematics.
 FAMILIAR = frozenset(
-    ["add", "subtract", "negate", "multiply", "divide", "power", "scale", "exp", "log", "sqrt", "abs", "tanh"]
-    + ["greater", "greater_equal", "equal", "relu", "maximum", "minimum", "sum", "repeat", "squeeze", "norm"]
-    + ["matmul", "transpose", "outer", "symbol", "number", "size", "pi"]
-)
+    {
+        "add", "subtract", "negate", "multiply", "divide", "power", "scale", "exp", "log", "sqrt",
+        "abs", "tanh", "greater", "greater_equal", "equal", "relu", "maximum", "minimum",
+        "sum", "repeat", "squeeze", "norm", "matmul", "transpose", "outer", "symbol",
+        "number", "size", "pi",
+    }
+)  # fmt: skip
 
 
 def legend(boxes: Iterable[Box], sentences: Iterable[str] = ()) -> str:

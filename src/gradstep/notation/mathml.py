@@ -104,7 +104,7 @@ def _render(box: Box, begin: Callable[[Any], str]) -> Rendering[Element]:
             upper, lower = (yield top), (yield bottom)
             return [fraction(upper, _element("mfrac", _one(upper), _one(lower), tall=True))]
         case Root(body):
-            return [Piece(_element("msqrt", _one((yield body))), "letter", "letter")]
+            return [Piece(_element("msqrt", _one((yield body))), "letter", "letter", "^")]
         case Accent(base, mark):
             nucleus = yield base
             over = Element(_tag("mo", MARKS[mark], "" if len(nucleus) > 1 else ' stretchy="false"'))

@@ -146,7 +146,7 @@ def _render(box: Box, tall: bool) -> Rendering[Block]:
             over, under = (yield top), (yield bottom)
             return [fraction(over, _stacked(over, under) if tall else _inline(over, under))]
         case Root(body):
-            return [Piece(_root((yield body)), "letter", "letter")]
+            return [Piece(_root((yield body)), "letter", "letter", "^")]
         case Accent(base, mark):
             nucleus = yield base
             return [accented(nucleus, _accented(_joined(nucleus), mark))]

@@ -70,7 +70,7 @@ def _speak(box: Box) -> Rendering[str]:
             quotient = f"{_said(over)} over {_said(under)}"
             return [fraction(over, quotient if plain else f"the fraction {quotient} end fraction")]
         case Root(body):
-            return [Piece(f"the square root of {_said((yield body))}", "letter", "letter")]
+            return [Piece(f"the square root of {_said((yield body))}", "letter", "letter", "^")]
         case Accent(base, mark):
             nucleus = yield base
             return [accented(nucleus, f"{_said(nucleus)} {mark}")]

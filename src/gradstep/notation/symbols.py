@@ -130,8 +130,8 @@ def edge(symbol: Sym) -> Edge:
 def symbol(name: str, kind: SymbolKind = "scalar") -> Box:
     """A user's name as it is written: lam → λ, W1 → W₁, z_i → zᵢ, sigma2 → σ², yhat → ŷ, price → price.
 
-    A name of several letters stays one word, and so does what follows its underscore (learning_rate); so does a
-    name with several words below it (x_under_score).
+    A name of several letters stays one word, and so does what follows its underscore (learning_rate); so
+    does a name with several words below it (x_under_score).
     """
     parts = [part for part in name.split("_") if part]
     if len(parts) == 1 and (glued := _GLUED.fullmatch(parts[0])):
