@@ -37,6 +37,19 @@ WORDS = {
     "det": "det(A) is the determinant of A",
     "logdet": "log|det A| is the logarithm of the size of the determinant",
     "solve": "A⁻¹b is the solution x of A x = b",
+    "slice": "z_(1:3) are the entries from place 1 up to, but not including, place 3, counted from 0",
+    "embed": "0[1:3 ← z] is zero everywhere but at the places 1 up to 3, where z stands",
+    "flip": "flip puts the entries in the opposite order",
+    "concatenate": "[x; y] is x with y below it",
+    "reshape": "ravel and reshape put the same entries, in the same order, into another shape",
+    "cumsum": "cumsum(z) has the sum of the first i entries at place i",
+    "prod": "Π is the product of the entries",
+    "prod_others": "the product of others has at each place the product of all entries but the one there",
+    "hardmax": "hardmax(z) is 1 at the largest entry and 0 elsewhere",
+    "one_hot": "one hot(z) is 1 at the place that z names and 0 elsewhere",
+    "take": "z_u are the entries, or rows, of z at the places that u names",
+    "erf": "erf(z) is 2/√π times the area under exp(−t²) from 0 to z",
+    "selu": "selu(z) = λ z where z > 0 and λ α (exp(z) − 1) elsewhere, with λ = 1.0507… and α = 1.6733…",
     "matrix_power": "Aᵏ of a matrix is the product of k factors A",
 }
 # What everybody can read who reads mathematics.
@@ -44,7 +57,8 @@ FAMILIAR = frozenset(
     {
         "add", "subtract", "negate", "multiply", "divide", "power", "scale", "exp", "log", "sqrt",
         "abs", "tanh", "greater", "greater_equal", "equal", "relu", "maximum", "minimum",
-        "sum", "repeat", "squeeze", "norm", "matmul", "transpose", "outer", "symbol",
+        "sum", "repeat", "squeeze", "norm", "matmul", "transpose", "outer", "not_equal", "max", "min", "where", "unit", "sin", "cos", "tan", "arcsin", "arccos", "arctan",
+        "symbol",
         "number", "size", "pi",
     }
 )  # fmt: skip
