@@ -57,7 +57,8 @@ FAMILIAR = frozenset(
     {
         "add", "subtract", "negate", "multiply", "divide", "power", "scale", "exp", "log", "sqrt",
         "abs", "tanh", "greater", "greater_equal", "equal", "relu", "maximum", "minimum",
-        "sum", "repeat", "squeeze", "norm", "matmul", "transpose", "outer", "not_equal", "max", "min", "where", "unit", "sin", "cos", "tan", "arcsin", "arccos", "arctan",
+        "sum", "repeat", "squeeze", "norm", "matmul", "transpose", "outer", "not_equal",
+        "max", "min", "where", "unit", "sin", "cos", "tan", "arcsin", "arccos", "arctan",
         "symbol",
         "number", "size", "pi",
     }
