@@ -13,6 +13,7 @@ from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.notation import terminal
+from gradstep.notation.depending import Dependences, depending
 from gradstep.notation.folding import folded
 from gradstep.notation.parsing import names_of
 from gradstep.notation.views import present
@@ -22,6 +23,7 @@ def derive(
     loss: Expr,
     wrt: str | Sequence[str],
     *,
+    given: Dependences | None = None,
     names: Mapping[Expr, str] | None = None,
     structure: Mapping[str, str] | None = None,
     certify: bool = True,
@@ -37,11 +39,17 @@ def derive(
 
     `structure={"X": "symmetric"}` gives the derivative along the independent entries of X, in the shape of X;
     "diagonal", "toeplitz" and "symmetric toeplitz" are the others (The Matrix Cookbook, section 2.8).
+
+    `given={"u": "x**2"}` says that the variable u depends on others: the derivative with respect to x is then
+    the total one, directly and through u. A formula has the shape of its variable, and may use other
+    variables of `given`, but not in a circle.
     """
     if isinstance(loss, str):
         raise MathError("derive takes an expression, not text", mend='gs.parse(text, X="N d", …)')
-    given = {**names_of(loss), **(names or {})} if isinstance(loss, Expr) else names
-    return derive_expression(loss, wrt, names=given, structure=structure, certify=certify, seed=seed)
+    called = {**names_of(loss), **(names or {})} if isinstance(loss, Expr) else names
+    if given is not None and isinstance(loss, Expr):
+        loss, called = depending(loss, given, called or {}, [wrt] if isinstance(wrt, str | Expr) else wrt)
+    return derive_expression(loss, wrt, names=called, structure=structure, certify=certify, seed=seed)
 
 
 def jacobian(

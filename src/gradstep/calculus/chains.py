@@ -112,6 +112,6 @@ def _above(part: Expr, source: Expr, moving: set[Expr], stops: set[Expr]) -> set
     """The nodes between `source` and `part` that lead to it, and `part` (laws rewrite its cotangent)."""
     leading = {part}
     for node in walk(source, stop=lambda node: node not in moving or (node in stops and node is not source)):
-        if any(arg in leading for arg in node.args):
+        if (node is source or node not in stops) and any(arg in leading for arg in node.args):
             leading.add(node)
     return leading

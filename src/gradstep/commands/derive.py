@@ -32,6 +32,9 @@ WIDTH = 100
 @click.option(
     "--style", type=click.Choice(STYLES), default="partials", show_default=True, help="How it is told."
 )
+@click.option(
+    "--given", multiple=True, metavar="u=FORMULA", help="A variable that depends on others: 'u = x**2'."
+)
 @click.option("--batch", metavar="SIZE", help="The axis of examples, where several could be it.")
 @click.option(
     "--to",
@@ -50,6 +53,7 @@ def command(
     structure: Sequence[str],
     view: str,
     style: str,
+    given: Sequence[str],
     batch: str | None,
     to: str,
     opened: bool,
@@ -61,9 +65,12 @@ def command(
     \b
     EXPR is NumPy-like; every variable gets its shape as NAME:SIZES, a number NAME: alone.
         gradstep derive 'mean((y - relu(X @ w + b))**2)' X:N,d w:d b: y:N --wrt w,b --view sample
+        gradstep derive 'x + u' x: u: --wrt x --given 'u = x**2'
     """
     loss, parameters = read_formula(expr, shapes, wrt, assume)
-    derivation = derive(loss, parameters, structure=dict(map(pair, structure)), seed=seed)
+    derivation = derive(
+        loss, parameters, given=formulas(given), structure=dict(map(pair, structure)), seed=seed
+    )
     if to == "text":
         told = present(derivation, view=view, style=style, batch=batch)
         told = told if opened else folded(told)
@@ -82,6 +89,19 @@ def pair(written: str) -> tuple[str, str]:
     if not sign:
         raise MathError(f"--structure takes NAME=KIND, not {written!r:.60}", mend="--structure X=symmetric")
     return name.strip(), kind.strip()
+
+
+def formulas(given: Sequence[str]) -> dict[str, str]:
+    """The formulas of variables that depend on others: ["u = x**2"] gives {"u": "x**2"}."""
+    found: dict[str, str] = {}
+    for each in given:
+        name, sign, formula = each.partition("=")
+        if not sign or not name.strip() or not formula.strip() or formula.startswith("="):
+            raise MathError(f"--given takes NAME=FORMULA, not {each!r:.60}", mend="--given 'u = x**2'")
+        if name.strip() in found:
+            raise MathError(f"{name.strip()} is given twice", facts=list(given))
+        found[name.strip()] = formula.strip()
+    return found
 
 
 def columns() -> int:

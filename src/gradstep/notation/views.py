@@ -287,6 +287,8 @@ class _Telling:
         meant = self.d.cotangents[link.part]
         forms, because = [self.claimed(link.form, at, meant)], []
         rules = list(dict.fromkeys(step.rule for step in link.steps))
+        several = self.several_ways(link)
+        rules = ["total derivative", *rules] if several else rules
         if link.closed is not link.form:
             closed = self.claimed(link.closed, at, meant)
             if self.write(closed) != self.write(forms[0]):
@@ -300,7 +302,7 @@ class _Telling:
             self.partial(link.part, at),
             tuple(map(self.write, forms)),
             rule=", ".join(rules),
-            why=self.wording.reason(last, self.movers, link.part) if last else "",
+            why=several or (self.wording.reason(last, self.movers, link.part) if last else ""),
             number=self.numbers[link.part],
             shape=self.shape_at(link.part, at),
             kink="; ".join(dict.fromkeys(step.kink for step in link.steps if step.kink)),
@@ -308,6 +310,15 @@ class _Telling:
             details=tuple(self.details.step(step) for step in link.steps),
             because=tuple(because),
         )
+
+    def several_ways(self, link: Link) -> str:
+        """x reaches C directly and through u: what is said of a parameter that enters in several places."""
+        if link.part not in self.ends or len(link.sources) < 2:
+            return ""
+        names = [line(self.lowered(source)) for source in link.sources if source is not self.loss]
+        direct = "directly and " if self.loss in link.sources else ""
+        whole = line(self.write(self.loss))
+        return f"{line(self.write(link.part))} reaches {whole} {direct}through {listed(names)}"
 
     def proof(self, link: Link) -> tuple[Box, ...]:
         """The same line entry by entry: "but why the transpose?"."""
