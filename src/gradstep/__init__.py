@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gradstep.learn.fit import Fit as Fit
     from gradstep.learn.saving import load as load
     from gradstep.learn.training import train as train
+    from gradstep.notation.functions import function as function
     from gradstep.notation.parsing import parse as parse
     from gradstep.notation.parsing import symbols as symbols
     from gradstep.notation.text import plain as plain
@@ -131,6 +132,7 @@ _ROOMS = {
     "gradstep.page.fitted": ["_write_page"],
     "gradstep.notation.text": ["plain"],
     "gradstep.notation.parsing": ["parse", "symbols"],
+    "gradstep.notation.functions": ["function", "_redeclared"],
     "gradstep.calculus.steps": ["Derivation", "Step"],
     "gradstep.calculus.certificate": ["Certificate"],
     "gradstep.backends.compiled": ["Compiled"],

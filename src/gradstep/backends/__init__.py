@@ -10,6 +10,7 @@ from gradstep.backends import numpy, program
 from gradstep.backends.compiled import Compiled
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
+from gradstep.operations.declared import inlined
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,12 @@ def compile_outputs(
     """A function of the variables by name that gives the value, or (value, gradients by parameter).
 
     The first output is the value, called by its key ("" will do); the others are gradients by the parameter's
-    name. `names` are short names of parts and of cotangents (z, a, ∂C/∂z), which the source uses.
+    name. `names` are short names of parts and of cotangents (z, a, ∂C/∂z), which the source uses. Functions
+    that the user has declared are written out.
     """
     chosen = backend_named(backend)
+    written_out = inlined([*outputs.values(), *(names or {})])
+    outputs = {key: written_out[output] for key, output in outputs.items()}
+    names = {written_out[part]: name for part, name in (names or {}).items()}
     written = program.program(outputs, names, comments, header)
     return chosen.load(chosen.write(written, function), written)

@@ -19,6 +19,7 @@ from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import Shape, minus, size_names
 from gradstep.operations.arithmetic import divide_op, multiply_op, negate_op, power_op, scale_op
 from gradstep.operations.broadcasting import repeat_op, squeeze_op, sum_op
+from gradstep.operations.choices import where_op
 from gradstep.operations.leaves import NAME, eye_op, is_constant, number_op, size_op, symbol_op, value_of
 from gradstep.operations.products import matmul_op, transpose_op
 
@@ -191,6 +192,14 @@ class Speller:
     def matmul(self, expr: Expr) -> Text:
         return infix(self.number(expr.args[0]), "@", self.number(expr.args[1]))
 
+    def where(self, expr: Expr) -> Text:
+        """The condition stays boolean."""
+        spread = bool(expr.rank) and self.broadcasts(expr)
+        condition, *sides = expr.args
+        codes = [(condition, self.code), *((side, self.number) for side in sides)]
+        texts = [self.before_repeating(arg, code) if spread else code(arg) for arg, code in codes]
+        return f"np.where({', '.join(text for text, _ in texts)})", ""
+
     def power(self, expr: Expr) -> Text:
         return infix(self.number(expr.args[0]), "**", self.number(expr.args[1]))
 
@@ -242,6 +251,7 @@ WRITERS: dict[object, Callable[[Speller, Expr], Text]] = {
     multiply_op: Speller.multiply,
     scale_op: Speller.scale,
     power_op: Speller.power,
+    where_op: Speller.where,
     matmul_op: Speller.matmul,
     transpose_op: Speller.transpose,
     sum_op: Speller.sum,

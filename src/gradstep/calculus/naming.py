@@ -11,6 +11,7 @@ from itertools import chain, count
 
 from gradstep.calculus.intermediates import intermediates, is_of_numbers
 from gradstep.expression.node import Expr, Operation, uses, walk
+from gradstep.operations.declared import DECLARED
 from gradstep.operations.leaves import RESERVED, is_constant, symbol_op
 
 
@@ -96,13 +97,15 @@ def roles(of: Expr, inner: Container[Expr]) -> dict[Expr, str]:
             note(node, "error")
     for node in order:
         name = node.op.name
-        if name in BENDS:
+        if name in BENDS or name in DECLARED:
             for arg in node.args:
                 if arg.op.name not in PLUMBING and not _is_function(arg.op):
                     role = "affine function" if _is_affine(arg, inner) else "argument"
                     note(arg, "linear function" if _is_linear(arg, inner) else role)
         if name in ACTIVATIONS:
             note(node, ACTIVATIONS[name])
+        elif name in DECLARED and any(_is_affine(arg, inner) or _is_linear(arg, inner) for arg in node.args):
+            note(node, f"activation ({name})")
         elif name == "softmax":
             note(node, "softmax")
         elif _is_affine(node, inner):

@@ -12,6 +12,7 @@ from gradstep.commands.shapes import words
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.notation.declaring import shapes_from_arguments
+from gradstep.notation.functions import function
 from gradstep.notation.parsing import parse
 from gradstep.operations.evaluation import variables
 
@@ -32,11 +33,26 @@ class FormulaCommand(click.Command):
         )
 
 
+def declare_functions(ctx: click.Context, option: click.Parameter, given: Sequence[str]) -> None:
+    """Declares each function that --function gives."""
+    for each in given:
+        function(each)
+
+
 def formula_options(command: Command) -> Command:
-    """EXPR, SHAPES, --wrt and --assume for a command."""
+    """EXPR, SHAPES, --wrt, --assume and --function for a command."""
     for decorate in (
         click.option(
             "--assume", multiple=True, metavar="NAME=FACT", help='What is known: Y="rows sum to one".'
+        ),
+        click.option(
+            "--function",
+            multiple=True,
+            is_eager=True,
+            expose_value=False,
+            callback=declare_functions,
+            metavar="'f(x) = …'",
+            help="A function of your own: 'swish(x) = x*sigmoid(x)'.",
         ),
         click.option("--wrt", metavar="w,b", default="", help="The parameters, separated by commas."),
         click.argument("shapes", nargs=-1, metavar="[NAME:SIZES]..."),

@@ -20,7 +20,7 @@ WORD = re.compile(r"(?<![\w.])[A-Za-z]\w*(?!\w)(?!\s*\()")
 def words(text: str) -> list[str]:
     """The names in a formula that are neither functions, nor given in it, nor keywords of a call."""
     given = set(re.findall(r"(?:^|[;\n])\s*([A-Za-z]\w*)\s*=(?!=)", text))
-    known = {"axis", "keepdims", "size", "pi", *given}
+    known = {"axis", "keepdims", "size", "pi", "approximate", "none", *given}
     return [word for word in dict.fromkeys(WORD.findall(text)) if word not in known and word not in FUNCTIONS]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace as replace_fields
 
 from gradstep.calculus.steps import Derivation, Line, Step, Term
 from gradstep.expression.boxes import SUM, Box, Fence, Of, Row, Sym, fenced, row
@@ -12,6 +13,7 @@ from gradstep.notation.presentation import Said
 from gradstep.notation.wording import Wording
 from gradstep.notation.writing import Writer
 from gradstep.operations.arithmetic import negate_op, scale_op
+from gradstep.operations.declared import DECLARED
 from gradstep.operations.leaves import number, value_of
 
 SHOWN = 4  # in a line with more terms than this, those that wait or are finished are left out
@@ -121,6 +123,22 @@ def rewrites(step: Step, write: Writer, shown: Callable[[Expr], Expr]) -> tuple[
         before, after = write.opened(shown(rewrite.before)), write(shown(rewrite.after))
         if line(before) != line(after):
             said.append(Said(before, (after,), rule=rewrite.rule, why=rewrite.why))
+    return (*said, *declared_slopes(step))
+
+
+def declared_slopes(step: Step) -> tuple[Said, ...]:
+    """How the slopes of a function that the user has declared were derived: dswish = d(x σ(x)) = …"""
+    declared = DECLARED.get(step.place.op.name)
+    if declared is None or declared.op is not step.place.op:
+        return ()
+    said: list[Said] = []
+    moving = {part for _, part in step.after}
+    for operand, (variable, told) in zip(step.place.args, declared.told.items(), strict=True):
+        if operand not in moving:
+            continue
+        write = Writer({told.of: declared.name})
+        lines = Differentials(told, write, Wording(told, write, write), {}, variable).lines()
+        said += [replace_fields(each, number=None, left=lines[0].left) for each in lines]
     return tuple(said)
 
 

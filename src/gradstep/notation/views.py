@@ -22,7 +22,7 @@ from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import Size, shape_text
 from gradstep.notation import scalars
 from gradstep.notation.checking import Claim, check
-from gradstep.notation.differentials import Differentials
+from gradstep.notation.differentials import Differentials, declared_slopes
 from gradstep.notation.legend import legend
 from gradstep.notation.lowering import INDEX_LETTERS, Lowering
 from gradstep.notation.narrative import Narrator, tells
@@ -307,7 +307,9 @@ class _Telling:
             shape=self.shape_at(link.part, at),
             kink="; ".join(dict.fromkeys(step.kink for step in link.steps if step.kink)),
             proof=self.proof(link),
-            details=tuple(self.details.step(step) for step in link.steps),
+            details=tuple(
+                said for step in link.steps for said in (self.details.step(step), *declared_slopes(step))
+            ),
             because=tuple(because),
         )
 

@@ -20,7 +20,7 @@ from gradstep.operations.arithmetic import (
     one_like,
 )
 from gradstep.operations.broadcasting import together
-from gradstep.operations.families import Spell, Write, elementwise, spread_call_text
+from gradstep.operations.families import Spell, Write, call_box, elementwise, spread_call_text
 from gradstep.operations.leaves import expression, is_constant, number, number_text, value_of
 
 # ------------------------------------------------------------------------------------------- smooth
@@ -147,6 +147,7 @@ maximum_op = elementwise(
     rule="slope of max(a, b)",
     why="the larger one moves the maximum",
     text=spread_call_text(lambda a, b: maximum(a, b)),
+    layout=call_box("max"),
     definition=lambda params, a, b: b + (a - b) * greater(a, b),
     kink="where a = b each gets ½; against a constant the slope there is 0",
 )
@@ -158,6 +159,7 @@ minimum_op = elementwise(
     rule="slope of min(a, b)",
     why="the smaller one moves the minimum",
     text=spread_call_text(lambda a, b: minimum(a, b)),
+    layout=call_box("min"),
     definition=lambda params, a, b: a + (b - a) * greater(a, b),
     kink="where a = b each gets ½; against a constant the slope there is 0",
 )

@@ -13,9 +13,9 @@ from fractions import Fraction
 from typing import Any
 
 from gradstep.expression.errors import MathError, SingularError
-from gradstep.expression.node import Expr, Operation, Params, walk
+from gradstep.expression.node import Expr, Params, upstairs, walk
 from gradstep.expression.shapes import Lengths, size_names
-from gradstep.operations import STEPS, TABLE
+from gradstep.operations.declared import DECLARED, Declared, operation
 from gradstep.operations.entries import needs
 from gradstep.operations.leaves import (
     checked_size,
@@ -38,7 +38,8 @@ LARGEST_SIZE = 1_000_000  # of an axis that is given as a number
 MOST_ENTRIES = 20_000_000  # of the arrays that check the nodes
 SMALL_SIZES = (2, 3, 5, 7, 4, 6)  # what the named sizes are while nodes are checked
 
-OPERATIONS: Mapping[str, Operation] = {op.name: op for op in (*TABLE, *STEPS)}
+MOST_FUNCTIONS = 100
+DEEPEST = 20  # declared functions within declared functions
 
 
 def to_json(roots: Mapping[str, Expr]) -> dict[str, Any]:
@@ -48,12 +49,49 @@ def to_json(roots: Mapping[str, Expr]) -> dict[str, Any]:
     for node in walk(*roots.values()):
         place[node] = len(nodes)
         nodes.append([node.op.name, [place[arg] for arg in node.args], _plain(node.params)])
-    return {"format": FORMAT, "nodes": nodes, "roots": {name: place[root] for name, root in roots.items()}}
+    data = {"format": FORMAT, "nodes": nodes, "roots": {name: place[root] for name, root in roots.items()}}
+    used = {node.op.name: DECLARED[node.op.name] for node in place if node.op.name in DECLARED}
+    if used:
+        data["functions"] = [_function_to_json(declared) for declared in used.values()]
+    return data
+
+
+def _function_to_json(declared: Declared) -> dict[str, Any]:
+    """A declared function: its definition, as a formula over its variables."""
+    return {
+        "name": declared.name,
+        "variables": [variable.params[0] for variable in declared.variables],
+        "defaults": {name: _plain(value) for name, value in declared.defaults.items()},
+        "definition": to_json({declared.name: declared.body}),
+    }
+
+
+def _function_from_json(data: object, depth: int) -> None:
+    """Declares the function that a formula uses, from the definition that came with it."""
+    match data:
+        case {
+            "name": str(name),
+            "variables": [*variables],
+            "defaults": Mapping() as defaults,
+            "definition": definition,
+            **rest,
+        } if not rest and depth < DEEPEST and all(isinstance(each, str) for each in (*variables, *defaults)):
+            read = {key: _param(0, value, 0) for key, value in defaults.items()}
+            if set(read) <= set(variables) and all(isinstance(value, Fraction) for value in read.values()):
+                body = _read(definition, depth + 1).get(name)
+                if body is not None and not body.shape:
+                    upstairs("_redeclared")(name, variables, read, body)
+                    return
+    raise _spoiled("a function that it uses is not declared as it should be")
 
 
 def from_json(data: object) -> dict[str, Expr]:
     """The expressions that `to_json` wrote, by name. Anything that is not quite that is a `MathError`."""
-    if not isinstance(data, Mapping) or set(data) != {"format", "nodes", "roots"}:
+    return _read(data, 0)
+
+
+def _read(data: object, depth: int) -> dict[str, Expr]:
+    if not isinstance(data, Mapping) or set(data) - {"functions"} != {"format", "nodes", "roots"}:
         raise _spoiled("it should have exactly the fields format, nodes, roots")
     if data["format"] != FORMAT:
         newer = isinstance(data["format"], int) and data["format"] > FORMAT
@@ -66,6 +104,11 @@ def from_json(data: object) -> dict[str, Expr]:
         raise _spoiled(f"it should have from 1 to {MOST_NODES:,} nodes")
     if not isinstance(roots, Mapping) or not roots:
         raise _spoiled("it has no roots")
+    functions = data.get("functions", [])
+    if not isinstance(functions, list) or len(functions) > MOST_FUNCTIONS:
+        raise _spoiled("its functions should be a list")
+    for function in functions:
+        _function_from_json(function, depth)
     made: list[Expr] = []
     for at, node in enumerate(nodes):
         made.append(_node(at, node, made))
@@ -101,7 +144,7 @@ def _node(at: int, data: object, made: Sequence[Expr]) -> Expr:
     params = _params(at, plain)
     if not places:
         return _leaf(at, name, params)
-    op = OPERATIONS.get(name) if isinstance(name, str) else None
+    op = operation(name) if isinstance(name, str) else None
     if op is None:
         raise MathError(f"this formula uses an operation that gradstep does not know: {name!r:.40}")
     patterns = {_pattern(params) for params, _ in op.example}
