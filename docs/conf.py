@@ -3,6 +3,8 @@
 import tomllib
 from pathlib import Path
 
+from gradstep.notation.books import law_book, rule_book
+
 root = Path(__file__).parent.parent
 facts = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
@@ -21,3 +23,15 @@ autodoc_typehints = "description"
 
 html_theme = "furo"
 html_title = f"gradstep {release}"
+
+
+def setup(app):
+    """The two books are read off the tables whenever the site is built."""
+    app.connect("builder-inited", lambda app: write_books(Path(app.srcdir)))
+
+
+def write_books(folder):
+    for name, book in (("rules", rule_book), ("laws", law_book)):
+        page, text = folder / f"{name}.md", book()
+        if not page.exists() or page.read_text(encoding="utf-8") != text:
+            page.write_text(text, encoding="utf-8")
