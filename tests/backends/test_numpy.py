@@ -18,10 +18,12 @@ from gradstep.backends.python import infix, literal, template
 from gradstep.backends.stabilising import stable
 from gradstep.calculus.derivation import derive
 from gradstep.expression.errors import MathError
+from gradstep.expression.shapes import Lengths
 from gradstep.notation.parsing import parse
 from gradstep.operations import FUNCTIONS, TABLE
 from gradstep.operations.evaluation import belongs, evaluate, variables
 from gradstep.operations.leaves import RESERVED, number, size, symbol
+from gradstep.operations.lookups import lookups
 
 cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
@@ -189,10 +191,11 @@ def examples():
 @pytest.mark.parametrize("expr", list(examples()), ids=lambda expr: f"{expr.op.name} {expr.shape}")
 def test_every_operation_can_be_written_and_means_the_same(expr):
     rng = np.random.default_rng(0)
-    values, lengths = {}, {"m": 4, "n": 3, "k": 2}
+    values, lengths = {}, Lengths({"m": 4, "n": 3, "k": 2})
     witness = {f"size_{s}": symbol(f"size_{s}", s) for s in lengths}
     for name, variable in (variables(expr) | witness).items():
-        values[name] = rng.uniform(0.5, 1.5, [lengths.get(s, s) for s in variable.shape])
+        values[name] = rng.uniform(0.5, 1.5, [lengths[s] for s in variable.shape])
+    values |= {str(v.params[0]): np.floor(values[str(v.params[0])]) for v in lookups([expr])}
     belongs(expr, witness.values())
     found = compile_outputs({"": expr})(**values)
     np.testing.assert_allclose(found, np.asarray(evaluate(expr, **values), dtype=float), rtol=1e-13)

@@ -68,13 +68,14 @@ def draw(
 ) -> dict[str, object]:
     """A value for each variable, entry by entry from `values`, or positive at random."""
     shapes = {v.params[0]: [SIZES.get(s, s) for s in v.shape] for v in variables}
+    whole = {"places": rng.integers(0, 5, shapes["places"])} if "places" in shapes else {}  # what looks up
     if values:
-        return {name: rng.choice(values, shape) for name, shape in shapes.items()}
+        return {name: rng.choice(values, shape) for name, shape in shapes.items()} | whole
     drawn = {name: rng.uniform(0.2, 2.0, shape) for name, shape in shapes.items()}
     for value in drawn.values():
         if value.ndim == 2 and len(set(value.shape)) == 1:
             value += 4 * np.eye(len(value))  # far from singular
-    return drawn
+    return drawn | whole
 
 
 def value(expr: Expr, values: dict[str, object]) -> np.ndarray:

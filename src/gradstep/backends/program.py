@@ -178,6 +178,12 @@ def _is_plain(param: object) -> bool:
     return isinstance(param, int | float | Fraction)
 
 
+def _told_by(size: Size) -> tuple[str, ...]:
+    """The size that an axis of this size tells: n, or n of n + 1."""
+    names = size_names(size)
+    return names if len(names) == 1 and isinstance(minus(size, names[0]), int) else ()
+
+
 # ----------------------------------------------------------------------------------------- names and sharing
 
 
@@ -289,12 +295,12 @@ class _Writing:
         A variable that only belongs to the value counts where no other tells a size: X in sum(w)/N.
         """
         order, here = list(walk(*roots)), mentioned(*roots)
-        told = {name for variable in here.values() for size in variable.shape for name in size_names(size)}
+        told = {name for variable in here.values() for size in variable.shape for name in _told_by(size)}
         needed = {name for node in order for size in node.shape for name in size_names(size)}
         needed |= {node.params[0] for node in order if node.op is size_op}
         declared = {}
         for name, variable in {**variables(roots[0]), **here}.items():
-            sizes_here = [size for whole in variable.shape for size in size_names(whole)]
+            sizes_here = [size for whole in variable.shape for size in _told_by(whole)]
             if name in here or any(size in needed and size not in told for size in sizes_here):
                 declared[name] = variable
                 told.update(sizes_here)
@@ -315,8 +321,8 @@ class _Writing:
                     sizes.setdefault(str(size), (symbols[name], axis))
         for given in inputs:  # n of n+1, where nothing else tells it
             for axis, size in enumerate(given.symbol.shape):
-                if len(size_names(size)) == 1 and isinstance(minus(size, size_names(size)[0]), int):
-                    sizes.setdefault(size_names(size)[0], (str(given.symbol.params[0]), axis))
+                for name in _told_by(size):
+                    sizes.setdefault(name, (str(given.symbol.params[0]), axis))
         return tuple(inputs), sizes
 
     def size(self, size: Size) -> Size:

@@ -6,9 +6,9 @@ from collections.abc import Container
 
 from gradstep.calculus.rewriting import Law, wildcard
 from gradstep.expression.node import Expr
-from gradstep.expression.shapes import Shape
+from gradstep.expression.shapes import Shape, Size, minus, plus, times
 from gradstep.operations.arithmetic import negate_op, scale, scale_op
-from gradstep.operations.broadcasting import repeat, repeat_op
+from gradstep.operations.broadcasting import repeat, repeat_op, sum_op
 from gradstep.operations.cumulative import cumsum_op
 from gradstep.operations.entries import (
     along,
@@ -20,8 +20,10 @@ from gradstep.operations.entries import (
     reshape_op,
     slice_op,
 )
-from gradstep.operations.leaves import value_of
+from gradstep.operations.leaves import number, symbol, value_of
+from gradstep.operations.lookups import one_hot_op
 from gradstep.operations.norms import norm_op, unit_op
+from gradstep.operations.sums import sum
 
 MOVERS = (slice_op, embed_op, flip_op, reshape_op, cumsum_op)
 Fences = Container[Expr]
@@ -60,10 +62,40 @@ def _there_and_back(y: Expr, fences: Fences) -> Expr | None:
     if body.op is concatenate_op:
         (axis,) = body.params
         first, second = body.args
-        for part, start in ((first, 0), (second, first.shape[axis])):
-            if along(body.shape, axis, start, part.shape[axis]) == y.params:
-                return part
+        size = first.shape[axis]
+        start, count, step = y.params[axis]
+        stop = plus(start, times(step, minus(count, 1)), 1) if count != 0 else plus(start, 1)
+        if _is_count(minus(size, stop)):
+            return cut(first, y.params)
+        if _is_count(minus(start, size)):
+            moved = minus(start, size), count, step
+            return cut(second, [moved if k == axis else part for k, part in enumerate(y.params)])
     return None
+
+
+def _is_count(size: Size) -> bool:
+    return isinstance(size, int) and size >= 0
+
+
+def _one_entry(y: Expr, fences: Fences) -> Expr | None:
+    """The sum over one entry is that entry: 𝟏ᵀx[2:3] = x[2]."""
+    body = y.args[0]
+    if body in fences or body.op is not slice_op or any(body.shape[k] != 1 for k in y.params[0]):
+        return None
+    left = iter(range(body.rank))
+    cuts = [
+        (start, 0, 1) if count != 0 and next(left) in y.params[0] else (start, count, step)
+        for start, count, step in body.params
+    ]
+    return cut(body.args[0], cuts)
+
+
+def _one_in_each_row(y: Expr, fences: Fences) -> Expr | None:
+    """The sum of each row of one hot vectors is 1."""
+    body = y.args[0]
+    if body in fences or body.op is not one_hot_op or y.params[0] != (body.rank - 1,):
+        return None
+    return repeat(number(1), tuple(range(y.rank)), y.shape)
 
 
 def _length_of(direction: Expr) -> Expr:
@@ -108,12 +140,20 @@ def _examples() -> tuple[tuple[Expr, ...], ...]:
     ]
     joined = concatenate_op(M, W, params=(0,))
     parts = [cut(joined, along(joined.shape, 0, 0, "m")), cut(joined, along(joined.shape, 0, "m", "k"))]
+    parts += [cut(joined, [("m", 0, 1), (0, "n", 1)])]
+    single = [
+        sum(cut(v, [(2, 1, 1)])),
+        sum(cut(M, [(0, "m", 1), (1, 1, 1)]), 1),
+        sum(cut(M, [(0, 0, 1), (1, 1, 1)])),
+        sum(cut(M, [(0, 1, 1), (1, 1, 1)])),
+    ]
+    hot = [sum(one_hot_op(symbol("places", shape), params=(5,)), len(shape)) for shape in ((), ("m",))]
     lengths = [y for x in (v, M) for y in (scale(norm_op(x), unit_op(x)), scale(2 * norm_op(x), unit_op(x)))]
-    return tuple(map(tuple, (numbers, [*same, *empty], [*there, *parts], lengths)))
+    return tuple(map(tuple, (numbers, [*same, *empty], [*there, *parts], single, hot, lengths)))
 
 
 def _laws() -> tuple[Law, ...]:
-    numbers, same, there, lengths = _examples()
+    numbers, same, there, single, hot, lengths = _examples()
     return (
         Law(
             "the number comes out",
@@ -135,6 +175,20 @@ def _laws() -> tuple[Law, ...]:
             apply=_there_and_back,
             heads=(slice_op,),
             examples=there,
+        ),
+        Law(
+            "a sum of one",
+            "the sum over a single entry is that entry",
+            apply=_one_entry,
+            heads=(sum_op,),
+            examples=single,
+        ),
+        Law(
+            "one in each row",
+            "a one hot row holds a single one, and zeros",
+            apply=_one_in_each_row,
+            heads=(sum_op,),
+            examples=hot,
         ),
         Law(
             "length times direction",

@@ -46,6 +46,8 @@ def _size_of(polynomial: Polynomial) -> Size:
     kept = [(names, times) for names, times in polynomial.items() if times]
     if len(kept) > MOST_TERMS:
         raise MathError(f"a size that is a sum of more than {MOST_TERMS} terms")
+    if any(len(names) > MOST_FACTORS for names, _ in kept):
+        raise MathError(f"a size that is a product of more than {MOST_FACTORS} sizes")
     if all(not names for names, _ in kept):
         return sum(times for _, times in kept)
     text = ""
@@ -69,8 +71,6 @@ def times(*sizes: Size) -> Size:
     total: dict[tuple[str, ...], int] = {}
     for choice in product(*(terms(size).items() for size in sizes)):
         names = tuple(sorted(name for part, _ in choice for name in part))
-        if len(names) > MOST_FACTORS:
-            raise MathError(f"a size that is a product of more than {MOST_FACTORS} sizes")
         total[names] = total.get(names, 0) + prod(factor for _, factor in choice)
     return _size_of(total)
 

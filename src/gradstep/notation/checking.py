@@ -7,9 +7,11 @@ prime field and compared with what it stands for.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+import operator
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product as every
+from math import prod as product
 from random import Random
 from typing import Literal
 
@@ -20,12 +22,14 @@ from gradstep.calculus.lengths import fitting_sizes
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import Lengths
-from gradstep.notation.lowering import Index, entry_op, sigma_op
+from gradstep.notation.indices import Index, choice_op, entry_op, product_op, sigma_op
 
 TRIALS = 2
 BITS = 71
 REDRAWS = 12
 PLACES = 4  # a claim with indices is looked at in so many places of each array
+
+RELATIONS = {"≤": operator.le, "≥": operator.ge, "≠": operator.ne}
 
 Outcome = Literal["exact", "not checked", "wrong"]
 _SEVERITY: tuple[Outcome, ...] = ("exact", "not checked", "wrong")
@@ -61,16 +65,24 @@ class Reading:
             assert isinstance(part, Expr)
             return self.point.value(self.cotangents[part])
         if expr.op is sigma_op:
-            index, size, *limit = expr.params
-            run = range(self.point.sizes[size])
-            if limit:
-                bound = self.place(limit[1], at) or 0
-                run = run[: bound + 1] if limit[0] == "≤" else run[bound:]
-            body = expr.args[0]
-            return self.point.total([self.value(body, {**at, str(index): k}) for k in run])
+            return self.point.total(self.run(expr, at))
+        if expr.op is product_op:
+            return [product(entries) % self.point.prime for entries in zip(*self.run(expr, at), strict=True)]
+        if expr.op is choice_op:
+            index, start, stop, _ = (self.place(str(place), at) or 0 for place in expr.params)
+            return self.value(expr.args[0] if start <= index < stop else expr.args[1], at)
         if not expr.args or expr in self.known:
             return self.point.value(expr)
         return self.point._compute(expr, [self.value(arg, at) for arg in expr.args], Sheet())
+
+    def run(self, expr: Expr, at: Mapping[str, int]) -> Sequence[Array]:
+        """The body of a sum or a product, for every value of its index."""
+        index, size, *limit = expr.params
+        run: Iterable[int] = range(self.point.sizes[size])
+        if limit:
+            relation, bound = limit[0], self.place(limit[1], at) or 0
+            run = [k for k in run if RELATIONS[relation](k, bound)]
+        return [self.value(expr.args[0], {**at, str(index): k}) for k in run]
 
     def place(self, index: Index, at: Mapping[str, int]) -> int | None:
         """Where an index is: i, i + 1, n − 1."""

@@ -12,28 +12,18 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 
 from gradstep.calculus.chains import cotangent_op
-from gradstep.expression.boxes import (
-    ATOM,
-    PRODUCT,
-    Accent,
-    Big,
-    Box,
-    Frac,
-    Of,
-    Row,
-    Sub,
-    Sym,
-    SymbolKind,
-    Written,
-    fenced,
-    letter_kind,
-    row,
-)
 from gradstep.expression.node import Expr, Operation, Params, walk
 from gradstep.expression.shapes import Size, minus, plus, size_names, times
-from gradstep.operations.arithmetic import multiply, multiply_op, negate_op, power_op, scale, scale_op
+from gradstep.notation.indices import Index, choice_op, entry_op, product_op, sigma, sigma_op
+from gradstep.operations.arithmetic import (
+    divide_op,
+    multiply,
+    multiply_op,
+    power_op,
+    scale,
+)
 from gradstep.operations.broadcasting import repeat, repeat_op, sum_op, sum_over
-from gradstep.operations.cumulative import cumsum_op
+from gradstep.operations.cumulative import cumsum_op, prod_op, prod_others_op
 from gradstep.operations.diagonals import diagonal_matrix_op
 from gradstep.operations.einsums import einsum_of
 from gradstep.operations.entries import (
@@ -46,119 +36,14 @@ from gradstep.operations.entries import (
     reshape_op,
     slice_op,
 )
-from gradstep.operations.families import JUXTAPOSED, leaf
 from gradstep.operations.inverses import INVERTED
-from gradstep.operations.leaves import eye_op, symbol_op
+from gradstep.operations.leaves import eye_op, number, symbol_op
 from gradstep.operations.lookups import one_hot_op, take_op
 from gradstep.operations.norms import norm_op, unit_op
 from gradstep.operations.products import matmul_op, outer, transpose
 from gradstep.operations.toeplitz import diagonal_sums_op
 
-Index = str | None  # the letter of a lowered axis; None for an axis that stays
-
 INDEX_LETTERS = "ijklmnpqrstuvacfgh"
-
-
-def _no_value(*_: object) -> object:
-    raise NotImplementedError("an entry is written, not evaluated")
-
-
-def _entry_layout(expr: Expr, write: Callable[[Expr], Written]) -> Written:
-    of, at, *capital = expr.params
-    if of.op is eye_op and all(at):
-        return Written(Of(expr, Sub(Sym("δ"), Row(tuple(Sym(str(i), "index") for i in at)))))
-    small = expr.rank == 1 and len(at) == 2 and not capital
-    kind = letter_kind(expr.rank)
-    if of.op is cotangent_op:  # an entry of ∂C/∂Z is ∂C/∂ an entry of Z
-        part, loss = of.params
-        below = _indexed(write(part).box, at, kind, small)
-        return Written(Frac(row("∂", write(loss).box), row("∂", below)), JUXTAPOSED)
-    return Written(Of(of, _indexed(write(of).box, at, kind, small)))
-
-
-def _indexed(box: Box, at: Sequence[Index], kind: SymbolKind, small: bool) -> Box:
-    """A name with indices: zᵢ, Xᵢⱼ, and xᵢ for row i of X; an entry is a number and set like one.
-
-    What has a number or a word below it keeps that in brackets: (Z₁)ᵢⱼ, for Z₁ᵢⱼ might be Z with three.
-    """
-    column = [":"] if len(at) == 2 and at[0] is None else []
-    letters: list[Box] = [Sym(i, "index") for i in (*column, *(i for i in at if i))]
-    if any(len(i) > 1 or i.isdecimal() for i in at if i):  # x₀, Xᵢ₊₁,ⱼ
-        letters = [part for letter in letters for part in (Sym(",", "operator"), letter)][1:]
-    match box:
-        case Of(what, inner):
-            return Of(what, _indexed(inner, at, kind, small))
-        case Accent(inner, mark):
-            lowered = _indexed(inner, at, kind, small)
-            return Sub(Accent(lowered.base, mark), lowered.index) if isinstance(lowered, Sub) else lowered
-        case Sub(Sym(text, face), index):
-            return Sub(Sub(Sym(_cased(text, small), kind if small else face), index), Row(tuple(letters)))
-        case Sym(text):
-            return Sub(Sym(_cased(text, small), kind), Row(tuple(letters)))
-        case _:
-            return Sub(box, Row(tuple(letters)))
-
-
-def _cased(text: str, small: bool) -> str:
-    """A row of a matrix takes the small letter."""
-    return text.lower() if small and len(text) == 1 else text
-
-
-# params: the thing, for each of its axes the index or None, and "capital" where the small letter is taken.
-# A leaf: what it is an entry of is not opened.
-entry_op = leaf(
-    "entry",
-    lambda params: tuple(s for s, i in zip(params[0].shape, params[1], strict=True) if i is None),
-    _no_value,
-    lambda expr, spell: (f"{spell(expr.params[0])[0]}[{','.join(i or ':' for i in expr.params[1])}]", ATOM),
-    _entry_layout,
-    "one entry, or one row, of an array",
-)
-
-
-def _sigma_layout(expr: Expr, write: Callable[[Expr], Written]) -> Written:
-    body = fenced(write(expr.args[0]), PRODUCT)
-    index, _, *limit = expr.params
-    below: Box = Sym(str(index), "index")
-    if limit:
-        below = Row((below, Sym(f" {limit[0]} ", "operator"), Sym(limit[1], "index")))
-    return Written(Big("Σ", below, None, body), PRODUCT)
-
-
-# params: the index, and the size it runs over; for a part of it "≤" or "≥" and another index.
-sigma_op = Operation(
-    "sigma",
-    lambda params, shape: shape,
-    _no_value,
-    lambda expr, spell: (f"sigma_{expr.params[0]}({spell(expr.args[0])[0]})", ATOM),
-    _sigma_layout,
-    None,
-    None,
-    "",
-    "the sum over an index",
-)
-
-
-def sigma(index: str, size: Size, body: Expr) -> Expr:
-    """Σ over `index`: a number in front of the body moves in front of the sum."""
-    if body.op is scale_op and not mentions(body.args[0], index):
-        return scale(body.args[0], sigma(index, size, body.args[1]))
-    if body.op is multiply_op and not body.rank and not mentions(body.args[0], index):
-        return multiply(body.args[0], sigma(index, size, body.args[1]))
-    if body.op is negate_op:
-        return -sigma(index, size, body.args[0])
-    return sigma_op(body, params=(index, size))
-
-
-def mentions(expr: Expr, index: str) -> bool:
-    """Whether the index occurs in `expr`."""
-    return any(
-        index in size_names(place)
-        for node in walk(expr)
-        if node.op is entry_op
-        for place in node.params[1]
-        if place
-    ) or any(node.op is sigma_op and index in size_names(node.params[-1]) for node in walk(expr))
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,15 +170,20 @@ class Lowering:
         return cut(self(arg, inner, taken), left)
 
     def _embed(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
-        """What stands at one place j of an axis is there where the index is j: times δᵢⱼ."""
+        """Where the index is outside of what was put there, it is 0; what stands at one place goes by δ."""
         cuts, shape = expr.params
-        single = [i is not None and count == 0 for (_, count, _), i in zip(cuts, at, strict=True)]
-        if not all(one or is_whole(cut_, size) for one, cut_, size in zip(single, cuts, shape, strict=True)):
+        parts = list(zip(cuts, shape, at, strict=True))
+        if any((i is None and not is_whole(part, size)) or part[2] != 1 for part, size, i in parts):
             return self.opened(expr, at, taken)
-        inner = self(expr.args[0], [i for i, one in zip(at, single, strict=True) if not one], taken)
-        for cut_, size, i, one in zip(cuts, shape, at, single, strict=True):
-            if one:
-                inner = multiply(inner, self.entry(eye_op(params=(size,)), (i, str(cut_[0]))))
+        places = [None if i is None else str(minus(i, start)) for (start, _, _), _, i in parts]
+        kept = [place for place, (_, count, _) in zip(places, cuts, strict=True) if count != 0]
+        inner = self(expr.args[0], kept, taken)
+        for part, size, i in parts:
+            start, count, _ = part
+            if i is not None and count == 0:
+                inner = multiply(inner, self.entry(eye_op(params=(size,)), (i, str(start))))
+            elif i is not None and not is_whole(part, size):
+                inner = choice_op(inner, zeros_like(inner), params=(i, start, plus(start, count), size))
         return inner
 
     def _flip(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
@@ -323,10 +213,45 @@ class Lowering:
         inner = self(body, [letter if k == axis else j for k, j in enumerate(at)], taken | {letter})
         return sigma_op(inner, params=(letter, body.shape[axis], relation, i))
 
+    def _prod(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
+        """∏ over an index, if that axis is lowered."""
+        (axis,), (arg,) = expr.params, expr.args
+        size = arg.shape[axis]
+        if not self.is_lowered(size):
+            return self._whole(expr, at, taken)
+        letter = self.letter(size, taken)
+        inner = self(arg, [*at[:axis], letter, *at[axis:]], taken | {letter})
+        return product_op(inner, params=(letter, size))
+
+    def _prod_others(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
+        """∏ over the index j ≠ i."""
+        (axis,), (arg,), i = expr.params, expr.args, at[expr.params[0]]
+        if i is None:
+            return self._whole(expr, at, taken)
+        letter = self.letter(arg.shape[axis], taken)
+        inner = self(arg, [letter if k == axis else j for k, j in enumerate(at)], taken | {letter})
+        return product_op(inner, params=(letter, arg.shape[axis], "≠", i))
+
+    def _unit(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
+        """An entry of x/‖x‖ is xᵢ/‖x‖."""
+        (arg,) = expr.args
+        if not at or any(i is None for i in at):
+            return self._whole(expr, at, taken)
+        axes = expr.params[0] if expr.params else tuple(range(arg.rank))
+        length = norm_op(arg, params=expr.params)
+        return divide_op(
+            self(arg, at, taken), self(length, [i for k, i in enumerate(at) if k not in axes], taken)
+        )
+
     def _concatenate(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
         (axis,) = expr.params
-        if at[axis] is not None:
-            return self.opened(expr, at, taken)
+        i, (first, second) = at[axis], expr.args
+        if i is not None:
+            size = first.shape[axis]
+            back = str(minus(i, size))
+            inside = self(first, at, taken)
+            outside = self(second, [back if k == axis else j for k, j in enumerate(at)], taken)
+            return choice_op(inside, outside, params=(i, 0, size, expr.shape[axis]))
         place = sum(1 for i in at[:axis] if i is None)
         return expr.op(*(self(arg, at, taken) for arg in expr.args), params=(place,))
 
@@ -390,6 +315,11 @@ class Lowering:
         return self.entry(result, inside) if any(inside) else result
 
 
+def zeros_like(x: Expr) -> Expr:
+    """Zeros in the shape of `x`."""
+    return repeat(number(0), tuple(range(x.rank)), x.shape)
+
+
 Opening = Callable[[Lowering, Expr, tuple[Index, ...], frozenset[str]], Expr]
 
 # What moves entries, by what happens to the indices.
@@ -399,6 +329,9 @@ ENTRIES: Mapping[Operation, Opening] = {
     flip_op: Lowering._flip,
     cumsum_op: Lowering._cumsum,
     concatenate_op: Lowering._concatenate,
+    prod_op: Lowering._prod,
+    prod_others_op: Lowering._prod_others,
+    unit_op: Lowering._unit,
     reshape_op: Lowering.opened,
     one_hot_op: Lowering.opened,
     take_op: Lowering.opened,

@@ -22,7 +22,8 @@ from gradstep.expression.node import Expr, replace, walk
 from gradstep.expression.shapes import Size
 from gradstep.notation.checking import Claim
 from gradstep.notation.differentials import exchanged, opposite, rewrites, stands_alone
-from gradstep.notation.lowering import Lowering, entry_op, sigma
+from gradstep.notation.indices import entry_op, sigma
+from gradstep.notation.lowering import Lowering
 from gradstep.notation.plain import line
 from gradstep.notation.presentation import Said
 from gradstep.notation.wording import Wording, numbered

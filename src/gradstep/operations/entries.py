@@ -449,8 +449,11 @@ def _tuple(shape: Shape) -> str:
 
 
 def _reshape_box(expr: Expr, write: Write) -> Written:
-    """vec(Xᵀ), which is by columns, for the rows of X in one vector; reshape(X) otherwise."""
-    return call_box("ravel" if expr.rank == 1 else f"reshape {shape_text(expr.shape)}")(expr, write)
+    """ravel(X) for all rows in one vector; else the new shape is said."""
+    if expr.rank == 1:
+        return call_box("ravel")(expr, write)
+    sign = Sub(Sym("reshape", "function"), Sym(shape_text(expr.shape), "text"))
+    return Written(Row((sign, Fence("(", write(expr.args[0]).box, ")"))))
 
 
 # params: the new shape.

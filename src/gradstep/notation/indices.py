@@ -1,0 +1,181 @@
+"""What has an index? An entry of an array, a sum or a product over an index, a choice by where the index is.
+
+An index is a letter, or a place that a letter leads to ("i+1", "n-1-i"), or a fixed place ("0").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from gradstep.calculus.chains import cotangent_op
+from gradstep.expression.boxes import (
+    ATOM,
+    PRODUCT,
+    SUM,
+    Accent,
+    Big,
+    Box,
+    Cases,
+    Frac,
+    Of,
+    Row,
+    Sub,
+    Sym,
+    SymbolKind,
+    Written,
+    fenced,
+    letter_kind,
+    row,
+    word,
+)
+from gradstep.expression.node import Expr, Operation, walk
+from gradstep.expression.shapes import Size, minus, size_names
+from gradstep.operations.arithmetic import multiply, multiply_op, negate_op, scale, scale_op
+from gradstep.operations.families import JUXTAPOSED, leaf
+from gradstep.operations.leaves import eye_op
+
+Index = str | None  # where along an axis; None for an axis that stays
+
+
+def _no_value(*_: object) -> object:
+    raise NotImplementedError("an entry is written, not evaluated")
+
+
+def _entry_layout(expr: Expr, write: Callable[[Expr], Written]) -> Written:
+    of, at, *capital = expr.params
+    if of.op is eye_op and all(at):
+        return Written(Of(expr, Sub(Sym("δ"), Row(tuple(Sym(str(i), "index") for i in at)))))
+    small = expr.rank == 1 and len(at) == 2 and not capital
+    kind = letter_kind(expr.rank)
+    if of.op is cotangent_op:  # an entry of ∂C/∂Z is ∂C/∂ an entry of Z
+        part, loss = of.params
+        below = _indexed(write(part).box, at, kind, small)
+        return Written(Frac(row("∂", write(loss).box), row("∂", below)), JUXTAPOSED)
+    return Written(Of(of, _indexed(write(of).box, at, kind, small)))
+
+
+def _indexed(box: Box, at: Sequence[Index], kind: SymbolKind, small: bool) -> Box:
+    """A name with indices: zᵢ, Xᵢⱼ, and xᵢ for row i of X; an entry is a number and set like one.
+
+    What has a number or a word below it keeps that in brackets: (Z₁)ᵢⱼ, for Z₁ᵢⱼ might be Z with three.
+    """
+    column = [":"] if len(at) == 2 and at[0] is None else []
+    letters: list[Box] = [Sym(i, "index") for i in (*column, *(i for i in at if i))]
+    if any(len(i) > 1 or i.isdecimal() for i in at if i):  # x₀, Xᵢ₊₁,ⱼ
+        letters = [part for letter in letters for part in (Sym(",", "operator"), letter)][1:]
+    match box:
+        case Of(what, inner):
+            return Of(what, _indexed(inner, at, kind, small))
+        case Accent(inner, mark):
+            lowered = _indexed(inner, at, kind, small)
+            return Sub(Accent(lowered.base, mark), lowered.index) if isinstance(lowered, Sub) else lowered
+        case Sub(Sym(text, face), index):
+            return Sub(Sub(Sym(_cased(text, small), kind if small else face), index), Row(tuple(letters)))
+        case Sym(text):
+            return Sub(Sym(_cased(text, small), kind), Row(tuple(letters)))
+        case _:
+            return Sub(box, Row(tuple(letters)))
+
+
+def _cased(text: str, small: bool) -> str:
+    """A row of a matrix takes the small letter."""
+    return text.lower() if small and len(text) == 1 else text
+
+
+# params: the thing, for each of its axes the index or None, and "capital" where the small letter is taken.
+# A leaf: what it is an entry of is not opened.
+entry_op = leaf(
+    "entry",
+    lambda params: tuple(s for s, i in zip(params[0].shape, params[1], strict=True) if i is None),
+    _no_value,
+    lambda expr, spell: (f"{spell(expr.params[0])[0]}[{','.join(i or ':' for i in expr.params[1])}]", ATOM),
+    _entry_layout,
+    "one entry, or one row, of an array",
+)
+
+
+def _over_index(sign: str) -> Callable[[Expr, Callable[[Expr], Written]], Written]:
+    """Σᵢ body; over a part of the index j ≤ i stands below."""
+
+    def layout(expr: Expr, write: Callable[[Expr], Written]) -> Written:
+        body = fenced(write(expr.args[0]), PRODUCT)
+        index, _, *limit = expr.params
+        below: Box = Sym(str(index), "index")
+        if limit:
+            below = Row((below, Sym(f" {limit[0]} ", "operator"), Sym(limit[1], "index")))
+        return Written(Big(sign, below, None, body), PRODUCT)
+
+    return layout
+
+
+def _indexed_operation(name: str, sign: str, why: str) -> Operation:
+    return Operation(
+        name,
+        lambda params, shape: shape,
+        _no_value,
+        lambda expr, spell: (f"{name}_{expr.params[0]}({spell(expr.args[0])[0]})", ATOM),
+        _over_index(sign),
+        None,
+        None,
+        "",
+        why,
+    )
+
+
+# params: the index, and the size it runs over; for a part of it "≤", "≥" or "≠" and another index.
+sigma_op = _indexed_operation("sigma", "Σ", "the sum over an index")
+product_op = _indexed_operation("pi", "∏", "the product over an index")
+
+
+def _choice_layout(expr: Expr, write: Callable[[Expr], Written]) -> Written:
+    """{xᵢ if i < n; 0 otherwise}"""
+    index, start, stop, size = expr.params
+    i = Sym(index, "index")
+    low, high = Sym(str(start), "index"), Sym(str(stop), "index")
+    if minus(stop, start) == 1:
+        where: Box = row(i, " = ", low)
+    elif start == 0:
+        where = row(i, " < ", high)
+    else:
+        where = row(i, " ≥ ", low) if stop == size else row(low, " ≤ ", i, " < ", high)
+    inside, outside = (write(arg).box for arg in expr.args)
+    return Written(Cases(((inside, where), (outside, word("otherwise")))), SUM + 5)
+
+
+# params: an index, from where to before where the first operand is meant, and the size; elsewhere the second.
+choice_op = Operation(
+    "choice",
+    lambda params, inside, outside: inside,
+    _no_value,
+    lambda expr, spell: (f"choice_{expr.params[0]}({', '.join(spell(arg)[0] for arg in expr.args)})", ATOM),
+    _choice_layout,
+    None,
+    None,
+    "",
+    "one of two, by where the index is",
+)
+
+
+def sigma(index: str, size: Size, body: Expr) -> Expr:
+    """Σ over `index`: a number in front of the body moves in front of the sum."""
+    if body.op is scale_op and not mentions(body.args[0], index):
+        return scale(body.args[0], sigma(index, size, body.args[1]))
+    if body.op is multiply_op and not body.rank and not mentions(body.args[0], index):
+        return multiply(body.args[0], sigma(index, size, body.args[1]))
+    if body.op is negate_op:
+        return -sigma(index, size, body.args[0])
+    return sigma_op(body, params=(index, size))
+
+
+def mentions(expr: Expr, index: str) -> bool:
+    """Whether the index occurs in `expr`."""
+    return any(index in size_names(place) for node in walk(expr) for place in _places(node))
+
+
+def _places(node: Expr) -> Sequence[Size]:
+    """The indices that a node itself holds."""
+    if node.op is entry_op:
+        return [place for place in node.params[1] if place]
+    if node.op in (sigma_op, product_op):
+        return node.params[3:]
+    return node.params[:3] if node.op is choice_op else ()
