@@ -110,3 +110,45 @@ def test_deriving_loads_neither_numpy_nor_rich():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+NAMED = "z = X @ w + b; mean((y - relu(z))**2)"
+NEURON_SHAPES = {"X": "N d", "w": "d", "b": "", "y": "N"}
+
+
+@pytest.mark.parametrize(
+    ("names", "kept"),
+    [
+        ("auto", ["z", "a", "e", "C"]),
+        ("none", ["C"]),
+        (["e"], ["e", "C"]),
+        ("z, a", ["z", "a", "C"]),
+        ({"q": "X @ w + b", "act": "relu(X @ w + b)"}, ["q", "act", "C"]),
+    ],
+    ids=str,
+)
+def test_the_reader_chooses_which_parts_go_by_names(names, kept):
+    d = gs.derive(gs.parse(NAMED, **NEURON_SHAPES), ["w", "b"], names=names)
+    assert [part.name for part in d.parts.values()] == kept
+    assert d.certificate.verdict is True
+    text = d.text()
+    assert ("∂C/∂e" in text) == ("e" in kept)
+    assert ("X w + b" in text) and ("1[X w + b > 0]" in text) == (not {"z", "q"} & {*kept})
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["k"], "no part of this is called k"),
+        ({"q": "y - y"}, "no part of this formula"),
+        ({"q": "X"}, "no part of this formula"),
+        ({"w": "X @ w + b"}, "already"),
+        ({"N": "X @ w + b"}, "already"),
+        ({"q": "X @ b"}, "@ multiplies"),
+        ({"sum": "X @ w + b"}, "sum"),
+    ],
+    ids=str,
+)
+def test_a_name_that_cannot_be_is_explained(names, words):
+    with pytest.raises(gs.MathError, match=words):
+        gs.derive(gs.parse(NAMED, **NEURON_SHAPES), ["w", "b"], names=names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from gradstep.calculus.derivation import derive as derive_expression
 from gradstep.calculus.jacobians import hessian as hessian_of
@@ -11,12 +11,17 @@ from gradstep.calculus.jacobians import jacobian as jacobian_of
 from gradstep.calculus.jacobians import jvp as jvp_of
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
-from gradstep.expression.node import Expr
+from gradstep.expression.node import Expr, walk
 from gradstep.notation import terminal
 from gradstep.notation.depending import Dependences, depending
 from gradstep.notation.folding import folded
-from gradstep.notation.parsing import names_of
+from gradstep.notation.parsing import names_of, parse
 from gradstep.notation.views import present
+from gradstep.operations.evaluation import variables
+from gradstep.operations.leaves import checked_name
+
+# "auto", "none", names to keep, or names with what they stand for: {"z": "X @ w + b"}, {X @ w + b: "z"}.
+Names = str | Sequence[str] | Mapping[str, str] | Mapping[Expr, str]
 
 
 def derive(
@@ -24,18 +29,17 @@ def derive(
     wrt: str | Sequence[str],
     *,
     given: Dependences | None = None,
-    names: Mapping[Expr, str] | None = None,
+    names: Names | None = None,
     structure: Mapping[str, str] | None = None,
     certify: bool = True,
     seed: int | None = None,
 ) -> Derivation:
     """The gradient of a scalar `loss` with respect to the variables `wrt`, step by step.
 
-    `wrt` is a name or several; `d.answers["w"]` is the gradient, in the shape of w. `names` calls parts by
-    names of your own, beside those that the text of the loss gave; other parts worth a name get one. Every
-    line is checked exactly, and a derivation whose check fails is never returned: it raises `MathError`, as
-    do a loss that is not a number, an unknown name, and an operation without a derivative. `certify=False`
-    leaves the check out; `seed` makes its random points repeatable.
+    `wrt` is a name or several; `d.answers["w"]` is the gradient, in the shape of w. Parts of the loss get
+    names, those that its text gave and others as in a textbook: `names="auto"`. `names="none"` writes
+    everything out; `names=["z", "e"]` keeps these names only; `names={"z": "X @ w + b"}` has your own only.
+    Expressions instead of text, `{X @ w + b: "z"}`, are named beside the others.
 
     `structure={"X": "symmetric"}` gives the derivative along the independent entries of X, in the shape of X;
     "diagonal", "toeplitz" and "symmetric toeplitz" are the others (The Matrix Cookbook, section 2.8).
@@ -43,13 +47,52 @@ def derive(
     `given={"u": "x**2"}` says that the variable u depends on others: the derivative with respect to x is then
     the total one, directly and through u. A formula has the shape of its variable, and may use other
     variables of `given`, but not in a circle.
+
+    Every line is checked exactly, and a derivation whose check fails is never returned: it raises
+    `MathError`, as do a loss that is not a number, an unknown name, and an operation without a derivative.
+    `certify=False` leaves the check out; `seed` makes its random points repeatable.
     """
     if isinstance(loss, str):
         raise MathError("derive takes an expression, not text", mend='gs.parse(text, X="N d", …)')
-    called = {**names_of(loss), **(names or {})} if isinstance(loss, Expr) else names
+    called, only = chosen_names(loss, names) if isinstance(loss, Expr) else ({}, None)
     if given is not None and isinstance(loss, Expr):
-        loss, called = depending(loss, given, called or {}, [wrt] if isinstance(wrt, str | Expr) else wrt)
-    return derive_expression(loss, wrt, names=called, structure=structure, certify=certify, seed=seed)
+        loss, called = depending(loss, given, called, [wrt] if isinstance(wrt, str | Expr) else wrt)
+    return derive_expression(
+        loss, wrt, names=called, only=only, structure=structure, certify=certify, seed=seed
+    )
+
+
+def chosen_names(of: Expr, names: Names | None) -> tuple[dict[Expr, str], Collection[str] | None]:
+    """The names given to parts of `of`, and which names there may be (None: any)."""
+    own = names_of(of)
+    if names is None or names == "auto":
+        return own, None
+    if names == "none":
+        return {}, ()
+    if isinstance(names, str):
+        return own, [name.strip() for name in names.split(",") if name.strip()]
+    if not isinstance(names, Mapping):
+        return own, [*names]
+    texts = {name: text for name, text in names.items() if isinstance(name, str) and isinstance(text, str)}
+    if texts:
+        return {_part(of, text, name): name for name, text in texts.items()}, texts
+    return {**own, **{part: str(name) for part, name in names.items() if isinstance(part, Expr)}}, None
+
+
+def _part(of: Expr, text: str, name: str) -> Expr:
+    """The part of `of` that the text writes."""
+    checked_name(name)
+    known = variables(of)
+    if name in known or any(name in v.shape for v in known.values()):
+        raise MathError(f"{name} is the name of a variable or a size already", mend="another name")
+    facts = {str(v.params[0]): v.params[2] for v in known.values() if v.params[2]}
+    part = parse(text, assume=facts or None, **{variable: v.shape for variable, v in known.items()})
+    if not part.args or all(node is not part for node in walk(of)):
+        raise MathError(
+            f"{text} is no part of this formula, so it cannot be called {name}",
+            facts=[f"the formula is {of}"],
+        )
+    return part
 
 
 def jacobian(

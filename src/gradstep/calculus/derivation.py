@@ -7,7 +7,7 @@ stands beside dw is ∂C/∂w. The steps are the algorithm; there is no second e
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from gradstep.calculus.certificate import certify as certify_lines
@@ -37,6 +37,7 @@ def derive(
     *,
     names: Mapping[Expr, str] | None = None,
     structure: Mapping[str, str] | None = None,
+    only: Collection[str] | None = None,
     certify: bool = True,
     seed: int | None = None,
 ) -> Derivation:
@@ -44,8 +45,9 @@ def derive(
 
     `structure` says inside which structure a parameter moves ("symmetric", "diagonal", "toeplitz", "symmetric
     toeplitz"): its gradient is then that of its independent entries.
-    `names` calls parts of the loss by names of your own; other parts worth a name get one. Every line is
-    checked exactly (`certify=False` leaves that out); a derivation whose check fails raises `MathError`.
+    `names` calls parts of the loss by names of your own; other parts worth a name get one, unless `only` says
+    which names there may be. Every line is checked exactly (`certify=False` leaves that out); a derivation
+    whose check fails raises `MathError`.
     Raises `MathError` when the loss is not a number, a name is unknown, or an operation has no derivative.
     """
     _check(loss)
@@ -55,7 +57,7 @@ def derive(
     names = {read.of(part): name for part, name in (names or {}).items()}
     parameters = chosen_parameters(wrt, known)
     moving = moving_nodes(loss, parameters.values())
-    parts = named_parts(loss, moving, names, {*known, *size_names(known.values())})
+    parts = named_parts(loss, moving, names, {*known, *size_names(known.values())}, only)
     facts = facts_of(known.values())
     book = book_with(facts)
     opened = Opening(
@@ -189,8 +191,10 @@ class Opening:
         self.pending: dict[Expr, dict[Expr, Expr]] = {}  # part -> what arrives there, by where it comes from
         self.book = book
         self._fences = _Either(named, self.fenced)
-        self.simplify = Simplifier(book, self._fences)
-        self.quietly = Simplifier(Book(law for law in book.laws if law.quiet), self._fences)
+        self.written = frozenset(walk(start))
+        self.simplify = Simplifier(book, self._fences, written=self.written)
+        quiet = Book(law for law in book.laws if law.quiet)
+        self.quietly = Simplifier(quiet, self._fences, written=self.written)
 
     def run(self) -> None:
         if self.start not in self.moving:
@@ -267,12 +271,12 @@ class Opening:
         tidy, rewrites, _ = self.quietly(H) if fences is self._fences else (H, [], [])
         found: list[Stage] = [(tidy, tuple(rewrites), None)]
         while True:
-            _, _, laws = Simplifier(self.book, fences)(tidy)
+            _, _, laws = Simplifier(self.book, fences, written=self.written)(tidy)
             loud = next((law for law in laws if not law.quiet), None)
             if loud is None:
                 return found
             book = Book(law for law in self.book.laws if law.quiet or law is loud)
-            tidy, rewrites, _ = Simplifier(book, fences)(tidy)
+            tidy, rewrites, _ = Simplifier(book, fences, written=self.written)(tidy)
             found.append((tidy, tuple(rewrites), loud))
 
     def settle(self, node: Expr, stages: list[Stage]) -> Expr:
@@ -297,7 +301,7 @@ class Opening:
         rest = _Except(self._fences, G)
         if not any(part.op.name == "divide" and part.rank for part in walk(G, stop=rest.__contains__)):
             return None
-        return Simplifier(self.book, rest)(H)
+        return Simplifier(self.book, rest, written=self.written)(H)
 
     def visible(self, expr: Expr) -> int:
         """How many symbols a reader sees, with names for what has names."""

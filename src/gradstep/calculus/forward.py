@@ -40,7 +40,7 @@ class Forward:
         self.targets, self.sources = targets, sources
         self.moving = set().union(*(moving_nodes(target, sources) for target in targets))
         self.parts = {part for part in parts if part not in targets}
-        self.tidy = Simplifier(book, self.parts)
+        self.tidy = Simplifier(book, self.parts, written=frozenset(walk(*targets)))
         self.markers: dict[Expr, Expr] = {}
 
     # ------------------------------------------------------------------------------------ part by part

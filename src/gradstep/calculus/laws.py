@@ -13,8 +13,10 @@ from functools import partial
 from gradstep.calculus.array_laws import LAWS as ARRAY_LAWS
 from gradstep.calculus.diagonal_laws import LAWS as DIAGONAL_LAWS
 from gradstep.calculus.matrix_laws import MATRIX_LAWS, orthogonal_law, symmetric_law
-from gradstep.calculus.procedures import PROCEDURES
+from gradstep.calculus.procedures import PROCEDURES, unscaled
 from gradstep.calculus.rewriting import Book, Domain, Law, wildcard
+from gradstep.calculus.shortening import SHORTENING
+from gradstep.calculus.shorter_parts import SHORTER_PARTS
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.expression.shapes import Shape, shape_text
@@ -136,9 +138,12 @@ def _linear() -> tuple[Law, ...]:
                     before, after = operands[:i], operands[i + 1 :]
                     numbers.append((op(*before, c * operand, *after, params=params), scale(c, y)))
                     signs.append((op(*before, -operand, *after, params=params), -y))
-        laws.append(
-            Law("the number comes out", f"{op.name} is linear: a number may stand in front", tuple(numbers))
-        )
+        why = f"{op.name} is linear: a number may stand in front"
+        if op is repeat_op:  # a repeated mean stays one: x − mean(x)
+            examples = tuple(left for left, _ in numbers)
+            laws.append(Law("the number comes out", why, apply=unscaled, heads=(op,), examples=examples))
+        else:
+            laws.append(Law("the number comes out", why, tuple(numbers)))
         laws.append(
             Law("the sign comes out", f"{op.name} is linear: a sign may stand in front", tuple(signs))
         )
@@ -148,6 +153,20 @@ def _linear() -> tuple[Law, ...]:
 # -------------------------------------------------------------------------------------- cancelling
 
 CANCELLING = (
+    fraction(
+        "times one over",
+        "x ⊙ (1 ⊘ v) 𝟏ᵀ = x ⊘ v 𝟏ᵀ",
+        "x",
+        lambda x: (x * repeat(1 / w, 0, "m"), x / repeat(w, 0, "m")),
+        (("m", "n"),),
+    ),
+    fraction(
+        "times one over",
+        "x ⊙ (1 ⊘ v) 𝟏ᵀ = x ⊘ v 𝟏ᵀ",
+        "x",
+        lambda x: (x * repeat(1 / v, 1, "n"), x / repeat(v, 1, "n")),
+        (("m", "n"),),
+    ),
     fraction("times one over", "x ⊙ (1 ⊘ y) = x ⊘ y", "xy", lambda x, y: (x * (1 / y), x / y)),
     fraction(
         "times a number over",
@@ -189,14 +208,6 @@ LOGISTIC = (
         "eˣ ⊘ (1 + eˣ) = σ(x)",
         "x",
         lambda x: (exp(x) / (1 + exp(x)), sigmoid(x)),
-        EVERYWHERE,
-        quiet=False,
-    ),
-    law(
-        "symmetry of σ",
-        "1 − σ(−x) = σ(x)",
-        "x",
-        lambda x: (1 - sigmoid(-x), sigmoid(x)),
         EVERYWHERE,
         quiet=False,
     ),
@@ -272,6 +283,8 @@ LAWS: tuple[Law, ...] = (
     *DIAGONAL_LAWS,
     *ARRAY_LAWS,
     *MATRIX_LAWS,
+    *SHORTENING,
+    *SHORTER_PARTS,
 )
 BOOK = Book(LAWS)
 

@@ -5,11 +5,12 @@ A name is a view and a fence: a renderer prints the name, and the rewriter does 
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 
 from gradstep.calculus.intermediates import intermediates, is_of_numbers
+from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Operation, uses, walk
 from gradstep.operations.declared import DECLARED
 from gradstep.operations.leaves import RESERVED, is_constant, symbol_op
@@ -147,12 +148,34 @@ def measures(of: Expr) -> bool:
 
 
 def named_parts(
-    of: Expr, inner: Container[Expr], given: Mapping[Expr, str], taken: Container[str]
+    of: Expr,
+    inner: Container[Expr],
+    given: Mapping[Expr, str],
+    taken: Container[str],
+    only: Collection[str] | None = None,
 ) -> dict[Expr, Part]:
     """A name for every part worth one: the given names, then letters by role, numbered if there are several.
 
-    Every part of a perceptron gets the number of its layer: Z1, A1, Z2, A2 …
+    Every part of a perceptron gets the number of its layer: Z1, A1, Z2, A2 … With `only`, of these names
+    those that stand there, and that of the whole; one that no part has is a `MathError`.
     """
+    parts = _all_parts(of, inner, given, taken)
+    if only is None:
+        return parts
+    known = [part.name for part in parts.values()]
+    for name in only:
+        if name not in known:
+            raise MathError(
+                f"no part of this is called {name}",
+                facts=[f"the parts are {', '.join(known[:-1])}" if known[:-1] else "it has no named parts"],
+                mend=f'names={{"{name}": "…"}} with what {name} is',
+            )
+    return {node: part for node, part in parts.items() if node is of or part.name in only}
+
+
+def _all_parts(
+    of: Expr, inner: Container[Expr], given: Mapping[Expr, str], taken: Container[str]
+) -> dict[Expr, Part]:
     wanted = wanted_parts(of, inner, given)
     kinds: dict[Sequence[str], list[Expr]] = {letters: [] for letters in LETTERS.values()}
     for node, role in wanted.items():

@@ -28,7 +28,7 @@ from gradstep.operations.broadcasting import repeat, repeat_op, sum_op, sum_over
 from gradstep.operations.families import is_one
 from gradstep.operations.leaves import number, number_op, size, size_op, value_of
 from gradstep.operations.products import matmul_op, outer_op
-from gradstep.operations.sums import count, sum
+from gradstep.operations.sums import count, mean, sum
 
 PRODUCTS_OF_NUMBERS = (multiply_op, divide_op, negate_op)
 
@@ -141,7 +141,12 @@ def _term(expr: Expr, fences: Container[Expr]) -> Monomial:
 # ------------------------------------------------------------------------------------------- fractions
 
 
-def _fraction(expr: Expr, fences: Container[Expr]) -> tuple[dict[Expr, int], bool]:
+def entrywise(expr: Expr, fences: Container[Expr]) -> dict[Expr, int]:
+    """Each factor of an entrywise product or quotient, and its exponent."""
+    return {factor: n for factor, n in taken_apart(expr, fences)[0].items() if n}
+
+
+def taken_apart(expr: Expr, fences: Container[Expr]) -> tuple[dict[Expr, int], bool]:
     """An entrywise product or quotient taken apart: each factor's exponent, and whether any cancels."""
     exponents, signs = dict[Expr, int](), set[tuple[Expr, bool]]()
     stack = [(expr, 1)]
@@ -160,7 +165,7 @@ def _fraction(expr: Expr, fences: Container[Expr]) -> tuple[dict[Expr, int], boo
     return exponents, len(signs) > len(exponents)
 
 
-def _one_bar(exponents: Mapping[Expr, int], one: Expr) -> Expr:
+def one_bar(exponents: Mapping[Expr, int], one: Expr) -> Expr:
     """The factors above one bar and those below it, entry by entry."""
     above, below = powers(exponents, 1), powers(exponents, -1)
     top = reduce(multiply_op, above) if above else one
@@ -171,15 +176,34 @@ def cancelled(expr: Expr, fences: Container[Expr]) -> Expr | None:
     """(x ⊘ y) ⊙ y = x: a factor above the bar and the same below it, defined where the fraction was."""
     if not expr.rank:
         return None
-    exponents, cancels = _fraction(expr, fences)
-    return _one_bar(exponents, one_like(expr)) if cancels else None
+    exponents, cancels = taken_apart(expr, fences)
+    return one_bar(exponents, one_like(expr)) if cancels else None
+
+
+def gathered_powers(expr: Expr, fences: Container[Expr]) -> Expr | None:
+    """x ⊙ y ⊙ x = x² ⊙ y: what is a factor twice becomes a power."""
+    if not expr.rank:
+        return None
+    met: set[Expr] = set()
+    stack = [expr]
+    while stack:
+        node = stack.pop()
+        args = () if node in fences else node.args
+        if args and node.op is multiply_op:
+            stack += args
+            continue
+        base = args[0] if args and node.op is power_op and _whole_exponent(node) is not None else node
+        if base in met:
+            return one_bar(entrywise(expr, fences), one_like(expr))
+        met.add(base)
+    return None
 
 
 def unnested(expr: Expr, fences: Container[Expr]) -> Expr | None:
     """(x ⊘ y) ⊘ z = x ⊘ (y ⊙ z), and x ⊘ (y ⊘ z) = (x ⊙ z) ⊘ y: one bar instead of two."""
     if not expr.rank or not any(arg.op is divide_op and arg not in fences for arg in expr.args):
         return None
-    return _one_bar(_fraction(expr, fences)[0], one_like(expr))
+    return one_bar(taken_apart(expr, fences)[0], one_like(expr))
 
 
 # ------------------------------------------------------------------------------------------- signs
@@ -223,6 +247,17 @@ def signed(expr: Expr, fences: Container[Expr]) -> Expr | None:
 
 
 # ------------------------------------------------------------------------------------------- copies
+
+
+def unscaled(expr: Expr, fences: Container[Expr]) -> Expr | None:
+    """c x, repeated, is c times x, repeated; but a mean stays together."""
+    body = expr.args[0]
+    if body.op is not scale_op or body in fences:
+        return None
+    front, rest = body.args
+    if rest.op is sum_op and mean(rest.args[0], rest.params[0]) is body:
+        return None
+    return scale_op(front, repeat_op(rest, params=expr.params))
 
 
 def counted(expr: Expr, fences: Container[Expr]) -> Expr | None:
@@ -357,6 +392,17 @@ def _laws() -> tuple[Law, ...]:
                 divide_op(divide_op(one_like(M), M), divide_op(M, power_op(M, number(3)))),
             ),
             domain="nonzero",
+        ),
+        Law(
+            "equal factors",
+            "x ⊙ y ⊙ x = x² ⊙ y: what is a factor twice becomes a power",
+            apply=gathered_powers,
+            heads=(multiply_op,),
+            examples=(
+                multiply_op(multiply_op(v, w), v),
+                multiply_op(v, multiply_op(w, power_op(v, number(2)))),
+                multiply_op(multiply_op(M, one_like(M)), M),
+            ),
         ),
         Law(
             "sum of copies",

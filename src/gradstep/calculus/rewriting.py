@@ -10,6 +10,7 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from gradstep.calculus.counting import length
 from gradstep.calculus.steps import Rewrite
 from gradstep.expression.boxes import ATOM, Sym, Written, letter_kind
 from gradstep.expression.node import Expr, Operation
@@ -41,6 +42,8 @@ class Law:
     `forms` are the equation at each rank: pairs of expressions over wildcards. A procedural law has `apply`
     instead, (expression, fences) -> expression or None, and `examples` that it must change. `domain` says
     where the left side is defined, which the right side must be too. A quiet law folds into the step before.
+    A law that proposes is used only where what it proposes, tidied, is shorter than what stood there. Where
+    not `oracle`, it holds for real numbers only: it needs signs, or what an operation is worth.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Law:
     heads: tuple[Operation, ...] = ()
     examples: tuple[Expr, ...] = ()
     oracle: bool = True
+    propose: Callable[[Expr, Container[Expr]], Iterable[Expr]] | None = None
 
 
 Binding = dict[Any, Any]  # wildcards to expressions, names of sizes to sizes
@@ -131,12 +135,13 @@ class Book:
         self.laws = tuple(laws)
         self._forms: dict[tuple[Operation, int], list[tuple[Law, Expr, Expr, frozenset[Operation]]]] = {}
         self._procedures: dict[Operation, list[Law]] = {}
+        self._proposing: dict[Operation, list[Law]] = {}
         for law in self.laws:
             for left, right in law.forms:
                 needs = frozenset(arg.op for arg in left.args if arg.op is not wildcard_op)
                 self._forms.setdefault((left.op, left.rank), []).append((law, left, right, needs))
             for head in law.heads:
-                self._procedures.setdefault(head, []).append(law)
+                (self._proposing if law.propose else self._procedures).setdefault(head, []).append(law)
 
     def first(self, expr: Expr, fences: Container[Expr]) -> tuple[Law, Expr] | None:
         """The first law that applies at the root of `expr`, and what it makes of it."""
@@ -152,6 +157,18 @@ class Book:
                     return law, changed
         return None
 
+    def shorter(self, expr: Expr, fences: Container[Expr]) -> tuple[Law, Expr] | None:
+        """The law whose proposal for the root of `expr`, tidied, is the shortest, if it is shorter at all."""
+        found = None
+        proposing = self._proposing.get(expr.op, ())
+        best = length(expr, fences) if proposing else 0
+        for law in proposing:
+            for proposal in law.propose(expr, fences) if law.propose else ():
+                tidy = Simplifier(self, fences, shortens=False)(proposal)[0]
+                if (now := length(tidy, fences)) < best:
+                    best, found = now, (law, tidy)
+        return found
+
 
 @dataclass(slots=True)
 class Simplifier:
@@ -160,6 +177,8 @@ class Simplifier:
     book: Book
     fences: Container[Expr]
     done: dict[Expr, Expr] = field(default_factory=dict)
+    shortens: bool = True
+    written: Container[Expr] = ()  # as the user wrote it: not made shorter
 
     def __call__(self, expr: Expr) -> tuple[Expr, list[Rewrite], list[Law]]:
         """The simplified expression, the rewrites made on the way, and their laws."""
@@ -184,7 +203,7 @@ class Simplifier:
                 stack.extend(waiting)
             elif any(done[arg] is not arg for arg in node.args):
                 becomes[node] = node.op(*(done[arg] for arg in node.args), params=node.params)
-            elif found := self.book.first(node, self.fences):
+            elif found := self.applied(node):
                 law, after = found
                 rewrites.append(Rewrite(law.name, law.why, node, after))
                 laws.append(law)
@@ -192,6 +211,13 @@ class Simplifier:
             else:
                 done[node] = node
         return done[expr], rewrites, laws
+
+    def applied(self, node: Expr) -> tuple[Law, Expr] | None:
+        """What a law makes of `node`, whose operands are tidy."""
+        found = self.book.first(node, self.fences)
+        if found is None and self.shortens and node not in self.written:
+            return self.book.shorter(node, self.fences)
+        return found
 
 
 def simplify(expr: Expr, book: Book, fences: Container[Expr] = ()) -> Expr:

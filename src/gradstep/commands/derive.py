@@ -43,6 +43,13 @@ WIDTH = 100
     show_default=True,
 )
 @click.option("--open", "opened", is_flag=True, help="Show the steps and the proof behind every line too.")
+@click.option(
+    "--names",
+    metavar="WHICH",
+    default="auto",
+    show_default=True,
+    help="Which parts go by names: auto, none (everything written out), or a list such as z,e.",
+)
 @click.option("--width", type=click.IntRange(40), help=f"Columns; {WIDTH} at most by itself.")
 @click.option("--seed", type=int, help="Seed of the certificate's random points.")
 def command(
@@ -57,6 +64,7 @@ def command(
     batch: str | None,
     to: str,
     opened: bool,
+    names: str,
     width: int | None,
     seed: int | None,
 ) -> None:
@@ -68,9 +76,8 @@ def command(
         gradstep derive 'x + u' x: u: --wrt x --given 'u = x**2'
     """
     loss, parameters = read_formula(expr, shapes, wrt, assume)
-    derivation = derive(
-        loss, parameters, given=formulas(given), structure=dict(map(pair, structure)), seed=seed
-    )
+    parts = dict(map(pair, structure))
+    derivation = derive(loss, parameters, given=formulas(given), names=names, structure=parts, seed=seed)
     if to == "text":
         told = present(derivation, view=view, style=style, batch=batch)
         told = told if opened else folded(told)

@@ -1,0 +1,37 @@
+"""How long is a formula? As many operations as are printed for it, named parts counting as one symbol."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from gradstep.expression.node import Expr, walk
+from gradstep.operations.arithmetic import divide_op, multiply_op, scale_op
+from gradstep.operations.broadcasting import repeat_op, squeeze_op, sum_op
+from gradstep.operations.leaves import number_op, value_of
+from gradstep.operations.products import transpose_op
+from gradstep.operations.sums import mean
+
+SILENT = frozenset({repeat_op, squeeze_op, transpose_op})  # not counted: X + b, A.T
+
+
+def length(expr: Expr, fences: Container[Expr] = ()) -> int:
+    """How many operations are printed for `expr`; a fenced part within it is one symbol."""
+    done: dict[Expr, int] = {}
+    for node in walk(expr, stop=lambda node: node is not expr and node in fences):
+        if not node.args or (node in fences and node is not expr):
+            done[node] = int(node.op is number_op and bool(node.params[0] < 0))
+        else:
+            done[node] = _own(node) + sum(done[arg] for arg in node.args)
+    return done[expr]
+
+
+def _own(node: Expr) -> int:
+    """The operations that `node` itself prints: x/s is one, though it is held as 1/s · x."""
+    if node.op in SILENT:
+        return 0
+    if node.op not in (scale_op, multiply_op):
+        return 1
+    factor, body = node.args
+    if body.op is sum_op and mean(body.args[0], body.params[0]) is node:
+        return -length(factor)
+    return int(factor.op is not divide_op or value_of(factor.args[0]) not in (1, -1))
