@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from gradstep.calculus.certificate import certify as certify_lines
 from gradstep.calculus.laws import book_with, zeros
-from gradstep.calculus.naming import measures, named_parts
+from gradstep.calculus.naming import Part, measures, named_parts
 from gradstep.calculus.recognising import Recognition
 from gradstep.calculus.rewriting import Book, Law, Simplifier
 from gradstep.calculus.steps import Derivation, Line, Rewrite, Step, Term
@@ -22,7 +22,8 @@ from gradstep.expression.node import Expr, describe, walk
 from gradstep.expression.places import place_of
 from gradstep.expression.shapes import shape_text
 from gradstep.expression.shapes import size_names as names_of_size
-from gradstep.operations.arithmetic import add
+from gradstep.operations.arithmetic import add, power_op
+from gradstep.operations.domains import conditions
 from gradstep.operations.evaluation import belongs, variables
 from gradstep.operations.leaves import number, symbol_op
 from gradstep.operations.lookups import lookups
@@ -88,7 +89,8 @@ def derive(
             f"{loss_name(parts, loss)} does not depend on {name}: its gradient is 0"
             for name, variable in parameters.items()
             if variable not in opened.cotangents
-        ),
+        )
+        + defined_where(loss, moving, parts),
         recognised=read.rewrites,
     )
     if certify:
@@ -116,6 +118,17 @@ def _insides(
         structure_of(name, kind, parameters[name])
         found[name] = Inside(kind, answers[name])
     return found
+
+
+def defined_where(loss: Expr, moving: set[Expr], parts: Mapping[Expr, Part]) -> tuple[str, ...]:
+    """What the loss asks of its parts: "log(z) is defined where z > 0"."""
+    said = []
+    for node, asks in conditions(loss, moving):
+        operand = node.args[0]
+        short = parts[operand].name if operand in parts else describe(operand)
+        whole = f"{node.op.name}({short})" if node.op is not power_op else describe(node)
+        said.append(f"{whole} is defined where {asks(short)}")
+    return tuple(dict.fromkeys(said))
 
 
 def loss_name(parts: Mapping[Expr, object], loss: Expr) -> str:
