@@ -115,3 +115,15 @@ def test_how_they_are_written():
 def test_every_view_tells_it(view, style):
     for text, wrt in LOSSES.values():
         assert gs.derive(gs.parse(text, **SHAPES), wrt).text(view=view, style=style)
+
+
+def test_an_inverse_that_is_used_once_is_a_solution_in_code():
+    once = gs.compile(gs.parse("b @ inv(X) @ (A @ b)", **SHAPES)).source
+    assert "np.linalg.solve" in once and "np.linalg.inv" not in once
+    often = gs.compile(gs.derive(gs.parse("trace(A @ inv(X))", **SHAPES), "X")).source
+    assert often.count("np.linalg.inv") == 1
+
+
+def test_an_inverse_has_a_name_where_it_occurs_again_and_again():
+    d = gs.derive(gs.parse("trace(inv(X.T @ B @ X) @ A)", **SHAPES), "X")
+    assert d.names[gs.parse("inv(X.T @ B @ X)", **SHAPES)] == "M"

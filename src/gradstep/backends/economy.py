@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+from gradstep.backends.solving import SOLVING
 from gradstep.backends.stabilising import Alone, Improvement
 from gradstep.expression.boxes import ATOM
 from gradstep.expression.node import Expr, Operation, Spelled
@@ -482,4 +483,5 @@ LEAN: tuple[Improvement, ...] = (
         _root_of_number,
         (sqrt_op(_N),),
     ),
+    SOLVING,
 )  # fmt: skip

@@ -34,6 +34,7 @@ LETTERS: Mapping[str, Sequence[str]] = {
     "softmax": ("p", "q", "s"),
     "error": ("e", "r", "d"),
     "shared part": ("u", "v", "t"),
+    "inverse": ("m", "p", "k", "w"),
     "loss": ("C", "L", "J", "E"),
     "intermediate variable": ("u", "v", "t", "s"),
     "function": ("f", "g", "h", "F"),
@@ -123,6 +124,9 @@ def roles(of: Expr, inner: Container[Expr]) -> dict[Expr, str]:
     for node in order:
         if counts.get(node, 0) > 1 and node.op.name not in PLUMBING and not _is_short(node, found):
             note(node, "linear function" if _is_linear(node, inner) else "shared part")
+    for node in order:
+        if node.op.name == "inv" and not _is_short(node, found):  # its slope mentions it twice
+            note(node, "inverse")
     return {node: found[node] for node in order if node in found}
 
 
@@ -230,6 +234,8 @@ def describe(node: Expr, inner: Container[Expr]) -> str:
         return ACTIVATIONS[name]
     if name == "softmax":
         return "softmax"
+    if name == "inv":
+        return "inverse"
     if _is_affine(node, inner):
         return "affine function"
     if _is_linear(node, inner):

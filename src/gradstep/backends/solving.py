@@ -1,0 +1,39 @@
+"""When is a system solved instead of a matrix inverted? Where its inverse occurs once, in a product."""
+
+from __future__ import annotations
+
+from gradstep.backends.stabilising import Alone, Improvement
+from gradstep.expression.node import Expr
+from gradstep.operations.inverses import inv_op, solve_op
+from gradstep.operations.leaves import symbol
+from gradstep.operations.products import matmul_op, transpose, transpose_op
+
+
+def _system(factor: Expr, alone: Alone) -> Expr | None:
+    """A where `factor` is A⁻¹ (Aᵀ where it is A⁻ᵀ), and nothing else uses it."""
+    inner = factor.args[0] if factor.op is transpose_op else factor
+    if inner.op is not inv_op or not alone(factor) or not alone(inner):
+        return None
+    return inner.args[0] if inner is factor else transpose(inner.args[0])
+
+
+def _solved(y: Expr, alone: Alone) -> Expr | None:
+    a, b = y.args
+    left = _system(a, alone) if a.rank == 2 else None
+    if left is not None:
+        return solve_op(left, b)
+    right = _system(b, alone) if b.rank == 2 else None
+    if right is None or not y.rank:
+        return None
+    return transpose(solve_op(transpose(right), transpose(a)))
+
+
+_A, _b, _B = symbol("A", "n n"), symbol("b", "n"), symbol("B", "n k")
+
+SOLVING = Improvement(
+    "a solution instead of an inverse",
+    "solving A x = b takes a third of the work of A⁻¹, and loses fewer digits",
+    (matmul_op,),
+    _solved,
+    (inv_op(_A) @ _b, inv_op(_A) @ _B, inv_op(_A).T @ _b, _b @ inv_op(_A), _B.T @ inv_op(_A)),
+)
