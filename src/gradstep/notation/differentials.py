@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace as replace_fields
 
 from gradstep.calculus.steps import Derivation, Line, Step, Term
-from gradstep.expression.boxes import SUM, Box, Fence, Of, Row, Sym, fenced, row
+from gradstep.expression.boxes import SUM, Big, Box, Fence, Of, Row, Sym, fenced, row
 from gradstep.expression.node import Expr, rebuild, replace
+from gradstep.notation.checking import Claim
+from gradstep.notation.lowering import Index, Lowering
 from gradstep.notation.plain import line
 from gradstep.notation.presentation import Said
 from gradstep.notation.wording import Wording
@@ -29,9 +31,11 @@ class Differentials:
         wording: Wording,
         shown: dict[Expr, Expr],
         parameters: str,
+        lower: Lowering,
     ) -> None:
         self.d, self.write, self.wording, self.shown = derivation, write, wording, shown
-        self.parameters = parameters
+        self.parameters, self.lower = parameters, lower
+        self.claims: list[Claim] = []
         # A named part stands for itself: what is beneath it is not looked at.
         self.table = {**{part: part for part in derivation.parts}, **shown}
         self.ends = set(derivation.parameters.values())
@@ -41,7 +45,7 @@ class Differentials:
         loss = self.d.of
         if not self.d.steps:
             return ()
-        opened = Fence("(", self.write.opened(loss), ")")
+        opened = Fence("(", self.write.opened(self.lower.opening(loss)(loss, ())), ")")
         said = [Said(row("d", self.write(loss)), (row("d", opened),))]
         terms: list[Term] = list(self.d.steps[0].before)
         for number_, step in enumerate(self.d.steps, 1):
@@ -55,7 +59,9 @@ class Differentials:
         found = []
         for G, N in step.after:
             if self.d.fences.get(G) is N and N is not self.d.of:
-                found.append(Said(self.write(self.shown[G]), (self.write(self.opened(G)),), indent=1))
+                at = self.lower.indices(N)
+                left = self.write(self.lower(self.shown[G], at))
+                found.append(Said(left, (self.write(self.claimed(self.opened(G), at, G)),), indent=1))
         return found
 
     def visible(self, terms: list[Term], step: Step) -> tuple[list[Term], bool]:
@@ -79,33 +85,44 @@ class Differentials:
         )
 
     def terms(self, terms: Line | list[Term], more: bool = False) -> Box:
-        """⟨G, dN⟩ + …; a product of numbers is written as one."""
+        """⟨G, dN⟩ + …; what is lowered is written as a sum, Σᵢ Gᵢ dNᵢ, and a product of numbers as one."""
         items: list[Box | str] = []
         for G, N in terms:
-            sign = "+"
-            if not N.rank and items and (positive := opposite(G)) is not None:
-                G, sign = positive, "−"
-            items += [sign, self.term(G, N)]
+            at = self.lower.indices(N)
+            g, n, sign = self.claimed(self.named(G), at, G), self.lower(N, at), "+"
+            if not n.rank and (items or any(at)) and (positive := opposite(g)) is not None:
+                g, sign = positive, "−"
+            items += [sign, self.term(g, n, at)]
         if more:
             items += ["+", Sym("⋯", "operator")]
-        return row(*items[1:]) if items else Sym("0", "number")
+        if not items:
+            return Sym("0", "number")
+        return row(*(items[1:] if items[0] == "+" else items))
 
-    def term(self, G: Expr, N: Expr) -> Box:
-        """⟨G, dN⟩."""
-        inner = row("d", self.part(N))
-        if N.rank:
-            return Fence("⟨", row(self.write(self.named(G)), Sym(", ", "operator"), inner), "⟩")
-        if value_of(G) == 1:
-            return inner
-        if value_of(G) == -1:
-            return row("−", inner)
-        return row(fenced(self.write.written(self.named(G)), SUM + 1), inner)
+    def term(self, g: Expr, n: Expr, at: Sequence[Index]) -> Box:
+        """⟨g, dn⟩, summed over the indices at which it stands."""
+        box: Box = row("d", self.part(n))
+        if n.rank:
+            box = Fence("⟨", row(self.write(g), Sym(", ", "operator"), box), "⟩")
+        elif value_of(g) == -1:
+            box = row("−", box)
+        elif value_of(g) != 1:
+            box = row(fenced(self.write.written(g), SUM + 1), box)
+        for index in reversed([i for i in at if i]):
+            box = Big("Σ", Sym(index, "index"), None, box)
+        return box
 
-    def part(self, N: Expr) -> Box:
+    def part(self, n: Expr) -> Box:
         """What is moved: z, (e²), (X w)."""
-        written = self.write.written(N)
-        bare = N in self.write.names or not N.args or stands_alone(written.box)
+        written = self.write.written(n)
+        bare = n in self.write.names or not n.args or stands_alone(written.box)
         return written.box if bare else Fence("(", written.box, ")")
+
+    def claimed(self, expr: Expr, at: Sequence[Index], meant: Expr) -> Expr:
+        """`expr` as it is printed: noted, so that it is worked out again."""
+        shown = self.lower(expr, at)
+        self.claims.append(Claim(shown, meant, tuple(at)))
+        return shown
 
     def named(self, G: Expr) -> Expr:
         """`G` with the gradients that go by name as symbols."""

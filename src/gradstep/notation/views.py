@@ -103,8 +103,10 @@ class _Telling:
         self.pretty = {name: line(self.write(p)) for name, p in derivation.parameters.items()}
         self.wording = Wording(derivation, self.lowered, self.write)
         self.movers = about([*self.pretty.values()])
-        self.details = Differentials(derivation, self.write, self.wording, self.shown, self.movers)
-        self.claims: list[Claim] = []
+        self.details = Differentials(
+            derivation, self.write, self.wording, self.shown, self.movers, self.lower
+        )
+        self.claims = self.details.claims
         self.is_long = sum(1 for _ in walk(self.loss)) > READABLE
         self.narrator = Narrator(self.d, self.lower, self.write, self.wording) if self.narrated else None
 
@@ -343,17 +345,24 @@ class _Telling:
         """∂C/∂w in matrix form, with its shape; before it the gradients that it calls by name."""
         said = []
         for part in self.called():
-            G = self.d.cotangents[part]
-            box = self.write(self.details.opened(G))
-            said.append(Said(self.partial(part), (box,), shape=shape_text(part.shape)))
+            G, at = self.d.cotangents[part], self.at_the_end(part)
+            box = self.write(self.claimed(self.details.opened(G), at, G))
+            said.append(Said(self.partial(part, at), (box,), shape="" if any(at) else shape_text(part.shape)))
         for name in self.d.wrt:
             if name in self.d.structures:
                 continue
             parameter, G = self.d.parameters[name], self.d.answers[name]
+            at = self.at_the_end(parameter)
             shape = f"{shape_text(parameter.shape)}, the shape of {self.pretty[name]}"
-            box = self.write(self.details.opened(G) if G in self.shown else self.details.named(G))
-            said.append(Said(self.partial(parameter), (box,), shape=shape if parameter.rank else "a number"))
+            shown = self.details.opened(G) if G in self.shown else self.details.named(G)
+            box = self.write(shown if self.narrated else self.claimed(shown, at, G))
+            remark = "" if any(at) else shape if parameter.rank else "a number"
+            said.append(Said(self.partial(parameter, at), (box,), shape=remark))
         return tuple(said)
+
+    def at_the_end(self, part: Expr) -> tuple[str | None, ...]:
+        """The indices of an answer; none where the story ends with all examples at once."""
+        return (None,) * part.rank if self.narrated else self.lower.indices(part)
 
     def inside(self) -> tuple[Said, ...]:
         """For parameters that move inside a structure: G as if they did not, and what becomes of it."""

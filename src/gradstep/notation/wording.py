@@ -117,8 +117,8 @@ class Wording:
         moving = [factor for factor in product.args if factor in self.d.cotangents]
         if len(moving) > 1:
             return "each factor moves while the other stands still"
-        A, B = map(self.text, product.args)
-        if not A or not B or " " in A + B:
+        A, B = (line(self.name(factor)) for factor in product.args)
+        if len(A + B) > SHORT or " " in A + B:
             return ""
         return f"d({A}·{B}) = {B}·d{A}" if moving[0] is product.args[0] else f"d({A}·{B}) = {A}·d{B}"
 
