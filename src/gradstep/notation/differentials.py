@@ -36,6 +36,7 @@ class Differentials:
         self.d, self.write, self.wording, self.shown = derivation, write, wording, shown
         self.parameters, self.lower = parameters, lower
         self.claims: list[Claim] = []
+        self.derived = {G for step in derivation.steps for G, _ in (*step.before, *step.after)}
         # A named part stands for itself: what is beneath it is not looked at.
         self.table = {**{part: part for part in derivation.parts}, **shown}
         self.ends = set(derivation.parameters.values())
@@ -119,9 +120,13 @@ class Differentials:
         return written.box if bare else Fence("(", written.box, ")")
 
     def claimed(self, expr: Expr, at: Sequence[Index], meant: Expr) -> Expr:
-        """`expr` as it is printed: noted, so that it is worked out again."""
+        """`expr` as it is printed: noted, so that it is worked out again, if the derivation has it.
+
+        The steps between neighbouring parts have symbols ∂C/∂N in them, and the lines they make are checked.
+        """
         shown = self.lower(expr, at)
-        self.claims.append(Claim(shown, meant, tuple(at)))
+        if meant in self.derived:
+            self.claims.append(Claim(shown, meant, tuple(at)))
         return shown
 
     def named(self, G: Expr) -> Expr:
