@@ -37,16 +37,16 @@ TOLD = {
         ("df/dx = exp(3x) d(3x)/dx", "chain rule for exp"),
         ("= 3 exp(3x)", "multiplication by a constant"),
     ],
-    "log(tanh(x**3)**2)": [
+    "log(sin(x**3)**2)": [
         ("du₁/dx = 3x²", "power rule"),
-        ("du₂/du₁ = 1 − u₃", "derivative of tanh"),
+        ("du₂/du₁ = cos(u₁)", "derivative of sin"),
         ("du₃/du₂ = 2u₂", "power rule"),
         ("df/du₃ = 1/u₃", "derivative of log"),
         ("df/dx = df/du₃ · du₃/du₂ · du₂/du₁ · du₁/dx", "chain rule"),
-        ("= 1/u₃ · 2u₂·(1 − u₃)·3x²", "with lines 1–4"),
-        ("= 6u₂ (1 − u₃) x²/u₃", "gathering the factors"),
-        ("= 6 tanh(x³) (1 − tanh(x³)²) x²/tanh(x³)²", "substituting back"),
-        ("= 6(1 − tanh(x³)²) x²/tanh(x³)", "simplifying"),
+        ("= 1/u₃ · 2u₂ · cos(u₁)·3x²", "with lines 1–4"),
+        ("= 6u₂ cos(u₁) x²/u₃", "gathering the factors"),
+        ("= 6 sin(x³) cos(x³) x²/sin(x³)²", "substituting back"),
+        ("= 6 cos(x³) x²/sin(x³)", "simplifying"),
     ],
     "u = x**2; x + u": [
         ("du/dx = 2x", "power rule"),

@@ -9,7 +9,8 @@ from gradstep.calculus.steps import Derivation, Line, Step, Term
 from gradstep.expression.boxes import SUM, Big, Box, Fence, Of, Row, Sym, fenced, row
 from gradstep.expression.node import Expr, rebuild, replace
 from gradstep.notation.checking import Claim
-from gradstep.notation.lowering import Index, Lowering
+from gradstep.notation.indices import Index
+from gradstep.notation.lowering import Lowering
 from gradstep.notation.plain import line
 from gradstep.notation.presentation import Said
 from gradstep.notation.wording import Wording
@@ -159,7 +160,9 @@ def declared_slopes(step: Step) -> tuple[Said, ...]:
         if operand not in moving:
             continue
         write = Writer({told.of: declared.name})
-        lines = Differentials(told, write, Wording(told, write, write), {}, variable).lines()
+        lines = Differentials(
+            told, write, Wording(told, write, write), {}, variable, Lowering((), ())
+        ).lines()
         said += [replace_fields(each, number=None, left=lines[0].left) for each in lines]
     return tuple(said)
 
