@@ -2,6 +2,7 @@
 
 import pytest
 
+from gradstep import hessian, jacobian
 from gradstep.calculus.derivation import derive
 from gradstep.notation.checking import check
 from gradstep.notation.parsing import names_of, parse
@@ -131,3 +132,9 @@ def test_long_functions_and_arrays_are_told_otherwise():
         text = f"tanh({text} + 1)"
     assert not tells(derive(parse(text, x=""), "x"))
     assert not tells(derive(parse("sum(x**2)", x="n"), "x"))
+
+
+def test_a_jacobian_of_numbers_is_their_gradient():
+    d = jacobian(parse("3*x**2*y", x="", y=""), ["x", "y"])
+    assert lines(present(d)) == TOLD["3*x**2*y"]
+    assert not tells(hessian(parse("x**3", x=""), "x"))

@@ -34,7 +34,8 @@ LONG = 3  # names of a chain in a sentence
 
 def tells(derivation: Derivation) -> bool:
     """Whether this is a function of numbers, and not too long to be told one rule a line."""
-    return is_of_numbers(derivation.of) and sum(1 for _ in walk(derivation.of)) <= LARGEST
+    first = derivation.kind in ("gradient", "jacobian")
+    return first and is_of_numbers(derivation.of) and sum(1 for _ in walk(derivation.of)) <= LARGEST
 
 
 class Scalars(Teller):
@@ -131,8 +132,9 @@ class Scalars(Teller):
         for name, variable in self.d.parameters.items():
             answer = self.d.answers[name]
             left = self.partial(self.f, variable, total=True)
-            if variable not in self.d.cotangents:
+            if variable not in self.variables:
                 said.append(self.absent(variable, left))
+                self.claim(number(0), answer)
                 continue
             if self.enters_directly(variable) or variable is self.f:
                 lines, last = self.inward(self.f, variable, left, answer)
