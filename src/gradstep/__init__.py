@@ -60,7 +60,6 @@ if TYPE_CHECKING:
     from gradstep.operations.einsums import einsum as einsum
     from gradstep.operations.entries import concatenate as concatenate
     from gradstep.operations.entries import embed as embed
-    from gradstep.operations.entries import flip as flip
     from gradstep.operations.entries import ravel as ravel
     from gradstep.operations.entries import reshape as reshape
     from gradstep.operations.entries import stack as stack
@@ -68,6 +67,7 @@ if TYPE_CHECKING:
     from gradstep.operations.extremes import hardmax as hardmax
     from gradstep.operations.extremes import max as max
     from gradstep.operations.extremes import min as min
+    from gradstep.operations.flips import flip as flip
     from gradstep.operations.gates import elu as elu
     from gradstep.operations.gates import gelu as gelu
     from gradstep.operations.gates import mish as mish
@@ -152,8 +152,9 @@ _ROOMS = {
     "gradstep.operations.inverses": ["inv", "det", "logdet", "solve", "matrix_power"],
     "gradstep.operations.sums": ["sum", "mean", "var"],
     "gradstep.operations.cumulative": ["cumsum", "prod", "prod_others"],
-    "gradstep.operations.entries": ["concatenate", "embed", "flip", "ravel", "reshape", "stack"],
+    "gradstep.operations.entries": ["concatenate", "embed", "ravel", "reshape", "stack"],
     "gradstep.operations.extremes": ["hardmax", "max", "min"],
+    "gradstep.operations.flips": ["flip"],
     "gradstep.operations.lookups": ["one_hot", "take"],
     "gradstep.operations.norms": ["norm", "std", "unit"],
     "gradstep.operations.products": ["dot", "outer"],

@@ -251,6 +251,29 @@ def test_what_is_linear_along_an_axis_is_a_matrix(text):
     np.testing.assert_allclose(gs.evaluate(matrix, x=x), gs.evaluate(vector, x=x))
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["x[1:3]", "x[0]*x", "concatenate([x, 2*x])", "flip(x)", "cumsum(x)**2", "embed(x, zeros(n, 2)[:, 1])",
+     "X[0]", "X[1:, 0]", "reshape(X, (n, m))", "ravel(X)**2", "max(X, axis=1)", "unit(X, axis=1)",
+     "prod(X, axis=0)"],
+)  # fmt: skip
+def test_jacobians_put_every_entry_where_it_belongs(text):
+    f = gs.parse(text, x="n", X="m n")
+    name, value = (
+        ("X", np.arange(6.0).reshape(2, 3) - 2.2) if "X" in text else ("x", np.array([1.0, -2, 0.5]))
+    )
+    d = gs.jacobian(f, name)
+    assert d.certificate.verdict is True
+    here = gs.evaluate(f, **{name: value})
+    measured = np.zeros((*here.shape, *value.shape))
+    for at in np.ndindex(value.shape):
+        move = np.zeros_like(value)
+        move[at] = 1e-6
+        up, down = (gs.evaluate(f, **{name: value + s * move}) for s in (1, -1))
+        measured[(..., *at)] = (up - down) / 2e-6
+    np.testing.assert_allclose(gs.evaluate(d.answers[name], **{name: value}), measured, rtol=1e-7, atol=1e-8)
+
+
 # ------------------------------------------------------------------------------------------- lookups
 
 

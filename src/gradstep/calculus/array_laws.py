@@ -15,11 +15,11 @@ from gradstep.operations.entries import (
     concatenate_op,
     cut,
     embed_op,
-    flip_op,
     repeated_zeros,
     reshape_op,
     slice_op,
 )
+from gradstep.operations.flips import flip_op
 from gradstep.operations.leaves import number, symbol, value_of
 from gradstep.operations.lookups import one_hot_op
 from gradstep.operations.norms import norm_op, unit_op

@@ -15,16 +15,9 @@ from typing import TYPE_CHECKING, Any
 from gradstep.calculus.contractions import Array
 from gradstep.expression.node import Expr, Operation
 from gradstep.operations.cumulative import cumsum_op, prod_op
-from gradstep.operations.entries import (
-    LINEAR,
-    concatenate_op,
-    embed_op,
-    flip_op,
-    places,
-    reshape_op,
-    slice_op,
-)
+from gradstep.operations.entries import LINEAR, concatenate_op, embed_op, places, reshape_op, slice_op
 from gradstep.operations.extremes import hardmax_op
+from gradstep.operations.flips import flip_op
 from gradstep.operations.lookups import one_hot_op
 
 if TYPE_CHECKING:

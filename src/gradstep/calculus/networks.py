@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import reduce
 
 from gradstep.expression.node import Expr, walk
-from gradstep.expression.shapes import Size
+from gradstep.expression.shapes import Size, times
 from gradstep.operations.arithmetic import (
     add,
     add_op,
@@ -28,10 +28,21 @@ from gradstep.operations.arithmetic import (
 from gradstep.operations.broadcasting import ones, repeat, repeat_op, squeeze_op, sum_over
 from gradstep.operations.diagonals import diag, diagonal_matrix_op, eye
 from gradstep.operations.einsums import einsum_of, einsum_op
+from gradstep.operations.entries import (
+    concatenate_op,
+    cut,
+    embed_op,
+    is_whole,
+    places_of,
+    reshape,
+    reshape_op,
+    slice_op,
+)
 from gradstep.operations.families import is_one
 from gradstep.operations.leaves import eye_op, number, size, value_of
 from gradstep.operations.products import matmul, outer, outer_op, transpose, transpose_op
 
+PLACING = frozenset({slice_op, embed_op, concatenate_op, reshape_op})
 Index = int
 Factor = tuple[Expr, tuple[Index, ...]]
 
@@ -106,6 +117,8 @@ class Network:
             return tuple(
                 self._times(t, [(op.slopes[k](node, *args), t.out)]) for k in moving for t in done[args[k]]
             )
+        if op in PLACING:
+            return tuple(self._placed(node, k, t) for k in moving for t in done[args[k]])
         if op.definition is not None:
             return self.map(op.definition(node.params, *args), {arg: done.get(arg, ()) for arg in args})
         (k,) = moving
@@ -134,6 +147,33 @@ class Network:
         ]
         bare = Term(term.number, term.factors, tuple(places[letter] for letter in output))
         return self._times(bare, others, lost)
+
+    def _placed(self, node: Expr, k: int, term: Term) -> Term:
+        """Through a slice, a join or zeros around: along each axis that is cut, rows of the identity."""
+        arg = node.args[k]
+        if node.op is reshape_op:
+            new = tuple(map(self.fresh, node.shape))
+            identity = reshape(eye(times(1, *arg.shape)), node.shape + arg.shape)
+            bare = Term(term.number, term.factors, new)
+            return self._times(bare, [(identity, (*new, *term.out))], term.out)
+        shape, cuts = (arg.shape, node.params) if node.op is slice_op else (node.shape, places_of(node, k))
+        rest, out = iter(term.out), list[Index]()
+        factors: list[tuple[Expr, tuple[Index, ...]]] = []
+        lost: list[Index] = []
+        for part, n in zip(cuts, shape, strict=True):
+            if is_whole(part, n):
+                out.append(next(rest))
+                continue
+            rows = cut(eye(n), [part, (0, n, 1)])
+            whole: Index | None = next(rest) if node.op is slice_op else self.fresh(n)
+            few: Index | None = None
+            if part[1] != 0:
+                few = self.fresh(part[1]) if node.op is slice_op else next(rest)
+            kept, gone = (few, whole) if node.op is slice_op else (whole, few)
+            factors.append((rows, tuple(i for i in (few, whole) if i is not None)))
+            out += [] if kept is None else [kept]
+            lost += [] if gone is None else [gone]
+        return self._times(Term(term.number, term.factors, tuple(out)), factors, lost)
 
     def _along(self, node: Expr, k: int, term: Term) -> Term:
         """Through an operation that works along one axis: it is the matrix that it makes of the identity."""

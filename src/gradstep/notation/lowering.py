@@ -26,16 +26,8 @@ from gradstep.operations.broadcasting import repeat, repeat_op, sum_op, sum_over
 from gradstep.operations.cumulative import cumsum_op, prod_op, prod_others_op
 from gradstep.operations.diagonals import diagonal_matrix_op
 from gradstep.operations.einsums import einsum_of
-from gradstep.operations.entries import (
-    Cut,
-    concatenate_op,
-    cut,
-    embed_op,
-    flip_op,
-    is_whole,
-    reshape_op,
-    slice_op,
-)
+from gradstep.operations.entries import Cut, concatenate_op, cut, embed_op, is_whole, reshape_op, slice_op
+from gradstep.operations.flips import flip_op
 from gradstep.operations.inverses import INVERTED
 from gradstep.operations.leaves import eye_op, number, symbol_op
 from gradstep.operations.lookups import one_hot_op, take_op

@@ -11,8 +11,8 @@ from gradstep.expression.shapes import Shape, axis_number
 from gradstep.operations.arithmetic import one_like
 from gradstep.operations.broadcasting import repeat
 from gradstep.operations.diagonals import eye
-from gradstep.operations.entries import flip, one_axis
 from gradstep.operations.families import Write, axis_text, only
+from gradstep.operations.flips import flip, one_axis
 from gradstep.operations.leaves import expression
 from gradstep.operations.rowwise import axis_box, back, lost
 from gradstep.operations.sums import Axis, axes_of, kept, sum

@@ -27,7 +27,8 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Operation, Params, Spelled
 from gradstep.expression.shapes import Shape, Size, axis_number, minus, plus, same, shape_text, times
 from gradstep.operations.broadcasting import MOST_AXES, repeat, repeat_op
-from gradstep.operations.families import Spell, Write, axis_text, call_box, enclosed, only
+from gradstep.operations.families import Spell, Write, call_box, enclosed, only
+from gradstep.operations.flips import flip_op
 from gradstep.operations.leaves import checked_size, expression, number
 
 # Along one axis: the first entry, how many (0: this one, and the axis is gone), and the step between them.
@@ -232,6 +233,16 @@ def along(shape: Shape, axis: int, start: Size, count: Size) -> tuple[Cut, ...]:
     return tuple((start, count, 1) if k == axis else (0, size, 1) for k, size in enumerate(shape))
 
 
+def places_of(node: Expr, operand: int) -> Sequence[Cut]:
+    """Where in the result of an embedding or a join an operand stands."""
+    if node.op is embed_op:
+        found: Sequence[Cut] = node.params[0]
+        return found
+    (axis,) = node.params
+    start: Size = node.args[0].shape[axis] if operand else 0
+    return along(node.shape, axis, start, node.args[operand].shape[axis])
+
+
 def embed(x: Expr, into: Expr) -> Expr:
     """Zeros with `x` in a part of them: embed(x, zeros(n)[1:3])."""
     x, into = expression(x), expression(into)
@@ -255,50 +266,6 @@ def needs(node: Expr) -> Iterable[Size]:
         return ()
     bounds = (bound for cut, size in zip(cuts, shape, strict=True) for bound in _bounds(cut, size))
     return [bound for bound in bounds if isinstance(bound, str)]
-
-
-# ------------------------------------------------------------------------------------------- flips
-
-# params: the axis.
-flip_op: Operation = Operation(
-    "flip",
-    lambda params, shape: _has_axis(params, shape),
-    lambda np, sizes, params, a: np.flip(a, params[0]),
-    axis_text,
-    call_box("flip"),
-    lambda y, args, dargs: flip_op(only(dargs), params=y.params),
-    lambda G, y, args: (flip(G, y.params[0]),),
-    "flip rule",
-    "reversing both sides of an inner product changes nothing: ⟨G, flip dx⟩ = ⟨flip G, dx⟩",
-    lambda expr: f"np.flip({{0}}, axis={expr.params[0]})",
-    example=(((0,), (("n",),)), ((0,), (("m", "n"),)), ((1,), (("m", "n"),))),
-)
-
-
-def _has_axis(params: Params, shape: Shape) -> Shape:
-    (axis,) = params
-    axis_number(axis, len(shape))
-    return shape
-
-
-def flip(x: Expr, axis: int | None = None) -> Expr:
-    """`x` with the order of its entries along `axis` reversed; of a matrix the axis must be said."""
-    x = expression(x)
-    axis = axis_number(one_axis("flip", x, axis), x.rank)
-    return x.args[0] if x.op is flip_op and x.params == (axis,) else flip_op(x, params=(axis,))
-
-
-def one_axis(name: str, x: Expr, axis: int | None) -> int:
-    """The axis that is meant; a vector has only one."""
-    if axis is not None and not isinstance(axis, tuple):
-        return axis
-    if x.rank == 1 and axis is None:
-        return 0
-    raise MathError(
-        f"{name} works along one axis",
-        facts=[f"its operand is {shape_text(x.shape)}"],
-        mend=f"{name}(…, axis=0)" if x.rank else None,
-    )
 
 
 # ------------------------------------------------------------------------------------------- joins

@@ -8,7 +8,8 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.expression.shapes import Size, minus, plus, shape_text
 from gradstep.operations.broadcasting import repeat
-from gradstep.operations.entries import Cut, cut, flip
+from gradstep.operations.entries import Cut, cut
+from gradstep.operations.flips import flip
 from gradstep.operations.leaves import checked_size, size_op
 from gradstep.operations.lookups import take
 
