@@ -18,6 +18,10 @@ from gradstep.expression.errors import MathError
 COMMANDS = {
     "demo": ("gradstep.commands.demo", "The article's neuron on real data, end to end."),
     "derive": ("gradstep.commands.derive", "The gradient of a loss, step by step."),
+    "jacobian": ("gradstep.commands.arrays:jacobian", "The Jacobian of a vector or a matrix, step by step."),
+    "hessian": ("gradstep.commands.arrays:hessian", "The Hessian of a loss, step by step."),
+    "jvp": ("gradstep.commands.arrays:jvp", "A Jacobian–vector product, step by step."),
+    "hvp": ("gradstep.commands.arrays:hvp", "A Hessian–vector product, step by step."),
     "code": ("gradstep.commands.code", "The gradient as a program to paste."),
     "train": ("gradstep.commands.train", "Fit a small network to a table."),
     "predict": ("gradstep.commands.predict", "Use a saved model on new data."),
@@ -34,7 +38,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(COMMANDS[cmd_name][0]).command
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), name or "command")
         return command
 
     def resolve_command(

@@ -129,7 +129,7 @@ def hessian(
 
 def jvp(
     f: Expr,
-    wrt: str,
+    wrt: str | Sequence[str],
     direction: str,
     *,
     names: Mapping[Expr, str] | None = None,
@@ -142,7 +142,7 @@ def jvp(
 
 def hvp(
     loss: Expr,
-    wrt: str,
+    wrt: str | Sequence[str],
     direction: str,
     *,
     names: Mapping[Expr, str] | None = None,
@@ -167,8 +167,9 @@ def text(
     *,
     width: int = 100,
     batch: str | None = None,
+    layout: str = "parameter",
     opened: bool = False,
 ) -> str:
     """`Derivation.text`."""
-    told = present(derivation, view=view, style=style, batch=batch)
+    told = present(derivation, view=view, style=style, batch=batch, layout=layout)
     return terminal.text(told if opened else folded(told), width, opened=opened)

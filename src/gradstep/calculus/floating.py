@@ -78,14 +78,17 @@ def compare_lines(before: Line, after: Line, moving: Collection[Expr], rng: Rand
     return (True if agreed else None), 0.0, 0.0
 
 
-def compare_moves(part: Expr, given: Mapping[Expr, Expr], form: Expr, rng: Random) -> Comparison:
-    """Whether `part` moves by `form` when each of `given` moves by the symbol that it is given."""
+def compare_moves(
+    part: Expr, given: Mapping[Expr, Expr], form: Expr, fixed: Sequence[Expr], rng: Random
+) -> Comparison:
+    """Whether `part` moves by `form` when each of `given` moves by the symbol given for it, `fixed` not."""
     import numpy as np
 
     agreed = 0
     for sizes, values in _points((part, form, *given), rng, (part, form, *given)):
         free = {n: _compute(np, (n,), sizes, values)[0] for n in given}
         still = {node: value for node, value in values.items() if node not in free}
+        still |= dict(zip(fixed, _compute(np, fixed, sizes, values), strict=True))
         steps = {n: values[symbol] for n, symbol in given.items()}
         if _near_a_kink(np, (part,), sizes, {**still, **free}):
             continue

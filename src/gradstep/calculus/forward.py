@@ -8,6 +8,7 @@ Neudecker, "Matrix Differential Calculus", chapter 5). A Hessian is the Jacobian
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Mapping, Sequence
+from dataclasses import replace as replaced
 from functools import reduce
 
 from gradstep.calculus.derivation import moving_nodes
@@ -99,6 +100,18 @@ class Forward:
                 moves[change.part] = self.tidy(replace(change.form, table))[0]
         return moves.get(target, zeros(target))
 
+    def together(self, changes: Sequence[Change]) -> tuple[Change, ...]:
+        """How each target moves with the variables themselves, where parts stand between."""
+        given = {x: self.marker(x) for x in self.sources}
+        found = []
+        for change in changes:
+            if change.part in self.targets and any(n in self.parts for n in change.by):
+                form = self.whole(change.part, changes, given)
+                by = tuple(x for x in self.sources if given[x] in set(walk(form)))
+                markers = tuple(given[x] for x in by)
+                found.append(replaced(change, by=by, markers=markers, form=form, rules=(), kink=""))
+        return tuple(found)
+
     # ------------------------------------------------------------------------------------ arrays
 
     def jacobian(self, target: Expr, source: Expr) -> Expr | None:
@@ -182,10 +195,16 @@ def differential(node: Expr, changes: Sequence[Expr | None]) -> Expr:
 
 
 def told(node: Expr, moves: Mapping[Expr, Expr | None]) -> tuple[str, str]:
-    """The rule of a node as it reads when some of its operands stand still."""
-    if node.op.told is None:
-        return node.op.rule, node.op.why
-    return node.op.told(node, [k for k, arg in enumerate(node.args) if moves.get(arg) is not None])
+    """The rule of a node as it reads forward, when some of its operands stand still."""
+    places = [k for k, arg in enumerate(node.args) if moves.get(arg) is not None]
+    rule, why = (node.op.rule, node.op.why) if node.op.told is None else node.op.told(node, places)
+    if node.op.indices is None:
+        return rule, why
+    if len(places) > 1:
+        return rule, "each factor moves while the others stand still: d(A B) = dA B + A dB"
+    return rule, "linear in what moves: the differential goes inside" if len(node.args) == 1 else (
+        "what does not move stays where it stands: d(A x) = A dx"
+    )
 
 
 def is_nothing(change: Expr) -> bool:

@@ -17,7 +17,7 @@ from gradstep.calculus.naming import Part, named_parts
 from gradstep.calculus.networks import applied
 from gradstep.calculus.recognising import Recognition
 from gradstep.calculus.rewriting import Book
-from gradstep.calculus.steps import Change, Derivation
+from gradstep.calculus.steps import Derivation, Kind
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.expression.shapes import shape_text
@@ -64,6 +64,7 @@ def jacobian(
             notes=_still(parts[f].name, arrays),
             kind="jacobian",
             changes=changes,
+            together=forward.together(changes),
         ),
         [_array_move(f, x, answers[name], forward) for name, x in parameters.items()],
         certify,
@@ -84,7 +85,6 @@ def hessian(
     parameters = base.parameters
     gradients = {name: base.answers[name] for name in base.wrt}
     forward = _second(base, list(gradients.values()), known)
-    changes = forward.changes()
     answers, moves, arrays = {}, [], {}
     for row, g in gradients.items():
         for column, x in parameters.items():
@@ -94,12 +94,12 @@ def hessian(
             found = arrays[key]
             answers[key] = belongs(_zero_array(g, x) if found is None else found, known)
             moves.append(_array_move(g, x, answers[key], forward))
-    return _finished(_of_second(base, "hessian", answers, changes), moves, certify, seed)
+    return _finished(_of_second(base, "hessian", answers, forward), moves, certify, seed)
 
 
 def jvp(
     f: Expr,
-    wrt: str | Expr,
+    wrt: Wrt,
     direction: str | Expr,
     *,
     names: Names = None,
@@ -141,7 +141,7 @@ def jvp(
 
 def hvp(
     loss: Expr,
-    wrt: str | Expr,
+    wrt: Wrt,
     direction: str | Expr,
     *,
     names: Names = None,
@@ -155,9 +155,8 @@ def hvp(
     (name,) = base.wrt
     g = base.answers[name]
     forward = _second(base, [g], known)
-    changes = forward.changes()
-    answer = belongs(forward.whole(g, changes, {w: v}), {**known, str(v.params[0]): v})
-    derivation = _of_second(base, "hvp", {name: answer}, changes)
+    answer = belongs(forward.whole(g, forward.changes(), {w: v}), {**known, str(v.params[0]): v})
+    derivation = _of_second(base, "hvp", {name: answer}, forward)
     derivation.directions = {name: v}
     moves = [Move("answer", "the product with the vector", g, {w: v}, answer, True)]
     return _finished(derivation, moves, certify, seed)
@@ -179,7 +178,11 @@ def function_parts(
     f: Expr, sources: Sequence[Expr], given: Mapping[Expr, str], taken: set[str]
 ) -> dict[Expr, Part]:
     """The named parts of a function, itself under a letter for functions."""
-    parts = named_parts(f, moving_nodes(f, sources), given, taken)
+    found = named_parts(f, moving_nodes(f, sources), given, taken)
+    parts = {
+        node: Part(part.name, "a number") if part.role == "loss" and node is not f else part
+        for node, part in found.items()
+    }
     if f in given or f.op is symbol_op:
         return parts
     used = {part.name for node, part in parts.items() if node is not f} | taken
@@ -195,9 +198,8 @@ def _second(base: Derivation, gradients: Sequence[Expr], known: Mapping[str, Exp
     return Forward(gradients, list(base.parameters.values()), parts, _book(known))
 
 
-def _of_second(
-    base: Derivation, kind: str, answers: Mapping[str, Expr], changes: tuple[Change, ...]
-) -> Derivation:
+def _of_second(base: Derivation, kind: Kind, answers: Mapping[str, Expr], forward: Forward) -> Derivation:
+    changes = forward.changes()
     return Derivation(
         of=base.of,
         wrt=base.wrt,
@@ -209,10 +211,16 @@ def _of_second(
         parts=base.parts,
         assumptions=base.assumptions,
         notes=base.notes,
-        kind="hvp" if kind == "hvp" else "hessian",
+        kind=kind,
         changes=changes,
+        together=forward.together(changes) if kind == "hessian" else (),
         base=base,
     )
+
+
+def book_of(derivation: Derivation) -> Book:
+    """The laws that hold for a derivation: those of the book, and what the user assumes."""
+    return _book(variables(derivation.of))
 
 
 def _book(known: Mapping[str, Expr]) -> Book:
@@ -270,11 +278,11 @@ def _finished(derivation: Derivation, answers: Sequence[Move], certify: bool, se
     if not certify:
         return derivation
     moves = []
-    for change in derivation.changes:
+    for change in (*derivation.changes, *derivation.together):
         given = dict(zip(change.by, change.markers, strict=True))
         form = zeros(change.part) if change.form is None else change.form
-        rule = change.rules[0][0] if change.rules else "stands still"
-        tidied = bool(change.details)
+        rule = change.rules[0][0] if change.rules else "put together"
+        tidied = bool(change.details) or change in derivation.together
         moves.append(Move(rule, "the part does not move as its line says", change.part, given, form, tidied))
     own = certify_moves([*moves, *answers], seed=seed)
     certificate: Certificate = joined(derivation.base.certificate if derivation.base else None, own)

@@ -25,7 +25,10 @@ ATTEMPTS = 64
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A line: `part` moves by `form` when every N in `given` moves by the symbol given for it."""
+    """A line: `part` moves by `form` when every N in `given` moves by the symbol given for it.
+
+    The parts in `still` do not move, whatever they are made of.
+    """
 
     rule: str
     what: str
@@ -33,6 +36,7 @@ class Move:
     given: Mapping[Expr, Expr]
     form: Expr
     tidied: bool  # whether laws have rewritten the form
+    still: tuple[Expr, ...] = ()
 
 
 def certify_moves(moves: Sequence[Move], *, seed: int | None = None) -> Certificate:
@@ -98,7 +102,7 @@ def _outcome(move: Move, prime: int, sizes: Mapping[str | int, int], rng: Random
         point = Point(prime, sizes, rng, roots and left > 0)
         try:
             given = {n: point.value(symbol) for n, symbol in move.given.items()}
-            changed = Direction(point, given).of(move.part)
+            changed = Direction(point, {**dict.fromkeys(move.still), **given}).of(move.part)
             stated = point.value(move.form)
         except Redraw:
             continue
@@ -119,7 +123,7 @@ def _settled(
     real = move.tidied and any(is_oracle(node) for node in walk(move.part, move.form))
     if wrong is not None and not real:
         return wrong
-    agrees, left, right = compare_moves(move.part, move.given, move.form, rng)
+    agrees, left, right = compare_moves(move.part, move.given, move.form, move.still, rng)
     if agrees is None:
         return "not checked", None, None
     return ("floating point", None, None) if agrees else ("wrong", left, right)
@@ -128,7 +132,8 @@ def _settled(
 def _degree(move: Move, degrees: Degrees) -> int:
     moving = _moving(move)
     roots = degrees.roots
-    change = degrees.change(move.part, dict.fromkeys(move.given, VARIABLE), moving)
+    given = {**dict.fromkeys(move.still), **dict.fromkeys(move.given, VARIABLE)}
+    change = degrees.change(move.part, given, moving)
     degrees.roots = roots  # they were counted when they were learnt
     return sum(change or (0, 0)) + sum(degrees.known[move.form])
 

@@ -87,6 +87,7 @@ class Derivation:
     fences       cotangents that are called by name, ∂C/∂N, and the part N each belongs to
     parts        names of parts (z, a, e …) and what they are, the user's own or chosen; a view and a fence
     changes      for a Jacobian and what is made of one: how each part moves, forward
+    together     the same for what is asked for, in terms of the variables alone
     base         for a Hessian: the derivation of the gradient
     directions   for a product with a vector: the direction of each parameter, a variable of its shape
     structures   for parameters that move inside a structure only: which, and their gradient without it
@@ -109,6 +110,7 @@ class Derivation:
     recognised: tuple[Rewrite, ...] = ()
     kind: Kind = "gradient"
     changes: tuple[Change, ...] = ()
+    together: tuple[Change, ...] = ()
     base: Derivation | None = None
     directions: Mapping[str, Expr] = field(default_factory=dict)
     certificate: Certificate | None = field(default=None)
@@ -148,33 +150,64 @@ class Derivation:
         *,
         width: int = 100,
         batch: str | None = None,
+        layout: str = "parameter",
         opened: bool = False,
     ) -> str:
         """The derivation as plain text, no line wider than `width`.
 
         `view` is "matrix", "sample" (example by example) or "index"; `style` is "partials" (∂C/∂z …, the
         chain rule) or "differential" (dC = ⟨…⟩). `batch` names the axis of examples where several could be
-        it; `opened` shows the proof of each line too.
+        it; `opened` shows the proof of each line too. `layout` says how derivatives stand: "parameter" (a
+        gradient in the shape of its parameter, a Jacobian in numerator layout), "numerator" (gradients are
+        rows, a Jacobian has a row for each entry of f) or "denominator" (the transposes of these).
         """
-        return str(upstairs("_text")(self, view, style, width=width, batch=batch, opened=opened))
+        return str(
+            upstairs("_text")(self, view, style, width=width, batch=batch, layout=layout, opened=opened)
+        )
 
-    def latex(self, view: str = "matrix", style: str = "partials", *, batch: str | None = None) -> str:
+    def latex(
+        self,
+        view: str = "matrix",
+        style: str = "partials",
+        *,
+        batch: str | None = None,
+        layout: str = "parameter",
+    ) -> str:
         """The derivation as LaTeX (amsmath, amssymb): paste it into a paper."""
-        return str(upstairs("_latex")(self, view, style, batch=batch))
+        return str(upstairs("_latex")(self, view, style, batch=batch, layout=layout))
 
-    def markdown(self, view: str = "matrix", style: str = "partials", *, batch: str | None = None) -> str:
+    def markdown(
+        self,
+        view: str = "matrix",
+        style: str = "partials",
+        *,
+        batch: str | None = None,
+        layout: str = "parameter",
+    ) -> str:
         """The derivation as Markdown with formulas in $$."""
-        return str(upstairs("_markdown")(self, view, style, batch=batch))
+        return str(upstairs("_markdown")(self, view, style, batch=batch, layout=layout))
 
-    def html(self, view: str = "sample", style: str = "partials", *, batch: str | None = None) -> str:
+    def html(
+        self,
+        view: str = "sample",
+        style: str = "partials",
+        *,
+        batch: str | None = None,
+        layout: str = "parameter",
+    ) -> str:
         """The derivation as one HTML file that works offline, by double click."""
-        return str(upstairs("_html")(self, view=view, style=style, batch=batch))
+        return str(upstairs("_html")(self, view=view, style=style, batch=batch, layout=layout))
 
     def to_json(
-        self, view: str = "matrix", style: str = "partials", *, batch: str | None = None
+        self,
+        view: str = "matrix",
+        style: str = "partials",
+        *,
+        batch: str | None = None,
+        layout: str = "parameter",
     ) -> dict[str, Any]:
         """The derivation as data that JSON can hold: the formula as a graph, steps, answers, certificate."""
-        data: dict[str, Any] = upstairs("_json")(self, view, style, batch=batch)
+        data: dict[str, Any] = upstairs("_json")(self, view, style, batch=batch, layout=layout)
         return data
 
     def __str__(self) -> str:

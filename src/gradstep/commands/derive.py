@@ -4,18 +4,65 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import click
 
+from gradstep.calculus.steps import Derivation
 from gradstep.commands.formulas import FormulaCommand, formula_options, read_formula
 from gradstep.expression.errors import MathError
+from gradstep.notation.arrays import LAYOUTS
 from gradstep.notation.folding import folded
 from gradstep.notation.terminal import text
 from gradstep.notation.views import STYLES, VIEWS, present
 from gradstep.public import derive
 
 WIDTH = 100
+
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def telling_options(command: Command) -> Command:
+    """How a derivation is told: --view, --style, --batch, --layout, --to, --open, --width, --seed."""
+    for decorate in (
+        click.option("--seed", type=int, help="Seed of the certificate's random points."),
+        click.option("--width", type=click.IntRange(40), help=f"Columns; {WIDTH} at most by itself."),
+        click.option(
+            "--open", "opened", is_flag=True, help="Show the steps and the proof behind every line too."
+        ),
+        click.option(
+            "--to",
+            type=click.Choice(["text", "latex", "markdown", "json", "html"]),
+            default="text",
+            show_default=True,
+        ),
+        click.option(
+            "--layout",
+            type=click.Choice(LAYOUTS),
+            default=LAYOUTS[0],
+            show_default=True,
+            help="How derivatives stand: rows for the entries of f, for those of x, or as x itself.",
+        ),
+        click.option("--batch", metavar="SIZE", help="The axis of examples, where several could be it."),
+        click.option(
+            "--style",
+            type=click.Choice(STYLES),
+            default="partials",
+            show_default=True,
+            help="How it is told.",
+        ),
+        click.option(
+            "--view",
+            type=click.Choice(VIEWS),
+            default="matrix",
+            show_default=True,
+            help="How lines are written.",
+        ),
+    ):
+        command = decorate(command)
+    return command
 
 
 @click.command(cls=FormulaCommand)
@@ -27,22 +74,8 @@ WIDTH = 100
     help="Along the independent entries of a symmetric, diagonal, toeplitz or symmetric toeplitz matrix.",
 )
 @click.option(
-    "--view", type=click.Choice(VIEWS), default="matrix", show_default=True, help="How lines are written."
-)
-@click.option(
-    "--style", type=click.Choice(STYLES), default="partials", show_default=True, help="How it is told."
-)
-@click.option(
     "--given", multiple=True, metavar="u=FORMULA", help="A variable that depends on others: 'u = x**2'."
 )
-@click.option("--batch", metavar="SIZE", help="The axis of examples, where several could be it.")
-@click.option(
-    "--to",
-    type=click.Choice(["text", "latex", "markdown", "json", "html"]),
-    default="text",
-    show_default=True,
-)
-@click.option("--open", "opened", is_flag=True, help="Show the steps and the proof behind every line too.")
 @click.option(
     "--names",
     metavar="WHICH",
@@ -50,23 +83,17 @@ WIDTH = 100
     show_default=True,
     help="Which parts go by names: auto, none (everything written out), or a list such as z,e.",
 )
-@click.option("--width", type=click.IntRange(40), help=f"Columns; {WIDTH} at most by itself.")
-@click.option("--seed", type=int, help="Seed of the certificate's random points.")
+@telling_options
 def command(
     expr: str,
     shapes: Sequence[str],
     wrt: str,
     assume: Sequence[str],
     structure: Sequence[str],
-    view: str,
-    style: str,
     given: Sequence[str],
-    batch: str | None,
-    to: str,
-    opened: bool,
     names: str,
-    width: int | None,
     seed: int | None,
+    **telling: Any,
 ) -> None:
     """The gradient of EXPR, step by step.
 
@@ -78,16 +105,7 @@ def command(
     loss, parameters = read_formula(expr, shapes, wrt, assume)
     parts = dict(map(pair, structure))
     derivation = derive(loss, parameters, given=formulas(given), names=names, structure=parts, seed=seed)
-    if to == "text":
-        told = present(derivation, view=view, style=style, batch=batch)
-        told = told if opened else folded(told)
-        click.echo(text(told, width or columns(), opened=opened, colour=is_colourful()), color=True)
-    elif to == "json":
-        import json  # not worth its time to load for the others
-
-        click.echo(json.dumps(derivation.to_json(view, style, batch=batch), ensure_ascii=False, indent=1))
-    else:
-        click.echo(getattr(derivation, to)(view, style, batch=batch))
+    say(derivation, **telling)
 
 
 def pair(written: str) -> tuple[str, str]:
@@ -109,6 +127,31 @@ def formulas(given: Sequence[str]) -> dict[str, str]:
             raise MathError(f"{name.strip()} is given twice", facts=list(given))
         found[name.strip()] = formula.strip()
     return found
+
+
+def say(
+    derivation: Derivation,
+    *,
+    view: str,
+    style: str,
+    batch: str | None,
+    layout: str,
+    to: str,
+    opened: bool,
+    width: int | None,
+) -> None:
+    """Prints a derivation as it was asked for."""
+    if to == "text":
+        told = present(derivation, view=view, style=style, batch=batch, layout=layout)
+        told = told if opened else folded(told)
+        click.echo(text(told, width or columns(), opened=opened, colour=is_colourful()), color=True)
+    elif to == "json":
+        import json  # not worth its time to load for the others
+
+        data = derivation.to_json(view, style, batch=batch, layout=layout)
+        click.echo(json.dumps(data, ensure_ascii=False, indent=1))
+    else:
+        click.echo(getattr(derivation, to)(view, style, batch=batch, layout=layout))
 
 
 def columns() -> int:

@@ -262,7 +262,8 @@ def to_json(derivation: Derivation, presentation: Presentation) -> dict[str, Any
     """The derivation as plain values, ready for `json.dumps`.
 
     format, version  "gradstep derivation" and the version of this layout
-    formulas         the loss ("loss") and the gradients ("gradient of w") as one list of nodes, each an
+    kind             "gradient", "jacobian", "hessian", "jvp" or "hvp"
+    formulas         the loss ("loss") and the answers ("gradient of w") as one list of nodes, each an
                      operation, the places of its operands, and its parameters; `gradstep.operations.graph`
                      reads it back
     parameters       by name the shape, and the gradient as text and as LaTeX
@@ -281,9 +282,11 @@ def to_json(derivation: Derivation, presentation: Presentation) -> dict[str, Any
         if part in derivation.parts
     }
     write = Writer({**derivation.names, **called})
-    roots = {"loss": loss, **{f"gradient of {name}": G for name, G in derivation.answers.items()}}
+    answers = {f"{derivation.kind} of {name}": G for name, G in derivation.answers.items()}
+    roots = {"loss": loss, **answers}
     return {
         "format": "gradstep derivation",
+        "kind": derivation.kind,
         "version": JSON_VERSION,
         "view": presentation.view,
         "style": presentation.style,

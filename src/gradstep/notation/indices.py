@@ -69,6 +69,8 @@ def _indexed(box: Box, at: Sequence[Index], kind: SymbolKind, small: bool) -> Bo
         case Accent(inner, mark):
             lowered = _indexed(inner, at, kind, small)
             return Sub(Accent(lowered.base, mark), lowered.index) if isinstance(lowered, Sub) else lowered
+        case Row((Sym("d", "operator") as d, inner)):  # an entry of dz is dzᵢ
+            return Row((d, _indexed(inner, at, kind, small)))
         case Sub(Sym(text, face), index):
             return Sub(Sub(Sym(_cased(text, small), kind if small else face), index), Row(tuple(letters)))
         case Sym(text):
@@ -164,7 +166,53 @@ def sigma(index: str, size: Size, body: Expr) -> Expr:
         return multiply(body.args[0], sigma(index, size, body.args[1]))
     if body.op is negate_op:
         return -sigma(index, size, body.args[0])
+    if (picked := _picked(index, body)) is not None:
+        return picked
     return sigma_op(body, params=(index, size))
+
+
+def _picked(index: str, body: Expr) -> Expr | None:
+    """Σⱼ δᵢⱼ xⱼ = xᵢ: what the sum over `index` picks, where the body has a δ as a factor."""
+    stack, factors = [body], list[Expr]()
+    while stack:
+        node = stack.pop()
+        if node.op in (multiply_op, scale_op):
+            stack += reversed(node.args)
+        else:
+            factors.append(node)
+    for delta in factors:
+        if delta.op is entry_op and delta.params[0].op is eye_op and index in delta.params[1]:
+            at = delta.params[1]
+            (other,) = [i for i in at if i != index] or [index]
+            if other is None or other == index:
+                continue
+            rest = [factor for factor in factors if factor is not delta]
+            if any(_computes(factor, index) for factor in rest):
+                return None
+            return reduce(multiply, [_reindexed(factor, index, other) for factor in rest] or [number(1)])
+    return None
+
+
+def _computes(expr: Expr, index: str) -> bool:
+    """Whether an index is used other than as it stands: x at i + 1, a sum up to i."""
+    for node in walk(expr):
+        if node.op is sigma_op and index in size_names(node.params[-1]):
+            return True
+        if node.op is entry_op and any(
+            place and place != index and index in size_names(place) for place in node.params[1]
+        ):
+            return True
+    return False
+
+
+def _reindexed(expr: Expr, old: str, new: str) -> Expr:
+    """`expr` with one index for another."""
+    table = {}
+    for node in walk(expr):
+        if node.op is entry_op and old in node.params[1]:
+            of, at, *capital = node.params
+            table[node] = entry_op(params=(of, tuple(new if i == old else i for i in at), *capital))
+    return substituted(expr, table) if table else expr
 
 
 def mentions(expr: Expr, index: str) -> bool:

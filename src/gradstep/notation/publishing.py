@@ -11,24 +11,41 @@ from gradstep.notation.views import present
 
 
 def latex(
-    derivation: Derivation, view: str = "matrix", style: str = "partials", *, batch: str | None = None
+    derivation: Derivation,
+    view: str = "matrix",
+    style: str = "partials",
+    *,
+    batch: str | None = None,
+    layout: str = "parameter",
 ) -> str:
     """`Derivation.latex`."""
-    return documents.latex(folded(present(derivation, view=view, style=style, batch=batch)))
+    return documents.latex(folded(present(derivation, view=view, style=style, batch=batch, layout=layout)))
 
 
 def markdown(
-    derivation: Derivation, view: str = "matrix", style: str = "partials", *, batch: str | None = None
+    derivation: Derivation,
+    view: str = "matrix",
+    style: str = "partials",
+    *,
+    batch: str | None = None,
+    layout: str = "parameter",
 ) -> str:
     """`Derivation.markdown`."""
-    return documents.markdown(folded(present(derivation, view=view, style=style, batch=batch)))
+    return documents.markdown(folded(present(derivation, view=view, style=style, batch=batch, layout=layout)))
 
 
 def json(
-    derivation: Derivation, view: str = "matrix", style: str = "partials", *, batch: str | None = None
+    derivation: Derivation,
+    view: str = "matrix",
+    style: str = "partials",
+    *,
+    batch: str | None = None,
+    layout: str = "parameter",
 ) -> dict[str, Any]:
     """`Derivation.to_json`."""
-    return documents.to_json(derivation, present(derivation, view=view, style=style, batch=batch))
+    return documents.to_json(
+        derivation, present(derivation, view=view, style=style, batch=batch, layout=layout)
+    )
 
 
 def bundle(derivation: Derivation) -> dict[str, str]:

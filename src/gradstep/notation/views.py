@@ -16,11 +16,12 @@ from gradstep.calculus.laws import BOOK
 from gradstep.calculus.naming import measures
 from gradstep.calculus.rewriting import simplify
 from gradstep.calculus.steps import Derivation, Rewrite, Step
-from gradstep.expression.boxes import Box, Fence, Frac, Row, Sym, row, word
+from gradstep.expression.boxes import POWER, Box, Fence, Frac, Row, Sup, Sym, fenced, row, word
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import Size, shape_text
 from gradstep.notation import scalars
+from gradstep.notation.arrays import LAYOUTS, Arrays
 from gradstep.notation.checking import Claim, check
 from gradstep.notation.differentials import Differentials, declared_slopes
 from gradstep.notation.legend import legend
@@ -31,8 +32,11 @@ from gradstep.notation.presentation import Presentation, Said, Section
 from gradstep.notation.wording import Wording, about, listed, numbered, what_it_is
 from gradstep.notation.writing import Writer
 from gradstep.operations.arithmetic import multiply_op, negate_op, scale_op
+from gradstep.operations.broadcasting import TRANSPOSED
 from gradstep.operations.evaluation import mentioned, variables
+from gradstep.operations.families import JUXTAPOSED, SIGNED
 from gradstep.operations.leaves import symbol, symbol_op
+from gradstep.operations.products import matmul_op, transpose
 
 VIEWS = ("matrix", "sample", "index")
 STYLES = ("partials", "differential")
@@ -44,7 +48,12 @@ FEW = 4  # parameters that a sentence lists
 
 
 def present(
-    derivation: Derivation, *, view: str = "matrix", style: str = "partials", batch: str | None = None
+    derivation: Derivation,
+    *,
+    view: str = "matrix",
+    style: str = "partials",
+    batch: str | None = None,
+    layout: str = "parameter",
 ) -> Presentation:
     """The derivation as sections of lines. Unknown views and styles are a `MathError`.
 
@@ -55,7 +64,9 @@ def present(
         raise MathError(f"there is no view {view!r:.40}", facts=[f"the views are {', '.join(VIEWS)}"])
     if style not in STYLES:
         raise MathError(f"there is no style {style!r:.40}", facts=[f"the styles are {', '.join(STYLES)}"])
-    telling = _Telling(derivation, view, style, batch)
+    if layout not in LAYOUTS:
+        raise MathError(f"there is no layout {layout!r:.40}", facts=[f"the layouts are {', '.join(LAYOUTS)}"])
+    telling = _Telling(derivation, view, style, batch, layout)
     told = telling.all()
     if derivation.certificate is not None:
         outcomes = check(derivation, telling.claims, derivation.certificate.seed)
@@ -90,8 +101,11 @@ def batch_size(derivation: Derivation, batch: str | None = None) -> Size | None:
 class _Telling:
     """The work of one presentation."""
 
-    def __init__(self, derivation: Derivation, view: str, style: str, batch: str | None) -> None:
+    def __init__(
+        self, derivation: Derivation, view: str, style: str, batch: str | None, layout: str = "parameter"
+    ) -> None:
         self.d, self.view, self.style = derivation, view, style
+        self.batch_asked, self.layout = batch, layout
         self.loss = derivation.of
         here = {**mentioned(self.loss), **derivation.parameters}
         self.known = {name: v for name, v in variables(self.loss).items() if name in here}
@@ -128,7 +142,7 @@ class _Telling:
 
     def all(self) -> Presentation:
         """Every section."""
-        if self.style == "partials" and scalars.tells(self.d):
+        if self.d.kind == "gradient" and self.style == "partials" and scalars.tells(self.d):
             story = scalars.Scalars(self.d)
             sections = [*story.sections()]
             if measures(self.loss):
@@ -136,6 +150,8 @@ class _Telling:
             self.claims += story.claims
             return self.presented(sections, story.count)
         parts = tuple(self.part(part) for part in self.d.parts if part is not self.loss)
+        if self.d.kind != "gradient":
+            return self.array(parts)
         by_terms = self.style == "differential" or not parts
         work = self.details.lines() if by_terms else self.narrator.lines() if self.narrator else self.links()
         if self.narrator:
@@ -149,9 +165,27 @@ class _Telling:
             title = "The same, for all examples at once" if self.narrator else "The gradient"
             sections.append(Section(title, self.answers()))
         sections.append(Section("Along the independent entries", self.inside()))
+        if self.layout == "numerator":
+            sections.append(Section("In numerator layout", self.rows()))
         sections.append(Section(DESCENT, self.update()))
         shown = 0 if by_terms else sum(1 for said in work if said.number is not None)
         return self.presented(sections, shown)
+
+    def array(self, parts: Sequence[Said]) -> Presentation:
+        """A Jacobian, a Hessian or a product with a vector; for a Hessian the gradient comes first."""
+        told = Arrays(self.d, self.style, self.layout, self.lower, self.d.names)
+        sections = [
+            Section("The loss" if self.d.base else "The function", self.loss_lines()),
+            Section("Name the parts", (*parts, *(self.loss_of(parts) if self.d.base else ()))),
+        ]
+        if self.d.base is not None:
+            base = _Telling(self.d.base, self.view, self.style, self.batch_asked, self.layout)
+            sections += [s for s in base.all().sections[1:] if s.title not in (DESCENT, "Name the parts")]
+            self.claims += base.claims
+            told.count = max((said.number or 0 for s in sections for said in s.lines), default=0)
+        sections += told.sections()
+        self.claims += told.claims
+        return self.presented(sections, 0)
 
     def presented(self, sections: Sequence[Section], shown: int) -> Presentation:
         """The sections that say something, the signs they use, and how the `shown` lines were checked."""
@@ -183,7 +217,9 @@ class _Telling:
             arguments += [Sym(", ", "operator"), self.write(self.d.parameters[name])]
         if len(self.d.wrt) > FEW:
             arguments += [Sym(", ", "operator"), Sym("…", "operator")]
-        call = Sym(line(self.write(self.loss)), "function")
+        at = self.lower.indices(self.loss)
+        whole = Sym(line(self.write(self.loss)), "function")
+        call = self.write(self.lower.entry(self.loss, at)) if any(at) else whole
         left = row(call, Fence("(", Row(tuple(arguments[1:])), ")"))
         box = None
         if not self.is_long:
@@ -202,12 +238,13 @@ class _Telling:
 
     def loss_box(self, write: Writer, lower: Lowering) -> Box:
         """The loss in this view, its sign in front."""
-        shown = lower(self.loss, ())
+        at = self.lower.indices(self.loss)
+        shown = lower(self.loss, at)
         if shown.op is scale_op or shown.op is multiply_op:
             front, rest = shown.args
             if rest.op is negate_op:
                 shown = shown.op(simplify(-front, BOOK), rest.args[0])
-        self.claims.append(Claim(shown, self.loss))
+        self.claims.append(Claim(shown, self.loss, at))
         return write.opened(shown)
 
     def index_words(self) -> str:
@@ -377,6 +414,30 @@ class _Telling:
             shape = shape_text(parameter.shape)
             said.append(Said(self.partial(parameter), forms, rule=told.rule, why=told.why, shape=shape))
         return tuple(said)
+
+    def rows(self) -> tuple[Said, ...]:
+        """∂C/∂w as the row of slopes that the paper writes: the transpose of what has the shape of w."""
+        said = []
+        for name, parameter in self.d.parameters.items():
+            if parameter.rank not in (1, 2):
+                continue
+            named = self.details.named(self.d.answers[name])
+            turned = simplify(transpose(named), BOOK, self.lower.named)
+            box = self.row_of(named) if parameter.rank == 1 else self.write(turned)
+            rule = "a row, an entry for each of " if parameter.rank == 1 else "the transpose of the shape of "
+            said.append(Said(self.partial(parameter), (box,), rule=f"{rule}{self.pretty[name]}"))
+        return tuple(said)
+
+    def row_of(self, vector: Expr) -> Box:
+        """A vector lying down: (c A v)ᵀ = c vᵀ Aᵀ."""
+        if vector.op is scale_op:
+            return row(fenced(self.write.written(vector.args[0]), SIGNED), self.row_of(vector.args[1]))
+        if vector.op is negate_op:
+            return row("−", self.row_of(vector.args[0]))
+        if vector.op is matmul_op and vector.args[0].rank == 2:
+            A, v = vector.args
+            return row(self.row_of(v), fenced(self.write.written(transpose(A)), JUXTAPOSED))
+        return Sup(fenced(self.write.written(vector), POWER + 5), TRANSPOSED)
 
     def called(self) -> list[Expr]:
         """The parts whose gradients the answers call by name, directly or not, in order."""

@@ -144,11 +144,12 @@ def html(
     view: str = "sample",
     style: str = "partials",
     batch: str | None = None,
+    layout: str = "parameter",
     codes: Mapping[str, str] | None = None,
     title: str = "",
 ) -> str:
     """The derivation as one HTML file that works offline. `codes`: sources to show, by language."""
-    told = folded(present(derivation, view=view, style=style, batch=batch))
+    told = folded(present(derivation, view=view, style=style, batch=batch, layout=layout))
     sections = list(told_sections(told, derivation).values())
     if codes:
         sections.append(Section("The code", [Code(list(codes.items()))]))
