@@ -29,11 +29,11 @@ SHAPES = {
 SIZES = {"N": 4, "d": 3, "k": 2, "h": 5}
 
 
-def read(text):
-    """The expression, with the variables that it has."""
-    return gs.parse(
-        text, **{name: shape for name, shape in SHAPES.items() if re.search(rf"\b{name}\b", text)}
-    )
+def read(text, beside=""):
+    """The expression, with the variables that it has, and those of another text."""
+    both = f"{text} {beside}"
+    used = {name: shape for name, shape in SHAPES.items() if re.search(rf"\b{name}\b", both)}
+    return gs.parse(text, **used)
 
 
 # Functions of every rank, with respect to variables of every rank.
