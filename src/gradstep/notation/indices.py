@@ -6,6 +6,7 @@ An index is a letter, or a place that a letter leads to ("i+1", "n-1-i"), or a f
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 
 from gradstep.calculus.chains import cotangent_op
 from gradstep.expression.boxes import (
@@ -29,10 +30,11 @@ from gradstep.expression.boxes import (
     word,
 )
 from gradstep.expression.node import Expr, Operation, walk
+from gradstep.expression.node import replace as substituted
 from gradstep.expression.shapes import Size, minus, size_names
 from gradstep.operations.arithmetic import multiply, multiply_op, negate_op, scale, scale_op
 from gradstep.operations.families import JUXTAPOSED, leaf
-from gradstep.operations.leaves import eye_op
+from gradstep.operations.leaves import eye_op, number
 
 Index = str | None  # where along an axis; None for an axis that stays
 
