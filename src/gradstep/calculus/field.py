@@ -76,11 +76,18 @@ class Point:
     """Random values of all variables modulo `prime`, and from them the value of any expression.
 
     `sizes` gives every size its length. With `roots` a square root is a true one, and `Redraw` is raised
-    where it does not exist; without, it is an oracle. `NotInField` is raised for what has no meaning here.
+    where it does not exist; without, it is an oracle. With `binary` every mask is 0 or 1. `NotInField` is raised for what has no meaning here.
     """
 
-    def __init__(self, prime: int, sizes: Mapping[Size, int], rng: Random, roots: bool = True) -> None:
-        self.prime, self.sizes, self.roots = prime, Lengths(sizes), roots
+    def __init__(
+        self,
+        prime: int,
+        sizes: Mapping[Size, int],
+        rng: Random,
+        roots: bool = True,
+        binary: bool = False,
+    ) -> None:
+        self.prime, self.sizes, self.roots, self.binary = prime, Lengths(sizes), roots, binary
         self.sheet = Sheet()
         self._bits = prime.bit_length() - 1
         self._random = rng.getrandbits
@@ -268,7 +275,7 @@ class Point:
         """1[difference > 0]: any element, and its opposite's complement to one; 0 where nothing differs."""
         found = self._above.get(difference)
         if found is None:
-            found = self._above[difference] = self._random(self._bits)
+            found = self._above[difference] = self._random(1 if self.binary else self._bits)
             self._above[-difference % self.prime] = (1 - found) % self.prime
         return found
 
