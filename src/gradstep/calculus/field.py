@@ -76,7 +76,8 @@ class Point:
     """Random values of all variables modulo `prime`, and from them the value of any expression.
 
     `sizes` gives every size its length. With `roots` a square root is a true one, and `Redraw` is raised
-    where it does not exist; without, it is an oracle. With `binary` every mask is 0 or 1. `NotInField` is raised for what has no meaning here.
+    where it does not exist; without, it is an oracle. With `binary` every mask is 0 or 1. `NotInField` is
+    raised for what has no meaning here.
     """
 
     def __init__(
