@@ -40,7 +40,8 @@ def rule_book() -> str:
     head = (
         "# The rule book\n\nEvery operation, with the record that gradstep computes with. G stands for the "
         "gradient of the loss with respect to the result, so that dC = ⟨G, dy⟩, the sum of all products of "
-        "entries; dx is a change of x, and y is the result.\n\n## Operations\n"
+        "entries; dx is a change of x, and y is the result. [Compared with PyTorch](peers.md) says how "
+        "they agree.\n\n## Operations\n"
     )
     return "\n".join([head, *(_section(op.name, rule(op)) for op in TABLE)])
 
