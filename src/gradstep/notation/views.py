@@ -29,6 +29,7 @@ from gradstep.notation.lowering import INDEX_LETTERS, Lowering
 from gradstep.notation.narrative import Narrator, tells
 from gradstep.notation.plain import line
 from gradstep.notation.presentation import Presentation, Said, Section
+from gradstep.notation.proofs import proof_of_slope
 from gradstep.notation.wording import Wording, about, listed, numbered, what_it_is
 from gradstep.notation.writing import Writer
 from gradstep.operations.arithmetic import multiply_op, negate_op, scale_op
@@ -347,7 +348,9 @@ class _Telling:
             kink="; ".join(dict.fromkeys(step.kink for step in link.steps if step.kink)),
             proof=self.proof(link),
             details=tuple(
-                said for step in link.steps for said in (self.details.step(step), *declared_slopes(step))
+                said
+                for step in link.steps
+                for said in (self.details.step(step), *declared_slopes(step), *proof_of_slope(step.place))
             ),
             because=tuple(because),
         )
