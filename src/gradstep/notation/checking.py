@@ -22,13 +22,14 @@ from gradstep.calculus.field import NotInField, Point, Redraw, Sheet
 from gradstep.calculus.lengths import fitting_sizes
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.node import Expr, walk
-from gradstep.expression.shapes import Lengths
+from gradstep.expression.shapes import Lengths, Size
 from gradstep.notation.indices import Index, choice_op, entry_op, product_op, sigma_op
 
 TRIALS = 2
 BITS = 71
 BINARY_TRIALS = 64
 REDRAWS = 300  # at each sizes: of seven random entries all are squares once in 128 times
+SWITCHED = 64  # points at which a claim about comparisons that are 0 or 1 is looked at
 PLACES = 4  # a claim with indices is looked at in so many places of each array
 
 RELATIONS = {"≤": operator.le, "≥": operator.ge, "≠": operator.ne}
@@ -45,6 +46,17 @@ class Claim:
     shown: Expr
     meant: Expr
     at: tuple[Index, ...] = ()
+
+
+class Switched(Point):
+    """A point where every comparison is 0 or 1: there relu(u) 1[u > 0] = relu(u), as for numbers."""
+
+    def above(self, difference: int) -> int:
+        """1[difference > 0]: a random bit, and its opposite's complement."""
+        if difference not in self._above:
+            self._above[difference] = self._random(1)
+            self._above[-difference % self.prime] = 1 - self._above[difference]
+        return self._above[difference]
 
 
 class Reading:
@@ -164,8 +176,33 @@ def _outcomes(
                     reading = Reading(Point(prime, sizes, rng, binary=binary), derivation.cotangents, known)
                 except NotInField:
                     break
+            if found == "wrong" and _switched(derivation, claim, prime, sizes, known, rng):
+                found = "exact"
             outcomes[k] = max(outcomes[k], found, key=_SEVERITY.index)
     return outcomes
+
+
+def _switched(
+    derivation: Derivation,
+    claim: Claim,
+    prime: int,
+    sizes: Mapping[Size, int],
+    known: Container[Expr],
+    rng: Random,
+) -> bool:
+    """Whether a claim that needs m² = m of a comparison m holds wherever comparisons are 0 or 1."""
+    for _ in range(SWITCHED):
+        for _ in range(REDRAWS):
+            try:
+                reading = Reading(Switched(prime, sizes, rng), derivation.cotangents, known)
+                if not reading.holds(claim, rng):
+                    return False
+                break
+            except Redraw:
+                continue
+            except NotInField:
+                return False
+    return True
 
 
 def _nodes(derivation: Derivation, claims: Sequence[Claim]) -> list[Expr]:
