@@ -13,7 +13,7 @@ from gradstep.calculus.laws import BOOK, LAWS, assumed
 from gradstep.calculus.rewriting import Law, simplify
 from gradstep.expression.boxes import Box, Frac, Sym, row
 from gradstep.expression.errors import MathError
-from gradstep.expression.node import Operation
+from gradstep.expression.node import Expr, Operation
 from gradstep.expression.shapes import Shape, shape_text
 from gradstep.notation.legend import meaning_of
 from gradstep.notation.mathml import mathml
@@ -121,12 +121,18 @@ def _laws(laws: Iterable[Law]) -> Iterator[str]:
 
 
 def _equation(law: Law) -> str:
-    forms = list(law.forms[:1])
-    if law.apply is not None:
-        changed = ((example, law.apply(example, ())) for example in law.examples[:1])
-        forms = [(left, right) for left, right in changed if right is not None]
-    sides = (_maths(row(Writer()(left), "=", Writer()(right))) for left, right in forms)
-    return f"{'for example ' if law.apply is not None else ''}{', '.join(sides)}"
+    """Both sides; of a procedure those of the first of its examples."""
+    forms = list(law.forms) or [(left, right) for left in law.examples for right in _outcomes(law, left)]
+    sides = (_maths(row(Writer()(left), "=", Writer()(right))) for left, right in forms[:1])
+    return f"{'' if law.forms else 'for example '}{', '.join(sides)}"
+
+
+def _outcomes(law: Law, example: Expr) -> Iterator[Expr]:
+    """What a procedure makes of an example, or proposes for it."""
+    if law.apply is not None and (changed := law.apply(example, ())) is not None:
+        yield changed
+    if law.propose is not None:
+        yield from law.propose(example, ())
 
 
 # ------------------------------------------------------------------------------------------- Markdown

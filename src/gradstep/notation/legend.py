@@ -50,6 +50,7 @@ WORDS = {
     "take": "z_u are the entries, or rows, of z at the places that u names",
     "erf": "erf(z) is 2/√π times the area under exp(−t²) from 0 to z",
     "selu": "selu(z) = λ z where z > 0 and λ α (exp(z) − 1) elsewhere, with λ = 1.0507… and α = 1.6733…",
+    "diagonal_sums": "every diagonal of A is replaced by the sum of its entries",
     "matrix_power": "Aᵏ of a matrix is the product of k factors A",
 }
 # What everybody can read who reads mathematics.
