@@ -24,6 +24,7 @@ from gradstep.operations.broadcasting import repeat_op, squeeze_op
 from gradstep.operations.entries import needs, reshape_op, slice_op
 from gradstep.operations.evaluation import mentioned, variables
 from gradstep.operations.flips import flip_op
+from gradstep.operations.guards import guarded
 from gradstep.operations.leaves import NAME, is_constant, size_op, symbol_op
 from gradstep.operations.lookups import lookups
 from gradstep.operations.products import transpose_op
@@ -137,6 +138,8 @@ def program(
     inputs, sizes = writing.inputs(roots)
 
     stable = stabilised(roots, list(names))
+    strict = guarded([stable[node] for node in (*roots, *names)])
+    stable = {node: strict.get(after, after) for node, after in stable.items()}
     called: dict[Expr, str] = {}
     for node, name in names.items():
         called.setdefault(stable[node], name)

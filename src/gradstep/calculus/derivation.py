@@ -11,6 +11,7 @@ from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from gradstep.calculus.certificate import certify as certify_lines
+from gradstep.calculus.duals import STANDING_STILL
 from gradstep.calculus.laws import book_with, zeros
 from gradstep.calculus.naming import Part, measures, named_parts
 from gradstep.calculus.recognising import Recognition
@@ -23,6 +24,7 @@ from gradstep.expression.places import place_of
 from gradstep.expression.shapes import shape_text
 from gradstep.expression.shapes import size_names as names_of_size
 from gradstep.operations.arithmetic import add, power_op
+from gradstep.operations.choices import where_op
 from gradstep.operations.domains import conditions
 from gradstep.operations.evaluation import belongs, variables
 from gradstep.operations.leaves import number, symbol_op
@@ -185,7 +187,20 @@ def moving_nodes(loss: Expr, parameters: Iterable[Expr]) -> set[Expr]:
     for node in walk(loss):
         if any(arg in moving for arg in node.args):
             moving.add(node)
+            if node.op is where_op:
+                _check_choice(node.args[0], moving)
     return moving
+
+
+def _check_choice(condition: Expr, moving: set[Expr]) -> None:
+    """A condition that moves jumps from 0 to 1: a comparison does, where a number in between would choose."""
+    for node in walk(condition, stop=lambda node: node not in moving or node.op in STANDING_STILL):
+        if node in moving and node.op not in STANDING_STILL and not node.args:
+            raise MathError(
+                f"a condition only chooses, but {describe(condition)} moves with {node.params[0]}",
+                facts=["a condition is taken for 0 or 1, and no slope passes through it"],
+                mend=f"a comparison, such as {describe(condition)} > 0",
+            )
 
 
 Stage = tuple[Expr, tuple[Rewrite, ...], Law | None]  # a cotangent, how it got there, by which law

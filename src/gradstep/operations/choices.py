@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from gradstep.expression.boxes import RELATION, Box, Cases, Written, number, row, word
-from gradstep.expression.node import Expr, Number
+from gradstep.expression.node import Expr, Number, walk
 from gradstep.operations.activations import maximum, minimum, relu
-from gradstep.operations.arithmetic import COMPARISONS, one_like, opposite, relation
-from gradstep.operations.broadcasting import together
+from gradstep.operations.arithmetic import (
+    COMPARISONS,
+    multiply_op,
+    one_like,
+    opposite,
+    relation,
+)
+from gradstep.operations.broadcasting import repeat_op, together
 from gradstep.operations.families import Write, elementwise, shown, spread_call_text
 from gradstep.operations.leaves import expression
+from gradstep.operations.risks import Risks
 
 
 def _where_box(expr: Expr, write: Write) -> Written:
@@ -21,11 +28,35 @@ def _where_box(expr: Expr, write: Write) -> Written:
     return Written(Cases(rows), RELATION)
 
 
+def chosen(condition: Expr, a: Expr) -> Expr:
+    """1 where the condition holds, 0 elsewhere; a strong zero (`guards.py`) where `a` may be undefined.
+
+    The zeros of a comparison are strong. A mask that is data is a factor like any other, so it has to choose.
+    """
+    if _is_bracket(condition) or not Risks().beside(condition, a):
+        return condition
+    return where_op(condition, one_like(condition), 0 * one_like(condition))
+
+
+def refused(condition: Expr, b: Expr) -> Expr:
+    """1 where the condition fails, 0 where it holds; a strong zero where `b` may be undefined."""
+    turned = opposite(condition)
+    if _is_bracket(turned) or not Risks().beside(condition, b):
+        return turned
+    return where_op(condition, 0 * one_like(condition), one_like(condition))
+
+
+def _is_bracket(condition: Expr) -> bool:
+    """Whether `condition` is a comparison or a product of comparisons."""
+    factors = walk(condition, stop=lambda node: node.op not in (multiply_op, repeat_op))
+    return all(node.op in COMPARISONS for node in factors if node.op not in (multiply_op, repeat_op))
+
+
 where_op = elementwise(
     "where",
     lambda y, condition, a, b: 0 * one_like(condition),
-    lambda y, condition, a, b: condition,
-    lambda y, condition, a, b: opposite(condition),
+    lambda y, condition, a, b: chosen(condition, a),
+    lambda y, condition, a, b: refused(condition, b),
     code="np.where({0}, {1}, {2})",
     rule="slope of a choice",
     why="where the condition holds the first moves, elsewhere the second; the condition itself only chooses",

@@ -47,7 +47,7 @@ def conditions(formula: Expr, moving: Collection[Expr]) -> list[tuple[Expr, Call
     signs: dict[Expr, int] = {}
     found = []
     for node in walk(formula):
-        signs[node] = _sign(node, [signs[arg] for arg in node.args])
+        signs[node] = signs_of(node, [signs[arg] for arg in node.args])
         asks = CONDITIONS.get(node.op.domain)
         if asks is None or node not in moving or (node.op is power_op and _is_whole(node.args[1])):
             continue
@@ -62,7 +62,7 @@ def _is_whole(exponent: Expr) -> bool:
     return value is not None and value.denominator == 1
 
 
-def _sign(node: Expr, args: list[int]) -> int:
+def signs_of(node: Expr, args: list[int]) -> int:
     """What is known of the sign of every entry of `node`."""
     op = node.op
     if op is number_op:

@@ -13,8 +13,8 @@ from gradstep.operations.leaves import expression
 
 HELPER = '''def diagonal_sums(a):
     """Every entry becomes the sum along its diagonal."""
-    n = len(a)
-    sums = np.array([np.trace(a, k) for k in range(1 - n, n)])
+    n = a.shape[0]
+    sums = np.array([np.trace(a, k) for k in np.arange(1 - n, n)])
     return sums[np.arange(n) - np.arange(n)[:, None] + n - 1]
 '''
 
