@@ -138,3 +138,17 @@ def test_a_jacobian_of_numbers_is_their_gradient():
     d = jacobian(parse("3*x**2*y", x="", y=""), ["x", "y"])
     assert lines(present(d)) == TOLD["3*x**2*y"]
     assert not tells(hessian(parse("x**3", x=""), "x"))
+
+
+@pytest.mark.parametrize(
+    "text, last",
+    [
+        ("where(x**2 > d, x**3, d*x)", "3 1[x² > d] x² + 1[d ≥ x²] d"),
+        ("sign(x**2)*x + exp(x**2)", "sign(x²) + 2 exp(x²) x"),
+        ("sign(x**2)*x", "sign(x²)"),
+        ("(x**2 > 1)*d", "0"),
+    ],
+)
+def test_what_only_compares_is_no_path_of_the_chain_rule(text, last):
+    told = lines(present(derive(parse(text, x="", d=""), ["x"], seed=1)))
+    assert any(form.endswith(f"= {last}") for form, _ in told)

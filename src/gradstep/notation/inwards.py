@@ -8,12 +8,13 @@ The lines are the steps that derive every gradient, ⟨G, dN⟩ read as G · ∂
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from functools import reduce
 
 from gradstep.calculus.derivation import Opening, moving_nodes
+from gradstep.calculus.duals import STANDING_STILL
 from gradstep.calculus.laws import BOOK
 from gradstep.calculus.rewriting import simplify
 from gradstep.calculus.steps import Derivation, Step
@@ -27,6 +28,7 @@ from gradstep.notation.presentation import Said
 from gradstep.notation.wording import listed
 from gradstep.notation.writing import Writer, name_box
 from gradstep.operations.arithmetic import add, add_op, multiply, power_op, subtract_op
+from gradstep.operations.choices import where_op
 from gradstep.operations.families import is_one
 from gradstep.operations.leaves import is_constant, number, symbol_op
 
@@ -50,6 +52,25 @@ class Product:
         return reduce(multiply, self.factors, number(1))
 
 
+def carrying(node: Expr) -> Sequence[Expr]:
+    """What `node` moves with: comparisons and the conditions of choices stand still."""
+    if node.op in STANDING_STILL:
+        return ()
+    return node.args[1:] if node.op is where_op else node.args
+
+
+def carried(node: Expr, ends: Collection[Expr] = ()) -> set[Expr]:
+    """Everything that `node` moves with, through all its operands as far as `ends`."""
+    found: set[Expr] = set()
+    stack = [*carrying(node)]
+    while stack:
+        inner = stack.pop()
+        if inner not in found:
+            found.add(inner)
+            stack.extend(() if inner in ends else carrying(inner))
+    return found
+
+
 class Teller:
     """Tells how one thing changes with another; `claims` are the expressions that it has printed."""
 
@@ -68,6 +89,12 @@ class Teller:
         """The parts and the variables that stand in the formula of `part`."""
         found = walk(part, stop=lambda node: node in self.fences and node is not part)
         return [node for node in found if node is not part and (node in self.fences or node.op is symbol_op)]
+
+    def moved_by(self, part: Expr) -> list[Expr]:
+        """What `part` is made of, but for what only compares or chooses."""
+        whole = self.made_of(part)
+        reached = carried(part, whole) | {part}
+        return [node for node in whole if node in reached]
 
     def inward(self, of: Expr, by: Expr, left: Box, meant: Expr | None = None) -> tuple[list[Said], Expr]:
         """The derivative of `of` by one thing that stands in its formula, everything else held fixed."""
@@ -89,7 +116,7 @@ class Teller:
         """The steps from `of` to `by`, the other parts standing still."""
         moving = {by}
         for node in walk(of, stop=lambda node: node is by or (node in self.fences and node is not of)):
-            if any(arg in moving for arg in node.args) and (node not in self.fences or node is of):
+            if any(arg in moving for arg in carrying(node)) and (node not in self.fences or node is of):
                 moving.add(node)
         work = Opening(of, number(1), {by}, moving, self.fences - {of}, BOOK)
         work.run()

@@ -12,7 +12,7 @@ from dataclasses import replace as changed
 from functools import reduce
 from itertools import pairwise
 
-from gradstep.calculus.derivation import BACK, moving_nodes
+from gradstep.calculus.derivation import BACK
 from gradstep.calculus.intermediates import is_of_numbers
 from gradstep.calculus.laws import BOOK
 from gradstep.calculus.rewriting import simplify
@@ -20,7 +20,18 @@ from gradstep.calculus.steps import Derivation, Rewrite
 from gradstep.expression.boxes import Box, Fence, Row, Sym, row, word
 from gradstep.expression.node import Expr, walk
 from gradstep.notation.differentials import rewrites
-from gradstep.notation.inwards import GATHERING, SHORT, ZERO, Product, Teller, added, bare, times
+from gradstep.notation.inwards import (
+    GATHERING,
+    SHORT,
+    ZERO,
+    Product,
+    Teller,
+    added,
+    bare,
+    carried,
+    carrying,
+    times,
+)
 from gradstep.notation.plain import line
 from gradstep.notation.presentation import Said, Section
 from gradstep.notation.wording import listed, numbered
@@ -99,7 +110,7 @@ class Scalars(Teller):
         wanted = self.leading(asked)
         said: list[Said] = []
         for part in (*self.parts, self.f):
-            for by in self.made_of(part):
+            for by in self.moved_by(part):
                 if part not in wanted or (by not in wanted and by not in asked):
                     continue
                 if part is self.f and self.enters_directly(by):
@@ -115,13 +126,17 @@ class Scalars(Teller):
 
     def leading(self, ends: set[Expr]) -> set[Expr]:
         """The parts, the function among them, that depend on one of `ends`."""
-        moving = moving_nodes(self.f, ends)
+        reached = carried(self.f) | {self.f}
+        moving = set(ends) & reached
+        for node in walk(self.f):
+            if node in reached and not moving.isdisjoint(carrying(node)):
+                moving.add(node)
         return {part for part in (*self.parts, self.f) if part in moving}
 
     def sources(self, part: Expr, variable: Expr) -> list[Expr]:
         """What `part` is made of as far as it leads to the variable: the variable itself, and parts."""
         wanted = self.leading({variable})
-        found = [node for node in self.made_of(part) if node is variable or node in wanted]
+        found = [node for node in self.moved_by(part) if node is variable or node in wanted]
         return sorted(found, key=lambda node: node is not variable)
 
     # ------------------------------------------------------------------------------------------- together
@@ -132,7 +147,7 @@ class Scalars(Teller):
         for name, variable in self.d.parameters.items():
             answer = self.d.answers[name]
             left = self.partial(self.f, variable, total=True)
-            if variable not in self.variables:
+            if self.f not in self.leading({variable}):
                 said.append(self.absent(variable, left))
                 self.claim(number(0), answer)
                 continue
@@ -151,6 +166,9 @@ class Scalars(Teller):
             return self.say(
                 left, ZERO, "constant", f"the derivative of a constant is 0: {told} moves nothing"
             )
+        if variable in self.variables:
+            why = "a comparison is 0 or 1 and stands still between its jumps"
+            return self.say(left, ZERO, "slope of a comparison", f"{told} enters comparisons alone: {why}")
         why = f"{told} does not occur in {line(self.f_box)}: for {told} it is a constant"
         return self.say(left, ZERO, "constant", why)
 
