@@ -273,6 +273,7 @@ def test_every_function_makes_operations_of_the_table(name):
         "squeeze": (x, 1),
         "dot": (x.T, x),
         "outer": (symbol("v", "n"),) * 2,
+        "kron": (x, x),
         "trace": (symbol("S", "n n"),),
         **{name: (symbol("S", "n n"),) for name in ("inv", "det", "logdet", "diagonal_sums")},
         "solve": (symbol("S", "n n"), symbol("v", "n")),

@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from gradstep.operations.inverses import logdet as logdet
     from gradstep.operations.inverses import matrix_power as matrix_power
     from gradstep.operations.inverses import solve as solve
+    from gradstep.operations.kronecker import kron as kron
     from gradstep.operations.leaves import pi as pi
     from gradstep.operations.leaves import size as size
     from gradstep.operations.lookups import one_hot as one_hot
@@ -143,6 +144,7 @@ _ROOMS = {
     "gradstep.expression.errors": ["MathError"],
     "gradstep.operations.evaluation": ["evaluate"],
     "gradstep.operations.graph": ["_pickled", "_unpickled"],
+    "gradstep.operations.kronecker": ["kron"],
     "gradstep.operations.leaves": ["pi", "size"],
     "gradstep.operations.arithmetic": ["exp", "log"],
     "gradstep.operations.broadcasting": ["ones", "repeat", "squeeze", "zeros"],

@@ -11,6 +11,7 @@ from gradstep.calculus.jacobians import _array_move
 from gradstep.calculus.moves import Move, certify_moves
 from gradstep.calculus.networks import Network, applied
 from gradstep.expression.node import walk
+from gradstep.expression.shapes import Lengths
 from gradstep.operations.evaluation import belongs, variables
 from gradstep.operations.leaves import number, symbol
 
@@ -26,7 +27,7 @@ SHAPES = {
     "t": "",
     "Y": "N k",
 }
-SIZES = {"N": 4, "d": 3, "k": 2, "h": 5}
+SIZES = Lengths({"N": 4, "d": 3, "k": 2, "h": 5})
 
 
 def read(text, beside=""):
@@ -47,7 +48,9 @@ FUNCTIONS = [
     ("trace(A)*w", "w"), ("x", "x"), ("A", "A"), ("A.T", "A"), ("relu(A @ x)", "x"), ("mean(X, axis=0)", "X"),
     ("A @ x * (v @ x)", "x"), ("x - mean(x)", "x"), ("x**3", "x"), ("maximum(x, v)", "x"),
     ("2*y + 0*sum(x)", "x"),
-    ('einsum("ij,jk,k->ik", A, A, x)', "x"),
+    ('einsum("ij,jk,k->ik", A, A, x)', "x"), ("kron(X, W)", "X"), ("kron(X, W)", "W"), ("kron(A, A)", "A"),
+    ("kron(x, y)", "y"), ("ravel(X)", "X"), ("reshape(X, (d, N)) @ y", "X"), ("ravel(diag(x))", "x"),
+    ("reshape(X, (N, 1, d))", "X"), ("reshape(X*X, (1, N*d))", "X"),
 ]  # fmt: skip
 LOSSES = [
     ("mean((y - relu(X @ w + b))**2)", "w"), ("mean((y - relu(X @ w + b))**2)", "b"), ("x @ A @ x", "x"),

@@ -1,10 +1,11 @@
 """Is every law true, never less defined than what it replaces, and does tidying end?
 
 Tidying ends because every law makes an expression lighter. The weight is a triple that is compared from left
-to right. First how many products of matrices and vectors there are, one of two matrices counting twice. Then
-a polynomial of what wildcards weigh (a strictly monotone interpretation, so that an expression
-gets lighter whenever a part of it does): products of arrays multiply, so that a number that comes out of them
-saves something; at rank 0 products add, so that their order does not count. Then, for "numbers in front"
+to right. First how many products of matrices and vectors there are: one of two matrices counts twice, a
+Kronecker product as three and a product by indices as nine. Then a polynomial of what wildcards weigh (a
+strictly monotone interpretation, so that an expression gets lighter whenever a part of it does): products of
+arrays multiply, so that a number that comes out of them saves something; at rank 0 products add, so that
+their order does not count. Then, for "numbers in front"
 alone, the number of products that are not in order yet.
 """
 
@@ -26,11 +27,12 @@ from gradstep.calculus.procedures import gathered
 from gradstep.calculus.rewriting import Book, Law, Simplifier, match, simplify, wildcard_op
 from gradstep.expression.errors import MathError, SingularError
 from gradstep.expression.node import Expr, replace, walk
+from gradstep.expression.shapes import Lengths
 from gradstep.operations import FUNCTIONS
 from gradstep.operations.evaluation import belongs, evaluate
 from gradstep.operations.leaves import number, size, symbol, value_of
 
-SIZES = {"m": 3, "n": 4, "k": 5, "N": 6}
+SIZES = Lengths({"m": 3, "n": 4, "k": 5, "N": 6})
 BOOK = Book(LAWS)
 ASSUMED = [
     *assumed(symbol("Y", "m n", ("rows sum to one",)), "rows sum to one"),
@@ -70,7 +72,7 @@ def draw(
     variables: Sequence[Expr], rng: np.random.Generator, values: Sequence[float] = ()
 ) -> dict[str, object]:
     """A value for each variable, entry by entry from `values`, or positive at random."""
-    shapes = {v.params[0]: [SIZES.get(s, s) for s in v.shape] for v in variables}
+    shapes = {v.params[0]: [SIZES[s] for s in v.shape] for v in variables}
     whole = {"places": rng.integers(0, 5, shapes["places"])} if "places" in shapes else {}  # what looks up
     if values:
         return {name: rng.choice(values, shape) for name, shape in shapes.items()} | whole
@@ -246,8 +248,8 @@ def _weigh(node: Expr, w: list[Weight]) -> Weight | int:
             return 24 * w[0] * w[1] * w[1]
         case "matmul":
             return (32 if all(arg.rank == 2 for arg in node.args) else 16) * w[0] * w[1]
-        case "outer":
-            return 9 * w[0] * w[1]
+        case "outer" | "kron" | "einsum":
+            return 9 * reduce(mul, w)
         case "inv" | "matrix_power":
             return w[0] * w[0] * w[0] + -1
     total: Weight | int = 2
@@ -260,7 +262,8 @@ def products(expr: Expr) -> Weight:
     """How many products there are: a polynomial of those in what wildcards stand for."""
     done: dict[Expr, Weight] = {}
     for node in walk(expr):
-        own = {"matmul": 2 if all(arg.rank == 2 for arg in node.args) else 1, "outer": 1}.get(node.op.name, 0)
+        matrices = 2 if all(arg.rank == 2 for arg in node.args) else 1
+        own = {"matmul": matrices, "outer": 1, "kron": 3, "einsum": 9}.get(node.op.name, 0)
         letters = {(node.params[0],): 1} if node.op is wildcard_op else {(): own}
         done[node] = reduce(lambda a, b: a + b, (done[arg] for arg in node.args), Weight.of(letters))
     return done[expr]

@@ -12,6 +12,7 @@ from functools import partial
 
 from gradstep.calculus.array_laws import LAWS as ARRAY_LAWS
 from gradstep.calculus.diagonal_laws import LAWS as DIAGONAL_LAWS
+from gradstep.calculus.kronecker_laws import LAWS as KRONECKER_LAWS
 from gradstep.calculus.matrix_laws import MATRIX_LAWS, orthogonal_law, symmetric_law
 from gradstep.calculus.procedures import PROCEDURES, unscaled
 from gradstep.calculus.rewriting import Book, Domain, Law, wildcard
@@ -24,6 +25,7 @@ from gradstep.operations.activations import sigmoid
 from gradstep.operations.arithmetic import exp, negate, one_like, power_op, scale
 from gradstep.operations.broadcasting import repeat, repeat_op, squeeze_op, sum_op
 from gradstep.operations.diagonals import diagonal_op, trace_op
+from gradstep.operations.kronecker import kron_op
 from gradstep.operations.leaves import number
 from gradstep.operations.products import matmul_op, outer, outer_op, transpose_op
 from gradstep.operations.sums import sum
@@ -120,7 +122,7 @@ FRONT = (
 
 LINEAR = (
     *(matmul_op, transpose_op, outer_op, sum_op, repeat_op, squeeze_op),
-    *(trace_op, diagonal_op),
+    *(trace_op, diagonal_op, kron_op),
 )
 
 
@@ -283,6 +285,7 @@ LAWS: tuple[Law, ...] = (
     *DIAGONAL_LAWS,
     *ARRAY_LAWS,
     *MATRIX_LAWS,
+    *KRONECKER_LAWS,
     *SHORTENING,
     *SHORTER_PARTS,
 )

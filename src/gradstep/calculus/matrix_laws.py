@@ -39,7 +39,7 @@ from gradstep.operations.inverses import (
     logdet_op,
     matrix_power_op,
 )
-from gradstep.operations.leaves import eye_op, is_constant, number, value_of
+from gradstep.operations.leaves import eye_op, is_constant, number, size, value_of
 from gradstep.operations.products import matmul_op, outer, outer_op, transpose, transpose_op
 from gradstep.operations.sums import sum
 
@@ -329,7 +329,8 @@ def _laws() -> tuple[Law, ...]:
         ),
         Law(
             "a matrix times its inverse",
-            "X⁻¹X = I and XX⁻¹ = I, also next to each other in a product",
+            "X⁻¹X = I and XX⁻¹ = I, also next to each other in a product; Σ X⁻ᵀ ⊙ X = tr I",
+            ((sum(inv(X).T * X), size("n")),),
             apply=_reduced(_cancelling),
             heads=(matmul_op,),
             domain="nonzero",

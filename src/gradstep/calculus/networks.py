@@ -42,7 +42,7 @@ from gradstep.operations.families import is_one
 from gradstep.operations.leaves import eye_op, number, size, value_of
 from gradstep.operations.products import matmul, outer, outer_op, transpose, transpose_op
 
-PLACING = frozenset({slice_op, embed_op, concatenate_op, reshape_op})
+PLACING = frozenset({slice_op, embed_op, concatenate_op})
 Index = int
 Factor = tuple[Expr, tuple[Index, ...]]
 
@@ -111,6 +111,8 @@ class Network:
             return tuple(map(_negative, done[args[0]]))
         if op is diagonal_matrix_op:
             return tuple(Term(t.number, t.factors, t.out * 2) for t in done[args[0]])
+        if op is reshape_op:
+            return tuple(self._reshaped(node, t) for t in done[args[0]])
         if op.indices is not None:
             return tuple(term for k in moving for t in done[args[k]] for term in [self._product(node, k, t)])
         if op.slopes is not None:
@@ -151,11 +153,6 @@ class Network:
     def _placed(self, node: Expr, k: int, term: Term) -> Term:
         """Through a slice, a join or zeros around: along each axis that is cut, rows of the identity."""
         arg = node.args[k]
-        if node.op is reshape_op:
-            new = tuple(map(self.fresh, node.shape))
-            identity = reshape(eye(times(1, *arg.shape)), node.shape + arg.shape)
-            bare = Term(term.number, term.factors, new)
-            return self._times(bare, [(identity, (*new, *term.out))], term.out)
         shape, cuts = (arg.shape, node.params) if node.op is slice_op else (node.shape, places_of(node, k))
         rest, out = iter(term.out), list[Index]()
         factors: list[tuple[Expr, tuple[Index, ...]]] = []
@@ -174,6 +171,25 @@ class Network:
             out += [] if kept is None else [kept]
             lost += [] if gone is None else [gone]
         return self._times(Term(term.number, term.factors, tuple(out)), factors, lost)
+
+    def _reshaped(self, node: Expr, term: Term) -> Term:
+        """Through a new shape: a run of axes with as many entries before as after is a reshaped identity."""
+        places, old, new = list(term.out), list(node.args[0].shape), list(node.shape)
+        out: list[Index] = []
+        arrays: list[Factor] = []
+        lost: list[Index] = []
+        while old or new:
+            i, j = _first_run(old, new)
+            if i == j == 1:
+                out.append(places[0])
+            else:
+                fresh = [self.fresh(n) for n in new[:j]]
+                entries = times(1, *old[:i])
+                arrays.append((reshape(eye(entries), (*new[:j], *old[:i])), (*fresh, *places[:i])))
+                out += fresh
+                lost += places[:i]
+            places, old, new = places[i:], old[i:], new[j:]
+        return self._times(Term(term.number, term.factors, tuple(out)), arrays, lost)
 
     def _along(self, node: Expr, k: int, term: Term) -> Term:
         """Through an operation that works along one axis: it is the matrix that it makes of the identity."""
@@ -283,6 +299,13 @@ class Network:
             if found is None:
                 merged.append(net)
         return reduce(add, [net.array() for net in merged])
+
+
+def _first_run(old: Sequence[Size], new: Sequence[Size]) -> tuple[int, int]:
+    """How many axes of each shape, as few as possible, hold equally many entries; a size of 1 is an end."""
+    pairs = ((i, j) for i in range(len(old) + 1) for j in range(len(new) + 1) if i or j)
+    runs = (pair for pair in pairs if times(1, *old[: pair[0]]) == times(1, *new[: pair[1]]))
+    return min(runs, key=lambda pair: (0 in pair, pair[0] + pair[1]))
 
 
 def _negative(term: Term) -> Term:
@@ -431,6 +454,8 @@ class _Net:
         covered = {i for _, places in factors for i in places}
         factors += [(ones(self.sizes[i]), (i,)) for i in order if i not in covered]
         factors.sort(key=lambda factor: min((order.index(i) for i in factor[1] if i in order), default=99))
+        if len(factors) == 1 and list(factors[0][1]) == order:
+            return factors[0][0]
         return einsum_of([places for _, places in factors], order, [x for x, _ in factors])
 
 

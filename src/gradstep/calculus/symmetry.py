@@ -14,6 +14,7 @@ from gradstep.operations.arithmetic import add_op, multiply_op, negate_op, scale
 from gradstep.operations.broadcasting import repeat_op
 from gradstep.operations.diagonals import diagonal_matrix_op
 from gradstep.operations.inverses import inv_op, matrix_power_op
+from gradstep.operations.kronecker import kron_op
 from gradstep.operations.leaves import eye_op
 from gradstep.operations.products import matmul_op, outer_op, transpose_op
 
@@ -21,7 +22,7 @@ MOST = 200  # nodes that are looked at; a larger matrix counts as not symmetric
 LONGEST = 40  # factors of a product
 
 Chain = tuple[int, ...]
-ALIKE = frozenset({subtract_op, negate_op, inv_op, matrix_power_op})  # transposed operand by operand
+ALIKE = frozenset({subtract_op, negate_op, inv_op, matrix_power_op, kron_op})  # transposed operand by operand
 UNORDERED = frozenset({add_op, multiply_op})
 
 

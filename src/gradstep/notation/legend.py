@@ -33,6 +33,7 @@ WORDS = {
     "diagonal": "diag of a matrix is the vector on its diagonal",
     "diagonal_matrix": "diag of a vector is the matrix with it on the diagonal and 0 elsewhere",
     "einsum": "[Aᵢₖ Bₖⱼ]ᵢⱼ is the array with these entries, summed over the indices that it has not",
+    "kron": "A ⊗ B has the blocks Aᵢⱼ B",
     "inv": "A⁻¹ is the inverse of A, and A⁻ᵀ that of Aᵀ",
     "det": "det(A) is the determinant of A",
     "logdet": "log|det A| is the logarithm of the size of the determinant",

@@ -35,7 +35,7 @@ SIGNS: dict[str, Sign] = {
     "×": Sign("binary", r"\times", "by"),
     "⊙": Sign("binary", r"\odot", "entrywise times"),
     "⊘": Sign("binary", r"\oslash", "entrywise divided by"),
-    "⊗": Sign("binary", r"\otimes", "outer product with"),
+    "⊗": Sign("binary", r"\otimes", "Kronecker product with"),
     "⊕": Sign("binary", r"\oplus", "direct sum with"),
     "∗": Sign("binary", r"\ast", "convolved with"),
     "∘": Sign("binary", r"\circ", "composed with"),

@@ -261,6 +261,13 @@ def elementwise(
     )
 
 
+def product_differential(y: Expr, args: Sequence[Expr], dargs: Sequence[Expr | None]) -> Expr:
+    """Each factor moves while the others stand still: d(A B) = dA B + A dB."""
+    return total(
+        [y.op(*args[:k], d, *args[k + 1 :], params=y.params) for k, d in enumerate(dargs) if d is not None]
+    )
+
+
 def multilinear(
     name: str,
     indices: Callable[..., str],
@@ -281,22 +288,13 @@ def multilinear(
     def shape_rule(params: Params, *shapes: Shape) -> Shape:
         return contraction(indices(params, *map(len, shapes)), shapes)
 
-    def differential(y: Expr, args: Sequence[Expr], dargs: Sequence[Expr | None]) -> Expr:
-        return total(
-            [
-                y.op(*args[:k], d, *args[k + 1 :], params=y.params)
-                for k, d in enumerate(dargs)
-                if d is not None
-            ]
-        )
-
     return Operation(
         name,
         shape or shape_rule,
         meaning,
         text,
         layout,
-        differential,
+        product_differential,
         adjoint,
         rule,
         why,
