@@ -52,11 +52,7 @@ def derive(
     `MathError`, as do a loss that is not a number, an unknown name, and an operation without a derivative.
     `certify=False` leaves the check out; `seed` makes its random points repeatable.
     """
-    if isinstance(loss, str):
-        raise MathError("derive takes an expression, not text", mend='gs.parse(text, X="N d", …)')
-    called, only = chosen_names(loss, names) if isinstance(loss, Expr) else ({}, None)
-    if given is not None and isinstance(loss, Expr):
-        loss, called = depending(loss, given, called, [wrt] if isinstance(wrt, str | Expr) else wrt)
+    loss, called, only = asked(loss, wrt, given, names)
     return derive_expression(
         loss, wrt, names=called, only=only, structure=structure, certify=certify, seed=seed
     )
@@ -99,32 +95,36 @@ def jacobian(
     f: Expr,
     wrt: str | Sequence[str],
     *,
-    names: Mapping[Expr, str] | None = None,
+    given: Dependences | None = None,
+    names: Names | None = None,
     certify: bool = True,
     seed: int | None = None,
 ) -> Derivation:
     """The Jacobian of any expression `f` with respect to the variables `wrt`, part by part.
 
     `d.answers["x"]` has the axes of f, then those of x (numerator layout): a matrix where both are vectors,
-    an einsum where no matrix notation is enough. Names, certificate and errors are those of `derive`.
+    an einsum where no matrix notation is enough. `given`, `names`, certificate and errors are as in `derive`.
     """
-    return jacobian_of(f, wrt, names=_named(f, names), certify=certify, seed=seed)
+    f, called, only = asked(f, wrt, given, names)
+    return jacobian_of(f, wrt, names=called, only=only, certify=certify, seed=seed)
 
 
 def hessian(
     loss: Expr,
     wrt: str | Sequence[str],
     *,
-    names: Mapping[Expr, str] | None = None,
+    given: Dependences | None = None,
+    names: Names | None = None,
     certify: bool = True,
     seed: int | None = None,
 ) -> Derivation:
     """The Hessian of a scalar `loss`: its gradient, and how the gradient moves.
 
     `d.answers["w"]` has the axes of w twice; with several variables `d.answers["w, b"]` is the block with the
-    axes of w, then those of b.
+    axes of w, then those of b. `given`, `names`, certificate and errors are those of `derive`.
     """
-    return hessian_of(loss, wrt, names=_named(loss, names), certify=certify, seed=seed)
+    loss, called, only = asked(loss, wrt, given, names)
+    return hessian_of(loss, wrt, names=called, only=only, certify=certify, seed=seed)
 
 
 def jvp(
@@ -132,12 +132,14 @@ def jvp(
     wrt: str | Sequence[str],
     direction: str,
     *,
-    names: Mapping[Expr, str] | None = None,
+    given: Dependences | None = None,
+    names: Names | None = None,
     certify: bool = True,
     seed: int | None = None,
 ) -> Derivation:
     """The Jacobian–vector product ∂f/∂x v, in the shape of f; `direction` names v, of the shape of x."""
-    return jvp_of(f, wrt, direction, names=_named(f, names), certify=certify, seed=seed)
+    f, called, only = asked(f, wrt, given, names)
+    return jvp_of(f, wrt, direction, names=called, only=only, certify=certify, seed=seed)
 
 
 def hvp(
@@ -145,19 +147,28 @@ def hvp(
     wrt: str | Sequence[str],
     direction: str,
     *,
-    names: Mapping[Expr, str] | None = None,
+    given: Dependences | None = None,
+    names: Names | None = None,
     certify: bool = True,
     seed: int | None = None,
 ) -> Derivation:
     """The Hessian–vector product of a scalar `loss`, in the shape of the variable, without the Hessian."""
-    return hvp_of(loss, wrt, direction, names=_named(loss, names), certify=certify, seed=seed)
+    loss, called, only = asked(loss, wrt, given, names)
+    return hvp_of(loss, wrt, direction, names=called, only=only, certify=certify, seed=seed)
 
 
-def _named(f: Expr, names: Mapping[Expr, str] | None) -> Mapping[Expr, str] | None:
-    """The names that the text of `f` gave to its parts, and the user's own."""
+def asked(
+    f: Expr, wrt: str | Sequence[str], given: Dependences | None, names: Names | None
+) -> tuple[Expr, dict[Expr, str], Collection[str] | None]:
+    """The formula with what is `given` put in, the names of its parts, and which names there may be."""
     if isinstance(f, str):
         raise MathError("this takes an expression, not text", mend='gs.parse(text, X="N d", …)')
-    return {**names_of(f), **(names or {})} if isinstance(f, Expr) else names
+    if not isinstance(f, Expr):
+        return f, {}, None
+    called, only = chosen_names(f, names)
+    if given is not None:
+        f, called = depending(f, given, called, [wrt] if isinstance(wrt, str | Expr) else wrt)
+    return f, called, only
 
 
 def text(

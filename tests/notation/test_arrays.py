@@ -94,3 +94,14 @@ def test_an_array_of_four_axes_is_written_by_its_entries():
 def test_an_unknown_layout_is_an_error():
     with pytest.raises(MathError, match="no layout"):
         DERIVATIONS["softmax"]().text(layout="sideways")
+
+
+def test_names_and_dependences_are_as_in_derive():
+    f = read(NETWORK)
+    written_out = gs.jacobian(f, "x", names="none", seed=1).text()
+    assert "Name the parts" not in written_out and "U diag(1 − tanh(V x + c)²) V" in written_out
+    one = gs.hessian(read(NEURON), "w", names="z", seed=1)
+    assert set(one.names.values()) == {"z", "C"}
+    dependent = read("x + t")
+    total = gs.jacobian(dependent, "x", given={"t": "sum(x)"}, seed=1)
+    assert total.answers["x"] is gs.parse("eye(d) + ones(d, d)", x="d")

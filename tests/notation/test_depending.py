@@ -2,7 +2,7 @@
 
 import pytest
 
-from gradstep.commands.derive import formulas
+from gradstep.commands.telling import formulas
 from gradstep.expression.errors import MathError
 from gradstep.notation.parsing import parse
 from gradstep.public import derive

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+from gradstep.backends.scaling import SCALING
 from gradstep.backends.solving import SOLVING
 from gradstep.backends.stabilising import Alone, Improvement
 from gradstep.expression.boxes import ATOM
@@ -483,5 +484,6 @@ LEAN: tuple[Improvement, ...] = (
         _root_of_number,
         (sqrt_op(_N),),
     ),
+    SCALING,
     SOLVING,
 )  # fmt: skip

@@ -6,7 +6,7 @@ Hessian is the Jacobian of the gradient; with a vector v in the place of dx the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from gradstep.calculus.certificate import Certificate
 from gradstep.calculus.derivation import chosen_parameters, derive, facts_of, moving_nodes, size_names
@@ -28,10 +28,17 @@ from gradstep.operations.leaves import number, symbol, symbol_op
 LETTERS = ("f", "g", "h", "q")
 Wrt = str | Expr | Sequence[str | Expr]
 Names = Mapping[Expr, str] | None
+Only = Collection[str] | None
 
 
 def jacobian(
-    f: Expr, wrt: Wrt, *, names: Names = None, certify: bool = True, seed: int | None = None
+    f: Expr,
+    wrt: Wrt,
+    *,
+    names: Names = None,
+    only: Only = None,
+    certify: bool = True,
+    seed: int | None = None,
 ) -> Derivation:
     """∂f/∂x for each variable in `wrt`: the axes of f, then those of x (numerator layout).
 
@@ -42,7 +49,7 @@ def jacobian(
     parameters = chosen_parameters(wrt, known)
     for name, x in parameters.items():
         _check_axes(f, x, name)
-    parts = function_parts(f, list(parameters.values()), names, {*known, *size_names(known.values())})
+    parts = function_parts(f, list(parameters.values()), names, {*known, *size_names(known.values())}, only)
     forward = Forward([f], list(parameters.values()), parts, _book(known))
     changes = forward.changes()
     arrays = {name: forward.jacobian(f, x) for name, x in parameters.items()}
@@ -73,14 +80,20 @@ def jacobian(
 
 
 def hessian(
-    loss: Expr, wrt: Wrt, *, names: Names = None, certify: bool = True, seed: int | None = None
+    loss: Expr,
+    wrt: Wrt,
+    *,
+    names: Names = None,
+    only: Only = None,
+    certify: bool = True,
+    seed: int | None = None,
 ) -> Derivation:
     """∂²C/∂w² of a scalar loss: the axes of w twice. The gradient is derived first, then its Jacobian.
 
     With several variables `answers["w"]` is the block of w with itself and `answers["w, b"]` that of ∂C/∂w
     with b: the axes of w, then those of b.
     """
-    base = derive(loss, wrt, names=names, certify=certify, seed=seed)
+    base = derive(loss, wrt, names=names, only=only, certify=certify, seed=seed)
     known = variables(loss)
     parameters = base.parameters
     gradients = {name: base.answers[name] for name in base.wrt}
@@ -103,6 +116,7 @@ def jvp(
     direction: str | Expr,
     *,
     names: Names = None,
+    only: Only = None,
     certify: bool = True,
     seed: int | None = None,
 ) -> Derivation:
@@ -113,7 +127,7 @@ def jvp(
     f, known, names = _read(f, names)
     parameters = chosen_parameters(wrt, known)
     x, v = _one(parameters, direction, known)
-    parts = function_parts(f, [x], names, {*known, str(v.params[0]), *size_names(known.values())})
+    parts = function_parts(f, [x], names, {*known, str(v.params[0]), *size_names(known.values())}, only)
     forward = Forward([f], [x], parts, _book(known))
     changes = forward.changes()
     answer = belongs(forward.whole(f, changes, {x: v}), {**known, str(v.params[0]): v})
@@ -145,11 +159,12 @@ def hvp(
     direction: str | Expr,
     *,
     names: Names = None,
+    only: Only = None,
     certify: bool = True,
     seed: int | None = None,
 ) -> Derivation:
     """∂²C/∂w² v of a scalar loss, in the shape of w, without the Hessian: how the gradient moves along v."""
-    base = derive(loss, wrt, names=names, certify=certify, seed=seed)
+    base = derive(loss, wrt, names=names, only=only, certify=certify, seed=seed)
     known = variables(loss)
     w, v = _one(base.parameters, direction, known)
     (name,) = base.wrt
@@ -175,10 +190,10 @@ def _read(f: object, names: Names) -> tuple[Expr, Mapping[str, Expr], Mapping[Ex
 
 
 def function_parts(
-    f: Expr, sources: Sequence[Expr], given: Mapping[Expr, str], taken: set[str]
+    f: Expr, sources: Sequence[Expr], given: Mapping[Expr, str], taken: set[str], only: Only = None
 ) -> dict[Expr, Part]:
     """The named parts of a function, itself under a letter for functions."""
-    found = named_parts(f, moving_nodes(f, sources), given, taken)
+    found = named_parts(f, moving_nodes(f, sources), given, taken, only)
     parts = {
         node: Part(part.name, "a number") if part.role == "loss" and node is not f else part
         for node, part in found.items()

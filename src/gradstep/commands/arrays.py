@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from gradstep import public
-from gradstep.commands.derive import say, telling_options
 from gradstep.commands.formulas import FormulaCommand, formula_options, read_formula
+from gradstep.commands.telling import formulas, say, telling_options
 
 along = click.option("--along", default="v", show_default=True, help="The name of the direction.")
 
@@ -18,30 +18,44 @@ along = click.option("--along", default="v", show_default=True, help="The name o
 @formula_options
 @telling_options
 def jacobian(
-    expr: str, shapes: Sequence[str], wrt: str, assume: Sequence[str], seed: int | None, **telling: Any
+    expr: str,
+    shapes: Sequence[str],
+    wrt: str,
+    assume: Sequence[str],
+    given: Sequence[str],
+    names: str,
+    seed: int | None,
+    **telling: Any,
 ) -> None:
     """The Jacobian of EXPR, step by step.
 
     \b
         gradstep jacobian 'W @ tanh(V @ x)' W:k,h V:h,d x:d --wrt x
     """
-    f, names = read_formula(expr, shapes, wrt, assume)
-    say(public.jacobian(f, names, seed=seed), **telling)
+    f, parameters = read_formula(expr, shapes, wrt, assume)
+    say(public.jacobian(f, parameters, given=formulas(given), names=names, seed=seed), **telling)
 
 
 @click.command(cls=FormulaCommand)
 @formula_options
 @telling_options
 def hessian(
-    expr: str, shapes: Sequence[str], wrt: str, assume: Sequence[str], seed: int | None, **telling: Any
+    expr: str,
+    shapes: Sequence[str],
+    wrt: str,
+    assume: Sequence[str],
+    given: Sequence[str],
+    names: str,
+    seed: int | None,
+    **telling: Any,
 ) -> None:
     """The Hessian of EXPR, a number, step by step: its gradient, and how that moves.
 
     \b
         gradstep hessian 'mean((y - relu(X @ w + b))**2)' X:N,d w:d b: y:N --wrt w
     """
-    loss, names = read_formula(expr, shapes, wrt, assume)
-    say(public.hessian(loss, names, seed=seed), **telling)
+    loss, parameters = read_formula(expr, shapes, wrt, assume)
+    say(public.hessian(loss, parameters, given=formulas(given), names=names, seed=seed), **telling)
 
 
 @click.command(cls=FormulaCommand)
@@ -54,6 +68,8 @@ def jvp(
     wrt: str,
     assume: Sequence[str],
     along: str,
+    given: Sequence[str],
+    names: str,
     seed: int | None,
     **telling: Any,
 ) -> None:
@@ -62,8 +78,8 @@ def jvp(
     \b
         gradstep jvp 'W @ tanh(V @ x)' W:k,h V:h,d x:d --wrt x --along u
     """
-    f, names = read_formula(expr, shapes, wrt, assume)
-    say(public.jvp(f, names, along, seed=seed), **telling)
+    f, parameters = read_formula(expr, shapes, wrt, assume)
+    say(public.jvp(f, parameters, along, given=formulas(given), names=names, seed=seed), **telling)
 
 
 @click.command(cls=FormulaCommand)
@@ -76,6 +92,8 @@ def hvp(
     wrt: str,
     assume: Sequence[str],
     along: str,
+    given: Sequence[str],
+    names: str,
     seed: int | None,
     **telling: Any,
 ) -> None:
@@ -84,5 +102,5 @@ def hvp(
     \b
         gradstep hvp 'mean((y - relu(X @ w + b))**2)' X:N,d w:d b: y:N --wrt w
     """
-    loss, names = read_formula(expr, shapes, wrt, assume)
-    say(public.hvp(loss, names, along, seed=seed), **telling)
+    loss, parameters = read_formula(expr, shapes, wrt, assume)
+    say(public.hvp(loss, parameters, along, given=formulas(given), names=names, seed=seed), **telling)

@@ -2,67 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import click
 
-from gradstep.calculus.steps import Derivation
 from gradstep.commands.formulas import FormulaCommand, formula_options, read_formula
+from gradstep.commands.telling import formulas, say, telling_options
 from gradstep.expression.errors import MathError
-from gradstep.notation.arrays import LAYOUTS
-from gradstep.notation.folding import folded
-from gradstep.notation.terminal import text
-from gradstep.notation.views import STYLES, VIEWS, present
 from gradstep.public import derive
-
-WIDTH = 100
-
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def telling_options(command: Command) -> Command:
-    """How a derivation is told: --view, --style, --batch, --layout, --to, --open, --width, --seed."""
-    for decorate in (
-        click.option("--seed", type=int, help="Seed of the certificate's random points."),
-        click.option("--width", type=click.IntRange(40), help=f"Columns; {WIDTH} at most by itself."),
-        click.option(
-            "--open", "opened", is_flag=True, help="Show the steps and the proof behind every line too."
-        ),
-        click.option(
-            "--to",
-            type=click.Choice(["text", "latex", "markdown", "json", "html"]),
-            default="text",
-            show_default=True,
-        ),
-        click.option(
-            "--layout",
-            type=click.Choice(LAYOUTS),
-            default=LAYOUTS[0],
-            show_default=True,
-            help="How derivatives stand: rows for the entries of f, for those of x, or as x itself.",
-        ),
-        click.option("--batch", metavar="SIZE", help="The axis of examples, where several could be it."),
-        click.option(
-            "--style",
-            type=click.Choice(STYLES),
-            default="partials",
-            show_default=True,
-            help="How it is told.",
-        ),
-        click.option(
-            "--view",
-            type=click.Choice(VIEWS),
-            default="matrix",
-            show_default=True,
-            help="How lines are written.",
-        ),
-    ):
-        command = decorate(command)
-    return command
 
 
 @click.command(cls=FormulaCommand)
@@ -72,16 +20,6 @@ def telling_options(command: Command) -> Command:
     multiple=True,
     metavar="NAME=KIND",
     help="Along the independent entries of a symmetric, diagonal, toeplitz or symmetric toeplitz matrix.",
-)
-@click.option(
-    "--given", multiple=True, metavar="u=FORMULA", help="A variable that depends on others: 'u = x**2'."
-)
-@click.option(
-    "--names",
-    metavar="WHICH",
-    default="auto",
-    show_default=True,
-    help="Which parts go by names: auto, none (everything written out), or a list such as z,e.",
 )
 @telling_options
 def command(
@@ -114,54 +52,3 @@ def pair(written: str) -> tuple[str, str]:
     if not sign:
         raise MathError(f"--structure takes NAME=KIND, not {written!r:.60}", mend="--structure X=symmetric")
     return name.strip(), kind.strip()
-
-
-def formulas(given: Sequence[str]) -> dict[str, str]:
-    """The formulas of variables that depend on others: ["u = x**2"] gives {"u": "x**2"}."""
-    found: dict[str, str] = {}
-    for each in given:
-        name, sign, formula = each.partition("=")
-        if not sign or not name.strip() or not formula.strip() or formula.startswith("="):
-            raise MathError(f"--given takes NAME=FORMULA, not {each!r:.60}", mend="--given 'u = x**2'")
-        if name.strip() in found:
-            raise MathError(f"{name.strip()} is given twice", facts=list(given))
-        found[name.strip()] = formula.strip()
-    return found
-
-
-def say(
-    derivation: Derivation,
-    *,
-    view: str,
-    style: str,
-    batch: str | None,
-    layout: str,
-    to: str,
-    opened: bool,
-    width: int | None,
-) -> None:
-    """Prints a derivation as it was asked for."""
-    if to == "text":
-        told = present(derivation, view=view, style=style, batch=batch, layout=layout)
-        told = told if opened else folded(told)
-        click.echo(text(told, width or columns(), opened=opened, colour=is_colourful()), color=True)
-    elif to == "json":
-        import json  # not worth its time to load for the others
-
-        data = derivation.to_json(view, style, batch=batch, layout=layout)
-        click.echo(json.dumps(data, ensure_ascii=False, indent=1))
-    else:
-        click.echo(getattr(derivation, to)(view, style, batch=batch, layout=layout))
-
-
-def columns() -> int:
-    """The width of the terminal, if this is one and it is narrow."""
-    try:
-        return min(WIDTH, os.get_terminal_size(sys.stdout.fileno()).columns)
-    except (OSError, ValueError, AttributeError):
-        return WIDTH
-
-
-def is_colourful() -> bool:
-    """Whether this is a terminal whose user has nothing against colours (no-color.org)."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

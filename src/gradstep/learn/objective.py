@@ -18,6 +18,16 @@ from gradstep.learn.surface import Objective, Parameters
 LONG = 120  # a loss that is longer is not repeated above its code
 
 
+# What each kind of derivation answers, of the function and the variable.
+SIGNS = {
+    "gradient": "∂{0}/∂{1}",
+    "jacobian": "∂{0}/∂{1}",
+    "hessian": "∂²{0}/∂({1})²",
+    "jvp": "∂{0}/∂{1} in a direction",
+    "hvp": "∂²{0}/∂({1})² in a direction",
+}
+
+
 def compiled(derivation: Derivation, backend: str = "numpy") -> Compiled:
     """The value and all gradients of a derivation as code, which calls the parts by their names."""
     names = derivation.names
@@ -29,7 +39,8 @@ def compiled(derivation: Derivation, backend: str = "numpy") -> Compiled:
     }
     outputs = {loss: derivation.of, **derivation.answers}
     written = str(derivation.of)
-    header = f"{loss} = {written} and {', '.join(f'∂{loss}/∂{name}' for name in derivation.answers)}."
+    answers = ", ".join(SIGNS[derivation.kind].format(loss, name) for name in derivation.answers)
+    header = f"{loss} = {written} and {answers}."
     return compile_outputs(
         outputs, {**cotangents, **names}, backend=backend, header=header if len(written) < LONG else ""
     )
