@@ -152,3 +152,8 @@ def test_a_jacobian_of_numbers_is_their_gradient():
 def test_what_only_compares_is_no_path_of_the_chain_rule(text, last):
     told = lines(present(derive(parse(text, x="", d=""), ["x"], seed=1)))
     assert any(form.endswith(f"= {last}") for form, _ in told)
+
+
+def test_a_variable_d_is_not_taken_for_the_sign_of_a_differential():
+    said = lines(present(derive(parse("d*exp(x)", x="", d=""), ["x"], seed=1), style="differential"))
+    assert any("d·d exp(x)" in form for form, _ in said)

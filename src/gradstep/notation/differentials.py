@@ -7,7 +7,7 @@ from dataclasses import replace as replace_fields
 
 from gradstep.calculus.steps import Derivation, Line, Step, Term
 from gradstep.expression.boxes import SUM, Big, Box, Fence, Of, Row, Sym, fenced, row
-from gradstep.expression.node import Expr, rebuild, replace
+from gradstep.expression.node import Expr, rebuild, replace, walk
 from gradstep.notation.checking import Claim
 from gradstep.notation.indices import Index
 from gradstep.notation.lowering import Lowering
@@ -17,7 +17,7 @@ from gradstep.notation.wording import Wording
 from gradstep.notation.writing import Writer
 from gradstep.operations.arithmetic import negate_op, scale_op
 from gradstep.operations.declared import DECLARED
-from gradstep.operations.leaves import number, value_of
+from gradstep.operations.leaves import number, symbol_op, value_of
 
 SHOWN = 4  # in a line with more terms than this, those that wait or are finished are left out
 
@@ -109,10 +109,16 @@ class Differentials:
         elif value_of(g) == -1:
             box = row("−", box)
         elif value_of(g) != 1:
-            box = row(fenced(self.write.written(g), SUM + 1), box)
+            front = fenced(self.write.written(g), SUM + 1)
+            box = row(front, "·", box) if self.has_a_variable_d(g) else row(front, box)
         for index in reversed([i for i in at if i]):
             box = Big("Σ", Sym(index, "index"), None, box)
         return box
+
+    def has_a_variable_d(self, factor: Expr) -> bool:
+        """Whether a d that is no differential may stand before one: d·dx, not d dx."""
+        seen = walk(factor, stop=self.write.names.__contains__)
+        return any(node.op is symbol_op and node.params[0] == "d" for node in seen)
 
     def part(self, n: Expr) -> Box:
         """What is moved: z, (e²), (X w)."""
