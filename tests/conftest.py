@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+from contextlib import contextmanager
 from pathlib import Path
 
 import cases as reference
@@ -9,6 +10,9 @@ import pytest
 from hypothesis import settings
 
 from dev import find_browser
+from gradstep.operations import FUNCTIONS
+from gradstep.operations.declared import DECLARED
+from gradstep.operations.leaves import RESERVED
 
 CI = os.environ.get("CI", "").lower() in {"true", "1"}
 # A test with this marker may be skipped on a user's machine; where the value is true, a skip is a failure.
@@ -49,6 +53,29 @@ def pytest_runtest_makereport(item):
         *_, reason = report.longrepr
         report.outcome, report.longrepr = "failed", f"may not be skipped here: {reason}"
     return report
+
+
+@contextmanager
+def taken_back():
+    """What is declared in here is a function in here only."""
+    before = dict(FUNCTIONS), dict(DECLARED), set(RESERVED)
+    yield
+    for table, kept in zip((FUNCTIONS, DECLARED, RESERVED), before, strict=True):
+        table.clear()
+        table.update(kept)
+
+
+@pytest.fixture(autouse=True)
+def _no_function_outlives_its_test():
+    with taken_back():
+        yield
+
+
+@pytest.fixture(scope="module")
+def declaring():
+    """For what declares functions that the tests of a module share."""
+    with taken_back():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,10 @@
 
 import json
 import re
-import shutil
-import subprocess
 
 import pytest
 from calculus.losses import LOSSES, perceptron
+from notation.judged import complaints, formulas
 
 from gradstep.calculus.certificate import certify
 from gradstep.notation.documents import latex, latex_document, markdown, mimebundle, to_json
@@ -27,7 +26,6 @@ NAMES = [
     "length",
 ]
 LOSSES_HERE = {**{name: LOSSES[name] for name in NAMES}, "32 layers": perceptron(32)}
-OVERFULL = 20  # points that a line may run into the margin
 
 
 @pytest.fixture(scope="module")
@@ -51,25 +49,16 @@ def test_latex_is_balanced_and_plain(presentations):
             depth += 1 if sign == "{" else -1
             assert depth >= 0, key
         assert depth == 0, key
-        assert re.findall(r"\\begin\{(.*?)\}", source).sort() == re.findall(r"\\end\{(.*?)\}", source).sort()
+        begun, ended = (sorted(re.findall(rf"\\{word}{{(.*?)}}", source)) for word in ("begin", "end"))
+        assert begun == ended, key
         assert source.count(r"\left") == source.count(r"\right") + source.count(r"\leftarrow"), key
         assert source.count("$") % 2 == 0, key
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here")
-def test_latex_compiles_as_it_is(presentations, tmp_path):
-    bodies = [latex(told) for _, told in presentations.values()]
-    _, first = next(iter(presentations.values()))
-    whole = latex_document(first).replace(latex(first), "\\clearpage\n".join(bodies))
-    (tmp_path / "all.tex").write_text(whole, encoding="ascii")
-    done = subprocess.run(
-        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"],
-        cwd=tmp_path,
-        capture_output=True,
-    )
-    assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
-    log = (tmp_path / "all.log").read_text(errors="replace")
-    assert [float(w) for w in re.findall(r"Overfull \\hbox \(([0-9.]+)pt", log) if float(w) > OVERFULL] == []
+def test_katex_reads_the_documents(katex, presentations):
+    """The article as it is written, and the text for notebooks."""
+    documents = [write(told) for _, told in presentations.values() for write in (latex, markdown)]
+    assert complaints(katex, [source for text in documents for source in formulas(text)]) == []
 
 
 def test_the_document_needs_amsmath_and_amssymb_alone(presentations):

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 import gradstep as gs
 from gradstep.cli import main
 from gradstep.notation.functions import Function, function
-from gradstep.operations import FUNCTIONS
+from gradstep.operations import FUNCTIONS, declared
 from gradstep.operations.graph import from_json, to_json
 from gradstep.operations.leaves import symbol
 
 X, w = symbol("X", "N d"), symbol("w", "d")
-# Name, formula, defaults: declared once for all tests.
+# Name, formula, defaults: declared for the tests of this module.
 FORMULAS = {
     "swish": ("x*sigmoid(x)", {}),
     "huber": ("where(abs(x) <= d, x**2/2, d*(abs(x) - d/2))", {"d": 1}),
@@ -28,8 +28,14 @@ FORMULAS = {
     "same": ("x", {}),
     "squared_hinge": ("maximum(0, 1 - x)**2", {}),
 }
-DECLARED = {name: function(name, formula, **defaults) for name, (formula, defaults) in FORMULAS.items()}
-BY_NAME = pytest.mark.parametrize("name", DECLARED)
+DECLARED = {}
+BY_NAME = pytest.mark.parametrize("name", FORMULAS)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _declared(declaring):
+    for name, (formula, defaults) in FORMULAS.items():
+        DECLARED[name] = function(name, formula, **defaults)
 
 
 def on_vectors(name):
@@ -83,15 +89,12 @@ def test_the_same_declaration_twice_is_one(name):
     assert function(name, formula, **defaults) is DECLARED[name] is FUNCTIONS[name]
 
 
-def test_a_saved_formula_carries_the_definition_to_where_it_is_not_known(monkeypatch):
-    from gradstep.operations import declared
-
+def test_a_saved_formula_carries_the_definition_to_where_it_is_not_known():
     expr = DECLARED["swishes"](X @ w)
     saved = json.dumps(to_json({"f": expr}))
     for name in ("swish", "bump", "swishes"):
-        monkeypatch.delitem(declared.DECLARED, name)
-        monkeypatch.delitem(FUNCTIONS, name)
-    declared.RESERVED.difference_update({"swish", "bump", "swishes"})
+        del declared.DECLARED[name], FUNCTIONS[name]
+        declared.RESERVED.remove(name)
     again = from_json(json.loads(saved))["f"]
     values = {"X": np.eye(2, 3), "w": np.array([1.0, -2.0, 0.5])}
     np.testing.assert_allclose(gs.evaluate(again, **values), gs.evaluate(expr, **values), rtol=1e-15)

@@ -17,19 +17,17 @@ from typing import Literal
 
 from gradstep.calculus.chains import cotangent_op
 from gradstep.calculus.chances import random_prime
-from gradstep.calculus.diagonal_laws import MASKS
 from gradstep.calculus.field import NotInField, Point, Redraw, Sheet
 from gradstep.calculus.lengths import fitting_sizes
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.node import Expr, walk
-from gradstep.expression.shapes import Lengths, Size
+from gradstep.expression.shapes import Lengths
 from gradstep.notation.indices import Index, choice_op, entry_op, product_op, sigma_op
 
 TRIALS = 2
 BITS = 71
-BINARY_TRIALS = 64
+BINARY_TRIALS = 64  # where comparisons are 0 or 1
 REDRAWS = 300  # at each sizes: of seven random entries all are squares once in 128 times
-SWITCHED = 64  # points at which a claim about comparisons that are 0 or 1 is looked at
 PLACES = 4  # a claim with indices is looked at in so many places of each array
 
 RELATIONS = {"≤": operator.le, "≥": operator.ge, "≠": operator.ne}
@@ -46,17 +44,6 @@ class Claim:
     shown: Expr
     meant: Expr
     at: tuple[Index, ...] = ()
-
-
-class Switched(Point):
-    """A point where every comparison is 0 or 1: there relu(u) 1[u > 0] = relu(u), as for numbers."""
-
-    def above(self, difference: int) -> int:
-        """1[difference > 0]: a random bit, and its opposite's complement."""
-        if difference not in self._above:
-            self._above[difference] = self._random(1)
-            self._above[-difference % self.prime] = 1 - self._above[difference]
-        return self._above[difference]
 
 
 class Reading:
@@ -141,7 +128,7 @@ def check(derivation: Derivation, claims: Sequence[Claim], seed: int) -> tuple[O
     nodes = _nodes(derivation, claims)
     outcomes = _outcomes(derivation, claims, nodes, prime, rng, TRIALS, binary=False)
     doubtful = [k for k, outcome in enumerate(outcomes) if outcome == "wrong"]
-    if doubtful and any(node.op in MASKS for node in walk(*(claim.shown for claim in claims))):
+    if doubtful:
         again = [claims[k] for k in doubtful]
         found = _outcomes(derivation, again, nodes, prime, rng, BINARY_TRIALS, binary=True)
         outcomes = [*outcomes]
@@ -176,33 +163,8 @@ def _outcomes(
                     reading = Reading(Point(prime, sizes, rng, binary=binary), derivation.cotangents, known)
                 except NotInField:
                     break
-            if found == "wrong" and _switched(derivation, claim, prime, sizes, known, rng):
-                found = "exact"
             outcomes[k] = max(outcomes[k], found, key=_SEVERITY.index)
     return outcomes
-
-
-def _switched(
-    derivation: Derivation,
-    claim: Claim,
-    prime: int,
-    sizes: Mapping[Size, int],
-    known: Container[Expr],
-    rng: Random,
-) -> bool:
-    """Whether a claim that needs m² = m of a comparison m holds wherever comparisons are 0 or 1."""
-    for _ in range(SWITCHED):
-        for _ in range(REDRAWS):
-            try:
-                reading = Reading(Switched(prime, sizes, rng), derivation.cotangents, known)
-                if not reading.holds(claim, rng):
-                    return False
-                break
-            except Redraw:
-                continue
-            except NotInField:
-                return False
-    return True
 
 
 def _nodes(derivation: Derivation, claims: Sequence[Claim]) -> list[Expr]:
