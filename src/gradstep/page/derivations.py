@@ -123,19 +123,28 @@ def formulas(told: Told, set_in_type: Typesetter) -> Formula:
 def told_sections(presentation: Presentation, derivation: Derivation) -> dict[str, Section]:
     """The sections of a derivation for a page, by title; the line of its proof goes with the derivation."""
     set_in_type = Typesetter(derivation)
+    verdict = derivation.certificate.verdict if derivation.certificate is not None else None
+    worked = [told for told in presentation.sections if any(said.number is not None for said in told.lines)]
     sections: dict[str, Section] = {}
     for told in presentation.sections:
-        if any(said.number is not None for said in told.lines):
-            verdict = derivation.certificate.verdict if derivation.certificate is not None else None
-            blocks: list[Block] = [
-                steps(told, set_in_type, verdict),
-                Verdict(presentation.proof.lstrip("✓✗? "), verdict),
-                Text(presentation.notes),
-            ]
-            sections[told.title] = Section(told.title, blocks)
-        else:
+        if told not in worked:
             sections[told.title] = Section(told.title, [formulas(told, set_in_type)])
+            continue
+        blocks: list[Block] = [steps(told, set_in_type, verdict)]
+        if told is worked[-1]:  # one proof for all lines, below the last of them
+            blocks += [Verdict(presentation.proof.lstrip("✓✗? "), verdict), Text(presentation.notes)]
+        sections[told.title] = Section(told.title, blocks)
     return sections
+
+
+# What a page is about, by the kind of its derivation.
+SUBJECTS = {
+    "gradient": "The gradient",
+    "jacobian": "The Jacobian",
+    "hessian": "The Hessian",
+    "jvp": "The Jacobian–vector product",
+    "hvp": "The Hessian–vector product",
+}
 
 
 def html(
@@ -153,5 +162,5 @@ def html(
     sections = list(told_sections(told, derivation).values())
     if codes:
         sections.append(Section("The code", [Code(list(codes.items()))]))
-    heading = title or f"The gradient of {derivation.names[derivation.of]}, step by step"
+    heading = title or f"{SUBJECTS[derivation.kind]} of {derivation.names[derivation.of]}, step by step"
     return Page(heading, "", sections).html()
