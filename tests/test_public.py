@@ -152,3 +152,20 @@ def test_the_reader_chooses_which_parts_go_by_names(names, kept):
 def test_a_name_that_cannot_be_is_explained(names, words):
     with pytest.raises(gs.MathError, match=words):
         gs.derive(gs.parse(NAMED, **NEURON_SHAPES), ["w", "b"], names=names)
+
+
+@pytest.mark.parametrize("names", [3, {"z": 3}])
+def test_names_of_a_jacobian_that_are_none_are_an_error(names):
+    with pytest.raises(gs.MathError, match="names"):
+        gs.jacobian(gs.parse("sin(x @ u)", x="n", u="n"), "x", names=names)
+
+
+def test_names_of_a_jacobian_may_be_texts():
+    d = gs.jacobian(gs.parse("sin(x @ u)", x="n", u="n"), "x", names={"q": "x @ u"})
+    assert "q = x·u" in d.text()
+
+
+@pytest.mark.parametrize("names", [3, {"z": 3}])
+def test_names_of_a_gradient_that_are_none_are_an_error(names):
+    with pytest.raises(gs.MathError, match="names"):
+        gs.derive(gs.parse("sin(x @ u)", x="n", u="n"), "x", names=names)

@@ -67,12 +67,23 @@ def chosen_names(of: Expr, names: Names | None) -> tuple[dict[Expr, str], Collec
         return {}, ()
     if isinstance(names, str):
         return own, [name.strip() for name in names.split(",") if name.strip()]
+    if isinstance(names, Expr) or not isinstance(names, Collection):
+        raise _no_names()
     if not isinstance(names, Mapping):
         return own, [*names]
     texts = {name: text for name, text in names.items() if isinstance(name, str) and isinstance(text, str)}
     if texts:
         return {_part(of, text, name): name for name, text in texts.items()}, texts
+    if not all(isinstance(part, Expr) for part in names):
+        raise _no_names()
     return {**own, **{part: str(name) for part, name in names.items() if isinstance(part, Expr)}}, None
+
+
+def _no_names() -> MathError:
+    return MathError(
+        "names are chosen by a word, a list, or with what they stand for",
+        mend='names="none", names=["z"] or names={"z": "X @ w + b"}',
+    )
 
 
 def _part(of: Expr, text: str, name: str) -> Expr:

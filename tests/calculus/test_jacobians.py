@@ -98,6 +98,17 @@ def test_a_hessian_is_the_slope_of_the_gradient(text, name):
     assert d.certificate.verdict is True
 
 
+@pytest.mark.parametrize("text", ["logdet(Y)", "b @ inv(Y) @ b", "sum(Y.T @ Y @ Y)"])
+def test_the_entries_of_a_symmetric_matrix_move_one_by_one_in_its_hessian(text):
+    shapes = {"Y": "n n", "b": "n"} if "b" in text else {"Y": "n n"}
+    known = gs.hessian(gs.parse(text, assume={"Y": "symmetric positive definite"}, **shapes), "Y")
+    free = gs.hessian(gs.parse(text, **shapes), "Y")
+    a, b = np.random.default_rng(2).standard_normal((2, 3, 3))
+    given = {"Y": a @ a.T + np.eye(3), "b": b[0]} if "b" in text else {"Y": a @ a.T + np.eye(3)}
+    found, expected = (gs.evaluate(d.answers["Y"], **given) for d in (known, free))
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize(("text", "name"), FUNCTIONS)
 def test_a_product_with_a_vector_needs_no_jacobian(text, name):
     f = read(text)

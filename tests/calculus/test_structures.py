@@ -81,3 +81,16 @@ def test_the_structure_is_told_in_words():
 def test_a_structure_that_cannot_be_is_an_error(structure):
     with pytest.raises(MathError):
         gs.derive(gs.parse("v @ A @ X @ v", X="n n", A="n n", v="n"), ["X", "v"], structure=structure)
+
+
+@pytest.mark.parametrize("kind", ["toeplitz", "symmetric toeplitz"])
+def test_a_toeplitz_derivative_compiles(kind):
+    d = gs.derive(gs.parse("u @ X @ v", X="n n", u="n", v="n"), "X", structure={"X": kind})
+    given = {"X": np.eye(3), "u": np.arange(3.0), "v": np.array([1.0, 2.0, 4.0])}
+    _, found = gs.compile(d)(**given)
+    np.testing.assert_allclose(found["X"], gs.evaluate(d.answers["X"], **given))
+
+
+def test_a_structure_that_is_not_by_name_is_an_error():
+    with pytest.raises(gs.MathError, match="given by name"):
+        gs.derive(gs.parse("sum(X)", X="n n"), "X", structure="symmetric")

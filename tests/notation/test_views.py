@@ -8,6 +8,7 @@ from calculus.losses import LOSSES, Loss, perceptron
 
 from gradstep.calculus.certificate import certify
 from gradstep.calculus.derivation import derive
+from gradstep.calculus.jacobians import jacobian
 from gradstep.expression.errors import MathError
 from gradstep.notation import views
 from gradstep.notation.checking import check
@@ -209,3 +210,8 @@ def test_a_deep_network_is_told_once_by_differentials_too():
     numbers = [said.number for said in work.lines if said.number is not None]
     assert numbers == [*range(1, len(numbers) + 1)] and len(numbers) < 20
     assert any("l = " in said.where for said in work.lines)
+
+
+def test_an_index_that_runs_past_a_part_of_an_axis_stays_in_its_sum():
+    d = jacobian(parse("concatenate([A @ x, B @ x])", A="m n", B="k n", x="n"), "x")
+    assert "Σᵢ δᵢⱼ Aᵢₗ + Σ_p δ_(m+pj) B_pl" in d.text("index")

@@ -41,6 +41,7 @@ def derive(
     names: Mapping[Expr, str] | None = None,
     structure: Mapping[str, str] | None = None,
     only: Collection[str] | None = None,
+    again: bool = False,
     certify: bool = True,
     seed: int | None = None,
 ) -> Derivation:
@@ -49,8 +50,10 @@ def derive(
     `structure` says inside which structure a parameter moves ("symmetric", "diagonal", "toeplitz", "symmetric
     toeplitz"): its gradient is then that of its independent entries.
     `names` calls parts of the loss by names of your own; other parts worth a name get one, unless `only` says
-    which names there may be. Every line is checked exactly (`certify=False` leaves that out); a derivation
-    whose check fails raises `MathError`.
+    which names there may be. A gradient that is differentiated `again` is not shortened by what is assumed of
+    its variables: Y may be symmetric, but its entries move one by one.
+    Every line is checked exactly (`certify=False` leaves that out); a derivation whose check fails raises
+    `MathError`.
     Raises `MathError` when the loss is not a number, a name is unknown, or an operation has no derivative.
     """
     _check(loss)
@@ -61,7 +64,7 @@ def derive(
     parameters = chosen_parameters(wrt, known)
     moving = moving_nodes(loss, parameters.values())
     parts = named_parts(loss, moving, names, {*known, *size_names(known.values())}, only)
-    facts = facts_of(known.values())
+    facts = facts_of(v for v in known.values() if not again or v not in parameters.values())
     book = book_with(facts)
     opened = Opening(
         loss, number(1), set(parameters.values()), moving, {part for part in parts if part is not loss}, book
@@ -86,7 +89,7 @@ def derive(
         fences=opened.fenced,
         parts=parts,
         structures=structures,
-        assumptions={str(v.params[0]): fact for v, fact in facts},
+        assumptions={str(v.params[0]): fact for v, fact in facts_of(known.values())},
         notes=tuple(
             f"{loss_name(parts, loss)} does not depend on {name}: its gradient is 0"
             for name, variable in parameters.items()
@@ -111,6 +114,8 @@ def _insides(
 ) -> dict[str, Inside]:
     """The parameters that move inside a structure, checked."""
     found = {}
+    if not isinstance(structure, Mapping):
+        raise MathError("a structure is given by name", mend='structure={"X": "symmetric"}')
     for name, kind in structure.items():
         if name not in parameters:
             raise MathError(

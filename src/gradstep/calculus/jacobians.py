@@ -93,7 +93,7 @@ def hessian(
     With several variables `answers["w"]` is the block of w with itself and `answers["w, b"]` that of ∂C/∂w
     with b: the axes of w, then those of b.
     """
-    base = derive(loss, wrt, names=names, only=only, certify=certify, seed=seed)
+    base = derive(loss, wrt, names=names, only=only, again=True, certify=certify, seed=seed)
     known = variables(loss)
     parameters = base.parameters
     gradients = {name: base.answers[name] for name in base.wrt}
@@ -164,7 +164,7 @@ def hvp(
     seed: int | None = None,
 ) -> Derivation:
     """∂²C/∂w² v of a scalar loss, in the shape of w, without the Hessian: how the gradient moves along v."""
-    base = derive(loss, wrt, names=names, only=only, certify=certify, seed=seed)
+    base = derive(loss, wrt, names=names, only=only, again=True, certify=certify, seed=seed)
     known = variables(loss)
     w, v = _one(base.parameters, direction, known)
     (name,) = base.wrt

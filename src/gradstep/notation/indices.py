@@ -168,13 +168,16 @@ def sigma(index: str, size: Size, body: Expr) -> Expr:
         return multiply(body.args[0], sigma(index, size, body.args[1]))
     if body.op is negate_op:
         return -sigma(index, size, body.args[0])
-    if (picked := _picked(index, body)) is not None:
+    if (picked := _picked(index, size, body)) is not None:
         return picked
     return sigma_op(body, params=(index, size))
 
 
-def _picked(index: str, body: Expr) -> Expr | None:
-    """Σⱼ δᵢⱼ xⱼ = xᵢ: what the sum over `index` picks, where the body has a δ as a factor."""
+def _picked(index: str, size: object, body: Expr) -> Expr | None:
+    """Σⱼ δᵢⱼ xⱼ = xᵢ: what the sum over `index` picks, where the body has a δ of just that size as a factor.
+
+    Where j runs over a part of the axis only, i may be outside of it, and there is no xᵢ then.
+    """
     stack, factors = [body], list[Expr]()
     while stack:
         node = stack.pop()
@@ -186,7 +189,7 @@ def _picked(index: str, body: Expr) -> Expr | None:
         if delta.op is entry_op and delta.params[0].op is eye_op and index in delta.params[1]:
             at = delta.params[1]
             (other,) = [i for i in at if i != index] or [index]
-            if other is None or other == index:
+            if other is None or other == index or delta.params[0].shape[0] != size:
                 continue
             rest = [factor for factor in factors if factor is not delta]
             if any(_computes(factor, index) for factor in rest):

@@ -25,8 +25,8 @@ def _shape(params: Params, shape: Shape) -> Shape:
 
 
 def _meaning(np: Any, sizes: Any, params: Params, a: Any) -> Any:
-    n = len(a)
-    sums = np.array([np.trace(a, k) for k in range(1 - n, n)])
+    n = a.shape[0]
+    sums = np.array([np.trace(a, k) for k in np.arange(1 - n, n)])
     return sums[np.arange(n) - np.arange(n)[:, None] + n - 1]
 
 
