@@ -102,7 +102,9 @@ def main() -> int:
 
 
 def call(*command: object) -> int:
-    return subprocess.call([str(word) for word in command], cwd=ROOT)
+    # Dozens of Pythons start here; each would compile everything anew where it may not note what it compiled.
+    given = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return subprocess.call([str(word) for word in command], cwd=ROOT, env=given)
 
 
 def run_all(tools: list[list[str]]) -> int:

@@ -254,7 +254,7 @@ SLIPS = {
     "slope of sigmoid without its factor": (sum(sigmoid(z)), z, lambda G: 1 - sigmoid(z)),
     "x for 1/x": (sum(log(z)), z, lambda G: z),
     "the exponent stays": (sum(z**3), z, lambda G: 3 * z**3),
-    "the condition of a choice moves": (sum(where(y, z, 2 * z)), y, lambda G: -z),
+    "the condition of a choice moves": (sum(where(y, y * z, z)), y, lambda G: G * z),
 }
 
 

@@ -251,13 +251,13 @@ def visible(d: Derivation) -> int:
 
 def test_steps_and_text_grow_linearly_with_depth():
     measured = {}
-    for layers in (50, 100, 200, 400):
+    for layers in (20, 40, 80, 160):
         d = perceptron(layers).derived()
         measured[layers] = len(d.steps), visible(d)
         assert all(len(step.details) < 8 for step in d.steps)
     slopes = [
         ((measured[b][0] - measured[a][0]) / (b - a), (measured[b][1] - measured[a][1]) / (b - a))
-        for a, b in ((50, 100), (100, 200), (200, 400))
+        for a, b in ((20, 40), (40, 80), (80, 160))
     ]
     assert len(set(slopes)) == 1
 

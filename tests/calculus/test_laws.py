@@ -381,7 +381,7 @@ def expressions(draw, shape=None, depth=4):
         return part()
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(expressions(), st.integers(0, 7), st.integers(0, 2**32))
 def test_tidying_ends_keeps_the_value_and_has_nothing_to_do_twice(expr, fenced, seed):
     fences = {node for place, node in enumerate(walk(expr)) if node.args and place % 5 == fenced}

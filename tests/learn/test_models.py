@@ -1,5 +1,7 @@
 """Do the default networks suit the table, and do they beat the mean on real ones without any tuning?"""
 
+from functools import cache
+
 import numpy as np
 import palmerpenguins
 import pytest
@@ -123,6 +125,7 @@ def test_several_classes_are_a_matrix():
 # ------------------------------------------------------------------------------------------- real tables
 
 
+@cache
 def trained(load, seed=0, hidden=()):
     table, target = load()
     prepared = Encoder.fit(table, target, seed=seed)

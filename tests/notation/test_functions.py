@@ -6,7 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gradstep as gs
@@ -62,15 +62,16 @@ def test_its_value_is_that_of_its_formula(name):
 def test_its_derivative_is_derived_certified_and_right(name):
     expr, values = on_vectors(name)
     d = gs.derive(gs.sum(expr), list(values), seed=2)
-    assert d.certificate.verdict is True and d.certificate.exact == d.certificate.lines
+    told = [slope.certificate for slope in DECLARED[name].derivations.values()]
+    assert d.certificate.verdict is True
+    assert (d.certificate.floating > 0) == any(certificate.floating for certificate in told)
     run = gs.compile(d)
     _, slopes = run(**values)
     for variable, value in values.items():
         step = 1e-6 * np.cos(np.arange(len(value)))
         ahead, back = (gs.evaluate(gs.sum(expr), **{**values, variable: value + s}) for s in (step, -step))
         assert slopes[variable] @ step == pytest.approx((ahead - back) / 2, rel=1e-5, abs=1e-11)
-    for told in DECLARED[name].derivations.values():
-        assert told.certificate.verdict is True
+    assert all(certificate.verdict is True for certificate in told)
 
 
 @BY_NAME
@@ -128,7 +129,7 @@ def test_the_step_names_the_rule_and_opens_to_its_derivation():
     d = gs.derive(loss, ["w"], seed=1)
     step = next(step for step in d.steps if "swish" in step.rule)
     assert step.rule == "chain rule for swish"
-    assert step.why == "swish′(x) = σ(x) + x σ(x) (1 − σ(x))"
+    assert step.why == "swish′(x) = σ(x) (1 + x (1 − σ(x)))"
     opened = d.text(opened=True)
     for line in ("= d(x σ(x))", "= σ(x) dx + x d σ(x)", "chain rule for sigmoid"):
         assert line in opened and line not in d.text()
@@ -209,6 +210,7 @@ def test_no_variable_is_called_like_a_declared_function():
         gs.parse("sum(swish)", swish="n")
 
 
+@settings(max_examples=40)
 @given(
     st.lists(st.sampled_from(["sin({})", "({})**2", "({} + x)", "2*{}", "swish({})", "tanh({})"]), max_size=4)
 )

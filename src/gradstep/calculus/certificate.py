@@ -34,6 +34,7 @@ from gradstep.calculus.steps import Derivation, Line, Step, Term
 from gradstep.calculus.structures import Along
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import Size, shape_text
+from gradstep.operations.declared import DECLARED
 from gradstep.operations.leaves import number
 
 Method = Literal["exact", "floating point", "not checked", "wrong"]
@@ -234,7 +235,14 @@ def _misfits(k: int, step: Step) -> Iterable[Failure]:
 
 
 def _by_law(step: Step) -> bool:
-    """Whether a law alone makes the step: a cotangent is rewritten, and no details say how."""
+    """Whether a law is at work that no detail states: it alone rewrites a cotangent, or it made the slopes.
+
+    The slopes of a declared function were derived; where floating point had to look at that derivation, it
+    has to look at what they are used for.
+    """
+    declared = DECLARED.get(step.place.op.name)
+    if declared is not None and any(told.certificate.floating for told in declared.told.values()):
+        return True
     if step.details or len(step.before) != 1 or len(step.after) != 1:
         return False
     return step.before[0][1] is step.after[0][1]
