@@ -19,10 +19,16 @@ def length(expr: Expr, fences: Container[Expr] = ()) -> int:
     done: dict[Expr, int] = {}
     for node in walk(expr, stop=lambda node: node is not expr and node in fences):
         if not node.args or (node in fences and node is not expr):
-            done[node] = int(node.op is number_op and bool(node.params[0] < 0))
+            done[node] = _number(node) if node.op is number_op else 0
         else:
             done[node] = _own(node) + sum(done[arg] for arg in node.args)
     return done[expr]
+
+
+def _number(node: Expr) -> int:
+    """A sign and a bar are operations: −1/2."""
+    value = node.params[0]
+    return int(value < 0) + int(value.denominator > 1)
 
 
 def _own(node: Expr) -> int:
