@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import gradstep as gs
-from gradstep.notation.proofs import proof_of_slope, slopes_proved
+from gradstep.notation.plain import line
+from gradstep.notation.proofs import UNINDEXED, proof_of_operation, proof_of_slope, slopes_proved
 from gradstep.operations import TABLE
 from gradstep.operations.evaluation import evaluate, variables
 from gradstep.operations.leaves import symbol
@@ -40,3 +41,69 @@ def test_most_functions_show_their_proof():
         op(*(symbol("abc"[k], ()) for k in range(len(op.slopes))), params=op.example[0][0]) for op in DEFINED
     ]
     assert sum(1 for expr in examples if proof_of_slope(expr)) > len(DEFINED) / 2
+
+
+EXAMPLES = [(op, params, shapes) for op in TABLE for params, shapes in op.example]
+CAPITALS = {True: "ABCDEFG", False: "abcdefg"}
+
+
+def operands(op, shapes):
+    """Variables of these shapes, and those of them that may move: a mask and places are data."""
+    args = [symbol(CAPITALS[len(shape) > 1][k], shape) for k, shape in enumerate(shapes)]
+    data = {"mask": args[:1], "places": args[-1:]}.get(op.domain, [])
+    return args, [arg for arg in args if arg not in data]
+
+
+@pytest.mark.parametrize(
+    ("op", "params", "shapes"), EXAMPLES, ids=lambda x: x.name if hasattr(x, "name") else str(x)
+)
+def test_every_operation_shows_why_it_moves_as_it_does(op, params, shapes):
+    """A line for each operand that can move, in names that a reader has seen; checked while it is made."""
+    args, moving = operands(op, shapes)
+    said = proof_of_operation(op(*args, params=params), moving, {}) if moving else ()
+    slopes = [one for one in said if one.left is not None and line(one.left)[0] in "d∂"]
+    assert len(slopes) == len(moving) or op.definition is not None
+    assert bool(slopes) == bool(moving)
+    assert all(one.forms and "•" not in line(one.left) + line(one.forms[-1]) for one in said)
+
+
+@pytest.mark.parametrize(
+    ("op", "params", "shapes"),
+    [example for example in EXAMPLES if example[0].slopes is None and example[0] not in UNINDEXED],
+    ids=lambda x: x.name if hasattr(x, "name") else str(x),
+)
+def test_the_jacobian_of_every_operation_is_certified(op, params, shapes):
+    """What is printed entry by entry is this Jacobian, which dual numbers confirm."""
+    args, moving = operands(op, shapes)
+    if moving:
+        assert gs.jacobian(op(*args, params=params), moving, seed=1).certificate.verdict
+
+
+@pytest.mark.parametrize(
+    ("text", "shapes", "wrt", "shown"),
+    [
+        ("p = softmax(z); p @ c", {"z": "n", "c": "n"}, "z", "∂pᵢ/∂zⱼ = pᵢ (δᵢⱼ − pⱼ)"),
+        ("sum(inv(A)**2)", {"A": "n n"}, "A", "∂Yᵢⱼ/∂Aₖₗ = −Yᵢₖ Yₗⱼ"),
+        ("det(A)**2", {"A": "n n"}, "A", "∂y/∂Aᵢⱼ = y (A⁻¹)ⱼᵢ"),
+        ("sum(reshape(x, (2, 3))**2)", {"x": "6"}, "x", "∂Yᵢⱼ/∂xₖ = δ_(3i+j,k)"),
+        ("sum(max(X, axis=1)**2)", {"X": "m n"}, "X", "∂yᵢ/∂Xⱼₖ = hardmax(xᵢ)ₖ δᵢⱼ"),
+        ("y = A @ x; norm(y)", {"A": "m n", "x": "n"}, "x", "∂yᵢ/∂xⱼ = Aᵢⱼ"),
+    ],
+)
+@pytest.mark.parametrize("style", ["partials", "differential"])
+def test_an_opened_step_is_proved_by_indices(text, shapes, wrt, shown, style):
+    told = gs.derive(gs.parse(text, **shapes), wrt, seed=1).text(style=style, opened=True)
+    assert shown in " ".join(told.split()), told
+
+
+def test_letters_that_mean_something_else_are_not_taken():
+    told = gs.derive(gs.parse("mean((y - x @ w)**2)", x="N d", w="d", y="N"), "w", seed=1)
+    opened = " ".join(told.text(opened=True).split())
+    assert "pᵢ = eᵢ²" in opened and "yᵢ = eᵢ²" not in opened
+
+
+def test_the_lines_of_a_jacobian_open():
+    told = gs.jacobian(gs.parse("tanh(A @ x)", A="m n", x="n"), "x", seed=1)
+    for style in ("partials", "differential"):
+        opened = " ".join(told.text(style=style, opened=True).split())
+        assert "∂zᵢ/∂xⱼ = Aᵢⱼ" in opened and "d tanh(z)/dz" in opened

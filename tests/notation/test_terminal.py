@@ -60,7 +60,7 @@ def test_a_line_opens_to_its_steps_and_its_proof():
     told = present(LOSSES["neuron"].derived())
     closed, opened = text(told), text(told, opened=True)
     assert "entry by entry\n" not in closed and "step by step" not in closed
-    assert opened.count("entry by entry\n") == opened.count("step by step") == 5
+    assert opened.count("\n      entry by entry\n") == opened.count("step by step") == 5
     assert "∂C/∂wⱼ = Σᵢ Xᵢⱼ ∂C/∂zᵢ" in opened
 
 

@@ -111,7 +111,10 @@ def test_a_matrix_line_opens_to_its_proof_by_indices():
     told = present(LOSSES["neuron"].derived())
     (said,) = [said for said in numbered(told) if formula(said).startswith("∂C/∂w")]
     assert [line(box) for box in said.proof] == ["zᵢ = Σⱼ Xᵢⱼ wⱼ + b", "∂C/∂wⱼ = Σᵢ Xᵢⱼ ∂C/∂zᵢ"]
-    assert [detail.rule for detail in said.details] == ["sum rule", "matrix product rule"]
+    steps = [detail for detail in said.details if line(detail.left).startswith("⟨")]
+    assert [detail.rule for detail in steps] == ["sum rule", "matrix product rule"]
+    shown = [f"{line(detail.left)} = {line(detail.forms[0])}" for detail in said.details]
+    assert shown[-2:] == ["pᵢ = Σⱼ Xᵢⱼ wⱼ", "∂pᵢ/∂wⱼ = Xᵢⱼ"]
 
 
 def test_names_of_the_user_are_used():

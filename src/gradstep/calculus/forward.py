@@ -84,12 +84,12 @@ class Forward:
             rules[told(node, moves)] = None
             if node.op.kink:
                 kinks[node.op.kink] = None
+        places = tuple((n, tuple(a for a in n.args if moves.get(a) is not None)) for n in reversed(opened))
         form = moves[part]
         by = tuple(n for n, change in moves.items() if n in self.markers and change is self.markers[n])
         by = () if form is None else tuple(n for n in by if self.markers[n] in set(walk(form)))
-        return Change(
-            part, by, tuple(self.markers[n] for n in by), form, tuple(rules), "; ".join(kinks), tuple(details)
-        )
+        markers = tuple(self.markers[n] for n in by)
+        return Change(part, by, markers, form, tuple(rules), "; ".join(kinks), tuple(details), places)
 
     def whole(self, target: Expr, changes: Sequence[Change], given: Mapping[Expr, Expr]) -> Expr:
         """How `target` moves when the sources move as `given` says: all changes put together."""

@@ -12,6 +12,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
+from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import Size, times
 from gradstep.operations.arithmetic import (
@@ -41,6 +42,7 @@ from gradstep.operations.entries import (
 from gradstep.operations.families import is_one
 from gradstep.operations.leaves import eye_op, number, size, value_of
 from gradstep.operations.products import matmul, outer, outer_op, transpose, transpose_op
+from gradstep.operations.toeplitz import diagonal_sums_op
 
 PLACING = frozenset({slice_op, embed_op, concatenate_op})
 Index = int
@@ -194,6 +196,12 @@ class Network:
     def _along(self, node: Expr, k: int, term: Term) -> Term:
         """Through an operation that works along one axis: it is the matrix that it makes of the identity."""
         arg = node.args[k]
+        if node.op is diagonal_sums_op:
+            raise MathError(
+                "which entries share a diagonal is not written with indices",
+                facts=["the Jacobian of diagonal_sums is asked for"],
+                mend="a gradient or a Jacobian–vector product, which need none",
+            )
         axis = next(
             (a for a in range(arg.rank) if a >= node.rank or node.shape[a] != arg.shape[a]), arg.rank - 1
         )

@@ -61,6 +61,7 @@ class Change:
     rules     the rules that open the part, outermost first, each with its reason
     kink      what is taken where there is no slope
     details   the small rewrites inside
+    places    the operations that were opened, outermost first, each with those operands of it that move
     """
 
     part: Expr
@@ -70,6 +71,7 @@ class Change:
     rules: tuple[tuple[str, str], ...] = ()
     kink: str = ""
     details: tuple[Rewrite, ...] = ()
+    places: tuple[tuple[Expr, tuple[Expr, ...]], ...] = ()
 
 
 @dataclass(slots=True)

@@ -22,6 +22,7 @@ from gradstep.notation.indices import Index, entry_op
 from gradstep.notation.lowering import Lowering
 from gradstep.notation.plain import line
 from gradstep.notation.presentation import Said, Section
+from gradstep.notation.proofs import proof_of_operation
 from gradstep.notation.wording import listed, numbered
 from gradstep.notation.writing import Writer
 from gradstep.operations.leaves import symbol_op
@@ -62,6 +63,7 @@ class Arrays:
                 inner = plain(self.shown.get(n, n))
                 self.boxes[marker] = row("d", Fence("(", inner, ")") if n in self.shown else inner)
         self.write = Writer(self.boxes)
+        self.known = {change.part: change for change in derivation.changes}
         self.count = 0
         self.whole: set[Expr] = set()  # the parts of which the total derivative has a line
         self.total_sign = "∂"  # d where a variable reaches the result along several paths
@@ -131,7 +133,14 @@ class Arrays:
             why=reason(change.rules),
             number=self.number(),
             kink=change.kink,
+            details=self.behind(change),
         )
+
+    def behind(self, change: Change) -> tuple[Said, ...]:
+        """Why the rules of a change are so, entry by entry or from definitions."""
+        names, reserved = self.write.names, self.lower.reserved
+        proofs = (proof_of_operation(place, by, names, reserved) for place, by in change.places)
+        return tuple(said for proof in proofs for said in proof)
 
     def claimed(self, expr: Expr, meant: Expr, at: Sequence[Index]) -> Expr:
         """`expr` as it will be printed, noted so that it is worked out again."""
@@ -156,6 +165,7 @@ class Arrays:
                     why=reason(local.rules),
                     number=self.number(),
                     kink=local.kink,
+                    details=self.behind(self.known[local.part]),
                 )
             )
         self.whole = {total.part for total in found.totals}

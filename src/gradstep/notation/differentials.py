@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace as replace_fields
 
 from gradstep.calculus.steps import Derivation, Line, Step, Term
-from gradstep.expression.boxes import SUM, Big, Box, Fence, Of, Row, Sym, fenced, row
+from gradstep.expression.boxes import SUM, Big, Box, Fence, Sym, fenced, row
 from gradstep.expression.node import Expr, rebuild, replace, walk
 from gradstep.notation.checking import Claim
 from gradstep.notation.indices import Index
 from gradstep.notation.lowering import Lowering
 from gradstep.notation.plain import line
 from gradstep.notation.presentation import Said
+from gradstep.notation.proofs import proof_of_operation
 from gradstep.notation.wording import Wording
-from gradstep.notation.writing import Writer
+from gradstep.notation.writing import Writer, stands_alone
 from gradstep.operations.arithmetic import negate_op, scale_op
 from gradstep.operations.declared import DECLARED
 from gradstep.operations.leaves import number, symbol_op, value_of
@@ -83,7 +84,7 @@ class Differentials:
             why=self.wording.reason(step, self.parameters),
             number=number_,
             kink=step.kink,
-            details=rewrites(step, self.write, self.named),
+            details=rewrites(step, self.write, self.named, self.lower.reserved),
         )
 
     def terms(self, terms: Line | list[Term], more: bool = False) -> Box:
@@ -145,14 +146,27 @@ class Differentials:
         return rebuild(G, [replace(arg, self.table) for arg in G.args])
 
 
-def rewrites(step: Step, write: Writer, shown: Callable[[Expr], Expr]) -> tuple[Said, ...]:
-    """The small rewrites inside a step, `shown` as they read here; those that nobody would see left out."""
+def rewrites(
+    step: Step, write: Writer, shown: Callable[[Expr], Expr], reserved: frozenset[str]
+) -> tuple[Said, ...]:
+    """The small rewrites inside a step, `shown` as they read here; those that nobody would see left out.
+
+    Then why the rule of the step is so, in letters that are not `reserved`.
+    """
     said = []
     for rewrite in step.details:
         before, after = write.opened(shown(rewrite.before)), write(shown(rewrite.after))
         if line(before) != line(after):
             said.append(Said(before, (after,), rule=rewrite.rule, why=rewrite.why))
-    return (*said, *declared_slopes(step))
+    return (*said, *grounds(step, write.names, reserved))
+
+
+def grounds(step: Step, names: Mapping[Expr, Box], reserved: frozenset[str]) -> tuple[Said, ...]:
+    """Why the rule of a step is so, from definitions or entry by entry; nothing for a law."""
+    moving = {part for _, part in step.after}
+    if step.place in moving or not step.place.args:
+        return ()
+    return declared_slopes(step) or proof_of_operation(step.place, moving, names, reserved)
 
 
 def declared_slopes(step: Step) -> tuple[Said, ...]:
@@ -201,14 +215,3 @@ def opposite(G: Expr) -> Expr | None:
             rest = G.args[1]
             return rest if value_of(first) == 1 and G.op.name != "divide" else rebuild(G, [first, rest])
     return None
-
-
-def stands_alone(box: Box) -> bool:
-    """Whether d or ∂ before `box` clearly belongs to all of it: z, |e|, log(a)."""
-    match box:
-        case Of(_, inner):
-            return stands_alone(inner)
-        case Row((Sym(_, "function"), Fence())):
-            return True
-        case _:
-            return isinstance(box, Fence)

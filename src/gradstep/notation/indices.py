@@ -5,6 +5,7 @@ An index is a letter, or a place that a letter leads to ("i+1", "n-1-i"), or a f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import reduce
 
@@ -17,10 +18,12 @@ from gradstep.expression.boxes import (
     Big,
     Box,
     Cases,
+    Fence,
     Frac,
     Of,
     Row,
     Sub,
+    Sup,
     Sym,
     SymbolKind,
     Written,
@@ -36,6 +39,7 @@ from gradstep.operations.arithmetic import multiply, multiply_op, negate_op, sca
 from gradstep.operations.families import JUXTAPOSED, leaf
 from gradstep.operations.leaves import eye_op, number
 
+FACTOR = re.compile(r"\b(\d+)\*")
 Index = str | None  # where along an axis; None for an axis that stays
 
 
@@ -46,7 +50,7 @@ def _no_value(*_: object) -> object:
 def _entry_layout(expr: Expr, write: Callable[[Expr], Written]) -> Written:
     of, at, *capital = expr.params
     if of.op is eye_op and all(at):
-        return Written(Of(expr, Sub(Sym("δ"), Row(tuple(Sym(str(i), "index") for i in at)))))
+        return Written(Of(expr, Sub(Sym("δ"), Row(_letters(at)))))
     small = expr.rank == 1 and len(at) == 2 and not capital
     kind = letter_kind(expr.rank)
     if of.op is cotangent_op:  # an entry of ∂C/∂Z is ∂C/∂ an entry of Z
@@ -62,9 +66,7 @@ def _indexed(box: Box, at: Sequence[Index], kind: SymbolKind, small: bool) -> Bo
     What has a number or a word below it keeps that in brackets: (Z₁)ᵢⱼ, for Z₁ᵢⱼ might be Z with three.
     """
     column = [":"] if len(at) == 2 and at[0] is None else []
-    letters: list[Box] = [Sym(i, "index") for i in (*column, *(i for i in at if i))]
-    if any(len(i) > 1 or i.isdecimal() for i in at if i):  # x₀, Xᵢ₊₁,ⱼ
-        letters = [part for letter in letters for part in (Sym(",", "operator"), letter)][1:]
+    letters = _letters((*column, *(i for i in at if i)))
     match box:
         case Of(what, inner):
             return Of(what, _indexed(inner, at, kind, small))
@@ -73,12 +75,22 @@ def _indexed(box: Box, at: Sequence[Index], kind: SymbolKind, small: bool) -> Bo
             return Sub(Accent(lowered.base, mark), lowered.index) if isinstance(lowered, Sub) else lowered
         case Row((Sym("d", "operator") as d, inner)):  # an entry of dz is dzᵢ
             return Row((d, _indexed(inner, at, kind, small)))
+        case Sup():  # (X⁻¹)ᵢⱼ
+            return Sub(Fence("(", box, ")"), Row(letters))
         case Sub(Sym(text, face), index):
-            return Sub(Sub(Sym(_cased(text, small), kind if small else face), index), Row(tuple(letters)))
+            return Sub(Sub(Sym(_cased(text, small), kind if small else face), index), Row(letters))
         case Sym(text):
-            return Sub(Sym(_cased(text, small), kind), Row(tuple(letters)))
+            return Sub(Sym(_cased(text, small), kind), Row(letters))
         case _:
-            return Sub(box, Row(tuple(letters)))
+            return Sub(box, Row(letters))
+
+
+def _letters(at: Sequence[Index]) -> tuple[Box, ...]:
+    """Indices side by side; with commas where one is more than a letter: x₀, Xᵢ₊₁,ⱼ."""
+    letters: list[Box] = [Sym(FACTOR.sub(r"\1", i).replace("*", "·"), "index") for i in at if i]
+    if len(letters) > 1 and any(len(i) > 1 or i.isdecimal() for i in at if i and i != ":"):
+        letters = [part for letter in letters for part in (Sym(",", "operator"), letter)][1:]
+    return tuple(letters)
 
 
 def _cased(text: str, small: bool) -> str:

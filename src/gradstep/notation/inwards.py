@@ -21,12 +21,12 @@ from gradstep.calculus.steps import Derivation, Step
 from gradstep.expression.boxes import PRODUCT, Box, Cases, Fence, Frac, Row, Sub, Sym, fenced, row
 from gradstep.expression.node import Expr, walk
 from gradstep.notation.checking import Claim
-from gradstep.notation.differentials import opposite, rewrites, stands_alone
+from gradstep.notation.differentials import opposite, rewrites
 from gradstep.notation.narrative import branches
 from gradstep.notation.plain import line
 from gradstep.notation.presentation import Said
 from gradstep.notation.wording import listed
-from gradstep.notation.writing import Writer, name_box
+from gradstep.notation.writing import Writer, name_box, stands_alone
 from gradstep.operations.arithmetic import add, add_op, multiply, power_op, subtract_op
 from gradstep.operations.choices import where_op
 from gradstep.operations.families import is_one
@@ -82,6 +82,7 @@ class Teller:
         self.write = Writer({part: names[part] for part in self.parts})
         self.f_box = name_box(names[self.f], self.f)
         self.variables = [node for node in walk(self.f) if node.op is symbol_op]
+        self.reserved = frozenset({*names.values(), *(str(v.params[0]) for v in self.variables)})
         self.claims: list[Claim] = []
         self.count = 0
 
@@ -223,7 +224,7 @@ class _Lines:
             return
         said = whole.say(self.left if not self.said else None, box, rule, why, kink)
         if step is not None:
-            said = changed(said, details=rewrites(step, whole.write, lambda node: node))
+            said = changed(said, details=rewrites(step, whole.write, lambda node: node, whole.reserved))
         self.said.append(said)
         self.check(terms)
 

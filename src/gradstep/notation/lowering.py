@@ -60,7 +60,7 @@ class Lowering:
     sizes: Container[Size] | None
     named: Container[Expr]
     letters: Mapping[Size, str] = field(default_factory=dict)
-    reserved: Container[str] = ()
+    reserved: frozenset[str] = frozenset()
     capitals: Container[Expr] = ()
 
     def opening(self, part: Expr) -> Lowering:
@@ -235,6 +235,18 @@ class Lowering:
             self(arg, at, taken), self(length, [i for k, i in enumerate(at) if k not in axes], taken)
         )
 
+    def _reshape(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
+        """What was one long row is read at i·n + j; of an identity so on both sides."""
+        (arg,) = expr.args
+        if all(at) and arg.rank == 1:
+            return self(arg, [_flat(at, expr.shape)], taken)
+        if all(at) and arg.op is eye_op:
+            for k in range(1, expr.rank):
+                if times(1, *expr.shape[:k]) == arg.shape[0]:
+                    sides = _flat(at[:k], expr.shape[:k]), _flat(at[k:], expr.shape[k:])
+                    return self(arg, sides, taken)
+        return self.opened(expr, at, taken)
+
     def _concatenate(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
         (axis,) = expr.params
         i, (first, second) = at[axis], expr.args
@@ -307,6 +319,14 @@ class Lowering:
         return self.entry(result, inside) if any(inside) else result
 
 
+def _flat(at: Sequence[Index], shape: Sequence[Size]) -> str:
+    """The place in a row of all entries: i·n + j of an m×n array."""
+    flat: Size = 0
+    for index, size in zip(at, shape, strict=True):
+        flat = plus(times(flat, size), str(index))
+    return str(flat)
+
+
 def zeros_like(x: Expr) -> Expr:
     """Zeros in the shape of `x`."""
     return repeat(number(0), tuple(range(x.rank)), x.shape)
@@ -324,7 +344,7 @@ ENTRIES: Mapping[Operation, Opening] = {
     prod_op: Lowering._prod,
     prod_others_op: Lowering._prod_others,
     unit_op: Lowering._unit,
-    reshape_op: Lowering.opened,
+    reshape_op: Lowering._reshape,
     one_hot_op: Lowering.opened,
     take_op: Lowering.opened,
 }

@@ -21,13 +21,13 @@ from gradstep.expression.boxes import PRODUCT, Big, Box, Cases, Fence, Frac, Row
 from gradstep.expression.node import Expr, replace, walk
 from gradstep.expression.shapes import Size
 from gradstep.notation.checking import Claim
-from gradstep.notation.differentials import exchanged, opposite, rewrites, stands_alone
+from gradstep.notation.differentials import exchanged, opposite, rewrites
 from gradstep.notation.indices import entry_op, sigma
 from gradstep.notation.lowering import Lowering
 from gradstep.notation.plain import line
 from gradstep.notation.presentation import Said
 from gradstep.notation.wording import Wording, numbered
-from gradstep.notation.writing import Writer
+from gradstep.notation.writing import Writer, stands_alone
 from gradstep.operations.arithmetic import divide_op, greater_op, multiply_op, negate_op, power_op, scale_op
 from gradstep.operations.families import JUXTAPOSED, is_one
 from gradstep.operations.leaves import is_constant, number, value_of
@@ -158,11 +158,13 @@ class Narrator:
         pieces = branches(lowered)
         name = Frac(row("d", self.at(node)), row("d", self.at(inner)))
         if pieces is None:
-            return self.say(Said(name, (self.write(lowered),), step.rule, step.why, kink=step.kink, indent=1))
+            said = Said(name, (self.write(lowered),), step.rule, step.why, kink=step.kink, indent=1)
+            return self.say(changed(said, details=self.folded(step)))
         where, off, on = pieces
         z = self.write(where)
         box = Cases(((self.write(off), row(z, "≤", ZERO)), (self.write(on), row(z, ">", ZERO))))
-        return self.say(Said(name, (box,), step.rule, "two straight pieces", kink=step.kink, indent=1))
+        said = Said(name, (box,), step.rule, "two straight pieces", kink=step.kink, indent=1)
+        return self.say(changed(said, details=self.folded(step)))
 
     def bent(self, step: Step) -> tuple[Expr, Expr]:
         """The activation that a step opens, and what it is of."""
@@ -170,7 +172,7 @@ class Narrator:
 
     def folded(self, step: Step) -> tuple[Said, ...]:
         """The small rewrites inside a step."""
-        return rewrites(step, self.write, self.lowered)
+        return rewrites(step, self.write, self.lowered, self.lower.reserved)
 
     def lowered(self, expr: Expr) -> Expr:
         """`expr` at example i."""

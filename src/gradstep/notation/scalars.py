@@ -261,7 +261,11 @@ class Scalars(Teller):
         if bare(self.openly(answer)) != bare(shown):
             final = self.say(None, self.openly(answer), "simplifying", "")
             steps = [step for step in self.d.steps if step.rule == BACK and step.after[0][0] is answer]
-            details = (said for step in steps for said in rewrites(step, self.openly, lambda node: node))
+            details = (
+                said
+                for step in steps
+                for said in rewrites(step, self.openly, lambda node: node, self.reserved)
+            )
             said.append(changed(final, details=tuple(details)))
         self.claim(last, answer)
         return said

@@ -23,13 +23,12 @@ from gradstep.expression.shapes import Size, shape_text
 from gradstep.notation import scalars
 from gradstep.notation.arrays import LAYOUTS, Arrays
 from gradstep.notation.checking import Claim, check
-from gradstep.notation.differentials import Differentials, declared_slopes
+from gradstep.notation.differentials import Differentials, grounds
 from gradstep.notation.legend import legend
 from gradstep.notation.lowering import INDEX_LETTERS, Lowering
 from gradstep.notation.narrative import Narrator, tells
 from gradstep.notation.plain import line
 from gradstep.notation.presentation import Presentation, Said, Section
-from gradstep.notation.proofs import proof_of_slope
 from gradstep.notation.wording import Wording, about, listed, numbered, what_it_is
 from gradstep.notation.writing import Writer
 from gradstep.operations.arithmetic import multiply_op, negate_op, scale_op
@@ -347,13 +346,14 @@ class _Telling:
             shape=self.shape_at(link.part, at),
             kink="; ".join(dict.fromkeys(step.kink for step in link.steps if step.kink)),
             proof=self.proof(link),
-            details=tuple(
-                said
-                for step in link.steps
-                for said in (self.details.step(step), *declared_slopes(step), *proof_of_slope(step.place))
-            ),
+            details=tuple(said for step in link.steps for said in self.behind(step)),
             because=tuple(because),
         )
+
+    def behind(self, step: Step) -> tuple[Said, ...]:
+        """A step of a link, and why its rule is so."""
+        said, why = self.details.step(step), grounds(step, self.write.names, self.lower.reserved)
+        return (replace(said, details=said.details[: len(said.details) - len(why)]), *why)
 
     def several_ways(self, link: Link) -> str:
         """x reaches C directly and through u: what is said of a parameter that enters in several places."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gradstep.expression.boxes import Box, Of, SymbolKind, Written
+from gradstep.expression.boxes import Box, Fence, Of, Row, Sym, SymbolKind, Written
 from gradstep.expression.node import Expr, walk
 from gradstep.notation.symbols import symbol
 from gradstep.operations.leaves import symbol_op
@@ -53,3 +53,14 @@ class Writer:
             return Written(name_box(str(expr.params[0]), expr))
         written = expr.op.layout(expr, self.written)
         return Written(Of(expr, written.box), written.level)
+
+
+def stands_alone(box: Box) -> bool:
+    """Whether d or ∂ before `box` clearly belongs to all of it: z, |e|, log(a)."""
+    match box:
+        case Of(_, inner):
+            return stands_alone(inner)
+        case Row((Sym(_, "function"), Fence())):
+            return True
+        case _:
+            return isinstance(box, Fence)
