@@ -142,7 +142,7 @@ class _Telling:
 
     def all(self) -> Presentation:
         """Every section."""
-        if self.d.kind == "gradient" and self.style == "partials" and scalars.tells(self.d):
+        if self.style == "partials" and scalars.tells(self.d):
             story = scalars.Scalars(self.d)
             sections = [*story.sections()]
             if measures(self.loss):
