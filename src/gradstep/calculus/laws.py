@@ -200,6 +200,22 @@ CANCELLING = (
         EVERYWHERE,
         quiet=False,
     ),
+    law(
+        "the mixed products cancel",
+        "x ⊙ (1 − y) + (x − 1) ⊙ y = x − y",
+        "xy",
+        lambda x, y: (x * (1 - y) + (x - 1) * y, x - y),
+        EVERYWHERE,
+        quiet=False,
+    ),
+    law(
+        "the mixed products cancel",
+        "(1 − x) ⊙ y − x ⊙ (1 − y) = y − x",
+        "xy",
+        lambda x, y: ((1 - x) * y - x * (1 - y), y - x),
+        EVERYWHERE,
+        quiet=False,
+    ),
 )
 
 # -------------------------------------------------------------------------------------- the logistic curve
