@@ -112,6 +112,8 @@ class Certificate:
         if self.sides:
             word = "checked" if others else "proved"
             both = f"in {self.exact} lines" if others else f"in each of the {self.lines} lines"
+            if self.lines == 1:
+                both = "in the line"
             rest = "".join(f", {other}" for other in others)
             return f"✓ {word}: {both} both sides are the same integers, entry by entry{rest} ({error})"
         if others:

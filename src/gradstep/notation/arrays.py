@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gradstep.calculus.chaining import Chain, Total, chain
+from gradstep.calculus.chaining import Chain, Local, Total, chain
 from gradstep.calculus.chains import cotangent
 from gradstep.calculus.laws import BOOK
 from gradstep.calculus.rewriting import simplify
@@ -25,7 +25,9 @@ from gradstep.notation.presentation import Said, Section
 from gradstep.notation.proofs import proof_of_operation
 from gradstep.notation.wording import listed, numbered
 from gradstep.notation.writing import Writer
-from gradstep.operations.leaves import symbol_op
+from gradstep.operations.arithmetic import negate_op, scale_op
+from gradstep.operations.diagonals import diagonal_matrix_op
+from gradstep.operations.leaves import eye_op, symbol_op
 from gradstep.operations.products import transpose
 
 LAYOUTS = ("parameter", "numerator", "denominator")
@@ -162,7 +164,7 @@ class Arrays:
                     self.partial(local.part, local.by),
                     (self.array(local.array),),
                     rule=rules,
-                    why=reason(local.rules),
+                    why=self.why(local),
                     number=self.number(),
                     kink=local.kink,
                     details=self.behind(self.known[local.part]),
@@ -170,6 +172,16 @@ class Arrays:
             )
         self.whole = {total.part for total in found.totals}
         return (*said, *map(self.total, found.totals))
+
+    def why(self, local: Local) -> str:
+        """Why a link is what it is; of what works entry by entry, that its Jacobian is diagonal."""
+        told = reason(local.rules)
+        body = local.array
+        while body.op in (negate_op, scale_op):
+            body = body.args[-1]
+        if not local.part.rank or body.op not in (diagonal_matrix_op, eye_op):
+            return told
+        return f"{told}; entry by entry, so the Jacobian is diagonal"
 
     def total(self, total: Total) -> Said:
         """∂f/∂x = ∂f/∂a ∂a/∂z ∂z/∂x, or the sum over several paths."""
@@ -318,6 +330,8 @@ class Arrays:
 
     def how(self, answer: Expr, x: Expr, y: Expr) -> str:
         """How it is laid out."""
+        if self.f is x and not self.gradients:
+            return "Jacobian of the identity: an entry moves with itself alone, and as much"
         if answer.rank > MATRIX:
             axes = listed([*map(str, answer.shape)])
             return f"what stands before d{self.name(y)}; the axes are {axes}"

@@ -175,7 +175,9 @@ class _Telling:
         """A Jacobian, a Hessian or a product with a vector; for a Hessian the gradient comes first."""
         told = Arrays(self.d, self.style, self.layout, self.lower, self.d.names)
         sections = [
-            Section("The loss" if self.d.base else "The function", self.loss_lines()),
+            Section(
+                "The loss" if self.d.base else "The function", self.loss_lines()[self.loss.op is symbol_op :]
+            ),
             Section("Name the parts", (*parts, *(self.loss_of(parts) if self.d.base else ()))),
         ]
         if self.d.base is not None:
