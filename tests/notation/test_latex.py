@@ -3,12 +3,11 @@
 import re
 
 import pytest
-from cases import losses
+from cases import derivations
 from hypothesis import given
 from notation.judged import complaints, formulas
 from notation.samples import BOXES, SAMPLES, nested
 
-import gradstep as gs
 from gradstep.expression.boxes import Sym, row, word
 from gradstep.notation.latex import LETTERS, latex
 from gradstep.notation.symbols import GREEK, SIGNS
@@ -76,8 +75,8 @@ def test_katex_is_strict(katex):
 def test_katex_reads_the_documents_of_the_cases(katex, cases, view, style):
     """Every case in one of the ways."""
     chosen = cases[WAYS.index((view, style)) :: len(WAYS)]
-    derivations = [gs.derive(loss, wrt=[case["wrt"]], certify=False) for case, loss in losses(chosen)]
-    documents = [text for d in derivations for text in (d.latex(view, style), d.markdown(view, style))]
+    found = [d for _, d in derivations(chosen)]
+    documents = [text for d in found for text in (d.latex(view, style), d.markdown(view, style))]
     sources = [source for text in documents for source in formulas(text)]
     assert len(sources) > len(documents)
     assert complaints(katex, sources) == []
