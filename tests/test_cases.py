@@ -7,7 +7,7 @@ from statistics import median
 
 import pytest
 
-from benchmarks.closed_forms import BOUND, cases, folder, outcome
+from benchmarks.closed_forms import BOUND, cases, derivation, folder, length, named, outcome
 
 FOLDER = folder()
 CASES = cases(FOLDER)
@@ -24,17 +24,16 @@ LONGER = {
 
 if CASES:
 
-    @pytest.fixture(scope="module")
-    def ratios():
-        found = {}
-        yield found
-        if len(found) == len(CASES):
-            assert median(found.values()) <= 1.1
-
     @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
-    def test_a_reference_case_comes_out_right_and_short(case, ratios):
+    def test_a_reference_case_comes_out_right_and_short(case):
         found = outcome(case, FOLDER, draws=2)
         assert found.problem == "", found
         longest, _ = LONGER.get(case["id"], (BOUND, ""))
         assert found.ratio <= longest, found
-        ratios[case["id"]] = found.ratio
+
+    def test_half_of_the_answers_are_about_as_short_as_the_known_forms():
+        """One test for all cases, so that it holds however the others are spread over processes."""
+        ratios = [
+            length(named(derivation(case, certify=False))) / case["ops"] for case in CASES if case["ops"]
+        ]
+        assert len(ratios) > 200 and median(ratios) <= 1.1

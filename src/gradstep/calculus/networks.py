@@ -3,7 +3,7 @@
 A linear map from x to y is the array J with yₒ = Σᵥ Jₒᵥ xᵥ. While it is worked out it is a sum of terms, each
 a number times a product of arrays with an index at every axis; an index that is neither of y nor of x is
 summed, and an index that y and x share is a δ. At the end the terms are written as matrices where there is a
-matrix notation, and as an einsum where there is none: never refused, never guessed.
+matrix notation, and as an einsum where there is none.
 """
 
 from __future__ import annotations
