@@ -105,3 +105,8 @@ def test_names_and_dependences_are_as_in_derive():
     dependent = read("x + t")
     total = gs.jacobian(dependent, "x", given={"t": "sum(x)"}, seed=1)
     assert total.answers["x"] is gs.parse("eye(d) + ones(d, d)", x="d")
+
+
+def test_the_index_of_a_function_runs_over_its_own_axis():
+    f = gs.parse("concatenate([A @ x, B @ x])", A="k n", B="m n", x="n")
+    assert "j = 1 … k+m" in gs.jacobian(f, "x", seed=1).text("index")

@@ -251,6 +251,9 @@ class _Telling:
 
     def index_words(self) -> str:
         """xᵢ is row i of X; i = 1 … N."""
+        if self.loss.rank and self.view != "matrix":
+            ranges = zip(self.lower.indices(self.loss), self.loss.shape, strict=True)
+            return ", ".join(f"{letter} = 1 … {size}" for letter, size in ranges if letter)
         letter = self.lower.letters.get(self.batch) if self.batch is not None else None
         if letter is None or self.view == "matrix":
             return ""
