@@ -31,6 +31,7 @@ def derive(
     given: Dependences | None = None,
     names: Names | None = None,
     structure: Mapping[str, str] | None = None,
+    again: bool = False,
     certify: bool = True,
     seed: int | None = None,
 ) -> Derivation:
@@ -44,6 +45,10 @@ def derive(
     `structure={"X": "symmetric"}` gives the derivative along the independent entries of X, in the shape of X;
     "diagonal", "toeplitz" and "symmetric toeplitz" are the others (The Matrix Cookbook, section 2.8).
 
+    What is assumed of a variable of `wrt` may shorten its gradient, which then holds only where that is true,
+    and says so. `again=True` gives one that holds everywhere, to be differentiated again: if S is symmetric,
+    the gradient of tr(S S) is 2 S, but its entries move one by one as those of 2 Sᵀ do.
+
     `given={"u": "x**2"}` says that the variable u depends on others: the derivative with respect to x is then
     the total one, directly and through u. A formula has the shape of its variable, and may use other
     variables of `given`, but not in a circle.
@@ -54,7 +59,7 @@ def derive(
     """
     loss, called, only = asked(loss, wrt, given, names)
     return derive_expression(
-        loss, wrt, names=called, only=only, structure=structure, certify=certify, seed=seed
+        loss, wrt, names=called, only=only, structure=structure, again=again, certify=certify, seed=seed
     )
 
 
@@ -108,16 +113,18 @@ def jacobian(
     *,
     given: Dependences | None = None,
     names: Names | None = None,
+    again: bool = False,
     certify: bool = True,
     seed: int | None = None,
 ) -> Derivation:
     """The Jacobian of any expression `f` with respect to the variables `wrt`, part by part.
 
     `d.answers["x"]` has the axes of f, then those of x (numerator layout): a matrix where both are vectors,
-    an einsum where no matrix notation is enough. `given`, `names`, certificate and errors are as in `derive`.
+    an einsum where no matrix notation is enough. `given`, `names`, `again`, certificate and errors are as in
+    `derive`.
     """
     f, called, only = asked(f, wrt, given, names)
-    return jacobian_of(f, wrt, names=called, only=only, certify=certify, seed=seed)
+    return jacobian_of(f, wrt, names=called, only=only, again=again, certify=certify, seed=seed)
 
 
 def hessian(
@@ -126,16 +133,17 @@ def hessian(
     *,
     given: Dependences | None = None,
     names: Names | None = None,
+    again: bool = False,
     certify: bool = True,
     seed: int | None = None,
 ) -> Derivation:
     """The Hessian of a scalar `loss`: its gradient, and how the gradient moves.
 
     `d.answers["w"]` has the axes of w twice; with several variables `d.answers["w, b"]` is the block with the
-    axes of w, then those of b. `given`, `names`, certificate and errors are those of `derive`.
+    axes of w, then those of b. `given`, `names`, `again`, certificate and errors are those of `derive`.
     """
     loss, called, only = asked(loss, wrt, given, names)
-    return hessian_of(loss, wrt, names=called, only=only, certify=certify, seed=seed)
+    return hessian_of(loss, wrt, names=called, only=only, again=again, certify=certify, seed=seed)
 
 
 def jvp(
@@ -145,12 +153,13 @@ def jvp(
     *,
     given: Dependences | None = None,
     names: Names | None = None,
+    again: bool = False,
     certify: bool = True,
     seed: int | None = None,
 ) -> Derivation:
     """The Jacobian–vector product ∂f/∂x v, in the shape of f; `direction` names v, of the shape of x."""
     f, called, only = asked(f, wrt, given, names)
-    return jvp_of(f, wrt, direction, names=called, only=only, certify=certify, seed=seed)
+    return jvp_of(f, wrt, direction, names=called, only=only, again=again, certify=certify, seed=seed)
 
 
 def hvp(
@@ -160,12 +169,13 @@ def hvp(
     *,
     given: Dependences | None = None,
     names: Names | None = None,
+    again: bool = False,
     certify: bool = True,
     seed: int | None = None,
 ) -> Derivation:
     """The Hessian–vector product of a scalar `loss`, in the shape of the variable, without the Hessian."""
     loss, called, only = asked(loss, wrt, given, names)
-    return hvp_of(loss, wrt, direction, names=called, only=only, certify=certify, seed=seed)
+    return hvp_of(loss, wrt, direction, names=called, only=only, again=again, certify=certify, seed=seed)
 
 
 def asked(

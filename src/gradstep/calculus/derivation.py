@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from itertools import pairwise
 
+from gradstep.calculus.assumptions import believing, facts_of
 from gradstep.calculus.certificate import certify as certify_lines
 from gradstep.calculus.duals import STANDING_STILL
-from gradstep.calculus.laws import book_with, zeros
+from gradstep.calculus.laws import Facts, book_with, zeros
 from gradstep.calculus.naming import Part, measures, named_parts
 from gradstep.calculus.recognising import Recognition
 from gradstep.calculus.rewriting import Book, Law, Simplifier
@@ -51,7 +52,7 @@ def derive(
     toeplitz"): its gradient is then that of its independent entries.
     `names` calls parts of the loss by names of your own; other parts worth a name get one, unless `only` says
     which names there may be. A gradient that is differentiated `again` is not shortened by what is assumed of
-    its variables: Y may be symmetric, but its entries move one by one.
+    its variables: Y may be symmetric, but its entries move one by one. One that is shortened says so.
     Every line is checked exactly (`certify=False` leaves that out); a derivation whose check fails raises
     `MathError`.
     Raises `MathError` when the loss is not a number, a name is unknown, or an operation has no derivative.
@@ -64,18 +65,19 @@ def derive(
     parameters = chosen_parameters(wrt, known)
     moving = moving_nodes(loss, parameters.values())
     parts = named_parts(loss, moving, names, {*known, *size_names(known.values())}, only)
-    facts = facts_of(v for v in known.values() if not again or v not in parameters.values())
-    book = book_with(facts)
-    opened = Opening(
-        loss, number(1), set(parameters.values()), moving, {part for part in parts if part is not loss}, book
-    )
-    opened.run()
-    if not measures(loss):
-        opened.substitute_back()
-    answers = {}
-    for name, variable in parameters.items():
-        answer = opened.cotangents.get(variable)
-        answers[name] = belongs(zeros(variable) if answer is None else answer, known)
+    named = {part for part in parts if part is not loss}
+
+    def opening(facts: Facts) -> tuple[Opening, dict[str, Expr]]:
+        """The loss opened down to the parameters, and what then stands beside each."""
+        opened = Opening(loss, number(1), set(parameters.values()), moving, named, book_with(facts))
+        opened.run()
+        if not measures(loss):
+            opened.substitute_back()
+        found = {name: opened.cotangents.get(variable) for name, variable in parameters.items()}
+        return opened, {name: zeros(parameters[name]) if G is None else G for name, G in found.items()}
+
+    opened, answers, shortened = believing(opening, known, parameters, again)
+    answers = {name: belongs(answer, known) for name, answer in answers.items()}
     structures = _insides(structure or {}, parameters, answers)
     for name, inside in structures.items():
         answers[name] = belongs(opened.simplify(inside.structure.gradient(answers[name]))[0], known)
@@ -95,7 +97,8 @@ def derive(
             for name, variable in parameters.items()
             if variable not in opened.cotangents
         )
-        + defined_where(loss, moving, parts),
+        + defined_where(loss, moving, parts)
+        + shortened,
         recognised=read.rewrites,
     )
     if certify:
@@ -174,10 +177,6 @@ def chosen_parameters(wrt: str | Expr | Iterable[str | Expr], known: Mapping[str
 
 def size_names(symbols: Iterable[Expr]) -> set[str]:
     return {name for s in symbols for size in s.shape for name in names_of_size(size)}
-
-
-def facts_of(symbols: Iterable[Expr]) -> list[tuple[Expr, str]]:
-    return [(s, str(fact)) for s in symbols for fact in s.params[2]]
 
 
 def moving_nodes(loss: Expr, parameters: Iterable[Expr]) -> set[Expr]:

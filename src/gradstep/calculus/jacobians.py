@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from gradstep.calculus.assumptions import believing, facts_of
 from gradstep.calculus.certificate import Certificate
-from gradstep.calculus.derivation import chosen_parameters, derive, facts_of, moving_nodes, size_names
+from gradstep.calculus.derivation import chosen_parameters, derive, moving_nodes, size_names
 from gradstep.calculus.forward import Forward
-from gradstep.calculus.laws import book_with, zeros
+from gradstep.calculus.laws import Facts, book_with, zeros
 from gradstep.calculus.moves import Move, certify_moves, joined
 from gradstep.calculus.naming import Part, named_parts
 from gradstep.calculus.networks import applied
 from gradstep.calculus.recognising import Recognition
 from gradstep.calculus.rewriting import Book
-from gradstep.calculus.steps import Derivation, Kind
+from gradstep.calculus.steps import Change, Derivation, Kind
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.expression.shapes import shape_text
@@ -37,6 +38,7 @@ def jacobian(
     *,
     names: Names = None,
     only: Only = None,
+    again: bool = False,
     certify: bool = True,
     seed: int | None = None,
 ) -> Derivation:
@@ -50,9 +52,14 @@ def jacobian(
     for name, x in parameters.items():
         _check_axes(f, x, name)
     parts = function_parts(f, list(parameters.values()), names, {*known, *size_names(known.values())}, only)
-    forward = Forward([f], list(parameters.values()), parts, _book(known))
+
+    def following(facts: Facts) -> tuple[Forward, dict[str, Expr | None]]:
+        """How the parts move, and the arrays that are read off."""
+        forward = Forward([f], list(parameters.values()), parts, book_with(facts))
+        return forward, {name: forward.jacobian(f, x) for name, x in parameters.items()}
+
+    forward, arrays, shortened = believing(following, known, parameters, again)
     changes = forward.changes()
-    arrays = {name: forward.jacobian(f, x) for name, x in parameters.items()}
     answers = {
         name: belongs(_zero_array(f, x) if (J := arrays[name]) is None else J, known)
         for name, x in parameters.items()
@@ -68,7 +75,7 @@ def jacobian(
             fences={},
             parts=parts,
             assumptions={str(v.params[0]): fact for v, fact in facts_of(known.values())},
-            notes=_still(parts[f].name, arrays),
+            notes=_still(parts[f].name, arrays) + shortened,
             kind="jacobian",
             changes=changes,
             together=forward.together(changes),
@@ -85,6 +92,7 @@ def hessian(
     *,
     names: Names = None,
     only: Only = None,
+    again: bool = False,
     certify: bool = True,
     seed: int | None = None,
 ) -> Derivation:
@@ -97,17 +105,26 @@ def hessian(
     known = variables(loss)
     parameters = base.parameters
     gradients = {name: base.answers[name] for name in base.wrt}
-    forward = _second(base, list(gradients.values()), known)
-    answers, moves, arrays = {}, [], {}
-    for row, g in gradients.items():
-        for column, x in parameters.items():
-            key = row if row == column else f"{row}, {column}"
-            _check_axes(g, x, column)
-            arrays[key] = forward.jacobian(g, x)
-            found = arrays[key]
-            answers[key] = belongs(_zero_array(g, x) if found is None else found, known)
-            moves.append(_array_move(g, x, answers[key], forward))
-    return _finished(_of_second(base, "hessian", answers, forward), moves, certify, seed)
+    blocks = {
+        row if row == column else f"{row}, {column}": (g, x)
+        for row, g in gradients.items()
+        for column, x in parameters.items()
+    }
+    for name, (g, x) in blocks.items():
+        _check_axes(g, x, name)
+
+    def following(facts: Facts) -> tuple[Forward, dict[str, Expr | None]]:
+        """How the gradients move, and the blocks that are read off."""
+        forward = _second(base, list(gradients.values()), facts)
+        return forward, {name: forward.jacobian(g, x) for name, (g, x) in blocks.items()}
+
+    forward, arrays, shortened = believing(following, known, parameters, again)
+    answers = {
+        name: belongs(_zero_array(g, x) if (H := arrays[name]) is None else H, known)
+        for name, (g, x) in blocks.items()
+    }
+    moves = [_array_move(g, x, answers[name], forward) for name, (g, x) in blocks.items()]
+    return _finished(_of_second(base, "hessian", answers, forward, shortened), moves, certify, seed)
 
 
 def jvp(
@@ -117,6 +134,7 @@ def jvp(
     *,
     names: Names = None,
     only: Only = None,
+    again: bool = False,
     certify: bool = True,
     seed: int | None = None,
 ) -> Derivation:
@@ -128,10 +146,16 @@ def jvp(
     parameters = chosen_parameters(wrt, known)
     x, v = _one(parameters, direction, known)
     parts = function_parts(f, [x], names, {*known, str(v.params[0]), *size_names(known.values())}, only)
-    forward = Forward([f], [x], parts, _book(known))
-    changes = forward.changes()
-    answer = belongs(forward.whole(f, changes, {x: v}), {**known, str(v.params[0]): v})
     name = next(iter(parameters))
+
+    def following(facts: Facts) -> tuple[tuple[Change, ...], dict[str, Expr]]:
+        """How the parts move, and the function when x moves along v."""
+        forward = Forward([f], [x], parts, book_with(facts))
+        changes = forward.changes()
+        return changes, {name: forward.whole(f, changes, {x: v})}
+
+    changes, answers, shortened = believing(following, known, parameters, again)
+    answer = belongs(answers[name], {**known, str(v.params[0]): v})
     return _finished(
         Derivation(
             of=f,
@@ -143,6 +167,7 @@ def jvp(
             fences={},
             parts=parts,
             assumptions={str(s.params[0]): fact for s, fact in facts_of(known.values())},
+            notes=shortened,
             kind="jvp",
             changes=changes,
             directions={name: v},
@@ -160,6 +185,7 @@ def hvp(
     *,
     names: Names = None,
     only: Only = None,
+    again: bool = False,
     certify: bool = True,
     seed: int | None = None,
 ) -> Derivation:
@@ -169,9 +195,15 @@ def hvp(
     w, v = _one(base.parameters, direction, known)
     (name,) = base.wrt
     g = base.answers[name]
-    forward = _second(base, [g], known)
-    answer = belongs(forward.whole(g, forward.changes(), {w: v}), {**known, str(v.params[0]): v})
-    derivation = _of_second(base, "hvp", {name: answer}, forward)
+
+    def following(facts: Facts) -> tuple[Forward, dict[str, Expr]]:
+        """How the gradient moves, along v in the end."""
+        forward = _second(base, [g], facts)
+        return forward, {name: forward.whole(g, forward.changes(), {w: v})}
+
+    forward, answers, shortened = believing(following, known, base.parameters, again)
+    answer = belongs(answers[name], {**known, str(v.params[0]): v})
+    derivation = _of_second(base, "hvp", {name: answer}, forward, shortened)
     derivation.directions = {name: v}
     moves = [Move("answer", "the product with the vector", g, {w: v}, answer, True)]
     return _finished(derivation, moves, certify, seed)
@@ -207,13 +239,15 @@ def function_parts(
     return parts
 
 
-def _second(base: Derivation, gradients: Sequence[Expr], known: Mapping[str, Expr]) -> Forward:
+def _second(base: Derivation, gradients: Sequence[Expr], facts: Facts) -> Forward:
     """How gradients move: their parts are those of the loss, and the gradients that go by name."""
     parts = {*base.parts, *base.fences} - {base.of}
-    return Forward(gradients, list(base.parameters.values()), parts, _book(known))
+    return Forward(gradients, list(base.parameters.values()), parts, book_with(facts))
 
 
-def _of_second(base: Derivation, kind: Kind, answers: Mapping[str, Expr], forward: Forward) -> Derivation:
+def _of_second(
+    base: Derivation, kind: Kind, answers: Mapping[str, Expr], forward: Forward, notes: tuple[str, ...]
+) -> Derivation:
     changes = forward.changes()
     return Derivation(
         of=base.of,
@@ -225,7 +259,7 @@ def _of_second(base: Derivation, kind: Kind, answers: Mapping[str, Expr], forwar
         fences=base.fences,
         parts=base.parts,
         assumptions=base.assumptions,
-        notes=base.notes,
+        notes=base.notes + notes,
         kind=kind,
         changes=changes,
         together=forward.together(changes) if kind == "hessian" else (),
@@ -235,11 +269,7 @@ def _of_second(base: Derivation, kind: Kind, answers: Mapping[str, Expr], forwar
 
 def book_of(derivation: Derivation) -> Book:
     """The laws that hold for a derivation: those of the book, and what the user assumes."""
-    return _book(variables(derivation.of))
-
-
-def _book(known: Mapping[str, Expr]) -> Book:
-    return book_with(facts_of(known.values()))
+    return book_with(facts_of(variables(derivation.of).values()))
 
 
 def _one(parameters: Mapping[str, Expr], direction: object, known: Mapping[str, Expr]) -> tuple[Expr, Expr]:
