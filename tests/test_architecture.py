@@ -41,6 +41,7 @@ LOADED = {
     "sklearn": {"learn"},
     "torch": set(),
     "jax": set(),
+    "mpmath": set(),
     "IPython": set(),
 }
 
