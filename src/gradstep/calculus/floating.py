@@ -39,8 +39,8 @@ def compare_values(before: Expr, after: Expr, rng: Random) -> Comparison:
     import numpy as np
 
     agreed = 0
-    for sizes, values in _points((before, after), rng, (before,)):
-        left, right, *terms = _compute(np, (before, after, *_terms(before)), sizes, values)
+    for sizes, values in points((before, after), rng, (before,)):
+        left, right, *terms = compute(np, (before, after, *_terms(before)), sizes, values)
         scale = max(np.abs(term).max() for term in (left, right, *terms))
         wrong = ~(np.abs(left - right) <= TOLERANCE * scale)
         if wrong.any():
@@ -61,8 +61,8 @@ def compare_lines(before: Line, after: Line, moving: Collection[Expr], rng: Rand
     agreed = 0
     frontier = [N for _, N in after if N in moving]
     whole = [expr for term in (*before, *after) for expr in term]
-    for sizes, values in _points(whole, rng, whole):
-        free = {part: _compute(np, (part,), sizes, values)[0] for part in frontier}
+    for sizes, values in points(whole, rng, whole):
+        free = {part: compute(np, (part,), sizes, values)[0] for part in frontier}
         free.update({node: values[node] for node in walk(*whole) if node.op is symbol_op and node in moving})
         still = {node: value for node, value in values.items() if node not in free}
         generator = np.random.default_rng(rng.getrandbits(64))
@@ -85,19 +85,19 @@ def compare_moves(
     import numpy as np
 
     agreed = 0
-    for sizes, values in _points((part, form, *given), rng, (part, form, *given)):
-        free = {n: _compute(np, (n,), sizes, values)[0] for n in given}
+    for sizes, values in points((part, form, *given), rng, (part, form, *given)):
+        free = {n: compute(np, (n,), sizes, values)[0] for n in given}
         still = {node: value for node, value in values.items() if node not in free}
-        still |= dict(zip(fixed, _compute(np, fixed, sizes, values), strict=True))
+        still |= dict(zip(fixed, compute(np, fixed, sizes, values), strict=True))
         steps = {n: values[symbol] for n, symbol in given.items()}
         if _near_a_kink(np, (part,), sizes, {**still, **free}):
             continue
         a, b, c, d = (
-            _compute(np, (part,), sizes, {**still, **{n: free[n] + k * STEP * steps[n] for n in free}})[0]
+            compute(np, (part,), sizes, {**still, **{n: free[n] + k * STEP * steps[n] for n in free}})[0]
             for k in (-2, -1, 1, 2)
         )
         left = (a - 8 * b + 8 * c - d) / (12 * STEP)
-        right, *terms = _compute(np, (form, *_terms(form)), sizes, values)
+        right, *terms = compute(np, (form, *_terms(form)), sizes, values)
         scale = max(np.abs(term).max(initial=0.0) for term in (left, right, *terms))
         wrong = ~(np.abs(left - right) <= TOLERANCE * (scale + np.abs(a).max(initial=0.0)))
         if not np.isfinite(left).all():
@@ -120,10 +120,10 @@ def compare_slopes(
 
     agreed = 0
     line = ((number(1), of),)
-    for sizes, values in _points((of, variable, answer), rng, (of, answer)):
+    for sizes, values in points((of, variable, answer), rng, (of, answer)):
         start = values[variable]
         still = {node: value for node, value in values.items() if node is not variable}
-        (entries,) = _compute(np, (answer,), sizes, values)
+        (entries,) = compute(np, (answer,), sizes, values)
         if _near_a_kink(np, (of,), sizes, values):
             continue
         for places, step in directions(len(start)):
@@ -143,11 +143,11 @@ def _worth(
     """Σ ⟨G, dN⟩, and the sum of the absolute values of what is added."""
     parts = [N for _, N in line]
     stencil = [
-        _compute(np, parts, sizes, {**still, **{part: free[part] + k * STEP * steps[part] for part in free}})
+        compute(np, parts, sizes, {**still, **{part: free[part] + k * STEP * steps[part] for part in free}})
         for k in (-2, -1, 1, 2)
     ]
     total = size = 0.0
-    for k, G in enumerate(_compute(np, [G for G, _ in line], sizes, values)):
+    for k, G in enumerate(compute(np, [G for G, _ in line], sizes, values)):
         a, b, c, d = (at[k] for at in stencil)
         entries = G * (a - 8 * b + 8 * c - d) / (12 * STEP)
         total += float(entries.sum())
@@ -155,7 +155,7 @@ def _worth(
     return total, size
 
 
-def _compute(np: Any, roots: Sequence[Expr], sizes: Mapping[Size, int], known: Values) -> list[Any]:
+def compute(np: Any, roots: Sequence[Expr], sizes: Mapping[Size, int], known: Values) -> list[Any]:
     """The values of `roots` from the values of what is `known`."""
     done = dict(known)
     with np.errstate(all="ignore"):
@@ -166,7 +166,7 @@ def _compute(np: Any, roots: Sequence[Expr], sizes: Mapping[Size, int], known: V
     return [done[root] for root in roots]
 
 
-def _points(
+def points(
     exprs: Iterable[Expr], rng: Random, defined: Sequence[Expr]
 ) -> Iterator[tuple[dict[Size, int], dict[Expr, Any]]]:
     """Random values of the variables where all of `defined` are finite: at most `POINTS` of them."""
@@ -197,7 +197,7 @@ def _points(
 def _is_defined(np: Any, exprs: Sequence[Expr], sizes: Mapping[Size, int], values: Values) -> bool:
     """Whether all of `exprs` are finite here."""
     try:
-        return all(np.isfinite(value).all() for value in _compute(np, exprs, sizes, values))
+        return all(np.isfinite(value).all() for value in compute(np, exprs, sizes, values))
     except SingularError:
         return False
 
@@ -233,7 +233,7 @@ def _symbol(np: Any, generator: Any, node: Expr, lengths: Sequence[int], sign: i
 def _near_a_kink(np: Any, parts: Sequence[Expr], sizes: Mapping[Size, int], known: Values) -> bool:
     """Whether an operation with a kink between `known` and `parts` sits too near to it to be moved."""
     bent = [node for node in walk(*parts, stop=known.__contains__) if node.op.kink and node not in known]
-    near = (_distance(np, node, *_compute(np, node.args, sizes, known)) < MARGIN for node in bent)
+    near = (_distance(np, node, *compute(np, node.args, sizes, known)) < MARGIN for node in bent)
     return any(some.any() for some in near)
 
 
