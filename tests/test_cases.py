@@ -13,10 +13,6 @@ FOLDER = folder()
 CASES = cases(FOLDER)
 # Answers that are longer than that, and why.
 LONGER = {
-    "ph-max-w": (2.0, "where both sides are equal, each gets half of the slope"),
-    "pinball": (2.0, "where both sides are equal, each gets half of the slope"),
-    "act-elu": (2.0, "relu(x) and relu(-x) are opened one by one, each with its mask"),
-    "act-leaky": (1.7, "relu(x) and relu(-x) are opened one by one, each with its mask"),
     "cb-55": (2.0, "the known form has a pseudo-inverse, which is no operation here"),
     "ph-grad-g": (2.0, "the known form knows that u and v are the unit vectors"),
     "ph-jac-fg": (2.3, "the known form knows that u and v are the unit vectors"),

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from gradstep.notation.parsing import symbols as symbols
     from gradstep.notation.text import plain as plain
     from gradstep.operations.activations import abs as abs
-    from gradstep.operations.activations import leaky_relu as leaky_relu
     from gradstep.operations.activations import maximum as maximum
     from gradstep.operations.activations import minimum as minimum
     from gradstep.operations.activations import relu as relu
@@ -70,6 +69,7 @@ if TYPE_CHECKING:
     from gradstep.operations.flips import flip as flip
     from gradstep.operations.gates import elu as elu
     from gradstep.operations.gates import gelu as gelu
+    from gradstep.operations.gates import leaky_relu as leaky_relu
     from gradstep.operations.gates import mish as mish
     from gradstep.operations.gates import selu as selu
     from gradstep.operations.gates import silu as silu
@@ -161,10 +161,10 @@ _ROOMS = {
     "gradstep.operations.norms": ["norm", "std", "unit"],
     "gradstep.operations.products": ["dot", "outer"],
     "gradstep.operations.activations": [
-        "sqrt", "tanh", "sigmoid", "softplus", "relu", "leaky_relu", "abs", "sign", "maximum", "minimum",
+        "sqrt", "tanh", "sigmoid", "softplus", "relu", "abs", "sign", "maximum", "minimum",
     ],
     "gradstep.operations.choices": ["clip", "hardtanh", "relu6", "where"],
-    "gradstep.operations.gates": ["elu", "gelu", "mish", "selu", "silu", "softsign"],
+    "gradstep.operations.gates": ["elu", "gelu", "leaky_relu", "mish", "selu", "silu", "softsign"],
     "gradstep.operations.hyperbolic": ["arccosh", "arcsinh", "arctanh", "cosh", "sinh"],
     "gradstep.operations.precise": ["erf", "expm1", "log1p"],
     "gradstep.operations.steps": ["ceil", "floor", "round", "trunc"],

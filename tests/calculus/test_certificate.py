@@ -16,10 +16,11 @@ from gradstep.calculus.laws import zeros
 from gradstep.calculus.steps import Derivation, Rewrite, Step
 from gradstep.expression.node import Operation, walk
 from gradstep.operations import TABLE
-from gradstep.operations.activations import leaky_relu, maximum, relu, sigmoid, softplus, sqrt, tanh
+from gradstep.operations.activations import maximum, relu, sigmoid, softplus, sqrt, tanh
 from gradstep.operations.arithmetic import exp, greater, log, multiply_op, power
 from gradstep.operations.broadcasting import ones, repeat, sum_over
 from gradstep.operations.choices import where
+from gradstep.operations.gates import leaky_relu
 from gradstep.operations.leaves import number, size, symbol
 from gradstep.operations.norms import norm
 from gradstep.operations.products import outer
@@ -88,7 +89,9 @@ def rewrite(before, after):
 def proved(d, seed=None):
     certificate = certify(d, seed=seed)
     assert certificate.verdict is True, certificate
-    assert certificate.exact == certificate.lines == len(d.steps) + 1
+    assert certificate.lines == len(d.steps) + 1
+    by_signs = any(rewrite.rule == "the larger of two multiples" for rewrite in d.recognised)
+    assert certificate.exact == certificate.lines - by_signs  # a field has no signs
     return certificate
 
 

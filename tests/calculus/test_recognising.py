@@ -32,8 +32,9 @@ def values(expr, scale=1.0):
 
 
 def spelled(expr):
-    """How much is left to recognise: every law replaces an exp, a log or a sum that is taken back."""
-    return sum({"exp": 4, "log": 4, "divide": 4, "subtract": 1}.get(node.op.name, 0) for node in walk(expr))
+    """How much is left to recognise: every law replaces an exp, a log, a max or a sum that is taken back."""
+    heavy = {"exp": 4, "log": 4, "divide": 4, "subtract": 1, "relu": 4, "maximum": 4, "minimum": 4}
+    return sum(heavy.get(node.op.name, 0) for node in walk(expr))
 
 
 @BY_NAME

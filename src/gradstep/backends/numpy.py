@@ -81,9 +81,12 @@ class Speller:
             return code
         if not expr.rank:
             return f"float({code[0]})", ""
+        return f"{atom(code)}.astype({self.kind_of(expr)})", ""
+
+    def kind_of(self, expr: Expr) -> str:
+        """The dtype of the first array in `expr` that is no mask."""
         arrays = [node for node in walk(expr) if node.op is symbol_op and node.rank]
-        kind = next((f"{node.params[0]}.dtype" for node in arrays if node not in self.masks), self.kind)
-        return f"{atom(code)}.astype({kind})", ""
+        return next((f"{node.params[0]}.dtype" for node in arrays if node not in self.masks), self.kind)
 
     def code(self, expr: Expr) -> Text:
         """The code of `expr`; that of a mask is boolean."""
@@ -193,12 +196,14 @@ class Speller:
         return infix(self.number(expr.args[0]), "@", self.number(expr.args[1]))
 
     def where(self, expr: Expr) -> Text:
-        """The condition stays boolean."""
+        """The condition stays boolean; numbers that are chosen have the dtype of what is compared."""
         spread = bool(expr.rank) and self.broadcasts(expr)
         condition, *sides = expr.args
         codes = [(condition, self.code), *((side, self.number) for side in sides)]
         texts = [self.before_repeating(arg, code) if spread else code(arg) for arg, code in codes]
-        return f"np.where({', '.join(text for text, _ in texts)})", ""
+        code = f"np.where({', '.join(text for text, _ in texts)})"
+        numbers = spread and not any(once(side).rank for side in sides)
+        return (f"{code}.astype({self.kind_of(condition)})" if numbers else code), ""
 
     def power(self, expr: Expr) -> Text:
         return infix(self.number(expr.args[0]), "**", self.number(expr.args[1]))

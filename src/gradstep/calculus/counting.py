@@ -7,6 +7,7 @@ from collections.abc import Container
 from gradstep.expression.node import Expr, walk
 from gradstep.operations.arithmetic import divide_op, multiply_op, scale_op
 from gradstep.operations.broadcasting import repeat_op, squeeze_op, sum_op
+from gradstep.operations.diagonals import diagonal_matrix_op
 from gradstep.operations.leaves import number_op, value_of
 from gradstep.operations.products import transpose_op
 from gradstep.operations.sums import mean
@@ -35,6 +36,8 @@ def _own(node: Expr) -> int:
     """The operations that `node` itself prints: x/s is one, though it is held as 1/s · x."""
     if node.op in SILENT:
         return 0
+    if node.op is diagonal_matrix_op and node.args[0].op is repeat_op:  # repeated where nothing else says so
+        return 2
     if node.op not in (scale_op, multiply_op):
         return 1
     factor, body = node.args

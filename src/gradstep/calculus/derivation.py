@@ -28,6 +28,7 @@ from gradstep.operations.arithmetic import add, power_op
 from gradstep.operations.choices import where_op
 from gradstep.operations.domains import conditions
 from gradstep.operations.evaluation import belongs, variables
+from gradstep.operations.families import pulled_back
 from gradstep.operations.leaves import number, symbol_op
 from gradstep.operations.lookups import lookups
 
@@ -263,8 +264,8 @@ class Opening:
         if node.op.adjoint is None:
             raise without_derivative(node)
         parts: dict[Expr, Expr] = {}
-        for arg, H in zip(node.args, node.op.adjoint(G, node, node.args), strict=True):
-            if arg in self.moving and H is not None:
+        for arg, H in zip(node.args, pulled_back(G, node, self.moving), strict=True):
+            if H is not None:
                 parts[arg] = add(parts[arg], H) if arg in parts else H
         results = [(arg, self.stages(H, G)) for arg, H in parts.items()]
         rule, why = self.rule(node)

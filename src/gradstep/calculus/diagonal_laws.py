@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
 
 from gradstep.calculus.rewriting import Law, wildcard
 from gradstep.expression.node import Expr
@@ -17,7 +17,7 @@ from gradstep.operations.arithmetic import (
     scale_op,
     subtract_op,
 )
-from gradstep.operations.broadcasting import repeat, sum_over
+from gradstep.operations.broadcasting import repeat, repeat_op, sum_over
 from gradstep.operations.diagonals import diag, diagonal_matrix_op, diagonal_op, eye, trace
 from gradstep.operations.leaves import eye_op, number, size
 from gradstep.operations.products import matmul_op, outer, transpose_op
@@ -51,6 +51,13 @@ def _on_diagonal(expr: Expr, fences: Container[Expr]) -> Expr | None:
     ones = repeat(number(1), 0, body.shape[0])
     vector = ones if body.op is eye_op else body.args[0]
     return scale(expr.args[0], vector) if expr.op is scale_op else vector
+
+
+def one_number(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
+    """diag(c 𝟏) = c I."""
+    copies = expr.args[0]
+    if copies.op is repeat_op and not copies.args[0].rank:
+        yield scale(copies.args[0], eye(expr.shape[0]))
 
 
 def one_mask(expr: Expr, fences: Container[Expr]) -> Expr | None:
@@ -148,6 +155,13 @@ DIAGONAL = (
         ),
     ),
     Law("ones on the diagonal", "diag(𝟏) = I", ((diag(repeat(number(1), 0, "m")), I),)),
+    Law(
+        "one number on the diagonal",
+        "diag(c 𝟏) = c I",
+        propose=one_number,
+        heads=(diagonal_matrix_op,),
+        examples=(diag(repeat(c, 0, "m")), diag(repeat(2 * c, 0, "n"))),
+    ),
     Law(
         "one diagonal matrix",
         "diag(s) + diag(t) = diag(s + t)",

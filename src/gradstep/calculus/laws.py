@@ -14,6 +14,7 @@ from gradstep.calculus.array_laws import LAWS as ARRAY_LAWS
 from gradstep.calculus.diagonal_laws import LAWS as DIAGONAL_LAWS
 from gradstep.calculus.kronecker_laws import LAWS as KRONECKER_LAWS
 from gradstep.calculus.matrix_laws import MATRIX_LAWS, orthogonal_law, symmetric_law
+from gradstep.calculus.pieces import PIECES
 from gradstep.calculus.procedures import PROCEDURES, unscaled
 from gradstep.calculus.rewriting import Book, Domain, Law, wildcard
 from gradstep.calculus.shortening import SHORTENING
@@ -21,10 +22,11 @@ from gradstep.calculus.shorter_parts import SHORTER_PARTS
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.expression.shapes import Shape, shape_text
-from gradstep.operations.activations import sigmoid
+from gradstep.operations.activations import sigmoid, tanh
 from gradstep.operations.arithmetic import exp, negate, one_like, power_op, scale
 from gradstep.operations.broadcasting import repeat, repeat_op, squeeze_op, sum_op
 from gradstep.operations.diagonals import diagonal_op, trace_op
+from gradstep.operations.hyperbolic import cosh, sinh
 from gradstep.operations.kronecker import kron_op
 from gradstep.operations.leaves import number
 from gradstep.operations.products import matmul_op, outer, outer_op, transpose_op
@@ -239,6 +241,17 @@ LOGISTIC = (
     ),
 )
 
+HYPERBOLIC = (
+    law(
+        "the hyperbolic tangent",
+        "sinh x ⊘ cosh x = tanh x",
+        "x",
+        lambda x: (sinh(x) / cosh(x), tanh(x)),
+        EVERYWHERE,
+        quiet=False,
+    ),
+)
+
 # -------------------------------------------------------------------------------------- products of arrays
 
 PRODUCTS = (
@@ -297,6 +310,7 @@ LAWS: tuple[Law, ...] = (
     *_linear(),
     *CANCELLING,
     *LOGISTIC,
+    *HYPERBOLIC,
     *PRODUCTS,
     *DIAGONAL_LAWS,
     *ARRAY_LAWS,
@@ -304,6 +318,7 @@ LAWS: tuple[Law, ...] = (
     *KRONECKER_LAWS,
     *SHORTENING,
     *SHORTER_PARTS,
+    *PIECES,
 )
 BOOK = Book(LAWS)
 

@@ -39,7 +39,7 @@ from gradstep.operations.entries import (
     reshape_op,
     slice_op,
 )
-from gradstep.operations.families import is_one
+from gradstep.operations.families import is_one, slopes_at
 from gradstep.operations.leaves import eye_op, number, size, value_of
 from gradstep.operations.products import matmul, outer, outer_op, transpose, transpose_op
 from gradstep.operations.toeplitz import diagonal_sums_op
@@ -118,8 +118,9 @@ class Network:
         if op.indices is not None:
             return tuple(term for k in moving for t in done[args[k]] for term in [self._product(node, k, t)])
         if op.slopes is not None:
+            slopes = slopes_at(op, moving)
             return tuple(
-                self._times(t, [(op.slopes[k](node, *args), t.out)]) for k in moving for t in done[args[k]]
+                self._times(t, [(slopes[k](node, *args), t.out)]) for k in moving for t in done[args[k]]
             )
         if op in PLACING:
             return tuple(self._placed(node, k, t) for k in moving for t in done[args[k]])

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Container
 
+from gradstep.calculus.pieces import both_sides, larger_multiple
 from gradstep.calculus.rewriting import Book, Law, Simplifier
 from gradstep.calculus.steps import Rewrite
 from gradstep.expression.node import Expr, Operation
-from gradstep.operations.activations import softplus
-from gradstep.operations.arithmetic import divide_op, exp, log, log_op, scale_op, subtract_op
+from gradstep.operations.activations import maximum, maximum_op, minimum, minimum_op, relu, softplus
+from gradstep.operations.arithmetic import add_op, divide_op, exp, log, log_op, scale_op, subtract_op
 from gradstep.operations.broadcasting import repeat
 from gradstep.operations.leaves import symbol
 from gradstep.operations.spelled import (
@@ -100,6 +101,28 @@ RECOGNITION: tuple[Law, ...] = (
         (divide_op,),
         (exp(_x) - exp(-_x)) / (exp(_x) + exp(-_x)),
         (exp(2 * _v) - 1) / (exp(2 * _v) + 1),
+    ),
+    _law(
+        "the larger of two multiples",
+        "max(c x, d x) with c > d is c x where x > 0, and d x elsewhere",
+        larger_multiple,
+        (maximum_op, minimum_op),
+        maximum(_x, 0.01 * _x),
+        maximum(_y * _v, (_y - 1) * _v),
+        maximum(_v, -_v),
+        minimum(2 * _M, _M),
+    ),
+    _law(
+        "a piece for either sign",
+        "max(0, x) is x or 0 and max(0, −x) is 0 or −x: there is one piece for x > 0, and one for x ≤ 0",
+        both_sides,
+        (add_op, subtract_op),
+        relu(_x) - _y * relu(-_x),
+        relu(_v) + _y * (exp(-relu(-_v)) - 1),
+        _y * relu(_M) + relu(-_M),
+        relu(_v) + relu(-_v),
+        relu(_v) - relu(-_v),
+        relu(_w) + _y * minimum(_w, 0),
     ),
 )
 _BOOK = Book(RECOGNITION)

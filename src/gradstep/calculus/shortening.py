@@ -191,7 +191,7 @@ def _factored(
     group: Sequence[Term], others: Sequence[Term], like: Expr, fences: Container[Expr]
 ) -> Iterator[Expr]:
     """The group with what is common to its terms in front, or over one denominator; and the others."""
-    nearest, over_one_bar = _content(group, False), _content(group, True)
+    nearest, over_one_bar = content(group, False), content(group, True)
     for common in (nearest,) if nearest.key == over_one_bar.key else (nearest, over_one_bar):
         if common.key == NOTHING.key:  # 2/N Xᵀ e + 2 λ w stays
             continue
@@ -208,7 +208,7 @@ def _single(inner: Expr, n: int = 1) -> Term:
     return Term(Fraction(1), {}, numbers, entries)
 
 
-def _content(group: Sequence[Term], over_one_bar: bool) -> Term:
+def content(group: Sequence[Term], over_one_bar: bool) -> Term:
     """What can be taken out of all terms of the group: exponents nearest to zero, or one denominator."""
     rationals = {abs(part.rational) for part in group}
     found: list[dict[Expr, int]] = []

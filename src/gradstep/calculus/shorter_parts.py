@@ -14,7 +14,17 @@ from gradstep.calculus.procedures import opposite
 from gradstep.calculus.rewriting import Law, wildcard
 from gradstep.calculus.shortening import Term, flattened, rebuilt, term, terms
 from gradstep.expression.node import Expr, walk
-from gradstep.operations.activations import abs, relu, sigmoid, sigmoid_op, sign, sign_op, sqrt, sqrt_op
+from gradstep.operations.activations import (
+    abs,
+    abs_op,
+    relu,
+    sigmoid,
+    sigmoid_op,
+    sign,
+    sign_op,
+    sqrt,
+    sqrt_op,
+)
 from gradstep.operations.arithmetic import (
     add,
     add_op,
@@ -27,6 +37,7 @@ from gradstep.operations.arithmetic import (
     multiply_op,
     negate_op,
     one_like,
+    power_op,
     scale,
     scale_op,
     subtract,
@@ -167,12 +178,24 @@ def absolute_values(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
     """x sign x = |x|."""
     product = term(expr, fences)
     for factor, n in product.parts.items():
-        if factor.op is not sign_op or n != 1:
+        if factor.op is sign_op and n == 1 and product.parts.get(x := factor.args[0], 0) > 0:
+            yield rebuilt(
+                product.times(_power(factor, -1)).times(_power(x, -1)).times(_power(abs(x), 1)), expr
+            )
+
+
+def signs_met_twice(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
+    """|x| sign x = x, and |x|² = x²."""
+    product = term(expr, fences)
+    for factor, n in product.parts.items():
+        if factor.op is not abs_op:
             continue
-        x = factor.args[0]
-        if product.parts.get(x, 0) > 0:
-            rest = product.times(_power(factor, -1)).times(_power(x, -1))
-            yield rebuilt(rest.times(_power(abs(x), 1)), expr)
+        x, rest = factor.args[0], product.times(_power(factor, -n))
+        if n % 2 == 0:
+            yield rebuilt(rest.times(_power(x, n)), expr)
+        if n > 0 and product.parts.get(sign(x)) == 1:
+            signed = rest.times(_power(sign(x), -1)).times(_power(x, 1))
+            yield rebuilt(signed.times(_power(factor, n - 1)) if n > 1 else signed, expr)
 
 
 # ------------------------------------------------------------------------------------------- masks
@@ -292,6 +315,14 @@ def _laws() -> tuple[Law, ...]:
             propose=absolute_values,
             heads=PRODUCTS,
             examples=(v * sign(v), c * s * sign(c)),
+        ),
+        Law(
+            "a sign met twice",
+            "|x| sign x = x, and |x|² = x²",
+            propose=signs_met_twice,
+            oracle=False,
+            heads=(*PRODUCTS, power_op),
+            examples=(abs(v) ** 2 * sign(v), 3 * abs(c) ** 2, s * abs(c) * sign(c)),
         ),
         Law(
             "masked already",

@@ -37,6 +37,7 @@ class Operation:
     rule, why     the name of the derivative rule, and the sentence that makes it believable
     indices       (params, *ranks) -> "ik,kj->ij" for what is linear in each operand, or None
     slopes        per operand, (y, *args) -> dy/darg for what acts entry by entry, or None
+    alone         the same where one operand moves by itself, if its slope at a kink is then another one
     definition    (params, *args) -> the same in simpler operations, where there is one
     code          NumPy source as a template, "np.tanh({0})", or expr -> template; empty: the same as `text`.
                   `helper` is the source of a function that the template calls
@@ -66,6 +67,7 @@ class Operation:
     kink: str = ""
     example: tuple[tuple[Params, tuple[Shape, ...]], ...] = ()
     told: Callable[[Expr, Sequence[int]], tuple[str, str]] | None = None
+    alone: tuple[Callable[..., Expr], ...] | None = None
 
     def __call__(self, *args: Expr, params: Params = ()) -> Expr:
         """The expression of this operation on `args`; a clash of shapes names the operands."""

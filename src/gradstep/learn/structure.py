@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from gradstep.expression.node import Expr, walk
 from gradstep.operations.activations import (
     abs_op,
-    leaky_relu_op,
     relu_op,
     sigmoid,
     softplus_op,
@@ -19,6 +18,7 @@ from gradstep.operations.activations import (
 )
 from gradstep.operations.arithmetic import add_op, log_op, multiply_op, power_op, scale_op, subtract_op
 from gradstep.operations.broadcasting import repeat_op, sum_op
+from gradstep.operations.gates import leaky_relu_op
 from gradstep.operations.leaves import is_constant, value_of
 from gradstep.operations.norms import norm_op
 from gradstep.operations.products import matmul_op, transpose_op

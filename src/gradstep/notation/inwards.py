@@ -29,7 +29,7 @@ from gradstep.notation.wording import listed
 from gradstep.notation.writing import Writer, name_box, stands_alone
 from gradstep.operations.arithmetic import add, add_op, multiply, power_op, subtract_op
 from gradstep.operations.choices import where_op
-from gradstep.operations.families import is_one
+from gradstep.operations.families import is_one, pulled_back
 from gradstep.operations.leaves import is_constant, number, symbol_op
 
 SHORT = 24  # letters of a reason that is put into a sentence
@@ -241,10 +241,9 @@ class _Lines:
         """A rule of differentiation."""
         node, fences = step.place, self.whole.fences
         G = step.before[0][0]
-        assert node.op.adjoint is not None
         slopes: dict[Expr, Expr] = {}
-        for arg, H in zip(node.args, node.op.adjoint(number(1), node, node.args), strict=True):
-            if arg in self.moving and H is not None:
+        for arg, H in zip(node.args, pulled_back(number(1), node, self.moving), strict=True):
+            if H is not None:
                 slopes[arg] = add(slopes[arg], H) if arg in slopes else H
         raw = [
             Product(tuple(x for x in (G, simplify(s, BOOK, fences)) if not is_one(x)), arg)

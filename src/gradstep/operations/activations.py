@@ -6,12 +6,8 @@ says which: relu′(0) = 0, as in Parr and Howard, "The Matrix Calculus You Need
 
 from __future__ import annotations
 
-from fractions import Fraction
-from typing import Any
-
-from gradstep.expression.boxes import ATOM, Fence, Root, Row, Sym, Written
-from gradstep.expression.errors import MathError
-from gradstep.expression.node import Expr, Number, Params, Spelled
+from gradstep.expression.boxes import Fence, Root, Row, Sym, Written
+from gradstep.expression.node import Expr, Number
 from gradstep.operations.arithmetic import (
     equal,
     exp,
@@ -20,8 +16,8 @@ from gradstep.operations.arithmetic import (
     one_like,
 )
 from gradstep.operations.broadcasting import together
-from gradstep.operations.families import Spell, Write, call_box, elementwise, spread_call_text
-from gradstep.operations.leaves import expression, is_constant, number, number_text, value_of
+from gradstep.operations.families import Write, call_box, elementwise, spread_call_text
+from gradstep.operations.leaves import expression, value_of
 
 # ------------------------------------------------------------------------------------------- smooth
 
@@ -100,43 +96,9 @@ sign_op = elementwise(
 )
 
 
-def _leaky_text(expr: Expr, spell: Spell) -> Spelled:
-    return f"leaky_relu({spell(expr.args[0])[0]}, {number_text(expr.params[0])[0]})", ATOM
-
-
-def _leaky_meaning(np: Any, sizes: Any, params: Params, x: Any) -> Any:
-    return np.where(x > 0, x, float(params[0]) * x)
-
-
-def _leaky_slope(y: Expr, x: Expr) -> Expr:
-    leak = y.params[0]
-    return number(leak) + number(1 - leak) * (x > 0)
-
-
-# params: the slope on the left.
-leaky_relu_op = elementwise(
-    "leaky_relu",
-    _leaky_slope,
-    code="leaky_relu({0}, {p0})",
-    rule="slope of leaky_relu",
-    why="two straight pieces: the small slope where z ≤ 0, slope 1 where z > 0",
-    text=_leaky_text,
-    meaning=_leaky_meaning,
-    definition=lambda params, x: number(params[0]) * x + (1 - params[0]) * x * (x > 0),
-    kink="at z = 0 gradstep takes the small slope",
-    helper="def leaky_relu(z, slope):\n    return np.where(z > 0, z, slope * z)\n",
-    example=tuple(((Fraction(1, 100),), (shape,)) for shape in ((), ("n",), ("m", "n"))),
-)
-
-
+# The subgradient of smallest norm: where both are equal each gets ½, or, where one of them stands still, 0.
 def _share(a: Expr, b: Expr) -> Expr:
-    """1 where a is the larger, ½ each where both are equal (the subgradient of smallest norm).
-
-    Against a constant there is only one slope to choose, and the one of smallest norm is 0.
-    """
-    larger = greater(a, b)
-    tie = a if not is_constant(a) and not is_constant(b) else None
-    return larger if tie is None else larger + equal(a, b) / 2
+    return greater(a, b) + equal(a, b) / 2
 
 
 maximum_op = elementwise(
@@ -145,11 +107,12 @@ maximum_op = elementwise(
     lambda y, a, b: _share(b, a),
     code="np.maximum({0}, {1})",
     rule="slope of max(a, b)",
+    alone=(lambda y, a, b: greater(a, b), lambda y, a, b: greater(b, a)),
     why="the larger one moves the maximum",
     text=spread_call_text(lambda a, b: maximum(a, b)),
     layout=call_box("max"),
     definition=lambda params, a, b: b + (a - b) * greater(a, b),
-    kink="where a = b each gets ½; against a constant the slope there is 0",
+    kink="where a = b each gets ½; against what stands still the slope there is 0",
 )
 minimum_op = elementwise(
     "minimum",
@@ -157,11 +120,12 @@ minimum_op = elementwise(
     lambda y, a, b: _share(a, b),
     code="np.minimum({0}, {1})",
     rule="slope of min(a, b)",
+    alone=(lambda y, a, b: greater(b, a), lambda y, a, b: greater(a, b)),
     why="the smaller one moves the minimum",
     text=spread_call_text(lambda a, b: minimum(a, b)),
     layout=call_box("min"),
     definition=lambda params, a, b: a + (b - a) * greater(a, b),
-    kink="where a = b each gets ½; against a constant the slope there is 0",
+    kink="where a = b each gets ½; against what stands still the slope there is 0",
 )
 
 # ------------------------------------------------------------------------------------------- the door
@@ -190,14 +154,6 @@ def softplus(x: Expr | Number) -> Expr:
 def relu(x: Expr | Number) -> Expr:
     """max(0, x) of each entry."""
     return relu_op(expression(x))
-
-
-def leaky_relu(x: Expr | Number, slope: object = 0.01) -> Expr:
-    """x where x > 0, slope·x elsewhere; the slope is a number, 0.01 unless told otherwise."""
-    leak = value_of(slope) if isinstance(slope, Expr) else value_of(number(slope))
-    if leak is None:
-        raise MathError("the slope of leaky_relu is a plain number", mend="leaky_relu(z, 0.01)")
-    return leaky_relu_op(expression(x), params=(leak,))
 
 
 def abs(x: Expr | Number) -> Expr:

@@ -6,7 +6,7 @@ function its slope and one sentence, a product its adjoint.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import reduce
 from itertools import product
 from typing import Any
@@ -227,12 +227,14 @@ def elementwise(
     helper: str = "",
     example: tuple[tuple[Params, tuple[Shape, ...]], ...] | None = None,
     told: Told | None = None,
+    alone: tuple[Slope, ...] | None = None,
 ) -> Operation:
     """A function of each entry by itself: a member gives its slopes (y, *args) -> dy/darg."""
 
     def differential(y: Expr, args: Sequence[Expr], dargs: Sequence[Expr | None]) -> Expr:
+        chosen = slopes if alone is None or sum(d is not None for d in dargs) > 1 else alone
         return total(
-            [weighted(slope(y, *args), d) for slope, d in zip(slopes, dargs, strict=True) if d is not None]
+            [weighted(slope(y, *args), d) for slope, d in zip(chosen, dargs, strict=True) if d is not None]
         )
 
     def adjoint(G: Expr, y: Expr, args: Sequence[Expr]) -> list[Expr | None]:
@@ -258,7 +260,23 @@ def elementwise(
         helper=helper,
         example=example or tuple(((), (shape,) * arity) for shape in shapes),
         told=told,
+        alone=alone,
     )
+
+
+def slopes_at(op: Operation, places: Sequence[int]) -> tuple[Slope, ...]:
+    """The slopes of an entrywise operation of which the operands at these places move."""
+    assert op.slopes is not None
+    return op.slopes if op.alone is None or len(places) > 1 else op.alone
+
+
+def pulled_back(G: Expr, y: Expr, moving: Container[Expr]) -> Sequence[Expr | None]:
+    """The cotangents of the operands of `y` that are in `moving`, where `y` has the cotangent `G`."""
+    assert y.op.adjoint is not None
+    places = [k for k, arg in enumerate(y.args) if arg in moving]
+    if y.op.alone is None or len(places) > 1:
+        return [H if k in places else None for k, H in enumerate(y.op.adjoint(G, y, y.args))]
+    return [weighted(slope(y, *y.args), G) if k in places else None for k, slope in enumerate(y.op.alone)]
 
 
 def product_differential(y: Expr, args: Sequence[Expr], dargs: Sequence[Expr | None]) -> Expr:

@@ -16,7 +16,8 @@ from gradstep.expression.boxes import ATOM, Fence, Row, Sym, Written
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Number, Params, Spelled
 from gradstep.operations.activations import abs, maximum, minimum, sigmoid, softplus, sqrt, tanh
-from gradstep.operations.arithmetic import exp, greater, greater_equal, less, less_equal
+from gradstep.operations.arithmetic import exp, greater, greater_equal
+from gradstep.operations.choices import where
 from gradstep.operations.families import Spell, Write, elementwise
 from gradstep.operations.leaves import expression, number, number_text, pi, value_of
 from gradstep.operations.precise import each, erf
@@ -116,6 +117,30 @@ gelu_tanh_op = elementwise(
 # ---------------------------------------------------------------------------------------- straight, then bent
 
 
+def _leaky_text(expr: Expr, spell: Spell) -> Spelled:
+    return f"leaky_relu({spell(expr.args[0])[0]}, {number_text(expr.params[0])[0]})", ATOM
+
+
+def _leaky_meaning(np: Any, sizes: Any, params: Params, x: Any) -> Any:
+    return np.where(x > 0, x, float(params[0]) * x)
+
+
+# params: the slope on the left.
+leaky_relu_op = elementwise(
+    "leaky_relu",
+    lambda y, x: where(x > 0, 1, number(y.params[0])),
+    code="leaky_relu({0}, {p0})",
+    rule="slope of leaky_relu",
+    why="two straight pieces: the small slope where z ≤ 0, slope 1 where z > 0",
+    text=_leaky_text,
+    meaning=_leaky_meaning,
+    definition=lambda params, x: number(params[0]) * x + (1 - params[0]) * x * (x > 0),
+    kink="at z = 0 gradstep takes the small slope",
+    helper="def leaky_relu(z, slope):\n    return np.where(z > 0, z, slope * z)\n",
+    example=tuple(((Fraction(1, 100),), (shape,)) for shape in ((), ("n",), ("m", "n"))),
+)
+
+
 def _elu_text(expr: Expr, spell: Spell) -> Spelled:
     alpha = expr.params[0]
     inner = spell(expr.args[0])[0]
@@ -133,9 +158,7 @@ def _elu_slope(y: Expr, x: Expr) -> Expr:
     """1 on the right, α eˣ on the left; at 0 the smaller of 1 and α. eˣ of min(x, 0) never overflows."""
     alpha = y.params[0]
     tail = number(alpha) * exp(minimum(x, 0))
-    if alpha > 1:
-        return greater_equal(x, 0) + tail * less(x, 0)
-    return greater(x, 0) + tail * less_equal(x, 0)
+    return where(greater_equal(x, 0) if alpha > 1 else greater(x, 0), 1, tail)
 
 
 def _elu_meaning(np: Any, sizes: Any, params: Params, x: Any) -> Any:
@@ -169,10 +192,7 @@ def _selu_meaning(np: Any, sizes: Any, params: Params, x: Any) -> Any:
 
 selu_op = elementwise(
     "selu",
-    lambda y, x: (
-        number(SELU_SCALE) * greater_equal(x, 0)
-        + number(SELU_SCALE * SELU_ALPHA) * exp(minimum(x, 0)) * less(x, 0)
-    ),
+    lambda y, x: number(SELU_SCALE) * where(x >= 0, 1, number(SELU_ALPHA) * exp(minimum(x, 0))),
     code="selu({0})",
     rule="slope of selu",
     why="two pieces: slope λ where x ≥ 0, slope λ α eˣ where x < 0, with λ = 1.0507… and α = 1.6733…",
@@ -214,6 +234,14 @@ def gelu(x: Expr | Number, approximate: object = "none") -> Expr:
             'gelu is exact, or approximate="tanh"', facts=[f"not {approximate!r:.40}"], mend="gelu(x)"
         )
     return (gelu_op if approximate == "none" else gelu_tanh_op)(expression(x))
+
+
+def leaky_relu(x: Expr | Number, slope: object = 0.01) -> Expr:
+    """x where x > 0, slope·x elsewhere; the slope is a number, 0.01 unless told otherwise."""
+    leak = value_of(slope) if isinstance(slope, Expr) else value_of(number(slope))
+    if leak is None:
+        raise MathError("the slope of leaky_relu is a plain number", mend="leaky_relu(z, 0.01)")
+    return leaky_relu_op(expression(x), params=(leak,))
 
 
 def elu(x: Expr | Number, alpha: object = 1) -> Expr:

@@ -1,0 +1,98 @@
+"""Do derivatives with closed forms in the literature come out right, and about as long as people write them?
+
+The table is `closed_forms.txt`; a value is compared at two sizes of every axis.
+"""
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gradstep as gs
+from benchmarks.closed_forms import BOUND, length, length_written_out, named
+
+FACTS = {"++": "symmetric positive definite", "+-": "symmetric", "+": "positive", "!": "invertible"}
+LINES = Path(__file__).with_suffix("").with_name("closed_forms.txt").read_text(encoding="utf-8").splitlines()
+CASES = {line.split(";")[0]: line for line in LINES if line.strip() and not line.startswith("#")}
+
+
+def softmax(x, axis=0):
+    e = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    return e / e.sum(axis=axis, keepdims=True)
+
+
+SAME = (
+    *("where", "exp", "log", "sqrt", "abs", "tanh", "sign", "maximum", "minimum"),
+    *("eye", "ones", "sum", "mean", "outer", "trace"),
+)
+NUMPY = {
+    **{name: getattr(np, name) for name in SAME},
+    "inv": np.linalg.inv,
+    "det": np.linalg.det,
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "softmax": softmax,
+    "relu": lambda x: np.maximum(x, 0),
+    "diag": lambda x: np.diag(1.0 * np.asarray(x)),
+    "norm": lambda x: np.sqrt(np.sum(x**2)),
+}
+
+
+def read(line):
+    """Name, function, shapes, facts, what it is differentiated by, closed form, and the parts of that."""
+    _, function, variables, wrt, known, *rest = (part.strip() for part in line.split(";"))
+    shapes, facts = {}, {}
+    for word in variables.split():
+        name, sizes = word.split(":")
+        mark = next((mark for mark in FACTS if name.endswith(mark)), "")
+        name = name.removesuffix(mark)
+        shapes[name] = tuple(sizes.split(",")) if sizes else ()
+        facts |= {name: FACTS[mark]} if mark else {}
+    call = ast.parse(f"dict({rest[0] if rest else ''})", mode="eval").body
+    parts = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+    return function, shapes, facts, wrt.split(), known, parts
+
+
+def draw(shapes, facts, sizes, rng):
+    """Arrays that are what is known of them."""
+    drawn = {}
+    for name, shape in shapes.items():
+        x = rng.normal(size=[sizes[size] for size in shape])
+        drawn[name] = {
+            "positive": lambda x: 0.2 + abs(x) / 2,
+            "symmetric": lambda x: x + x.T,
+            "symmetric positive definite": lambda x: x @ x.T + np.eye(len(x)),
+            "invertible": lambda x: x + 4 * np.eye(len(x)),
+        }.get(facts.get(name), lambda x: x)(x)
+    return drawn
+
+
+def used(known, parts):
+    """The closed form, and those of its parts that it uses."""
+    texts, met = [known], set()
+    for text in texts:
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Name) and node.id in parts and node.id not in met:
+                met.add(node.id)
+                texts.append(parts[node.id])
+    return texts
+
+
+@pytest.mark.parametrize("line", CASES.values(), ids=CASES)
+def test_a_derivative_from_the_literature_comes_out_right_and_short(line):
+    function, shapes, facts, wrt, known, parts = read(line)
+    f = gs.parse(function, assume=facts, **shapes)
+    derive = gs.hessian if len(wrt) == 2 else gs.jacobian if f.rank else gs.derive
+    d = derive(f, wrt[0], certify=False)
+    axes = sorted({size for shape in shapes.values() for size in shape})
+    for seed in range(2):
+        sizes = {size: 3 + place + seed for place, size in enumerate(axes)}
+        given = draw(shapes, facts, sizes, np.random.default_rng(seed))
+        scope = {**NUMPY, **sizes, **given}
+        for name, text in parts.items():
+            scope[name] = eval(text, scope)
+        right = np.asarray(eval(known, scope), dtype=float)
+        found = np.asarray(gs.evaluate(d.answers[wrt[0]], **given))
+        np.testing.assert_allclose(found, right, rtol=1e-9, atol=1e-9 * np.abs(right).max())
+    longest = BOUND * sum(map(length_written_out, used(known, parts)))
+    assert length(named(d)) <= longest, named(d)
