@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import gradstep as gs
+from gradstep.expression.boxes import Sub, Sup, Sym
+from gradstep.expression.records import record, replaced
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +46,39 @@ def test_what_a_formula_does_not_need_is_not_asked_for():
     assert value == 5 and list(gradients["w"]) == [2, 4]
     mean = gs.compile(gs.derive(gs.parse("sum(w)/N", w="d", X="N d"), "w"))
     assert list(mean(w=np.ones(2), X=np.ones((4, 2)))[1]["w"]) == [0.25, 0.25]
+
+
+# ------------------------------------------------------------------------------------------- records
+
+
+@record
+class Named:
+    """Two fields, one of which may be left out."""
+
+    name: str
+    places: tuple[int, ...] = ()
+
+
+def test_a_record_is_what_its_fields_are():
+    one = Named("w", (1, 2))
+    assert one == Named(name="w", places=(1, 2)) != Named("w") and hash(one) == hash(Named("w", (1, 2)))
+    assert repr(one) == "Named(name='w', places=(1, 2))" and Named.__match_args__ == ("name", "places")
+    assert replaced(one, name="b") == Named("b", (1, 2))
+    box = Sup(Sym("x"), Sym("i"))
+    assert pickle.loads(pickle.dumps(box)) == box != Sub(Sym("x"), Sym("i"))
+
+
+@pytest.mark.parametrize("wrong", [lambda: Named(), lambda: Named("w", (), 3), lambda: Named(nome="w")])
+def test_a_record_has_its_fields_and_no_others(wrong):
+    with pytest.raises(TypeError, match="argument"):
+        wrong()
+
+
+def test_a_record_does_not_change():
+    one = Named("w")
+    with pytest.raises(AttributeError, match="does not change"):
+        one.name = "b"
+    with pytest.raises(AttributeError, match="does not change"):
+        del one.name
+    with pytest.raises(AttributeError):
+        one.other = 1

@@ -15,6 +15,7 @@ from gradstep.calculus.duals import STANDING_STILL
 from gradstep.calculus.laws import zeros
 from gradstep.calculus.steps import Derivation, Rewrite, Step
 from gradstep.expression.node import Operation, walk
+from gradstep.expression.records import replaced
 from gradstep.operations import TABLE
 from gradstep.operations.activations import maximum, relu, sigmoid, softplus, sqrt, tanh
 from gradstep.operations.arithmetic import exp, greater, log, multiply_op, power
@@ -78,7 +79,7 @@ def derivation(loss, steps, answers):
 def with_details(d, *details, at=-1):
     """`d` with these rewrites folded into one of its steps."""
     steps = list(d.steps)
-    steps[at] = replace(steps[at], details=details)
+    steps[at] = replaced(steps[at], details=details)
     return replace(d, steps=tuple(steps))
 
 
@@ -154,7 +155,7 @@ def test_softmax_cross_entropy_simplifies_where_the_rows_sum_to_one_and_only_the
         last = d.steps[-1]
         G = 1 / N * (P - target)
         law = Step("each row of Y sums to one", "your assumption", Z, last.before, ((G, Z),))
-        end = replace(last, before=law.after, after=((X.T @ G, W),))
+        end = replaced(last, before=law.after, after=((X.T @ G, W),))
         d = derivation(d.of, [*d.steps[:-1], law, end], {W: X.T @ G})
         if right:
             proved(d)
@@ -276,7 +277,7 @@ def test_a_forgotten_path_is_caught():
     d = opened(sum(tanh(z) * z), w)
     steps = [s for s in d.steps if s.rule != "sum over paths"]
     at = next(k for k, s in enumerate(steps) if s.place is z)
-    steps[at] = replace(steps[at], before=((ones("N"), z),))
+    steps[at] = replaced(steps[at], before=((ones("N"), z),))
     refuted(replace(d, steps=tuple(steps)))
 
 
@@ -285,7 +286,7 @@ def test_a_wrong_sum_over_paths_is_caught():
     at = next(k for k, s in enumerate(d.steps) if s.rule == "sum over paths")
     G = d.steps[at].after[0][0]
     for wrong in (2 * G, G - tanh(z), SLIGHTLY * G):
-        steps = [*d.steps[:at], replace(d.steps[at], after=((wrong, z),))]
+        steps = [*d.steps[:at], replaced(d.steps[at], after=((wrong, z),))]
         certificate = certify(derivation(d.of, steps, d.answers and {w: d.answers["w"]}))
         assert any(f.rule == "sum over paths" and f.left is not None for f in certificate.failures)
         assert certificate.floating == 0
@@ -381,12 +382,12 @@ def test_a_step_by_such_a_law_is_checked_in_floating_point():
     to, end = SUM.steps[-2:]
     G = exp(u) * exp(v)
     law = Step("exponential of a sum", "", u + v, to.after, ((G, u + v),))
-    last = replace(end, before=law.after, after=((G, u),))
+    last = replaced(end, before=law.after, after=((G, u),))
     certificate = certify(derivation(SUM.of, [*SUM.steps[:-1], law, last], {u: G}))
     assert certificate.verdict is True and certificate.floating == 1
     wrong = SLIGHTLY * G
-    law = replace(law, after=((wrong, u + v),))
-    last = replace(last, before=law.after, after=((wrong, u),))
+    law = replaced(law, after=((wrong, u + v),))
+    last = replaced(last, before=law.after, after=((wrong, u),))
     refuted(derivation(SUM.of, [*SUM.steps[:-1], law, last], {u: wrong}))
 
 

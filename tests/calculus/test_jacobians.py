@@ -1,7 +1,6 @@
 """Are Jacobians, Hessians and their products right, at any sizes, and is what is wrong in them noticed?"""
 
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from gradstep.calculus.jacobians import _array_move
 from gradstep.calculus.moves import Move, certify_moves
 from gradstep.calculus.networks import Network, applied
 from gradstep.expression.node import walk
+from gradstep.expression.records import replaced
 from gradstep.expression.shapes import Lengths
 from gradstep.operations.evaluation import belongs, variables
 from gradstep.operations.leaves import number, symbol
@@ -231,6 +231,6 @@ def test_an_array_that_is_not_the_jacobian_fails_its_check():
 
     forward = Forward([f], [d.parameters["x"]], d.parts, BOOK)
     right = _array_move(f, d.parameters["x"], d.answers["x"], forward)
-    wrong = replace(right, form=applied(d.answers["x"].T, forward.marker(d.parameters["x"]), 1))
+    wrong = replaced(right, form=applied(d.answers["x"].T, forward.marker(d.parameters["x"]), 1))
     assert certify_moves([right], seed=2).verdict is True
     assert certify_moves([wrong], seed=2).verdict is False

@@ -44,8 +44,8 @@ ASSUMED = [
 def sides(law: Law) -> list[tuple[Expr, Expr]]:
     """Every equation that the law stands for: its forms, and what its procedure makes of its examples."""
     if law.propose:
-        return [(example, proposal) for example in law.examples for proposal in law.propose(example, ())]
-    made = [(example, law.apply(example, ())) for example in law.examples] if law.apply else []
+        return [(example, proposal) for example in law.examples() for proposal in law.propose(example, ())]
+    made = [(example, law.apply(example, ())) for example in law.examples()] if law.apply else []
     return [*law.forms, *made]
 
 
@@ -145,7 +145,7 @@ def test_the_domain_says_whether_the_left_side_is_defined_everywhere(law):
 
 @pytest.mark.parametrize("law", [law for law in LAWS if law.apply], ids=lambda law: law.name)
 def test_a_procedure_has_nothing_to_do_twice(law):
-    for example in law.examples:
+    for example in law.examples():
         once = law.apply(example, ())
         again = law.apply(once, ()) if once.op in law.heads else None
         assert again in (None, once), f"{said(example)} -> {said(once)}"
@@ -301,7 +301,7 @@ def test_the_weight_falls_from_left_to_right(left, right):
 
 @pytest.mark.parametrize(
     ("law", "example"),
-    [(law, example) for law in LAWS if law.propose for example in law.examples],
+    [(law, example) for law in LAWS if law.propose for example in law.examples()],
     ids=lambda value: value.name if isinstance(value, Law) else said(value),
 )
 def test_a_law_that_proposes_is_used_where_that_is_shorter(law, example):

@@ -8,7 +8,7 @@ from gradstep.calculus.recognising import RECOGNITION, Recognition
 from gradstep.expression.node import walk
 from gradstep.operations.evaluation import evaluate
 
-EXAMPLES = [(law, example) for law in RECOGNITION for example in law.examples]
+EXAMPLES = [(law, example) for law in RECOGNITION for example in law.examples()]
 BY_NAME = pytest.mark.parametrize(
     ("law", "example"), EXAMPLES, ids=[f"{law.name}-{i}" for i, (law, _) in enumerate(EXAMPLES)]
 )

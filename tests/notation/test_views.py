@@ -1,7 +1,6 @@
 """Is a derivation told truly, completely and readably, in every view and style?"""
 
 import re
-from dataclasses import replace
 
 import pytest
 from calculus.losses import LOSSES, Loss, perceptron
@@ -10,6 +9,7 @@ from gradstep.calculus.certificate import certify
 from gradstep.calculus.derivation import derive
 from gradstep.calculus.jacobians import jacobian
 from gradstep.expression.errors import MathError
+from gradstep.expression.records import replaced
 from gradstep.notation import views
 from gradstep.notation.checking import check
 from gradstep.notation.folding import folded
@@ -160,7 +160,7 @@ def test_a_line_that_is_not_what_was_derived_is_never_shown(view, monkeypatch):
     true_links = views.links
 
     def wrong_links(derivation):
-        return tuple(replace(link, form=2 * link.form) for link in true_links(derivation))
+        return tuple(replaced(link, form=2 * link.form) for link in true_links(derivation))
 
     monkeypatch.setattr(views, "links", wrong_links)
     with pytest.raises(MathError, match="failed its check"):

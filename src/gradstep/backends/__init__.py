@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 
 from gradstep.backends import numpy, program
 from gradstep.backends.compiled import Compiled
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
+from gradstep.expression.records import record
 from gradstep.operations.declared import inlined
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Backend:
     """A way to run a program: `write` gives its source, `load` the function that the source defines."""
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
 from gradstep.backends.program import Program
 from gradstep.expression.errors import MathError, SingularError
+from gradstep.expression.records import record
 from gradstep.expression.shapes import shape_text, size_names
 from gradstep.operations.evaluation import sizes_of
 from gradstep.operations.lookups import check_places
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Compiled:
     """A function made from a program: `f(X=…, w=…)` gives (value, {"w": gradient}), or the value alone.
 

@@ -17,6 +17,7 @@ from gradstep.backends.safe_names import Names
 from gradstep.backends.stabilising import improved, stabilised
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Spelled, rebuild, replace, walk
+from gradstep.expression.records import record
 from gradstep.expression.shapes import Shape, Size, minus, size_names
 from gradstep.expression.shapes import renamed as with_names
 from gradstep.operations.arithmetic import negate_op, scale
@@ -55,7 +56,7 @@ LETTERS: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Input:
     """A variable: the user's `name` for it, the `symbol` in the lines, and as the user `declared` it."""
 
@@ -64,7 +65,7 @@ class Input:
     declared: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Line:
     """`name` = `value`, whose leaves are inputs, earlier lines, numbers and sizes.
 
@@ -77,7 +78,7 @@ class Line:
     comment: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Program:
     """Straight-line code in single assignment.
 

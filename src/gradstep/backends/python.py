@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 
 from gradstep.expression.errors import MathError
+from gradstep.expression.records import record
 
 Text = tuple[str, str]  # code, and the operator at its head: "" for a name, a call, a number
 
@@ -67,7 +67,7 @@ def atom(text: Text) -> str:
 # ------------------------------------------------------------------------------------------- templates
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Template:
     """The code of an operation, "np.tanh({0})", with the operator at its head and what its holes accept."""
 

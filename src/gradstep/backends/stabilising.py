@@ -7,9 +7,9 @@ its operand. An `Improvement` is one such equation, used from left to right, for
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from gradstep.expression.node import Expr, Operation, rebuild, uses, walk
+from gradstep.expression.records import record
 from gradstep.operations.activations import sigmoid, sigmoid_op, softplus, softplus_op
 from gradstep.operations.arithmetic import (
     divide_op,
@@ -32,7 +32,7 @@ from gradstep.operations.sums import sum
 Alone = Callable[[Expr], bool]  # whether an expression is used in one place only
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Improvement:
     """An equation for code: what stands left is computed as what stands right.
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
 
 from gradstep.calculus.rewriting import Law, wildcard
 from gradstep.expression.node import Expr
-from gradstep.expression.shapes import Shape, Size, minus, plus, times
+from gradstep.expression.shapes import Size, minus, plus, times
 from gradstep.operations.arithmetic import negate_op, scale, scale_op
 from gradstep.operations.broadcasting import repeat, repeat_op, sum_op
 from gradstep.operations.cumulative import cumsum_op
@@ -117,85 +117,104 @@ def _length_times_direction(y: Expr, fences: Fences) -> Expr | None:
     return None
 
 
-def _examples() -> tuple[tuple[Expr, ...], ...]:
-    c = wildcard("c")
-    v, M = wildcard("v", ("m",)), wildcard("M", ("m", "n"))
-    w: Shape = ("k", "n")
-    W = wildcard("W", w)
-    movers = [
+def _movers() -> list[Expr]:
+    """What takes and moves entries, of operands with plain sizes."""
+    return [
         op(wildcard("x", shapes[0]), params=params)
         for op in MOVERS
         for params, shapes in op.example
         if shapes[0] and all(isinstance(size, int) or size.isalpha() for size in shapes[0])
     ]
-    numbers = [
-        y.op(body, params=y.params) for y in movers for x in y.args for body in (scale(c, x), negate_op(x))
-    ]
-    ones = [y.op(repeat(c, tuple(range(x.rank)), x.shape), params=y.params) for y in movers for x in y.args]
-    same = [y for y in ones if y.op not in (embed_op, cumsum_op)]
-    empty = [y.op(repeated_zeros(x.shape), params=y.params) for y in movers for x in y.args]
-    there = [
-        slice_op(embed_op(wildcard("x", shapes[0]), params=params), params=params[0])
-        for params, shapes in embed_op.example
-    ]
-    joined = concatenate_op(M, W, params=(0,))
-    parts = [cut(joined, along(joined.shape, 0, 0, "m")), cut(joined, along(joined.shape, 0, "m", "k"))]
-    parts += [cut(joined, [("m", 0, 1), (0, "n", 1)])]
-    single = [
-        sum(cut(v, [(2, 1, 1)])),
-        sum(cut(M, [(0, "m", 1), (1, 1, 1)]), 1),
-        sum(cut(M, [(0, 0, 1), (1, 1, 1)])),
-        sum(cut(M, [(0, 1, 1), (1, 1, 1)])),
-    ]
-    hot = [sum(one_hot_op(symbol("places", shape), params=(5,)), len(shape)) for shape in ((), ("m",))]
-    lengths = [y for x in (v, M) for y in (scale(norm_op(x), unit_op(x)), scale(2 * norm_op(x), unit_op(x)))]
-    return tuple(map(tuple, (numbers, [*same, *empty], [*there, *parts], single, hot, lengths)))
+
+
+def _of_numbers() -> Iterator[Expr]:
+    c = wildcard("c")
+    for y in _movers():
+        for x in y.args:
+            yield y.op(scale(c, x), params=y.params)
+            yield y.op(negate_op(x), params=y.params)
+
+
+def _of_same_entries() -> Iterator[Expr]:
+    c = wildcard("c")
+    for y in _movers():
+        for x in y.args:
+            if y.op not in (embed_op, cumsum_op):
+                yield y.op(repeat(c, tuple(range(x.rank)), x.shape), params=y.params)
+            yield y.op(repeated_zeros(x.shape), params=y.params)
+
+
+def _of_what_was_put_there() -> Iterator[Expr]:
+    for params, shapes in embed_op.example:
+        yield slice_op(embed_op(wildcard("x", shapes[0]), params=params), params=params[0])
+    joined = concatenate_op(wildcard("M", ("m", "n")), wildcard("W", ("k", "n")), params=(0,))
+    yield cut(joined, along(joined.shape, 0, 0, "m"))
+    yield cut(joined, along(joined.shape, 0, "m", "k"))
+    yield cut(joined, [("m", 0, 1), (0, "n", 1)])
+
+
+def _of_single_entries() -> Iterator[Expr]:
+    v, M = wildcard("v", ("m",)), wildcard("M", ("m", "n"))
+    yield sum(cut(v, [(2, 1, 1)]))
+    yield sum(cut(M, [(0, "m", 1), (1, 1, 1)]), 1)
+    yield sum(cut(M, [(0, 0, 1), (1, 1, 1)]))
+    yield sum(cut(M, [(0, 1, 1), (1, 1, 1)]))
+
+
+def _of_one_hot_rows() -> Iterator[Expr]:
+    for shape in ((), ("m",)):
+        yield sum(one_hot_op(symbol("places", shape), params=(5,)), len(shape))
+
+
+def _of_directions() -> Iterator[Expr]:
+    for x in (wildcard("v", ("m",)), wildcard("M", ("m", "n"))):
+        yield scale(norm_op(x), unit_op(x))
+        yield scale(2 * norm_op(x), unit_op(x))
 
 
 def _laws() -> tuple[Law, ...]:
-    numbers, same, there, single, hot, lengths = _examples()
     return (
         Law(
             "the number comes out",
             "taking and moving entries is linear: a number or a sign may stand in front",
             apply=_number_comes_out,
             heads=MOVERS,
-            examples=numbers,
+            examples=_of_numbers,
         ),
         Law(
             "entries that are all the same",
             "it does not matter which of them are taken, or in what order",
             apply=_same_entries,
             heads=MOVERS,
-            examples=same,
+            examples=_of_same_entries,
         ),
         Law(
             "taken out again",
             "what was put there is what is there",
             apply=_there_and_back,
             heads=(slice_op,),
-            examples=there,
+            examples=_of_what_was_put_there,
         ),
         Law(
             "a sum of one",
             "the sum over a single entry is that entry",
             apply=_one_entry,
             heads=(sum_op,),
-            examples=single,
+            examples=_of_single_entries,
         ),
         Law(
             "one in each row",
             "a one hot row holds a single one, and zeros",
             apply=_one_in_each_row,
             heads=(sum_op,),
-            examples=hot,
+            examples=_of_one_hot_rows,
         ),
         Law(
             "length times direction",
             "‖x‖ x/‖x‖ = x",
             apply=_length_times_direction,
             heads=(scale_op,),
-            examples=lengths,
+            examples=_of_directions,
         ),
     )
 

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from gradstep.calculus.forward import Forward
 from gradstep.calculus.jacobians import book_of
@@ -16,11 +15,12 @@ from gradstep.calculus.networks import applied
 from gradstep.calculus.steps import Change, Derivation
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
+from gradstep.expression.records import record
 
 VECTOR = 1  # axes
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Local:
     """∂part/∂by, where `by` is a part or a variable that `part` is made of directly."""
 
@@ -31,7 +31,7 @@ class Local:
     kink: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Total:
     """∂part/∂by through all that lies between: each path as links (part, by), the outermost first."""
 
@@ -42,7 +42,7 @@ class Total:
     several: bool = False  # whether anything here is a total derivative: written d, where links are ∂
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Chain:
     """The links, and the products that they make."""
 

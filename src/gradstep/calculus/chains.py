@@ -6,14 +6,13 @@ named parts only, with ∂C/∂M as a symbol: ∂C/∂z = ∂C/∂a ⊙ 1[z > 0]
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gradstep.calculus.derivation import Opening, moving_nodes
 from gradstep.calculus.laws import book_with
 from gradstep.calculus.rewriting import simplify
 from gradstep.calculus.steps import Derivation, Step
 from gradstep.expression.boxes import ATOM, Frac, Of, Written, row
 from gradstep.expression.node import Expr, rebuild, replace, walk
+from gradstep.expression.records import record
 from gradstep.operations.arithmetic import add
 from gradstep.operations.families import JUXTAPOSED, leaf
 from gradstep.operations.leaves import number
@@ -42,7 +41,7 @@ def cotangent(part: Expr, loss: Expr) -> Expr:
     return number(1) if part is loss else cotangent_op(params=(part, loss))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Link:
     """One line of the chain rule: ∂C/∂part from the gradients of the parts that use it.
 

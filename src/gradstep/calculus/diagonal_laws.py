@@ -167,7 +167,7 @@ DIAGONAL = (
         "diag(s) + diag(t) = diag(s + t)",
         apply=one_diagonal,
         heads=(add_op, subtract_op),
-        examples=(
+        examples=lambda: (
             add_op(diag(u), diag(v)),
             subtract_op(diag(u), scale_op(c, diag(v))),
             subtract_op(I, diag(v)),
@@ -212,7 +212,7 @@ MASKED = (
         "1[z > 0]² = 1[z > 0]",
         apply=one_mask,
         heads=(multiply_op, power_op),
-        examples=(
+        examples=lambda: (
             multiply_op(greater_op(u, v), greater_op(u, v)),
             multiply_op(greater_op(u, v), multiply_op(u, greater_op(u, v))),
             power_op(greater_op(u, v), number(2)),

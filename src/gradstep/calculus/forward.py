@@ -8,7 +8,6 @@ Neudecker, "Matrix Differential Calculus", chapter 5). A Hessian is the Jacobian
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Mapping, Sequence
-from dataclasses import replace as replaced
 from functools import reduce
 
 from gradstep.calculus.derivation import moving_nodes
@@ -18,6 +17,7 @@ from gradstep.calculus.rewriting import Book, Simplifier
 from gradstep.calculus.steps import Change, Rewrite
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, describe, replace, walk
+from gradstep.expression.records import replaced
 from gradstep.operations.arithmetic import add
 from gradstep.operations.leaves import symbol_op
 

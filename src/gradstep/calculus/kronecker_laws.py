@@ -136,21 +136,21 @@ def _laws() -> tuple[Law, ...]:
             "I ⊗ I = I",
             apply=identities,
             heads=(kron_op,),
-            examples=(kron(eye("m"), eye("n")),),
+            examples=lambda: (kron(eye("m"), eye("n")),),
         ),
         Law(
             "a Kronecker product of vectors as a matrix",
             "row by row in a matrix, a ⊗ b is a bᵀ",
             apply=vectors_apart,
             heads=(reshape_op,),
-            examples=(reshape(kron(a, b), ("m", "n")),),
+            examples=lambda: (reshape(kron(a, b), ("m", "n")),),
         ),
         Law(
             "the number comes out",
             "a product of entries is linear in each factor: a number or a sign may stand in front",
             apply=number_comes_out,
             heads=(einsum_op,),
-            examples=(einsum("ij,jk->ik", c * A, C), einsum("ij,jk->ik", A, -C)),
+            examples=lambda: (einsum("ij,jk->ik", c * A, C), einsum("ij,jk->ik", A, -C)),
         ),
         Law(
             "one factor at a time",
@@ -159,7 +159,7 @@ def _laws() -> tuple[Law, ...]:
             quiet=False,
             apply=factors_apart,
             heads=(einsum_op,),
-            examples=(
+            examples=lambda: (
                 *(example for G in blocks for example in (at_left(G), at_right(G))),
                 einsum("ikjl,kl->ij", square, Y),
                 einsum("ikjl,ij->kl", square, X),
@@ -171,7 +171,7 @@ def _laws() -> tuple[Law, ...]:
             quiet=False,
             apply=vectors_as_matrices,
             heads=(einsum_op,),
-            examples=(at_left(rows), at_right(rows)),
+            examples=lambda: (at_left(rows), at_right(rows)),
         ),
     )
 

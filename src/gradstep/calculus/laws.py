@@ -144,8 +144,8 @@ def _linear() -> tuple[Law, ...]:
                     signs.append((op(*before, -operand, *after, params=params), -y))
         why = f"{op.name} is linear: a number may stand in front"
         if op is repeat_op:  # a repeated mean stays one: x − mean(x)
-            examples = tuple(left for left, _ in numbers)
-            laws.append(Law("the number comes out", why, apply=unscaled, heads=(op,), examples=examples))
+            examples = [left for left, _ in numbers]
+            laws.append(Law("the number comes out", why, apply=unscaled, heads=(op,), examples=examples.copy))
         else:
             laws.append(Law("the number comes out", why, tuple(numbers)))
         laws.append(
@@ -341,7 +341,6 @@ def book_with(facts: Facts) -> Book:
         f"{names} {'are' if len(symmetric) > 1 else 'is'} (your assumption)",
         symmetric,
         quiet=False,
-        examples=(),
     )
     own = [law for variable, fact in facts for law in assumed(variable, fact)]
     return Book((*own, *([together] if symmetric else []), *LAWS))

@@ -6,7 +6,7 @@ a common factor. Vectors are multiplied first, so that outer and inner products 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from functools import reduce
 
 from gradstep.calculus.rewriting import Law, wildcard
@@ -265,7 +265,11 @@ def transposed_power(expr: Expr, fences: Container[Expr]) -> Expr | None:
 
 
 def symmetric_law(
-    name: str, why: str, variables: Sequence[Expr], quiet: bool, examples: Sequence[Expr]
+    name: str,
+    why: str,
+    variables: Sequence[Expr],
+    quiet: bool,
+    examples: Callable[[], Iterable[Expr]] = tuple,
 ) -> Law:
     """Sᵀ = S and x S = S x for every matrix that is symmetric if these variables are."""
     known = frozenset(variables)
@@ -284,7 +288,7 @@ def symmetric_law(
             return None
         return matmul_op(S, x)
 
-    return Law(name, why, quiet=quiet, apply=apply, heads=(transpose_op, matmul_op), examples=tuple(examples))
+    return Law(name, why, quiet=quiet, apply=apply, heads=(transpose_op, matmul_op), examples=examples)
 
 
 def orthogonal_law(Q: Expr) -> Law:
@@ -299,7 +303,7 @@ def orthogonal_law(Q: Expr) -> Law:
         domain="nonzero",
         apply=reduced,
         heads=(matmul_op,),
-        examples=(matmul_op(Q, transpose_op(Q)), matmul_op(transpose_op(Q), matmul_op(Q, x))),
+        examples=lambda: (matmul_op(Q, transpose_op(Q)), matmul_op(transpose_op(Q), matmul_op(Q, x))),
     )
 
 
@@ -325,7 +329,7 @@ def _laws() -> tuple[Law, ...]:
             "I⁻¹ = I, det I = 1, and Σ I ⊙ A = tr A",
             apply=of_identity,
             heads=(inv_op, det_op, logdet_op, matrix_power_op, sum_op),
-            examples=(inv(I), det(I), logdet(I), sum(I * X), sum(X * I)),
+            examples=lambda: (inv(I), det(I), logdet(I), sum(I * X), sum(X * I)),
         ),
         Law(
             "a matrix times its inverse",
@@ -334,7 +338,7 @@ def _laws() -> tuple[Law, ...]:
             apply=_reduced(_cancelling),
             heads=(matmul_op,),
             domain="nonzero",
-            examples=(
+            examples=lambda: (
                 inv(X) @ X,
                 X.T @ inv(X).T,
                 inv(X) @ (X @ s),
@@ -356,7 +360,7 @@ def _laws() -> tuple[Law, ...]:
             "(Xᵀ)ᵏ = (Xᵏ)ᵀ",
             apply=transposed_power,
             heads=(matrix_power_op,),
-            examples=(matrix_power_op(X.T, params=(number(3).params[0],)),),
+            examples=lambda: (matrix_power_op(X.T, params=(number(3).params[0],)),),
         ),
         Law(
             "the number comes out",
@@ -396,28 +400,28 @@ def _laws() -> tuple[Law, ...]:
             "(A B) x = A (B x)",
             apply=vectors_first,
             heads=(matmul_op,),
-            examples=((A @ B) @ s, a @ (A @ B)),
+            examples=lambda: ((A @ B) @ s, a @ (A @ B)),
         ),
         Law(
             "a vector on the left",
             "x A is written Aᵀ x",
             apply=columns,
             heads=(add_op, subtract_op, outer_op, matmul_op),
-            examples=(s @ Y + X @ t, s @ Y - t, outer(a @ A, t), outer(t, a @ A), B.T @ (a @ A)),
+            examples=lambda: (s @ Y + X @ t, s @ Y - t, outer(a @ A, t), outer(t, a @ A), B.T @ (a @ A)),
         ),
         Law(
             "like terms",
             "2 x + y + x = 3 x + y: terms that differ only in the number in front are added",
             apply=like_terms,
             heads=(add_op, subtract_op),
-            examples=(s + t + s, s - t - s, s + t - t, X - 2 * Y - Z + 3 * Y, s + t + 3 * s - t),
+            examples=lambda: (s + t + s, s - t - s, s + t - t, X - 2 * Y - Z + 3 * Y, s + t + 3 * s - t),
         ),
         Law(
             "common factor",
             "A X + B X = (A + B) X, and X A + X B = X (A + B)",
             apply=common_factor,
             heads=(add_op, subtract_op),
-            examples=(
+            examples=lambda: (
                 A @ B + C @ B,
                 A @ B - A @ D,
                 A @ x - C @ x,
@@ -447,7 +451,7 @@ def _laws() -> tuple[Law, ...]:
             "AᵀA, A + Aᵀ, I and diag(v) are their own transposes, and so are their inverses",
             (),
             quiet=True,
-            examples=(
+            examples=lambda: (
                 transpose_op(I),
                 transpose_op(diag(s)),
                 transpose_op(inv(B.T @ B)),

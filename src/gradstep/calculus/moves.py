@@ -9,7 +9,6 @@ floating point with central differences, and marked so.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from random import Random, SystemRandom
 
 from gradstep.calculus.certificate import Certificate, Failure, Method, is_oracle
@@ -17,13 +16,14 @@ from gradstep.calculus.chances import VARIABLE, Degrees, bits_needed, draw_sizes
 from gradstep.calculus.field import Direction, NotInField, Point, Redraw
 from gradstep.calculus.floating import compare_moves
 from gradstep.expression.node import Expr, walk
+from gradstep.expression.records import record, replaced
 
 TRIALS = 2
 TRUE_ROOTS = 4
 ATTEMPTS = 64
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Move:
     """A line: `part` moves by `form` when every N in `given` moves by the symbol given for it.
 
@@ -80,7 +80,7 @@ def joined(base: Certificate | None, other: Certificate) -> Certificate:
     if base is None:
         return other
     verdicts = base.verdict, other.verdict
-    return replace(
+    return replaced(
         other,
         verdict=False if False in verdicts else None if None in verdicts else True,
         lines=base.lines + other.lines,

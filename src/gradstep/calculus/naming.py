@@ -6,17 +6,17 @@ A name is a view and a fence: a renderer prints the name, and the rewriter does 
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain, count
 
 from gradstep.calculus.intermediates import intermediates, is_of_numbers
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Operation, uses, walk
+from gradstep.expression.records import record
 from gradstep.operations.declared import DECLARED
 from gradstep.operations.leaves import RESERVED, is_constant, symbol_op
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Part:
     """A named part: what it is called, and what it is ("affine function", "error")."""
 

@@ -9,11 +9,11 @@ matrix notation, and as an einsum where there is none.
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
 from functools import reduce
 
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, walk
+from gradstep.expression.records import record
 from gradstep.expression.shapes import Size, times
 from gradstep.operations.arithmetic import (
     add,
@@ -49,7 +49,7 @@ Index = int
 Factor = tuple[Expr, tuple[Index, ...]]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Term:
     """A number times factors with an index at every axis; `out` are the indices of the result."""
 

@@ -6,12 +6,12 @@ Each function is the `apply` of a law: (expression, fences) -> what it becomes; 
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import reduce
 
 from gradstep.calculus.rewriting import Law, wildcard
 from gradstep.expression.node import Expr
+from gradstep.expression.records import record
 from gradstep.operations.arithmetic import (
     add_op,
     divide_op,
@@ -35,7 +35,7 @@ PRODUCTS_OF_NUMBERS = (multiply_op, divide_op, negate_op)
 # ------------------------------------------------------------------------------------------- numbers
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Monomial:
     """A product of numbers, taken apart: a rational, and how often each size and each factor occurs."""
 
@@ -322,7 +322,7 @@ def _laws() -> tuple[Law, ...]:
             "numbers and sizes are gathered in one fraction in front",
             apply=gathered,
             heads=PRODUCTS_OF_NUMBERS,
-            examples=(
+            examples=lambda: (
                 multiply_op(divide_op(number(1), N), number(2)),
                 negate_op(divide_op(number(2), N)),
                 multiply_op(c, multiply_op(number(3), d)),
@@ -341,7 +341,7 @@ def _laws() -> tuple[Law, ...]:
             "2 x + x = 3 x: terms that differ only in the number in front are added",
             apply=collected,
             heads=(add_op, subtract_op),
-            examples=(
+            examples=lambda: (
                 add_op(v, v),
                 add_op(c, multiply_op(number(2), c)),
                 subtract_op(scale_op(number(3), M), M),
@@ -354,7 +354,7 @@ def _laws() -> tuple[Law, ...]:
             "x + (−y) = x − y, and (−c)(x − y) = c (y − x)",
             apply=signed,
             heads=(scale_op, add_op, subtract_op),
-            examples=(
+            examples=lambda: (
                 scale_op(minus, subtract_op(v, w)),
                 add_op(v, scale_op(minus, w)),
                 add_op(scale_op(minus, v), w),
@@ -371,7 +371,7 @@ def _laws() -> tuple[Law, ...]:
             "(x ⊘ y) ⊙ y = x: the denominators cancel entry by entry",
             apply=cancelled,
             heads=(multiply_op, divide_op),
-            examples=(
+            examples=lambda: (
                 multiply_op(divide_op(v, w), w),
                 multiply_op(divide_op(v, w), multiply_op(w, v)),
                 multiply_op(divide_op(v, power_op(w, number(2))), w),
@@ -386,7 +386,7 @@ def _laws() -> tuple[Law, ...]:
             "(x ⊘ y) ⊘ z = x ⊘ (y ⊙ z), and x ⊘ (y ⊘ z) = (x ⊙ z) ⊘ y",
             apply=unnested,
             heads=(divide_op,),
-            examples=(
+            examples=lambda: (
                 divide_op(divide_op(v, w), w),
                 divide_op(v, divide_op(v, w)),
                 divide_op(divide_op(one_like(M), M), divide_op(M, power_op(M, number(3)))),
@@ -398,7 +398,7 @@ def _laws() -> tuple[Law, ...]:
             "x ⊙ y ⊙ x = x² ⊙ y: what is a factor twice becomes a power",
             apply=gathered_powers,
             heads=(multiply_op,),
-            examples=(
+            examples=lambda: (
                 multiply_op(multiply_op(v, w), v),
                 multiply_op(v, multiply_op(w, power_op(v, number(2)))),
                 multiply_op(multiply_op(M, one_like(M)), M),
@@ -409,7 +409,7 @@ def _laws() -> tuple[Law, ...]:
             "the sum of n copies of s is n s",
             apply=counted,
             heads=(sum_op,),
-            examples=(
+            examples=lambda: (
                 sum_op(repeat(c, 0, "m"), params=((0,),)),
                 sum_op(repeat(v, 1, "n"), params=((1,),)),
                 sum_op(repeat(v, 1, "n"), params=((0,),)),
@@ -423,7 +423,7 @@ def _laws() -> tuple[Law, ...]:
             "G 𝟏 are the row sums of G, and a 𝟏ᵀ repeats a in every column",
             apply=ones_multiplied,
             heads=(matmul_op, outer_op),
-            examples=(
+            examples=lambda: (
                 matmul_op(M, ones),
                 matmul_op(repeat(number(1), 0, "m"), v),
                 matmul_op(repeat(c, 0, "m"), M),

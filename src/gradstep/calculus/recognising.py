@@ -6,7 +6,7 @@ cancel, where those through exp(−z)/(1 + exp(−z))² would at |z| = 800.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 
 from gradstep.calculus.pieces import both_sides, larger_multiple
 from gradstep.calculus.rewriting import Book, Law, Simplifier
@@ -29,7 +29,13 @@ from gradstep.operations.spelled import (
 from gradstep.operations.sums import sum
 
 
-def _law(name: str, why: str, recognise: Recognise, heads: tuple[Operation, ...], *examples: Expr) -> Law:
+def _law(
+    name: str,
+    why: str,
+    recognise: Recognise,
+    heads: tuple[Operation, ...],
+    examples: Callable[[], tuple[Expr, ...]],
+) -> Law:
     def apply(expr: Expr, fences: Container[Expr]) -> Expr | None:
         return recognise(expr)
 
@@ -37,7 +43,6 @@ def _law(name: str, why: str, recognise: Recognise, heads: tuple[Operation, ...]
 
 
 _x, _y, _v, _w, _M = symbol("x"), symbol("y"), symbol("v", "n"), symbol("w", "n"), symbol("M", "m n")
-_e = exp(_M)
 
 RECOGNITION: tuple[Law, ...] = (
     _law(
@@ -45,62 +50,76 @@ RECOGNITION: tuple[Law, ...] = (
         "1/(1 + e⁻ᶻ) is the sigmoid of z",
         sigmoid_of,
         (divide_op,),
-        1 / (1 + exp(-_x)),
-        1 / (exp(-_v) + 1),
-        1 / (1 + exp(-_w * _v)),
-        exp(_M) / (1 + exp(_M)),
+        lambda: (
+            1 / (1 + exp(-_x)),
+            1 / (exp(-_v) + 1),
+            1 / (1 + exp(-_w * _v)),
+            exp(_M) / (1 + exp(_M)),
+        ),
     ),
     _law(
         "softmax",
         "e to each entry, divided by the sum of these, is softmax",
         softmax_of,
         (divide_op, scale_op),
-        exp(_v) / sum(exp(_v)),
-        _e / repeat(sum(_e, 1), 1, "n"),
-        _e / sum(_e, 0),
+        lambda: (
+            exp(_v) / sum(exp(_v)),
+            exp(_M) / repeat(sum(exp(_M), 1), 1, "n"),
+            exp(_M) / sum(exp(_M), 0),
+        ),
     ),
     _law(
         "softplus",
         "log(1 + eᶻ) is softplus",
         softplus_of,
         (log_op,),
-        log(1 + exp(_x)),
-        log(exp(-_v * _w) + 1),
+        lambda: (
+            log(1 + exp(_x)),
+            log(exp(-_v * _w) + 1),
+        ),
     ),
     _law(
         "logsumexp",
         "log Σ eᶻ is logsumexp",
         logsumexp_of,
         (log_op,),
-        log(sum(exp(_v))),
-        log(sum(_e)),
-        log(sum(_e, 1)),
-        log(sum(_e, 0)),
+        lambda: (
+            log(sum(exp(_v))),
+            log(sum(exp(_M))),
+            log(sum(exp(_M), 1)),
+            log(sum(exp(_M), 0)),
+        ),
     ),
     _law(
         "softplus of a difference",
         "log(eᵃ + eᵇ) = a + log(1 + eᵇ⁻ᵃ), where nothing overflows",
         log_of_two_exps,
         (log_op,),
-        log(exp(_x) + exp(_y)),
-        log(exp(_x) + sum(exp(_v))),
-        log(sum(_e, 0) + exp(_v)),
+        lambda: (
+            log(exp(_x) + exp(_y)),
+            log(exp(_x) + sum(exp(_v))),
+            log(sum(exp(_M), 0) + exp(_v)),
+        ),
     ),
     _law(
         "softplus of a difference",
         "a + log(1 + eᵇ⁻ᵃ) − a is the softplus alone",
         softplus_beside,
         (subtract_op,),
-        _x + softplus(_y - _x) - _x,
-        _v + softplus(_w - _v) - _w,
+        lambda: (
+            _x + softplus(_y - _x) - _x,
+            _v + softplus(_w - _v) - _w,
+        ),
     ),
     _law(
         "tanh",
         "(eᶻ − e⁻ᶻ)/(eᶻ + e⁻ᶻ) is tanh z",
         tanh_of,
         (divide_op,),
-        (exp(_x) - exp(-_x)) / (exp(_x) + exp(-_x)),
-        (exp(2 * _v) - 1) / (exp(2 * _v) + 1),
+        lambda: (
+            (exp(_x) - exp(-_x)) / (exp(_x) + exp(-_x)),
+            (exp(2 * _v) - 1) / (exp(2 * _v) + 1),
+        ),
     ),
     _law(
         "the larger of two multiples",

@@ -14,6 +14,7 @@ from gradstep.calculus.counting import length
 from gradstep.calculus.steps import Rewrite
 from gradstep.expression.boxes import ATOM, Sym, Written, letter_kind
 from gradstep.expression.node import Expr, Operation
+from gradstep.expression.records import record
 from gradstep.expression.shapes import Shape
 from gradstep.operations.families import leaf
 from gradstep.operations.leaves import eye_op
@@ -35,12 +36,13 @@ def wildcard(name: str, shape: Shape = ()) -> Expr:
     return wildcard_op(params=(name, shape))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Law:
     """An equation that is used from left to right.
 
     `forms` are the equation at each rank: pairs of expressions over wildcards. A procedural law has `apply`
-    instead, (expression, fences) -> expression or None, and `examples` that it must change. `domain` says
+    instead, (expression, fences) -> expression or None, and `examples`, made when asked for, that it must
+    change. `domain` says
     where the left side is defined, which the right side must be too. A quiet law folds into the step before.
     A law that proposes is used only where what it proposes, tidied, is shorter than what stood there. Where
     not `oracle`, it holds for real numbers only: it needs signs, or what an operation is worth.
@@ -53,7 +55,7 @@ class Law:
     domain: Domain = "everywhere"
     apply: Callable[[Expr, Container[Expr]], Expr | None] | None = None
     heads: tuple[Operation, ...] = ()
-    examples: tuple[Expr, ...] = ()
+    examples: Callable[[], Iterable[Expr]] = tuple
     oracle: bool = True
     propose: Callable[[Expr, Container[Expr]], Iterable[Expr]] | None = None
 

@@ -8,12 +8,12 @@ is multiplied out unless that makes things cancel; the residual y − a stays.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from gradstep.calculus.procedures import Monomial, entrywise, monomial, one_bar, written
 from gradstep.calculus.rewriting import Law, wildcard
 from gradstep.expression.node import Expr
+from gradstep.expression.records import record, replaced
 from gradstep.operations.arithmetic import (
     add,
     add_op,
@@ -37,7 +37,7 @@ MOST_TERMS = 12
 # ------------------------------------------------------------------------------------------- terms
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Term:
     """One term of a sum, taken apart: its number, and how often each size, number and array occurs in it."""
 
@@ -86,7 +86,7 @@ def term(expr: Expr, fences: Container[Expr]) -> Term:
     front, body = NOTHING, expr
     while body not in fences:
         if body.op is negate_op:
-            front, body = replace(front, rational=-front.rational), body.args[0]
+            front, body = replaced(front, rational=-front.rational), body.args[0]
         elif body.op is scale_op or (body.rank and body.op is repeat_op and not body.args[0].rank):
             front = front.times(_of_number(body.args[0], fences))
             body = body.args[1] if body.op is scale_op else one_like(body)
@@ -138,23 +138,23 @@ def terms(expr: Expr, fences: Container[Expr]) -> list[Term]:
     merged: dict[object, Term] = {}
     for sign, part in flattened(expr, fences):
         one = term(part, fences)
-        one = replace(one, rational=sign * one.rational)
+        one = replaced(one, rational=sign * one.rational)
         before = merged.get(one.key)
-        merged[one.key] = one if before is None else replace(one, rational=one.rational + before.rational)
+        merged[one.key] = one if before is None else replaced(one, rational=one.rational + before.rational)
     return [one for one in merged.values() if one.rational]
 
 
 def total(parts: Sequence[Term], like: Expr) -> Expr:
     """The sum of the terms, one without a minus first."""
     if not parts:
-        return rebuilt(replace(NOTHING, rational=Fraction(0)), like)
+        return rebuilt(replaced(NOTHING, rational=Fraction(0)), like)
     first = next((part for part in parts if part.rational > 0), None)
     if first is None:
-        return negate_op(total([replace(part, rational=-part.rational) for part in parts], like))
+        return negate_op(total([replaced(part, rational=-part.rational) for part in parts], like))
     result = rebuilt(first, like)
     for part in parts:
         if part is not first:
-            positive = rebuilt(replace(part, rational=abs(part.rational)), like)
+            positive = rebuilt(replaced(part, rational=abs(part.rational)), like)
             result = (add if part.rational > 0 else subtract)(result, positive)
     return result
 
@@ -270,14 +270,14 @@ def _laws() -> tuple[Law, ...]:
             "a − b − b = a − 2 b: terms that differ only in the number in front are added",
             propose=like_terms,
             heads=SUMS,
-            examples=(x - y - y - y, x + y - x, v + s * w + (u + s * w)),
+            examples=lambda: (x - y - y - y, x + y - x, v + s * w + (u + s * w)),
         ),
         Law(
             "common factor",
             "a x + b x = (a + b) x, and fractions are put over one bar, where that is shorter",
             propose=common_factors,
             heads=SUMS,
-            examples=(
+            examples=lambda: (
                 x * s - y * s,
                 s * x * v - s * y * w,
                 2 / s * v - 2 * x / s**2 * w,
@@ -292,7 +292,7 @@ def _laws() -> tuple[Law, ...]:
             "xⁿ⁻¹ x = xⁿ",
             propose=merged_powers,
             heads=(multiply_op, scale_op, divide_op),
-            examples=(x * x ** (s - 1), v ** (s - 2) * (w * v**2), y * x ** (s - 1) * x * v),
+            examples=lambda: (x * x ** (s - 1), v ** (s - 2) * (w * v**2), y * x ** (s - 1) * x * v),
             domain="positive",
         ),
         Law(
@@ -300,7 +300,7 @@ def _laws() -> tuple[Law, ...]:
             "(x/s − y/s²) s² = x s − y, where that makes things cancel",
             propose=multiplied_out,
             heads=(multiply_op, scale_op, divide_op),
-            examples=(s**2 * (x / s - y / s**2), (v / w - u / w**2) * w**2, s * (1 / s * v - u)),
+            examples=lambda: (s**2 * (x / s - y / s**2), (v / w - u / w**2) * w**2, s * (1 / s * v - u)),
             domain="nonzero",
         ),
     )

@@ -7,13 +7,13 @@ Each law looks for one thing that every textbook knows, also where it goes by a 
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from dataclasses import replace
 from fractions import Fraction
 
 from gradstep.calculus.procedures import opposite
 from gradstep.calculus.rewriting import Law, wildcard
 from gradstep.calculus.shortening import Term, flattened, rebuilt, term, terms
 from gradstep.expression.node import Expr, walk
+from gradstep.expression.records import replaced
 from gradstep.operations.activations import (
     abs,
     abs_op,
@@ -59,7 +59,8 @@ def without_deviations(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
     """Σ (x − mean x) = 0: such a term of a sum adds nothing."""
     axes = expr.params[0]
     body = expr.args[0]
-    whole = {node for node in walk(body) if node in fences or _is_deviation(node, axes)}
+    seen = walk(body, stop=fences.__contains__)
+    whole = {node for node in seen if node in fences or _is_deviation(node, axes)}
     parts = [(1, body)] if body in whole else flattened(body, whole)
     kept = [(side, part) for side, part in parts if not _vanishes(part, axes, whole)]
     if len(kept) == len(parts):
@@ -230,10 +231,10 @@ def compared_with_zero(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
     if not a.rational or not b.rational:
         negative = a if a.rational else b
         if negative.rational < 0:
-            positive = rebuilt(replace(negative, rational=-negative.rational), expr)
+            positive = rebuilt(replaced(negative, rational=-negative.rational), expr)
             yield expr.op(*((zero(expr), positive) if negative is a else (positive, zero(expr))))
     elif a.entries and a.entries == b.entries:
-        fronts = [rebuilt(replace(side, entries={}), number(0)) for side in (a, b)]
+        fronts = [rebuilt(replaced(side, entries={}), number(0)) for side in (a, b)]
         left = terms(subtract(*fronts), fences)
         if len(left) == 1 and not left[0].parts and left[0].rational in (1, -1):
             x = rebuilt(Term(Fraction(1), {}, {}, a.entries), expr)
@@ -260,7 +261,7 @@ def _laws() -> tuple[Law, ...]:
             "Σ (x − mean x) = 0: the deviations from a mean add up to nothing",
             propose=without_deviations,
             heads=(sum_op,),
-            examples=(
+            examples=lambda: (
                 sum(v - mean(v)),
                 sum(w - s * (v - mean(v))),
                 sum((M - mean(M, 0)) * repeat(n, 0, "m"), 0),
@@ -273,7 +274,7 @@ def _laws() -> tuple[Law, ...]:
             "1/n (Σ x) 𝟏 is the mean of x, repeated",
             propose=repeated_means,
             heads=(scale_op,),
-            examples=tuple(
+            examples=lambda: tuple(
                 scale(number(top) / size(over), repeat(sum(M, axis), axis, over))
                 for top, axis, over in ((1, 0, "m"), (-2, 1, "n"))
             ),
@@ -283,7 +284,7 @@ def _laws() -> tuple[Law, ...]:
             "Σ x²/‖x‖ = ‖x‖, and x/√x = √x",
             propose=shorter_quotients,
             heads=PRODUCTS,
-            examples=(c * sum(v**2) / norm(v), v / sqrt(v), c / sqrt(c) * w),
+            examples=lambda: (c * sum(v**2) / norm(v), v / sqrt(v), c / sqrt(c) * w),
             domain="positive",
         ),
         Law(
@@ -291,7 +292,7 @@ def _laws() -> tuple[Law, ...]:
             "1 − σ(−x) = σ(x)",
             apply=turned_sigmoid,
             heads=(subtract_op,),
-            examples=(
+            examples=lambda: (
                 subtract_op(number(1), sigmoid(negate_op(c))),
                 subtract_op(one_like(v), sigmoid(negate_op(v))),
                 subtract_op(one_like(M), sigmoid(scale_op(number(-2), M))),
@@ -304,7 +305,7 @@ def _laws() -> tuple[Law, ...]:
             apply=norm_of_multiple,
             oracle=False,
             heads=(norm_op,),
-            examples=(
+            examples=lambda: (
                 norm_op(scale_op(sigmoid(c), v)),
                 norm_op(scale_op(divide_op(number(2), N), M)),
             ),
@@ -314,7 +315,7 @@ def _laws() -> tuple[Law, ...]:
             "x sign x = |x|",
             propose=absolute_values,
             heads=PRODUCTS,
-            examples=(v * sign(v), c * s * sign(c)),
+            examples=lambda: (v * sign(v), c * s * sign(c)),
         ),
         Law(
             "a sign met twice",
@@ -322,7 +323,7 @@ def _laws() -> tuple[Law, ...]:
             propose=signs_met_twice,
             oracle=False,
             heads=(*PRODUCTS, power_op),
-            examples=(abs(v) ** 2 * sign(v), 3 * abs(c) ** 2, s * abs(c) * sign(c)),
+            examples=lambda: (abs(v) ** 2 * sign(v), 3 * abs(c) ** 2, s * abs(c) * sign(c)),
         ),
         Law(
             "masked already",
@@ -330,14 +331,18 @@ def _laws() -> tuple[Law, ...]:
             propose=without_second_mask,
             oracle=False,
             heads=PRODUCTS,
-            examples=(relu(v) * greater(v, 0), c * relu(c) * greater(c, 0), w * greater(v, 0) * relu(v)),
+            examples=lambda: (
+                relu(v) * greater(v, 0),
+                c * relu(c) * greater(c, 0),
+                w * greater(v, 0) * relu(v),
+            ),
         ),
         Law(
             "compared with zero",
             "(c + 1) x > c x where x > 0, and −x > 0 where 0 > x",
             propose=compared_with_zero,
             heads=(greater_op, equal_op),
-            examples=(
+            examples=lambda: (
                 greater(c * v, (c - 1) * v),
                 equal((c - 1) * v, c * v),
                 greater((c - 1) * v, c * v),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from gradstep.expression.node import Expr, upstairs
+from gradstep.expression.records import record
 
 if TYPE_CHECKING:
     from gradstep.calculus.certificate import Certificate
@@ -22,7 +23,7 @@ Line = tuple[Term, ...]
 Kind = Literal["gradient", "jacobian", "hessian", "jvp", "hvp"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rewrite:
     """One law applied once: `before` became `after`, both parts of a cotangent. Equal as they stand."""
 
@@ -32,7 +33,7 @@ class Rewrite:
     after: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Step:
     """One line became the next: by which rule, why it holds, and where.
 
@@ -50,7 +51,7 @@ class Step:
     kink: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Change:
     """How one part moves when the parts that it is made of move.
 

@@ -8,13 +8,13 @@ itself when X moves inside its structure.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from random import Random
 
 from gradstep.calculus.field import Direction, Point
 from gradstep.calculus.floating import Comparison, compare_slopes
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
+from gradstep.expression.records import record
 from gradstep.expression.shapes import shape_text
 from gradstep.operations.diagonals import eye
 from gradstep.operations.leaves import number
@@ -23,7 +23,7 @@ from gradstep.operations.toeplitz import diagonal_sums
 Place = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Structure:
     """A kind of structured matrix.
 
@@ -73,7 +73,7 @@ STRUCTURES: Mapping[str, Structure] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Inside:
     """How a parameter moves inside its structure, and its gradient as if all entries were independent."""
 
@@ -114,7 +114,7 @@ def directions(kind: str, n: int) -> Iterable[tuple[list[Place], list[int]]]:
             yield together, step
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Along:
     """A claim: the answer holds the slopes of `of` when `variable` moves inside its structure."""
 

@@ -6,15 +6,15 @@ one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 from gradstep.expression.node import Expr, Operation, Params, walk
+from gradstep.expression.records import record
 from gradstep.expression.shapes import Shape
 from gradstep.operations.leaves import symbol_op
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unfolded:
     """An operation taken apart: `marks` stand for its operands, `order` computes `roots` from them."""
 

@@ -8,13 +8,14 @@ point at it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from gradstep.expression.records import record
 
 SymbolKind = Literal["scalar", "vector", "matrix", "size", "index", "number", "function", "operator", "text"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sym:
     """One symbol. `text` is Unicode ("λ", "X", "⊙", "log"); `kind` chooses the typeface.
 
@@ -27,14 +28,14 @@ class Sym:
     kind: SymbolKind = "scalar"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Row:
     """Boxes side by side. Juxtaposed factors are separated by a thin space where letters would touch."""
 
     items: tuple[Box, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sup:
     """`base` with `exponent` raised: Xᵀ, e², σ′."""
 
@@ -42,7 +43,7 @@ class Sup:
     exponent: Box
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sub:
     """`base` with `index` lowered: zᵢ, W₁."""
 
@@ -50,7 +51,7 @@ class Sub:
     index: Box
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Frac:
     """`top` over `bottom`; in one line of text top/bottom."""
 
@@ -58,7 +59,7 @@ class Frac:
     bottom: Box
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Big:
     """A large operator before its body: Σᵢ body. `below` and `above` may be absent."""
 
@@ -68,7 +69,7 @@ class Big:
     body: Box
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Accent:
     """A mark over `base`: "bar" for z̄, "hat" for x̂."""
 
@@ -76,7 +77,7 @@ class Accent:
     mark: Literal["bar", "hat"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fence:
     """`body` between brackets that grow with it: ( ), [ ], ‖ ‖, | |, ⟨ ⟩."""
 
@@ -85,21 +86,21 @@ class Fence:
     right: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Root:
     """The square root of `body`."""
 
     body: Box
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Cases:
     """A value for each condition: (value, condition) from top to bottom, behind one tall brace."""
 
     rows: tuple[tuple[Box, Box], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Of:
     """`box`, and what it shows (an expression, or any hashable key), for colour, shape and place."""
 
@@ -113,7 +114,7 @@ Box = Sym | Row | Sup | Sub | Frac | Big | Accent | Fence | Root | Cases | Of
 RELATION, SUM, PRODUCT, PREFIX, POWER, ATOM = 10, 20, 30, 40, 50, 60
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Written:
     """A box, and how tightly it binds (one of RELATION … ATOM)."""
 

@@ -122,7 +122,7 @@ def _laws(laws: Iterable[Law]) -> Iterator[str]:
 
 def _equation(law: Law) -> str:
     """Both sides; of a procedure those of the first of its examples."""
-    forms = list(law.forms) or [(left, right) for left in law.examples for right in _outcomes(law, left)]
+    forms = list(law.forms) or [(left, right) for left in law.examples() for right in _outcomes(law, left)]
     sides = (_maths(row(Writer()(left), "=", Writer()(right))) for left, right in forms[:1])
     return f"{'' if law.forms else 'for example '}{', '.join(sides)}"
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product as every
 from math import prod as product
 from random import Random
@@ -21,6 +20,7 @@ from gradstep.calculus.field import NotInField, Point, Redraw, Sheet
 from gradstep.calculus.lengths import fitting_sizes
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.node import Expr, walk
+from gradstep.expression.records import record
 from gradstep.expression.shapes import Lengths
 from gradstep.notation.indices import Index, choice_op, entry_op, product_op, sigma_op
 
@@ -37,7 +37,7 @@ _SEVERITY: tuple[Outcome, ...] = ("exact", "not checked", "wrong")
 Array = Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Claim:
     """`shown`, a lowered expression with free indices, is the entry at `at` of `meant`."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace as replace_fields
 
 from gradstep.calculus.steps import Derivation, Line, Step, Term
 from gradstep.expression.boxes import SUM, Big, Box, Fence, Sym, fenced, row
 from gradstep.expression.node import Expr, rebuild, replace, walk
+from gradstep.expression.records import replaced as replace_fields
 from gradstep.notation.checking import Claim
 from gradstep.notation.indices import Index
 from gradstep.notation.lowering import Lowering

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 
 from gradstep.expression.boxes import Accent, Big, Box, Cases, Fence, Frac, Of, Root, Row, Sub, Sup, Sym, row
+from gradstep.expression.records import record, replaced
 from gradstep.notation.legend import parts_of
 from gradstep.notation.presentation import Presentation, Said, Section
 
@@ -34,10 +34,10 @@ def folded(presentation: Presentation) -> Presentation:
     if sections == presentation.sections:
         return presentation
     proof = presentation.proof.replace(" numbered lines ", " lines, layer by layer, ")
-    return replace(presentation, sections=sections, proof=proof)
+    return replaced(presentation, sections=sections, proof=proof)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Keyed:
     """A line, the number of its layer, and what it looks like from there."""
 
@@ -119,7 +119,7 @@ class _Folding:
         because = tuple(
             re.sub(r"\d+", lambda found: f"−{number - int(found[0])}", words) for words in seen.because
         )
-        return _Keyed(said, layer, replace(seen, number=None, because=because, shape=""))
+        return _Keyed(said, layer, replaced(seen, number=None, because=because, shape=""))
 
     def told(self, line: _Keyed, place: int, size: int, count: int) -> Said:
         """A line for a layer l, and for which l it holds."""
@@ -127,7 +127,7 @@ class _Folding:
         run = self.lines[place : place + size * count : size]
         told = self.seen_from(line.said, line.layer)
         where = f"({self.letter} = {line.layer} … {run[-1].layer})"
-        return replace(told, shape=self.shape(run), where=where)
+        return replaced(told, shape=self.shape(run), where=where)
 
     def shape(self, run: Sequence[_Keyed]) -> str:
         """The shape that all these lines have, if need be with sizes that are numbered like their layer."""
@@ -152,7 +152,7 @@ class _Folding:
         def words(text: str) -> str:
             return re.sub(f"[{DIGITS}]+", lambda found: self.lowered(_plain(found[0]) - layer), text)
 
-        return replace(
+        return replaced(
             said,
             left=box(said.left) if said.left is not None else None,
             forms=tuple(map(box, said.forms)),
@@ -183,7 +183,7 @@ def _renumbered(said: Said, numbers: dict[int, int]) -> Said:
         return REFERENCE.sub(lambda found: found[1] + _listed(found[2], numbers), text)
 
     number = numbers.get(said.number, said.number) if said.number is not None else None
-    return replace(said, number=number, rule=words(said.rule), because=tuple(map(words, said.because)))
+    return replaced(said, number=number, rule=words(said.rule), because=tuple(map(words, said.because)))
 
 
 def _listed(text: str, numbers: dict[int, int]) -> str:

@@ -9,8 +9,6 @@ The lines are the steps that derive every gradient, ⟨G, dN⟩ read as G · ∂
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from dataclasses import replace as changed
 from functools import reduce
 
 from gradstep.calculus.derivation import Opening, moving_nodes
@@ -20,6 +18,8 @@ from gradstep.calculus.rewriting import simplify
 from gradstep.calculus.steps import Derivation, Step
 from gradstep.expression.boxes import PRODUCT, Box, Cases, Fence, Frac, Row, Sub, Sym, fenced, row
 from gradstep.expression.node import Expr, walk
+from gradstep.expression.records import record
+from gradstep.expression.records import replaced as changed
 from gradstep.notation.checking import Claim
 from gradstep.notation.differentials import opposite, rewrites
 from gradstep.notation.narrative import branches
@@ -39,7 +39,7 @@ ADDING = "adding like terms"
 ZERO, ONE = Sym("0", "number"), Sym("1", "number")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Product:
     """One term of a line: the `factors` as they are printed, times the derivative of `N`."""
 

@@ -8,11 +8,12 @@ named thing, and the sum over an index.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import reduce
 
 from gradstep.calculus.chains import cotangent_op
 from gradstep.expression.node import Expr, Operation, Params, walk
+from gradstep.expression.records import record, replaced
 from gradstep.expression.shapes import Size, minus, plus, size_names, times
 from gradstep.notation.indices import Index, choice_op, entry_op, product_op, sigma, sigma_op
 from gradstep.operations.arithmetic import (
@@ -38,7 +39,7 @@ from gradstep.operations.toeplitz import diagonal_sums_op
 INDEX_LETTERS = "ijklmnpqrstuvacfgh"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Without:
     """A collection, one item left out."""
 
@@ -65,11 +66,11 @@ class Lowering:
 
     def opening(self, part: Expr) -> Lowering:
         """The same, but `part` is opened one level, although it has a name."""
-        return replace(self, named=Without(self.named, part))
+        return replaced(self, named=Without(self.named, part))
 
     def fully(self) -> Lowering:
         """The same down to entries: every axis is lowered."""
-        return replace(self, sizes=None)
+        return replaced(self, sizes=None)
 
     def is_lowered(self, size: Size) -> bool:
         """Whether an axis of this size becomes an index."""
@@ -141,7 +142,7 @@ class Lowering:
 
     def opened(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
         """An operation that stays whole, nothing in it lowered, with the indices outside."""
-        whole = replace(self, sizes=())
+        whole = replaced(self, sizes=())
         result = expr.op(*(whole(arg, (None,) * arg.rank, taken) for arg in expr.args), params=expr.params)
         return self.entry(result, at) if any(at) else result
 

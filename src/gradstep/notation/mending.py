@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
+from gradstep.expression.records import record
 from gradstep.expression.shapes import Shape, shape_text
 
 LONGEST = 2000  # in a longer text nothing is tried
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Candidate:
     """A mend: what the reader is told, the whole text with it, and the shapes that it declares anew."""
 
@@ -83,7 +83,7 @@ def _bare(name: str) -> str:
 # ------------------------------------------------------------------------------------- clashes of shapes
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Operand:
     """One of two operands: its text, whether that can stand anywhere without parentheses, and its value."""
 
@@ -103,7 +103,7 @@ class Operand:
         return self.text[:-2] if self.text.endswith(".T") else f"{self.atom}.T"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Clash:
     """Two operands that do not fit; `written` puts two texts and a sign together, `around` the whole text."""
 

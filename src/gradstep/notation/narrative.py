@@ -10,7 +10,6 @@ The lines are the derivation's own steps: ⟨G, dN⟩ reads Σᵢ Gᵢ ∂Nᵢ/�
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace as changed
 
 from gradstep.calculus.derivation import Opening, moving_nodes
 from gradstep.calculus.laws import BOOK
@@ -19,6 +18,7 @@ from gradstep.calculus.rewriting import simplify
 from gradstep.calculus.steps import Derivation, Step, Term
 from gradstep.expression.boxes import PRODUCT, Big, Box, Cases, Fence, Frac, Row, Sup, Sym, fenced, row, word
 from gradstep.expression.node import Expr, replace, walk
+from gradstep.expression.records import replaced as changed
 from gradstep.expression.shapes import Size
 from gradstep.notation.checking import Claim
 from gradstep.notation.differentials import exchanged, opposite, rewrites

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from typing import NoReturn
@@ -18,6 +17,7 @@ from weakref import WeakKeyDictionary
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import OPERATORS, Expr, walk
 from gradstep.expression.places import written
+from gradstep.expression.records import record
 from gradstep.expression.shapes import shape_text, size_names
 from gradstep.notation.calling import LIBRARIES, Plan, call, function, parameters, subscripted
 from gradstep.notation.declaring import Assumptions, Given, declared
@@ -48,7 +48,7 @@ BINARY: dict[type[ast.AST], str] = {
 ATOMIC = (ast.Name, ast.Constant, ast.Call, ast.Attribute, ast.Subscript)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Parsed:
     """What a text says: the expression, its named parts in order, the name of the last, and the variables."""
 

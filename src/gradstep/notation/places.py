@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import NoReturn
 
 from gradstep.expression.errors import MathError
+from gradstep.expression.records import record
 from gradstep.notation.mending import Candidate, Slip, nearest
 from gradstep.notation.scanning import Statement
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Formula:
     """One statement of `source` as Python's tree `root`; `lines` are the places where its lines begin."""
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache, partial
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from gradstep.expression.boxes import Accent, Big, Box, Cases, Fence, Frac, Of, Root, Row, Sub, Sup, Sym
+from gradstep.expression.records import replaced
 from gradstep.notation.rendering import (
     FRACTIONS,
     LOOSE,
@@ -192,7 +192,7 @@ def _slopes_apart(pieces: Drawing) -> Iterator[Piece[Block]]:
     for piece, after in zip_longest(pieces, pieces[1:]):
         side_by_side = piece.right == "slope" and after is not None and after.left == "slope"
         if side_by_side and len(piece.body.lines) == 1:
-            piece = replace(piece, body=_fenced("(", piece.body, ")"), left="open", right="close")
+            piece = replaced(piece, body=_fenced("(", piece.body, ")"), left="open", right="close")
         yield piece
 
 
@@ -229,7 +229,7 @@ def _text(text: str) -> Block:
 def _broken(pieces: Drawing, width: int) -> Block:
     """Pieces over several rows, each starting with a sign; = stands under =, and + a little to its right."""
     chunks: list[Drawing] = [[]]
-    for piece in (replace(piece, begins=(), ends=0) for piece in pieces):  # what shows what is for one line
+    for piece in (replaced(piece, begins=(), ends=0) for piece in pieces):  # what shows what is for one line
         if chunks[-1] and piece.left in ("binary", "relation"):
             chunks.append([])
         chunks[-1].append(piece)
@@ -275,7 +275,7 @@ def _compact(pieces: Drawing) -> Block:
     """A small formula without spaces: l−1, ij. Words keep theirs."""
     if any(piece.left == "text" for piece in pieces):
         return _joined(pieces)
-    return _joined([replace(piece, left="dot", right="dot") for piece in pieces])
+    return _joined([replaced(piece, left="dot", right="dot") for piece in pieces])
 
 
 def _small(body: Block, letters: dict[int, int]) -> Block | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from gradstep.expression.boxes import Box
+from gradstep.expression.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Said:
     """One line: `left` = forms[0] = forms[1] …, with the rule that gives it and the reason.
 
@@ -36,7 +36,7 @@ class Said:
         yield from zip(self.forms, (remark, *self.because, *[""] * len(self.forms)), strict=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Section:
     """A heading, and what stands under it."""
 
@@ -44,7 +44,7 @@ class Section:
     lines: tuple[Said, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Presentation:
     """A derivation as told: sections from the loss to one step of descent, notes, and how it was checked."""
 

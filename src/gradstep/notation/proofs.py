@@ -7,7 +7,6 @@ dσ(z)/dz = exp(−z)/(1 + exp(−z))² = σ(z) (1 − σ(z))        from σ(z) 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
 from gradstep.calculus.derivation import derive
@@ -18,6 +17,7 @@ from gradstep.calculus.rewriting import simplify
 from gradstep.expression.boxes import Box, Fence, Frac, row
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Operation, Params
+from gradstep.expression.records import record, replaced
 from gradstep.notation.checking import Claim, check
 from gradstep.notation.indices import Index, entry_op
 from gradstep.notation.lowering import Lowering
@@ -77,7 +77,7 @@ def proof_of_slope(expr: Expr) -> tuple[Said, ...]:
 # ------------------------------------------------------------------------------------------- entry by entry
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entries:
     """An operation at one entry: `at` are the indices of its result, `formula` is that entry.
 
@@ -176,7 +176,7 @@ def reason(place: Expr, moving: Collection[Expr]) -> tuple[str, str]:
 def told_once(said: Sequence[Said]) -> tuple[Said, ...]:
     """The lines, a reason that the line before has given left out."""
     return tuple(
-        replace(one, rule="", why="")
+        replaced(one, rule="", why="")
         if k and (one.rule, one.why) == (said[k - 1].rule, said[k - 1].why)
         else one
         for k, one in enumerate(said)

@@ -7,16 +7,16 @@ right neighbour, so that spacing is decided in one place, after rows inside rows
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from gradstep.expression.boxes import Box, Sym
+from gradstep.expression.records import record, replaced
 from gradstep.notation.symbols import Edge, edge, spelled_out
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Piece(Generic[T]):
     """Something rendered: what it shows to the left and to the right, and the scripts (^ _) it carries.
 
@@ -73,9 +73,9 @@ def owned(what: Any, pieces: Pieces[T]) -> Pieces[T]:
     """The same pieces, which together show `what`."""
     if not pieces:
         return pieces
-    first = replace(pieces[0], begins=(what, *pieces[0].begins))
+    first = replaced(pieces[0], begins=(what, *pieces[0].begins))
     pieces = [first, *pieces[1:]]
-    return [*pieces[:-1], replace(pieces[-1], ends=pieces[-1].ends + 1)]
+    return [*pieces[:-1], replaced(pieces[-1], ends=pieces[-1].ends + 1)]
 
 
 def settled(pieces: Pieces[T]) -> Pieces[T]:
@@ -89,7 +89,7 @@ def settled(pieces: Pieces[T]) -> Pieces[T]:
             known = "sign" if before in SIGN_AFTER else "binary"
         elif known == "dot" and {before, after} & (FRACTIONS | {"big", "cases", "function", "word"}):
             known = "binary"
-        out.append(piece if known == piece.left else replace(piece, left=known, right=known))
+        out.append(piece if known == piece.left else replaced(piece, left=known, right=known))
     return out
 
 

@@ -8,7 +8,6 @@ back.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace as changed
 from functools import reduce
 from itertools import pairwise
 
@@ -19,6 +18,7 @@ from gradstep.calculus.rewriting import simplify
 from gradstep.calculus.steps import Derivation, Rewrite
 from gradstep.expression.boxes import Box, Fence, Row, Sym, row, word
 from gradstep.expression.node import Expr, walk
+from gradstep.expression.records import replaced as changed
 from gradstep.notation.differentials import rewrites
 from gradstep.notation.inwards import (
     GATHERING,

@@ -10,10 +10,10 @@ import keyword
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple, NoReturn
 
 from gradstep.expression.errors import MathError
+from gradstep.expression.records import record
 from gradstep.notation.mending import Candidate, Slip, printable
 from gradstep.notation.symbols import LETTER_NAMES
 from gradstep.operations.leaves import LONGEST, checked_name
@@ -83,7 +83,7 @@ WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Statement:
     """`name` = source[start:end], or source[start:end] alone."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from gradstep.expression.boxes import Box
+from gradstep.expression.records import record, replaced
 from gradstep.notation.plain import block, display_width, line, wrap
 from gradstep.notation.presentation import Presentation, Said, Section
 
@@ -94,7 +94,7 @@ class _Page:
 # ------------------------------------------------------------------------------------------- a section
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Band:
     """A drawn formula: its rows, the one that joins its line, and what is said of it."""
 
@@ -108,7 +108,7 @@ class _Band:
         return max(map(display_width, self.rows), default=0)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Entry:
     """A line and its bands, one for each form."""
 
@@ -128,7 +128,7 @@ class _Table:
         for said in lines:
             (bare if said.left is None and said.number is None and not _remark(said) else rest).append(said)
         if width < CROWDED:  # no column for shapes
-            rest = [replace(said, shape="", rule=_and(said.shape, said.rule)) for said in rest]
+            rest = [replaced(said, shape="", rule=_and(said.shape, said.rule)) for said in rest]
         self.lefts = [0, 0]
         for said in rest:
             if said.left is not None and (size := display_width(line(said.left))) <= self.room * WIDE:

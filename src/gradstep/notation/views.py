@@ -9,7 +9,6 @@ A presentation is boxes and sentences: a terminal, LaTeX, Markdown, JSON and the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from gradstep.calculus.chains import Link, cotangent, cotangent_op, links
 from gradstep.calculus.laws import BOOK
@@ -19,6 +18,7 @@ from gradstep.calculus.steps import Derivation, Rewrite, Step
 from gradstep.expression.boxes import POWER, Box, Fence, Frac, Row, Sup, Sym, fenced, row, word
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, walk
+from gradstep.expression.records import replaced
 from gradstep.expression.shapes import Size, shape_text
 from gradstep.notation import scalars
 from gradstep.notation.arrays import LAYOUTS, Arrays
@@ -81,7 +81,7 @@ def present(
             count = outcomes.count("not checked")
             left = f"{count} of the formulas printed here could not be worked out again"
             proof = f"{derivation.certificate}; {left}"
-            return replace(told, proof=proof)
+            return replaced(told, proof=proof)
     return told
 
 
@@ -225,7 +225,7 @@ class _Telling:
         left = row(call, Fence("(", Row(tuple(arguments[1:])), ")"))
         box = None
         if not self.is_long:
-            box = self.loss_box(Writer({}), replace(self.lower, named=()))
+            box = self.loss_box(Writer({}), replaced(self.lower, named=()))
             self.is_long = len(line(box)) > WIDEST or line(box).count("Σ") > SUMS
             if self.is_long:
                 self.claims.pop()
@@ -358,7 +358,7 @@ class _Telling:
     def behind(self, step: Step) -> tuple[Said, ...]:
         """A step of a link, and why its rule is so."""
         said, why = self.details.step(step), grounds(step, self.write.names, self.lower.reserved)
-        return (replace(said, details=said.details[: len(said.details) - len(why)]), *why)
+        return (replaced(said, details=said.details[: len(said.details) - len(why)]), *why)
 
     def several_ways(self, link: Link) -> str:
         """x reaches C directly and through u: what is said of a parameter that enters in several places."""

@@ -7,13 +7,13 @@ are given by whoever declares it, who has derived them (notation/functions.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import reduce
 from typing import Any
 
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import OPERATORS, Expr, Number, Operation, Params, rebuild, walk
+from gradstep.expression.records import record
 from gradstep.expression.shapes import broadcast
 from gradstep.operations import FUNCTIONS, STEPS, TABLE
 from gradstep.operations.broadcasting import spread
@@ -25,7 +25,7 @@ SIGNS = {"add": "+", "subtract": "-", "multiply": "*", "scale": "*", "divide": "
 SIGNS |= {"negate": "neg", "greater": ">", "greater_equal": ">=", "equal": "==", "not_equal": "!="}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Declared:
     """A declared function: `body` is the formula over numbers, `variables` in the order of the operands."""
 
