@@ -108,7 +108,8 @@ class Of:
     box: Box
 
 
-Box = Sym | Row | Sup | Sub | Frac | Big | Accent | Fence | Root | Cases | Of
+Compound = Row | Sup | Sub | Frac | Big | Accent | Fence | Root | Cases | Of
+Box = Sym | Compound
 
 # How tightly a piece of notation binds, loosest first. An operand looser than its place gets parentheses.
 RELATION, SUM, PRODUCT, PREFIX, POWER, ATOM = 10, 20, 30, 40, 50, 60

@@ -9,7 +9,8 @@ from gradstep.calculus.steps import Derivation, Line, Step
 from gradstep.expression.boxes import Big, Box, Fence, Frac, Of, Row, Sup, Sym, row
 from gradstep.notation.latex import PACKAGES
 from gradstep.notation.latex import latex as mathematics
-from gradstep.notation.plain import block, line
+from gradstep.notation.legend import parts_of
+from gradstep.notation.plain import Drawing, drawing, line, width
 from gradstep.notation.presentation import Presentation, Said, Section
 from gradstep.notation.prose import prose, vocabulary
 from gradstep.notation.terminal import text
@@ -51,6 +52,16 @@ class _Article:
         said = [said for section in presentation.sections for said in section.lines]
         boxes = (box for one in said for box in (one.left, *one.forms) if box is not None)
         self.names = vocabulary(boxes, parts=presentation.view == "matrix")
+        self.widths: dict[int, tuple[Box, int]] = {}  # of boxes that are asked about again, by identity
+
+    def width(self, box: Box | None) -> int:
+        """About how wide a formula is."""
+        if box is None:
+            return 0
+        found = self.widths.get(id(box))
+        if found is None:
+            found = self.widths[id(box)] = box, _width(box)
+        return found[1]
 
     def parts(self) -> Iterator[str]:
         """The pieces of source, section by section."""
@@ -72,8 +83,8 @@ class _Article:
         bare = [said for said in section.lines if said.left is None and said.number is None]
         sentences = [said for said in bare if any(map(_is_words, _flat(said.forms[0])))]
         lined = [said for said in section.lines if said not in bare]
-        widest = max((_width(form) for said in lined for form in said.forms), default=0)
-        lefts = max((_width(said.left) for said in lined), default=0)
+        widest = max((self.width(form) for said in lined for form in said.forms), default=0)
+        lefts = max((self.width(said.left) for said in lined), default=0)
         used = max(widest, 8) + max(0, lefts - 8)
         beside = 0.84 - PER_CHARACTER * used if widest <= BESIDE else 0.0
         rows = [row for said in lined for row in self.rows(said, beside)]
@@ -89,13 +100,14 @@ class _Article:
         """The rows of one line: number, left side, form, remark; a remark without room goes below."""
         number = rf"\text{{\footnotesize {said.number}}}" if said.number is not None else ""
         left = mathematics(said.left) if said.left is not None else ""
-        room = ROOM - max(6, _width(said.left))
+        room = ROOM - max(6, self.width(said.left))
         for form, remark in said.lines(_remark(said)):
             words = self.prose(remark)
-            for k, piece in enumerate(_pieces(form, room)):
+            pieces = _pieces(form, room) if self.width(form) > room else [form]
+            for k, piece in enumerate(pieces):
                 inside = rf"{{}}\quad{{}} {mathematics(piece)}" if k else f"= {mathematics(piece)}"
                 shown = f" &\\quad& {REMARK % (beside, words)}" if words and beside and not k else ""
-                if words and not beside and _width(piece) + len(remark) * SMALL <= room:
+                if words and not beside and self.width(piece) + len(remark) * SMALL <= room:
                     shown, words = rf" \qquad \text{{\footnotesize {words}}}", ""
                 yield f"{number} &\\quad& {left} &{inside}{shown}"
                 number = left = ""
@@ -109,12 +121,12 @@ class _Article:
         for said in bare:
             for form in said.forms:
                 remark = rf"\quad\text{{\footnotesize {self.prose(said.rule)}}}" if said.rule else ""
-                width = _width(form) + 4
-                if rows[-1] and used + width > ROOM:
+                room = self.width(form) + 4
+                if rows[-1] and used + room > ROOM:
                     rows.append([])
                     used = 0
                 rows[-1].append(mathematics(form) + remark)
-                used += width
+                used += room
         body = " \\\\\n".join("& " + r" \qquad ".join(row) for row in rows)
         return f"\\begin{{align*}}\n{body}\n\\end{{align*}}"
 
@@ -145,21 +157,34 @@ def _sentence(box: Box) -> str:
     return " ".join(told)
 
 
-def _width(box: Box | None) -> int:
-    """About how wide a formula is, in characters of a terminal; a sum sign is wider in LaTeX."""
-    return block(box, 400).width + 3 * line(box).count("Σ") if box is not None else 0
+def _width(box: Box) -> int:
+    """About how wide a formula is, in characters of a terminal."""
+    return width(drawing(box)) + _more(box)
+
+
+def _more(box: Box) -> int:
+    """By how much a formula is wider in LaTeX: its sum signs are."""
+    count, stack = 0, [box]
+    while stack:
+        part = stack.pop()
+        count += isinstance(part, Big) and part.sign == "Σ"
+        stack += parts_of(part)
+    return 3 * count
 
 
 def _pieces(form: Box, room: int) -> list[Box]:
-    """A formula broken before its signs, so that no piece is wider than `room`."""
-    if _width(form) <= room:
-        return [form]
+    """A formula broken before its signs, so that no piece is much wider than `room`."""
     pieces: list[list[Box]] = [[]]
+    drawn: Drawing = []
+    more = 0
     for item in _flat(form):
         starts = isinstance(item, Sym) and item.kind == "operator" and item.text in SIGNS
-        if starts and pieces[-1] and _width(Row(tuple(pieces[-1]))) > room * 0.55:
+        if starts and drawn and width(drawn) + more > room * 0.55:
             pieces.append([])
+            drawn, more = [], 0
         pieces[-1].append(item)
+        drawn += drawing(item)
+        more += _more(item)
     return [Row(tuple(piece)) for piece in pieces]
 
 

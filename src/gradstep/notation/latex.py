@@ -11,7 +11,21 @@ import string
 import unicodedata
 from typing import NamedTuple
 
-from gradstep.expression.boxes import Accent, Big, Box, Cases, Fence, Frac, Of, Root, Row, Sub, Sup, Sym
+from gradstep.expression.boxes import (
+    Accent,
+    Big,
+    Box,
+    Cases,
+    Compound,
+    Fence,
+    Frac,
+    Of,
+    Root,
+    Row,
+    Sub,
+    Sup,
+    Sym,
+)
 from gradstep.notation.rendering import (
     Piece,
     Pieces,
@@ -21,7 +35,6 @@ from gradstep.notation.rendering import (
     fold,
     fraction,
     gap,
-    lone,
     needs_if,
     owned,
     scripted,
@@ -67,7 +80,7 @@ class Tex(NamedTuple):
 
 def latex(box: Box) -> str:
     r"""`box` as LaTeX mathematics, without dollars: -\frac{2}{N}\,\mathbf{X}^{\top} …"""
-    return _joined(fold(box, _render)).source
+    return _joined(fold(box, _render, _symbol)).source
 
 
 def document(body: str) -> str:
@@ -79,10 +92,8 @@ def document(body: str) -> str:
 # ------------------------------------------------------------------------------------- case by case
 
 
-def _render(box: Box) -> Rendering[Tex]:
+def _render(box: Compound) -> Rendering[Tex]:
     match box:
-        case Sym():
-            return lone(box, Tex(_symbol(box)))
         case Row(items):
             line: Pieces[Tex] = []
             for item in items:
@@ -185,7 +196,11 @@ def _fenced(left: str, body: Tex, right: str) -> Tex:
 # ------------------------------------------------------------------------------------- letters and words
 
 
-def _symbol(symbol: Sym) -> str:
+def _symbol(symbol: Sym) -> Tex:
+    return Tex(_lettered(symbol))
+
+
+def _lettered(symbol: Sym) -> str:
     match symbol:
         case Sym(text, "operator"):
             known = sign(text)

@@ -12,7 +12,21 @@ from functools import partial
 from html import escape
 from typing import Any, NamedTuple
 
-from gradstep.expression.boxes import Accent, Big, Box, Cases, Fence, Frac, Of, Root, Row, Sub, Sup, Sym
+from gradstep.expression.boxes import (
+    Accent,
+    Big,
+    Box,
+    Cases,
+    Compound,
+    Fence,
+    Frac,
+    Of,
+    Root,
+    Row,
+    Sub,
+    Sup,
+    Sym,
+)
 from gradstep.notation.rendering import (
     FACTORS,
     FRACTIONS,
@@ -66,7 +80,7 @@ def mathml(
     `colour(what)` may name a CSS class.
     """
     begin = partial(_opening, describe=describe, colour=colour)
-    body = _joined(fold(box, partial(_render, begin=begin)))
+    body = _joined(fold(box, partial(_render, begin=begin), _symbol))
     shown = ' display="block"' if display else ""
     return f'<math{shown} alttext="{escape(spoken(box))}">{body}</math>'
 
@@ -82,10 +96,8 @@ class Element(NamedTuple):
 # ------------------------------------------------------------------------------------- case by case
 
 
-def _render(box: Box, begin: Callable[[Any], str]) -> Rendering[Element]:
+def _render(box: Compound, begin: Callable[[Any], str]) -> Rendering[Element]:
     match box:
-        case Sym():
-            return lone(box, Element(_symbol(box)))
         case Row(items):
             line: Pieces[Element] = []
             for item in items:
@@ -224,13 +236,17 @@ def _cell(pieces: Pieces[Element], before: str) -> str:
 
 
 def _with_if(condition: Pieces[Element]) -> Pieces[Element]:
-    return [*lone(IF, Element(_symbol(IF))), *condition] if needs_if(condition) else condition
+    return [*lone(IF, _symbol(IF)), *condition] if needs_if(condition) else condition
 
 
 # ------------------------------------------------------------------------------------- symbols
 
 
-def _symbol(symbol: Sym) -> str:
+def _symbol(symbol: Sym) -> Element:
+    return Element(_lettered(symbol))
+
+
+def _lettered(symbol: Sym) -> str:
     match symbol:
         case Sym(text, "operator"):
             return _operator(unified(text))

@@ -8,12 +8,26 @@ line that is too long.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache, partial
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
-from gradstep.expression.boxes import Accent, Big, Box, Cases, Fence, Frac, Of, Root, Row, Sub, Sup, Sym
+from gradstep.expression.boxes import (
+    Accent,
+    Big,
+    Box,
+    Cases,
+    Compound,
+    Fence,
+    Frac,
+    Of,
+    Root,
+    Row,
+    Sub,
+    Sup,
+    Sym,
+)
 from gradstep.expression.records import replaced
 from gradstep.notation.rendering import (
     FRACTIONS,
@@ -27,7 +41,6 @@ from gradstep.notation.rendering import (
     fraction,
     gap,
     is_whole,
-    lone,
     needs_if,
     owned,
     scripted,
@@ -85,17 +98,27 @@ def columns(box: Box) -> tuple[str, list[tuple[Any, int, int]]]:
 
     These count characters; `display_width(text[:start])` is the column on the screen.
     """
-    drawn = _joined(fold(box, partial(_render, tall=False)))
+    drawn = _joined(fold(box, _low, _symbol))
     return drawn.lines[0], sorted(drawn.spans, key=lambda span: (span[1], -span[2]))
 
 
 def block(box: Box, width: int = 100) -> Block:
     """`box` drawn over as many lines as help, broken before = + − ⊙ where it is wider than `width`."""
-    pieces = settled(fold(box, partial(_render, tall=True)))
+    pieces = settled(drawing(box))
     drawn = _joined(pieces)
     if drawn.width > width:
         drawn = _broken(pieces, width)
     return drawn._replace(lines=tuple(text.rstrip() for text in drawn.lines))
+
+
+def drawing(box: Box) -> Drawing:
+    """The pieces of `box`, each over as many lines as help."""
+    return fold(box, _tall, _symbol)
+
+
+def width(pieces: Drawing) -> int:
+    """The columns that pieces side by side take."""
+    return _joined(pieces).width
 
 
 def wrap(text: str, width: int, indent: int = 4) -> tuple[str, ...]:
@@ -123,12 +146,13 @@ def _letter_width(letter: str) -> int:
 # ------------------------------------------------------------------------------------- case by case
 
 
-def _render(box: Box, tall: bool) -> Rendering[Block]:
+def _symbol(symbol: Sym) -> Block:
+    text = symbol.text
+    return _text(unified(text) if symbol.kind == "operator" else " ".join(text.translate(LETTERS).split()))
+
+
+def _render(box: Compound, tall: bool) -> Rendering[Block]:
     match box:
-        case Sym(text, "operator"):
-            return lone(box, _text(unified(text)))
-        case Sym(text):
-            return lone(box, _text(" ".join(text.translate(LETTERS).split())))
         case Row(items):
             line: Drawing = []
             for item in items:
@@ -165,22 +189,25 @@ def _render(box: Box, tall: bool) -> Rendering[Block]:
             return [Piece(_braced(drawn) if tall else _in_braces(drawn), "cases", "cases")]
 
 
+_low, _tall = partial(_render, tall=False), partial(_render, tall=True)
+
+
 # ------------------------------------------------------------------------------------- side by side
 
 
-def _joined(pieces: Drawing) -> Block:
-    """Pieces side by side, each as far from its neighbour as both need."""
+def _joined(pieces: Drawing, close: bool = False) -> Block:
+    """Pieces side by side, each as far from its neighbour as both need, or none apart."""
     parts: list[Block] = []
     spans: list[tuple[Any, int, int]] = []
     opened: list[tuple[Any, int]] = []
     before, end = None, 0
-    for piece in _slopes_apart(settled(pieces)):
-        space = gap(before, piece.left)
-        if before == "sign" and len(piece.body.lines) > 1:
+    for piece in pieces if close else _slopes_apart(settled(pieces)):
+        space = "" if close else gap(before, piece.left)
+        if before == "sign" and not close and len(piece.body.lines) > 1:
             space = " "  # a minus would run into the fraction bar
         start, before = end + len(space), piece.right
         end = start + len(piece.body.lines[0])
-        parts += [_text(space), piece.body]
+        parts += [_text(space), piece.body] if space else [piece.body]
         opened += [(what, start) for what in piece.begins]
         spans += [(*opened.pop(), end) for _ in range(piece.ends)]
     drawn = _beside(*parts)
@@ -198,6 +225,8 @@ def _slopes_apart(pieces: Drawing) -> Iterator[Piece[Block]]:
 
 def _beside(*blocks: Block) -> Block:
     """Blocks side by side, baseline to baseline."""
+    if all(len(part.lines) == 1 for part in blocks):
+        return _in_line(blocks)
     above = max((part.baseline for part in blocks), default=0)
     below = max((part.below for part in blocks), default=0)
     rows = [""] * (above + 1 + below)
@@ -208,6 +237,17 @@ def _beside(*blocks: Block) -> Block:
         grown = [blank] * (above - part.baseline) + [*part.lines] + [blank] * (below - part.below)
         rows = [row + more for row, more in zip(rows, grown, strict=True)]
     return Block(tuple(rows), above, tuple(spans) if len(rows) == 1 else ())
+
+
+def _in_line(blocks: Sequence[Block]) -> Block:
+    """Blocks of one line side by side."""
+    text = ""
+    spans: list[tuple[Any, int, int]] = []
+    for part in blocks:
+        if part.spans:
+            spans += [(what, first + len(text), last + len(text)) for what, first, last in part.spans]
+        text += part.lines[0]
+    return Block((text,), 0, tuple(spans))
 
 
 def _over(*blocks: Block, baseline: int, lean: str = "^") -> Block:
@@ -275,7 +315,7 @@ def _compact(pieces: Drawing) -> Block:
     """A small formula without spaces: l−1, ij. Words keep theirs."""
     if any(piece.left == "text" for piece in pieces):
         return _joined(pieces)
-    return _joined([replaced(piece, left="dot", right="dot") for piece in pieces])
+    return _joined(pieces, close=True)
 
 
 def _small(body: Block, letters: dict[int, int]) -> Block | None:

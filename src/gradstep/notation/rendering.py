@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeVar
 
-from gradstep.expression.boxes import Box, Sym
-from gradstep.expression.records import record, replaced
+from gradstep.expression.boxes import Box, Compound, Sym
+from gradstep.expression.records import record
 from gradstep.notation.symbols import Edge, edge, spelled_out
 
 T = TypeVar("T")
@@ -46,21 +46,26 @@ SIGN_AFTER: frozenset[Edge | None] = frozenset(
 )
 
 
-def fold(box: Box, render: Callable[[Box], Rendering[T]]) -> Pieces[T]:
+def fold(box: Box, render: Callable[[Compound], Rendering[T]], symbol: Callable[[Sym], T]) -> Pieces[T]:
     """The pieces of `box`. `render` yields an inner box and gets its pieces back: no recursion, no limit."""
-    waiting = [render(spelled_out(box))]
-    answer: Any = None  # None starts a generator
-    while waiting:
-        try:
-            asked = waiting[-1].send(answer)
-        except StopIteration as done:
-            waiting.pop()
-            answer = done.value
+    waiting: list[Rendering[T]] = []
+    asked = spelled_out(box)
+    while True:
+        if isinstance(asked, Sym):
+            answer: Any = lone(asked, symbol(asked))
         else:
-            waiting.append(render(spelled_out(asked)))
-            answer = None
-    pieces: Pieces[T] = answer
-    return pieces
+            waiting.append(render(asked))
+            answer = None  # which starts a generator
+        while waiting:
+            try:
+                asked = spelled_out(waiting[-1].send(answer))
+                break
+            except StopIteration as done:
+                waiting.pop()
+                answer = done.value
+        else:
+            pieces: Pieces[T] = answer
+            return pieces
 
 
 def lone(symbol: Sym, body: T) -> Pieces[T]:
@@ -73,9 +78,15 @@ def owned(what: Any, pieces: Pieces[T]) -> Pieces[T]:
     """The same pieces, which together show `what`."""
     if not pieces:
         return pieces
-    first = replaced(pieces[0], begins=(what, *pieces[0].begins))
-    pieces = [first, *pieces[1:]]
-    return [*pieces[:-1], replaced(pieces[-1], ends=pieces[-1].ends + 1)]
+    *before, last = pieces
+    if not before:
+        return [Piece(last.body, last.left, last.right, last.scripts, (what, *last.begins), last.ends + 1)]
+    first, *between = before
+    return [
+        Piece(first.body, first.left, first.right, first.scripts, (what, *first.begins), first.ends),
+        *between,
+        Piece(last.body, last.left, last.right, last.scripts, last.begins, last.ends + 1),
+    ]
 
 
 def settled(pieces: Pieces[T]) -> Pieces[T]:
@@ -89,7 +100,9 @@ def settled(pieces: Pieces[T]) -> Pieces[T]:
             known = "sign" if before in SIGN_AFTER else "binary"
         elif known == "dot" and {before, after} & (FRACTIONS | {"big", "cases", "function", "word"}):
             known = "binary"
-        out.append(piece if known == piece.left else replaced(piece, left=known, right=known))
+        if known != piece.left:
+            piece = Piece(piece.body, known, known, piece.scripts, piece.begins, piece.ends)
+        out.append(piece)
     return out
 
 

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from gradstep.expression.boxes import Accent, Big, Box, Cases, Fence, Frac, Of, Root, Row, Sub, Sup, Sym
+from gradstep.expression.boxes import (
+    Accent,
+    Big,
+    Box,
+    Cases,
+    Compound,
+    Fence,
+    Frac,
+    Of,
+    Root,
+    Row,
+    Sub,
+    Sup,
+    Sym,
+)
 from gradstep.notation.rendering import (
     Piece,
     Pieces,
@@ -11,7 +25,6 @@ from gradstep.notation.rendering import (
     enclosed,
     fold,
     fraction,
-    lone,
     needs_if,
     scripted,
     settled,
@@ -41,15 +54,16 @@ NO_FACTOR: frozenset[Edge | None] = frozenset(
 
 def spoken(box: Box) -> str:
     """`box` in words, for those who listen: 2 over N times X transposed times …"""
-    return " ".join(_said(fold(box, _speak)).replace(" ,", ",").split())
+    return " ".join(_said(fold(box, _speak, _symbol)).replace(" ,", ",").split())
 
 
-def _speak(box: Box) -> Rendering[str]:
+def _symbol(symbol: Sym) -> str:
+    text = symbol.text
+    return sign(text).spoken if symbol.kind == "operator" else LETTER_NAMES.get(text, text.translate(DIGITS))
+
+
+def _speak(box: Compound) -> Rendering[str]:
     match box:
-        case Sym(text, "operator"):
-            return lone(box, sign(text).spoken)
-        case Sym(text):
-            return lone(box, LETTER_NAMES.get(text, text.translate(DIGITS)))
         case Row(items):
             line: Pieces[str] = []
             for item in items:
