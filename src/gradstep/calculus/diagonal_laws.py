@@ -160,7 +160,7 @@ DIAGONAL = (
         "diag(c 𝟏) = c I",
         propose=one_number,
         heads=(diagonal_matrix_op,),
-        examples=(diag(repeat(c, 0, "m")), diag(repeat(2 * c, 0, "n"))),
+        examples=lambda: (diag(repeat(c, 0, "m")), diag(repeat(2 * c, 0, "n"))),
     ),
     Law(
         "one diagonal matrix",

@@ -227,14 +227,14 @@ def _laws() -> tuple[Law, ...]:
             "where the condition is 1 the first is chosen, where it is 0 the second",
             apply=chosen_condition,
             heads=(where_op,),
-            examples=(where(number(1), c, s), where(zero(v), v, w), where(one_like(M), M, 2 * M)),
+            examples=lambda: (where(number(1), c, s), where(zero(v), v, w), where(one_like(M), M, 2 * M)),
         ),
         Law(
             "two pieces",
             "1[x > 0] ⊙ y + 1[x ≤ 0] ⊙ z is y where x > 0, and z elsewhere",
             propose=two_halves,
             heads=SUMS,
-            examples=(
+            examples=lambda: (
                 greater(c, 0) * s + greater_equal(0, c) * c,
                 greater(v, 0) * w - s * (greater_equal(0, v) * u),
                 v + s * w * greater_equal(v, w) - u * greater(w, v),
@@ -247,7 +247,7 @@ def _laws() -> tuple[Law, ...]:
             propose=clipped,
             oracle=False,
             heads=(where_op,),
-            examples=(
+            examples=lambda: (
                 where(greater_equal(exp(c), abs(s)), s, exp(c) * sign(s)),
                 where(greater_equal(1, abs(v)), s * v, s * sign(v)),
                 where(greater(abs(v), exp(c)), exp(c) * sign(v), v),
