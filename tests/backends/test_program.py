@@ -263,3 +263,11 @@ def test_variables_of_another_loss_with_the_same_gradient_do_not_come_along():
     belongs(2 * w, [w, X])
     made = program({"C": FUNCTIONS["sum"](w**2), "w": 2 * w})
     assert [entry.name for entry in made.inputs] == ["w"]
+
+
+def test_a_recurrence_is_not_spelled_out_to_be_thrown_away():
+    """Its text would be 3⁴⁰ letters long."""
+    y = symbol("x", "n")
+    for _ in range(40):
+        y = FUNCTIONS["tanh"](y * y + y)
+    assert program({"C": FUNCTIONS["sum"](y)}).header == "The value"

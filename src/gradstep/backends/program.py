@@ -430,13 +430,22 @@ class _Writing:
     def header(self, outputs: Mapping[str, Expr], finished: Sequence[Expr]) -> str:
         """What is computed, in one sentence: C = mean(…) and ∂C/∂w, ∂C/∂b."""
         value = finished[0]
-        text = spelled(next(iter(outputs.values())), self.leaves)[0]
+        whole = next(iter(outputs.values()))
+        text = spelled(whole, self.leaves)[0] if _leaves_of(whole) <= COLUMNS else ""
         name = self.spell(value)[0] if value.op is symbol_op else "C"
         slopes = ", ".join(f"∂{name}/∂{parameter}" for parameter in list(outputs)[1:])
-        short = len(text) <= COLUMNS
+        short = 0 < len(text) <= COLUMNS
         if not slopes:
             return text if short else "The value"
         return f"{name} = {text} and {slopes}" if short else f"{name} and {slopes}"
+
+
+def _leaves_of(expr: Expr) -> int:
+    """How many leaves `expr` has where it is written out: of a recurrence more than could be written."""
+    count: dict[Expr, int] = {}
+    for node in walk(expr):
+        count[node] = sum(count[arg] for arg in node.args) or 1
+    return count[expr]
 
 
 def _is_work(node: Expr) -> bool:
