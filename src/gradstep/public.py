@@ -113,6 +113,7 @@ def jacobian(
     *,
     given: Dependences | None = None,
     names: Names | None = None,
+    structure: Mapping[str, str] | None = None,
     again: bool = False,
     certify: bool = True,
     seed: int | None = None,
@@ -120,11 +121,13 @@ def jacobian(
     """The Jacobian of any expression `f` with respect to the variables `wrt`, part by part.
 
     `d.answers["x"]` has the axes of f, then those of x (numerator layout): a matrix where both are vectors,
-    an einsum where no matrix notation is enough. `given`, `names`, `again`, certificate and errors are as in
-    `derive`.
+    an einsum where no matrix notation is enough. `given`, `names`, `structure`, `again`,
+    certificate and errors are as in `derive`.
     """
     f, called, only = asked(f, wrt, given, names)
-    return jacobian_of(f, wrt, names=called, only=only, again=again, certify=certify, seed=seed)
+    return jacobian_of(
+        f, wrt, names=called, only=only, structure=structure, again=again, certify=certify, seed=seed
+    )
 
 
 def hessian(
@@ -133,6 +136,7 @@ def hessian(
     *,
     given: Dependences | None = None,
     names: Names | None = None,
+    structure: Mapping[str, str] | None = None,
     again: bool = False,
     certify: bool = True,
     seed: int | None = None,
@@ -140,10 +144,13 @@ def hessian(
     """The Hessian of a scalar `loss`: its gradient, and how the gradient moves.
 
     `d.answers["w"]` has the axes of w twice; with several variables `d.answers["w, b"]` is the block with the
-    axes of w, then those of b. `given`, `names`, `again`, certificate and errors are those of `derive`.
+    axes of w, then those of b. `given`, `names`, `structure`, `again`,
+    certificate and errors are those of `derive`.
     """
     loss, called, only = asked(loss, wrt, given, names)
-    return hessian_of(loss, wrt, names=called, only=only, again=again, certify=certify, seed=seed)
+    return hessian_of(
+        loss, wrt, names=called, only=only, structure=structure, again=again, certify=certify, seed=seed
+    )
 
 
 def jvp(

@@ -7,8 +7,11 @@ import pytest
 
 import gradstep as gs
 from gradstep.calculus.certificate import certify
+from gradstep.calculus.moves import Move, certify_moves
+from gradstep.calculus.networks import applied
 from gradstep.calculus.structures import STRUCTURES
 from gradstep.expression.errors import MathError
+from gradstep.operations.leaves import symbol
 
 LOSSES = {
     "linear": "trace(A @ X)",
@@ -94,3 +97,78 @@ def test_a_toeplitz_derivative_compiles(kind):
 def test_a_structure_that_is_not_by_name_is_an_error():
     with pytest.raises(gs.MathError, match="given by name"):
         gs.derive(gs.parse("sum(X)", X="n n"), "X", structure="symmetric")
+
+
+@KINDS
+def test_a_unit_becomes_the_direction_in_which_its_entry_moves(kind):
+    D = gs.parse("D", D="n n")
+    found = STRUCTURES[kind].gradient(D)
+    for moved in np.ndindex(3, 3):
+        unit = np.zeros((3, 3))
+        unit[moved] = 1
+        moves = [[STRUCTURES[kind].moves(moved, (k, l)) for l in range(3)] for k in range(3)]
+        if moves[moved[0]][moved[1]]:
+            np.testing.assert_array_equal(gs.evaluate(found, D=unit), np.array(moves, float))
+
+
+def slopes(f, wrt, kind, at):
+    """Central differences of `f` along the independent entries of `wrt`, in the shape of a Jacobian."""
+    n = len(at[wrt])
+    columns = []
+    for moved in np.ndindex(n, n):
+        step = 1e-5 * np.array(
+            [[STRUCTURES[kind].moves(moved, (k, l)) for l in range(n)] for k in range(n)], float
+        )
+        up, down = ({**at, wrt: at[wrt] + sign * step} for sign in (1, -1))
+        columns.append((np.asarray(f(up)) - np.asarray(f(down))) / 2e-5)
+    return np.moveaxis(np.array(columns), 0, -1).reshape(*np.shape(columns[0]), n, n)
+
+
+@KINDS
+@pytest.mark.parametrize("text", ["X @ b", "inv(X)", "diagonal_sums(X @ A)", "b @ X @ X @ b"])
+def test_a_jacobian_holds_the_slopes_inside_the_structure(kind, text):
+    f = gs.parse(text, X="n n", A="n n", b="n")
+    d = gs.jacobian(f, "X", structure={"X": kind}, seed=1)
+    assert d.certificate.verdict is True
+    at = {"X": point(kind, 3), "A": np.arange(9.0).reshape(3, 3), "b": np.array([1.0, -2.0, 0.5])}
+    at = {name: value for name, value in at.items() if name in text}
+    wanted = slopes(lambda values: gs.evaluate(f, **values), "X", kind, at)
+    np.testing.assert_allclose(gs.evaluate(d.answers["X"], **at), wanted, rtol=1e-6, atol=1e-6)
+
+
+@KINDS
+def test_a_hessian_holds_the_second_slopes_inside_the_structure(kind):
+    loss = gs.parse("trace(X @ A @ X @ X) + b @ X @ b", X="n n", A="n n", b="n")
+    d = gs.hessian(loss, ["X", "b"], structure={"X": kind}, seed=1)
+    assert d.certificate.verdict is True
+    at = {"X": point(kind, 3), "A": np.arange(9.0).reshape(3, 3), "b": np.array([1.0, -2.0, 0.5])}
+    along = gs.derive(loss, ["X", "b"], structure={"X": kind}, certify=False).answers
+    for name, key in (("X", "X"), ("b", "b, X")):
+        wanted = slopes(lambda values, name=name: gs.evaluate(along[name], **values), "X", kind, at)
+        np.testing.assert_allclose(gs.evaluate(d.answers[key], **at), wanted, rtol=1e-6, atol=1e-6)
+    told = " ".join(d.text().split())
+    assert STRUCTURES[kind].rule in told
+
+
+@KINDS
+def test_a_wrong_array_is_caught(kind):
+    f = gs.parse("X @ b", X="n n", b="n")
+    J = gs.jacobian(f, "X", structure={"X": kind}).answers["X"]
+    D = gs.parse("D", D="n n")
+    for answer, verdict in ((J, True), (2 * J, False), (gs.jacobian(f, "X").answers["X"], False)):
+        move = Move(
+            "", "", f, {symbol("X", "n n"): STRUCTURES[kind].gradient(D)}, applied(answer, D, 1), True
+        )
+        assert certify_moves([move], seed=1).verdict is verdict
+
+
+@pytest.mark.parametrize("derived", [gs.jacobian, gs.hessian])
+def test_a_structure_of_an_array_is_checked_too(derived):
+    with pytest.raises(MathError, match="does not know the structure"):
+        derived(gs.parse("b @ X @ b", X="n n", b="n"), "X", structure={"X": "round"})
+
+
+def test_an_array_along_a_structure_that_the_field_cannot_express_is_checked():
+    f = gs.parse("sum(abs(X)*A, axis=0)", X="n n", A="n n")
+    certificate = gs.jacobian(f, "X", structure={"X": "symmetric"}).certificate
+    assert certificate.verdict is True

@@ -79,7 +79,7 @@ def derive(
 
     opened, answers, shortened = believing(opening, known, parameters, again)
     answers = {name: belongs(answer, known) for name, answer in answers.items()}
-    structures = _insides(structure or {}, parameters, answers)
+    structures = insides(structure, parameters, answers)
     for name, inside in structures.items():
         answers[name] = belongs(opened.simplify(inside.structure.gradient(answers[name]))[0], known)
     derivation = Derivation(
@@ -113,11 +113,13 @@ def derive(
     return derivation
 
 
-def _insides(
-    structure: Mapping[str, str], parameters: Mapping[str, Expr], answers: Mapping[str, Expr]
+def insides(
+    structure: Mapping[str, str] | None, parameters: Mapping[str, Expr], answers: Mapping[str, Expr]
 ) -> dict[str, Inside]:
     """The parameters that move inside a structure, checked."""
-    found = {}
+    found: dict[str, Inside] = {}
+    if structure is None:
+        return found
     if not isinstance(structure, Mapping):
         raise MathError("a structure is given by name", mend='structure={"X": "symmetric"}')
     for name, kind in structure.items():

@@ -192,9 +192,13 @@ def _determinant(point: Point, node: Expr, a: Array) -> Array:
 
 
 def _diagonal_sums(point: Point, node: Expr, a: Array) -> Array:
-    p, n = point.prime, point.dims(node.shape)[0]
-    sums = {k: sum(a[i * n + i + k] for i in range(max(0, -k), min(n, n - k))) % p for k in range(1 - n, n)}
-    return [sums[j - i] for i in range(n) for j in range(n)]
+    p, n = point.prime, point.dims(node.shape)[-1]
+    found: list[int] = []
+    for at in range(0, len(a), n * n):
+        along = {k: range(max(0, -k), min(n, n - k)) for k in range(1 - n, n)}
+        sums = {k: sum(a[at + i * n + i + k] for i in rows) % p for k, rows in along.items()}
+        found += [sums[j - i] for i in range(n) for j in range(n)]
+    return found
 
 
 def _identity(n: int) -> Array:

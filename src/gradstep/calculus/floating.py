@@ -81,15 +81,15 @@ def compare_lines(before: Line, after: Line, moving: Collection[Expr], rng: Rand
 def compare_moves(
     part: Expr, given: Mapping[Expr, Expr], form: Expr, fixed: Sequence[Expr], rng: Random
 ) -> Comparison:
-    """Whether `part` moves by `form` when each of `given` moves by the symbol given for it, `fixed` not."""
+    """Whether `part` moves by `form` when each of `given` moves by what is given for it, `fixed` not."""
     import numpy as np
 
     agreed = 0
-    for sizes, values in points((part, form, *given), rng, (part, form, *given)):
+    for sizes, values in points((part, form, *given, *given.values()), rng, (part, form, *given)):
         free = {n: compute(np, (n,), sizes, values)[0] for n in given}
         still = {node: value for node, value in values.items() if node not in free}
         still |= dict(zip(fixed, compute(np, fixed, sizes, values), strict=True))
-        steps = {n: values[symbol] for n, symbol in given.items()}
+        steps = dict(zip(given, compute(np, list(given.values()), sizes, values), strict=True))
         if _near_a_kink(np, (part,), sizes, {**still, **free}):
             continue
         a, b, c, d = (

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from gradstep.calculus.assumptions import believing, facts_of
 from gradstep.calculus.certificate import Certificate
-from gradstep.calculus.derivation import chosen_parameters, derive, moving_nodes, size_names
+from gradstep.calculus.derivation import chosen_parameters, derive, insides, moving_nodes, size_names
 from gradstep.calculus.forward import Forward
 from gradstep.calculus.laws import Facts, book_with, zeros
 from gradstep.calculus.moves import Move, certify_moves, joined
@@ -19,6 +19,7 @@ from gradstep.calculus.networks import applied
 from gradstep.calculus.recognising import Recognition
 from gradstep.calculus.rewriting import Book
 from gradstep.calculus.steps import Change, Derivation, Kind
+from gradstep.calculus.structures import STRUCTURES
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.expression.shapes import shape_text
@@ -38,14 +39,16 @@ def jacobian(
     *,
     names: Names = None,
     only: Only = None,
+    structure: Mapping[str, str] | None = None,
     again: bool = False,
     certify: bool = True,
     seed: int | None = None,
 ) -> Derivation:
     """∂f/∂x for each variable in `wrt`: the axes of f, then those of x (numerator layout).
 
-    A number, a vector or a matrix where two axes are enough, else written by its indices (einsum). Raises
-    `MathError` as `derive` does, and where the result would have too many axes.
+    A number, a vector or a matrix where two axes are enough, else written by its indices (einsum).
+    `structure` and `again` are those of `derive`. Raises `MathError` as `derive` does, and where the result
+    would have too many axes.
     """
     f, known, names = _read(f, names)
     parameters = chosen_parameters(wrt, known)
@@ -60,9 +63,11 @@ def jacobian(
 
     forward, arrays, shortened = believing(following, known, parameters, again)
     changes = forward.changes()
+    free = {name: _zero_array(f, x) if (J := arrays[name]) is None else J for name, x in parameters.items()}
+    structures = insides(structure, parameters, free)
+    kinds = {name: inside.kind for name, inside in structures.items()}
     answers = {
-        name: belongs(_zero_array(f, x) if (J := arrays[name]) is None else J, known)
-        for name, x in parameters.items()
+        name: belongs(_along(arrays[name], f, x, kinds, forward), known) for name, x in parameters.items()
     }
     return _finished(
         Derivation(
@@ -76,11 +81,12 @@ def jacobian(
             parts=parts,
             assumptions={str(v.params[0]): fact for v, fact in facts_of(known.values())},
             notes=_still(parts[f].name, arrays) + shortened,
+            structures=structures,
             kind="jacobian",
             changes=changes,
             together=forward.together(changes),
         ),
-        [_array_move(f, x, answers[name], forward) for name, x in parameters.items()],
+        [_array_move(f, x, answers[name], forward, kinds) for name, x in parameters.items()],
         certify,
         seed,
     )
@@ -92,6 +98,7 @@ def hessian(
     *,
     names: Names = None,
     only: Only = None,
+    structure: Mapping[str, str] | None = None,
     again: bool = False,
     certify: bool = True,
     seed: int | None = None,
@@ -99,11 +106,15 @@ def hessian(
     """∂²C/∂w² of a scalar loss: the axes of w twice. The gradient is derived first, then its Jacobian.
 
     With several variables `answers["w"]` is the block of w with itself and `answers["w, b"]` that of ∂C/∂w
-    with b: the axes of w, then those of b.
+    with b: the axes of w, then those of b. Inside a `structure` both derivatives are along independent
+    entries.
     """
-    base = derive(loss, wrt, names=names, only=only, again=True, certify=certify, seed=seed)
+    base = derive(
+        loss, wrt, names=names, only=only, structure=structure, again=True, certify=certify, seed=seed
+    )
     known = variables(loss)
     parameters = base.parameters
+    kinds = {name: inside.kind for name, inside in base.structures.items()}
     gradients = {name: base.answers[name] for name in base.wrt}
     blocks = {
         row if row == column else f"{row}, {column}": (g, x)
@@ -120,10 +131,9 @@ def hessian(
 
     forward, arrays, shortened = believing(following, known, parameters, again)
     answers = {
-        name: belongs(_zero_array(g, x) if (H := arrays[name]) is None else H, known)
-        for name, (g, x) in blocks.items()
+        name: belongs(_along(arrays[name], g, x, kinds, forward), known) for name, (g, x) in blocks.items()
     }
-    moves = [_array_move(g, x, answers[name], forward) for name, (g, x) in blocks.items()]
+    moves = [_array_move(g, x, answers[name], forward, kinds) for name, (g, x) in blocks.items()]
     return _finished(_of_second(base, "hessian", answers, forward, shortened), moves, certify, seed)
 
 
@@ -260,6 +270,7 @@ def _of_second(
         parts=base.parts,
         assumptions=base.assumptions,
         notes=base.notes + notes,
+        structures=base.structures,
         kind=kind,
         changes=changes,
         together=forward.together(changes) if kind == "hessian" else (),
@@ -312,10 +323,19 @@ def _still(name: str, arrays: Mapping[str, Expr | None]) -> tuple[str, ...]:
     )
 
 
-def _array_move(f: Expr, x: Expr, J: Expr, forward: Forward) -> Move:
-    """f moves by J dx when x alone moves."""
-    dx = forward.marker(x)
-    return Move("answer", "what is read off is not the derivative", f, {x: dx}, applied(J, dx, f.rank), True)
+def _along(J: Expr | None, f: Expr, x: Expr, kinds: Mapping[str, str], forward: Forward) -> Expr:
+    """The array ∂f/∂x, along the independent entries of x where it moves inside a structure."""
+    if J is None:
+        return _zero_array(f, x)
+    kind = kinds.get(str(x.params[0]))
+    return J if kind is None else forward.tidy(STRUCTURES[kind].gradient(J))[0]
+
+
+def _array_move(f: Expr, x: Expr, J: Expr, forward: Forward, kinds: Mapping[str, str]) -> Move:
+    """f moves by J dx when x alone moves; inside a structure, by J D when x moves as the entries of D do."""
+    D, kind = forward.marker(x), kinds.get(str(x.params[0]))
+    dx = D if kind is None else STRUCTURES[kind].gradient(D)
+    return Move("answer", "what is read off is not the derivative", f, {x: dx}, applied(J, D, f.rank), True)
 
 
 def _finished(derivation: Derivation, answers: Sequence[Move], certify: bool, seed: int | None) -> Derivation:

@@ -25,8 +25,9 @@ ATTEMPTS = 64
 
 @record
 class Move:
-    """A line: `part` moves by `form` when every N in `given` moves by the symbol given for it.
+    """A line: `part` moves by `form` when every N in `given` moves by what is given for it.
 
+    That is a symbol, or linear in one.
     The parts in `still` do not move, whatever they are made of.
     """
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from functools import reduce
 
-from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.records import record
 from gradstep.expression.shapes import Size, times
@@ -198,11 +197,7 @@ class Network:
         """Through an operation that works along one axis: it is the matrix that it makes of the identity."""
         arg = node.args[k]
         if node.op is diagonal_sums_op:
-            raise MathError(
-                "which entries share a diagonal is not written with indices",
-                facts=["the Jacobian of diagonal_sums is asked for"],
-                mend="a gradient or a Jacobian–vector product, which need none",
-            )
+            return self._along_diagonals(arg, term)
         axis = next(
             (a for a in range(arg.rank) if a >= node.rank or node.shape[a] != arg.shape[a]), arg.rank - 1
         )
@@ -216,6 +211,15 @@ class Network:
         out = tuple(new if a == axis else i for a, i in enumerate(term.out))
         lost = term.out[axis]
         return self._times(Term(term.number, term.factors, out), [(matrix, (new, lost))], [lost])
+
+    def _along_diagonals(self, arg: Expr, term: Term) -> Term:
+        """Through the sums of diagonals: what they make of the matrices with a single one."""
+        n = arg.shape[-1]
+        units = einsum_of([(0, 2), (1, 3)], range(4), [eye(n), eye(n)])
+        new, lost = (self.fresh(n), self.fresh(n)), term.out[-2:]
+        out = (*term.out[:-2], *new)
+        sums = [(diagonal_sums_op(units), (*new, *lost))]
+        return self._times(Term(term.number, term.factors, out), sums, lost)
 
     def _same(self, term: Term, a: Index, b: Index) -> tuple[Term, dict[Index, Index]]:
         """Two indices become one, and which replaces which; of two of the source, a δ says that they are."""
@@ -266,12 +270,8 @@ class Network:
                 stack += [(x.args[0], at[:1]), (eye(x.shape[0]), at)]
             elif opened and x.op is squeeze_op:
                 inner, rest = x.args[0], iter(at)
-                stack.append(
-                    (
-                        inner,
-                        tuple(self.fresh(1) if a in x.params[0] else next(rest) for a in range(inner.rank)),
-                    )
-                )
+                whole = [self.fresh(1) if a in x.params[0] else next(rest) for a in range(inner.rank)]
+                stack.append((inner, tuple(whole)))
             elif opened and x.op is multiply_op and any(map(_has_structure, x.args)):
                 stack += [(x.args[1], at), (x.args[0], at)]
             elif opened and x.op is divide_op and x.args[1].op is repeat_op:

@@ -16,6 +16,7 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.expression.records import record
 from gradstep.expression.shapes import shape_text
+from gradstep.operations.broadcasting import spread
 from gradstep.operations.diagonals import eye
 from gradstep.operations.leaves import number
 from gradstep.operations.toeplitz import diagonal_sums
@@ -27,7 +28,8 @@ Place = tuple[int, int]
 class Structure:
     """A kind of structured matrix.
 
-    gradient  what the gradient of independent entries becomes
+    gradient  what the gradient of independent entries becomes; of an array, what its last two axes become.
+              The matrix with a single one becomes the direction in which that entry moves
     moves     (moved, other) -> whether the entry at `other` moves when the one at `moved` does
     """
 
@@ -38,7 +40,7 @@ class Structure:
 
 
 def _on_diagonal(G: Expr) -> Expr:
-    return G * eye(G.shape[0])
+    return G * spread(eye(G.shape[-1]), G.shape)
 
 
 def _symmetric(G: Expr) -> Expr:

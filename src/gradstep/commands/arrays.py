@@ -8,7 +8,13 @@ from typing import Any
 import click
 
 from gradstep import public
-from gradstep.commands.formulas import FormulaCommand, formula_options, read_formula
+from gradstep.commands.formulas import (
+    FormulaCommand,
+    formula_options,
+    read_formula,
+    structure_option,
+    structures,
+)
 from gradstep.commands.telling import formulas, say, telling_options
 
 along = click.option("--along", default="v", show_default=True, help="The name of the direction.")
@@ -16,12 +22,14 @@ along = click.option("--along", default="v", show_default=True, help="The name o
 
 @click.command(cls=FormulaCommand)
 @formula_options
+@structure_option
 @telling_options
 def jacobian(
     expr: str,
     shapes: Sequence[str],
     wrt: str,
     assume: Sequence[str],
+    structure: Sequence[str],
     given: Sequence[str],
     names: str,
     seed: int | None,
@@ -33,17 +41,21 @@ def jacobian(
         gradstep jacobian 'W @ tanh(V @ x)' W:k,h V:h,d x:d --wrt x
     """
     f, parameters = read_formula(expr, shapes, wrt, assume)
-    say(public.jacobian(f, parameters, given=formulas(given), names=names, seed=seed), **telling)
+    inside = structures(structure)
+    found = public.jacobian(f, parameters, given=formulas(given), names=names, structure=inside, seed=seed)
+    say(found, **telling)
 
 
 @click.command(cls=FormulaCommand)
 @formula_options
+@structure_option
 @telling_options
 def hessian(
     expr: str,
     shapes: Sequence[str],
     wrt: str,
     assume: Sequence[str],
+    structure: Sequence[str],
     given: Sequence[str],
     names: str,
     seed: int | None,
@@ -55,7 +67,9 @@ def hessian(
         gradstep hessian 'mean((y - relu(X @ w + b))**2)' X:N,d w:d b: y:N --wrt w
     """
     loss, parameters = read_formula(expr, shapes, wrt, assume)
-    say(public.hessian(loss, parameters, given=formulas(given), names=names, seed=seed), **telling)
+    inside = structures(structure)
+    found = public.hessian(loss, parameters, given=formulas(given), names=names, structure=inside, seed=seed)
+    say(found, **telling)
 
 
 @click.command(cls=FormulaCommand)

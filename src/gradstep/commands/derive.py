@@ -7,20 +7,20 @@ from typing import Any
 
 import click
 
-from gradstep.commands.formulas import FormulaCommand, formula_options, read_formula
+from gradstep.commands.formulas import (
+    FormulaCommand,
+    formula_options,
+    read_formula,
+    structure_option,
+    structures,
+)
 from gradstep.commands.telling import formulas, say, telling_options
-from gradstep.expression.errors import MathError
 from gradstep.public import derive
 
 
 @click.command(cls=FormulaCommand)
 @formula_options
-@click.option(
-    "--structure",
-    multiple=True,
-    metavar="NAME=KIND",
-    help="Along the independent entries of a symmetric, diagonal, toeplitz or symmetric toeplitz matrix.",
-)
+@structure_option
 @telling_options
 def command(
     expr: str,
@@ -41,14 +41,6 @@ def command(
         gradstep derive 'x + u' x: u: --wrt x --given 'u = x**2'
     """
     loss, parameters = read_formula(expr, shapes, wrt, assume)
-    parts = dict(map(pair, structure))
-    derivation = derive(loss, parameters, given=formulas(given), names=names, structure=parts, seed=seed)
+    inside = structures(structure)
+    derivation = derive(loss, parameters, given=formulas(given), names=names, structure=inside, seed=seed)
     say(derivation, **telling)
-
-
-def pair(written: str) -> tuple[str, str]:
-    """NAME=KIND."""
-    name, sign, kind = written.partition("=")
-    if not sign:
-        raise MathError(f"--structure takes NAME=KIND, not {written!r:.60}", mend="--structure X=symmetric")
-    return name.strip(), kind.strip()

@@ -62,6 +62,25 @@ def formula_options(command: Command) -> Command:
     return command
 
 
+structure_option = click.option(
+    "--structure",
+    multiple=True,
+    metavar="NAME=KIND",
+    help="Along the independent entries of a symmetric, diagonal, toeplitz or symmetric toeplitz matrix.",
+)
+
+
+def structures(written: Sequence[str]) -> dict[str, str]:
+    """What --structure gives: the kind of matrix, by name."""
+    found = {}
+    for each in written:
+        name, sign, kind = each.partition("=")
+        if not sign:
+            raise MathError(f"--structure takes NAME=KIND, not {each!r:.60}", mend="--structure X=symmetric")
+        found[name.strip()] = kind.strip()
+    return found
+
+
 def read_formula(expr: str, shapes: Sequence[str], wrt: str, assume: Sequence[str]) -> tuple[Expr, list[str]]:
     """The loss, and the names of its parameters."""
     names = words(expr)

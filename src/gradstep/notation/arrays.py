@@ -302,7 +302,11 @@ class Arrays:
         left = (
             self.entry(x, y, at, lower) if entries else self.second(x, y) if self.gradients else self.slope(x)
         )
-        return Said(left, (self.write(shown),), rule=self.how(answer, x, y), shape=self.shape(answer))
+        inside = self.d.structures.get(str(y.params[0]))
+        why = "" if inside is None else f"{inside.structure.rule}: {inside.structure.why}"
+        return Said(
+            left, (self.write(shown),), rule=self.how(answer, x, y), why=why, shape=self.shape(answer)
+        )
 
     def slope(self, x: Expr) -> Box:
         """∂f/∂x."""

@@ -13,21 +13,21 @@ from gradstep.operations.leaves import expression
 
 HELPER = '''def diagonal_sums(a):
     """Every entry becomes the sum along its diagonal."""
-    n = a.shape[0]
-    sums = np.array([np.trace(a, k) for k in np.arange(1 - n, n)])
-    return sums[np.arange(n) - np.arange(n)[:, None] + n - 1]
+    n = a.shape[-1]
+    sums = np.array([np.trace(a, k, -2, -1) for k in np.arange(1 - n, n)])
+    return np.moveaxis(sums, 0, -1)[..., np.arange(n) - np.arange(n)[:, None] + n - 1]
 '''
 
 
 def _shape(params: Params, shape: Shape) -> Shape:
-    square_size("diagonal_sums", shape)
+    square_size("diagonal_sums", shape[-2:])
     return shape
 
 
 def _meaning(np: Any, sizes: Any, params: Params, a: Any) -> Any:
-    n = a.shape[0]
-    sums = np.array([np.trace(a, k) for k in np.arange(1 - n, n)])
-    return sums[np.arange(n) - np.arange(n)[:, None] + n - 1]
+    n = a.shape[-1]
+    sums = np.array([np.trace(a, k, -2, -1) for k in np.arange(1 - n, n)])
+    return np.moveaxis(sums, 0, -1)[..., np.arange(n) - np.arange(n)[:, None] + n - 1]
 
 
 def _box(expr: Expr, write: Write) -> Written:
@@ -47,10 +47,13 @@ diagonal_sums_op: Operation = Operation(
     "an entry moves the whole of its diagonal: what arrives along the diagonal is added",
     "diagonal_sums({0})",
     helper=HELPER,
-    example=(((), (("n", "n"),)),),
+    example=(((), (("n", "n"),)), ((), (("m", "n", "n"),))),
 )
 
 
 def diagonal_sums(x: Expr) -> Expr:
-    """α(X): every entry of a square matrix becomes the sum of the entries along its diagonal."""
+    """α(X): every entry of a square matrix becomes the sum of the entries along its diagonal.
+
+    Of an array with more axes, each matrix that its last two axes make.
+    """
     return diagonal_sums_op(expression(x))
