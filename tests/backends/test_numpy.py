@@ -11,6 +11,7 @@ from backends.losses import CASES, LINEAR, arrays, compiled, derived, swept
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import gradstep as gs
 from gradstep.backends import BACKENDS, compile_outputs
 from gradstep.backends.numpy import load, write
 from gradstep.backends.program import program
@@ -451,3 +452,19 @@ def test_constants_do_not_turn_float32_into_float64():
     f = compile_outputs({"": X * FUNCTIONS["log"](size("d")) / FUNCTIONS["sqrt"](size("d")) + number(0.5)})
     assert f.raw(np.ones((2, 3), np.float32)).dtype == np.float32
     assert "d**0.5" in f.source
+
+
+@pytest.mark.parametrize(
+    ("worked", "name", "said"),
+    [
+        (gs.derive, "value_and_gradients", "gradients"),
+        (gs.jacobian, "value_and_jacobians", "jacobians"),
+        (gs.hessian, "value_and_hessians", "hessians"),
+        (lambda f, x: gs.hvp(f, x, "v"), "value_and_product", "product"),
+        (lambda f, x: gs.jvp(f, x, "v"), "value_and_product", "product"),
+    ],
+)
+def test_a_function_is_called_by_what_it_gives(worked, name, said):
+    f = gs.compile(worked(gs.parse("sum(w**3)", w="n"), "w"))
+    assert f"def {name}(w" in f.source
+    assert repr(f).endswith(f": the value and the {said} for w>")

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 import pytest
 
+import gradstep as gs
 from gradstep.calculus.certificate import Certificate, certify
 from gradstep.calculus.derivation import derive
 from gradstep.calculus.duals import STANDING_STILL
@@ -467,3 +468,10 @@ def test_the_words_of_a_certificate():
     assert str(certificate) == (
         "✓ proved: all 9 lines are the same integer (prime of 61 bits, seed 7; chance of error < 10⁻¹⁷)"
     )
+
+
+@pytest.mark.parametrize("seed", ["a", 1.5, True, [1]])
+def test_a_seed_is_a_whole_number(seed):
+    for derived in (gs.derive, gs.jacobian):
+        with pytest.raises(gs.MathError, match="a seed is a whole number"):
+            derived(gs.parse("x**2", x=""), "x", seed=seed)

@@ -230,7 +230,7 @@ def test_an_array_that_is_not_the_jacobian_fails_its_check():
     from gradstep.calculus.laws import BOOK
 
     forward = Forward([f], [d.parameters["x"]], d.parts, BOOK)
-    right = _array_move(f, d.parameters["x"], d.answers["x"], forward)
+    right = _array_move(f, d.parameters["x"], d.answers["x"], forward, {})
     wrong = replaced(right, form=applied(d.answers["x"].T, forward.marker(d.parameters["x"]), 1))
     assert certify_moves([right], seed=2).verdict is True
     assert certify_moves([wrong], seed=2).verdict is False

@@ -16,13 +16,14 @@ import gradstep.notation.mending
 import gradstep.notation.parsing
 import gradstep.notation.places
 import gradstep.notation.scanning
+from gradstep.calculus.derivation import derive
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import OPERATORS
 from gradstep.notation.declaring import shapes_from_arguments
 from gradstep.notation.parsing import names_of, parse, parse_named, symbols
 from gradstep.notation.text import plain
 from gradstep.operations import FUNCTIONS
-from gradstep.operations.evaluation import evaluate
+from gradstep.operations.evaluation import evaluate, variables
 from gradstep.operations.leaves import KNOWN_ASSUMPTIONS, number, pi, size
 
 OPERATORS.setdefault("str", plain)
@@ -499,3 +500,19 @@ def test_any_characters_are_read_or_refused(text):
         parse(text, **SHAPES)
     except MathError as error:
         assert str(error)
+
+
+@pytest.mark.parametrize("indices", ['"i1,j->i"', '"ij"', "'ij,j->i'", '""', '"...j,j->..."'])
+def test_what_the_indices_of_einsum_are_is_said(indices):
+    with pytest.raises(MathError, match='are letters in double quotes, with an arrow: "ij,jk->ik"'):
+        parse(f"einsum({indices}, X, y)", X="n n", y="n")
+
+
+def test_a_text_knows_the_variables_of_its_own_declaration():
+    parse("sum(w)/N", X="N d", w="d")
+    again = parse("sum(w)/N", w="d", X="N")
+    assert list(variables(again)) == ["w", "X"]
+    assert evaluate(again, w=[1, 2], X=[1, 1, 1]) == 1
+    parse("sum(w)/N", w="d", Y="N d")
+    with pytest.raises(MathError, match="no variable X"):
+        derive(again, "X")

@@ -34,7 +34,8 @@ class Compiled:
     def __repr__(self) -> str:
         takes = ", ".join(given.name for given in self.program.inputs)
         slopes = ", ".join(self.program.gradients)
-        return f"<function of {takes}: the value{f' and the gradients for {slopes}' if slopes else ''}>"
+        what = self.raw.__name__.removeprefix("value_and_").replace("_", " ")
+        return f"<function of {takes}: the value{f' and the {what} for {slopes}' if slopes else ''}>"
 
     def __call__(self, /, **values: Any) -> Any:
         import numpy as np

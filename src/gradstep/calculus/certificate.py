@@ -21,10 +21,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, log10, prod, sqrt
 from operator import mul
-from random import Random, SystemRandom
+from random import Random
 from typing import Literal
 
-from gradstep.calculus.chances import KEPT, Degrees, bits_needed, draw_sizes, random_prime
+from gradstep.calculus.chances import KEPT, Degrees, bits_needed, chosen_seed, draw_sizes, random_prime
 from gradstep.calculus.duals import RATIONAL, STANDING_STILL
 from gradstep.calculus.field import Direction, NotInField, Point, Redraw
 from gradstep.calculus.floating import compare_lines, compare_values
@@ -355,7 +355,7 @@ def certify(derivation: Derivation, *, seed: int | None = None, trials: int = 2)
     read. Long integer sizes are shortened at first; what does not hold then is tried with the sizes as they
     are.
     """
-    seed = SystemRandom().getrandbits(32) if seed is None else seed
+    seed = chosen_seed(seed)
     rng = Random(seed)
     checks, failures = _gather(derivation)
     parameters = derivation.parameters.values()

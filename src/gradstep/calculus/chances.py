@@ -13,11 +13,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from fractions import Fraction
 from math import prod
-from random import Random
+from operator import index
+from random import Random, SystemRandom
 
 from gradstep.calculus.arrays import MOVING_ENTRIES
 from gradstep.calculus.steps import Line
 from gradstep.calculus.unfolding import unfolded
+from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.expression.shapes import Lengths, Size, size_names
 from gradstep.operations.activations import sqrt_op
@@ -40,6 +42,18 @@ from gradstep.operations.trigonometry import cos_op, sin_op
 # ------------------------------------------------------------------------------------------- primes and sizes
 
 _SMALL_PRIMES = tuple(n for n in range(3, 200, 2) if all(n % k for k in range(3, n, 2)))
+
+
+def chosen_seed(seed: object) -> int:
+    """The seed that is given, a whole number, or one that nobody knew before."""
+    if seed is None:
+        return SystemRandom().getrandbits(32)
+    try:
+        if isinstance(seed, bool):
+            raise TypeError
+        return index(seed)  # type: ignore[arg-type]  # NumPy's whole numbers too
+    except TypeError:
+        raise MathError(f"a seed is a whole number, not {seed!r:.60}", mend="seed=1") from None
 
 
 def is_prime(n: int) -> bool:

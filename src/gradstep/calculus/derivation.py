@@ -20,15 +20,16 @@ from gradstep.calculus.rewriting import Book, Law, Simplifier
 from gradstep.calculus.steps import Derivation, Line, Rewrite, Step, Term
 from gradstep.calculus.structures import Inside, structure_of
 from gradstep.expression.errors import MathError
-from gradstep.expression.node import Expr, describe, walk
+from gradstep.expression.node import Expr, describe, rebuild, walk
 from gradstep.expression.places import place_of
 from gradstep.expression.shapes import shape_text
 from gradstep.expression.shapes import size_names as names_of_size
-from gradstep.operations.arithmetic import add, power_op
+from gradstep.operations.arithmetic import add, negate_op, power_op
 from gradstep.operations.choices import where_op
 from gradstep.operations.domains import conditions
 from gradstep.operations.evaluation import belongs, variables
 from gradstep.operations.families import pulled_back
+from gradstep.operations.impossibilities import nowhere
 from gradstep.operations.leaves import number, symbol_op
 from gradstep.operations.lookups import lookups
 
@@ -62,6 +63,7 @@ def derive(
     known = variables(loss)
     read = Recognition(loss)
     loss = belongs(read.expr, known)
+    check_defined(loss)
     names = {read.of(part): name for part, name in (names or {}).items()}
     parameters = chosen_parameters(wrt, known)
     moving = moving_nodes(loss, parameters.values())
@@ -142,6 +144,24 @@ def defined_where(loss: Expr, moving: set[Expr], parts: Mapping[Expr, Part]) -> 
         whole = f"{node.op.name}({short})" if node.op is not power_op else describe(node)
         said.append(f"{whole} is defined where {asks(short)}")
     return tuple(dict.fromkeys(said))
+
+
+def check_defined(formula: Expr) -> None:
+    """A `MathError` about a part that has no value whatever the variables are: why, and where it stands."""
+    found = nowhere(formula)
+    if found is None:
+        return
+    node, operand, asks = found
+    u = describe(operand)
+    turned = operand.args[0] if operand.op is negate_op else -operand
+    other = rebuild(node, [turned if arg is operand else arg for arg in node.args])
+    error = MathError(
+        f"{describe(node)} is nowhere defined",
+        facts=[f"{u} is 0" if asks is None else f"it has a value where {asks(u)}, which is never so"],
+        mend="another operand" if nowhere(other) else describe(other),
+    )
+    place = place_of(node)
+    raise error if place is None else error.at(*place)
 
 
 def loss_name(parts: Mapping[Expr, object], loss: Expr) -> str:

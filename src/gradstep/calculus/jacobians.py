@@ -10,7 +10,14 @@ from collections.abc import Collection, Mapping, Sequence
 
 from gradstep.calculus.assumptions import believing, facts_of
 from gradstep.calculus.certificate import Certificate
-from gradstep.calculus.derivation import chosen_parameters, derive, insides, moving_nodes, size_names
+from gradstep.calculus.derivation import (
+    check_defined,
+    chosen_parameters,
+    derive,
+    insides,
+    moving_nodes,
+    size_names,
+)
 from gradstep.calculus.forward import Forward
 from gradstep.calculus.laws import Facts, book_with, zeros
 from gradstep.calculus.moves import Move, certify_moves, joined
@@ -228,6 +235,7 @@ def _read(f: object, names: Names) -> tuple[Expr, Mapping[str, Expr], Mapping[Ex
         raise MathError(f"this takes an expression, not {type(f).__name__}", mend='gs.parse(text, x="n", …)')
     known = variables(f)
     read = Recognition(f)
+    check_defined(read.expr)
     return belongs(read.expr, known), known, {read.of(part): name for part, name in (names or {}).items()}
 
 

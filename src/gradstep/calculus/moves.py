@@ -9,10 +9,10 @@ floating point with central differences, and marked so.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from random import Random, SystemRandom
+from random import Random
 
 from gradstep.calculus.certificate import Certificate, Failure, Method, is_oracle
-from gradstep.calculus.chances import VARIABLE, Degrees, bits_needed, draw_sizes, random_prime
+from gradstep.calculus.chances import VARIABLE, Degrees, bits_needed, chosen_seed, draw_sizes, random_prime
 from gradstep.calculus.field import Direction, NotInField, Point, Redraw
 from gradstep.calculus.floating import compare_moves
 from gradstep.expression.node import Expr, walk
@@ -42,7 +42,7 @@ class Move:
 
 def certify_moves(moves: Sequence[Move], *, seed: int | None = None) -> Certificate:
     """Checks every line at random points, each with sizes of its own; the same seed, the same certificate."""
-    seed = SystemRandom().getrandbits(32) if seed is None else seed
+    seed = chosen_seed(seed)
     rng = Random(seed)
     nodes = list(walk(*(e for m in moves for e in (m.part, m.form, *m.given, *m.given.values()))))
     draws = draw_sizes(nodes, TRIALS, rng)

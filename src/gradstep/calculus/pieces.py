@@ -42,21 +42,13 @@ from gradstep.operations.arithmetic import (
 from gradstep.operations.arithmetic import opposite as refused
 from gradstep.operations.broadcasting import repeat, repeat_op
 from gradstep.operations.choices import where, where_op
-from gradstep.operations.domains import NO_MINUS, PLUS, signs_of
+from gradstep.operations.domains import ranges
 from gradstep.operations.guards import is_zero
 from gradstep.operations.leaves import number
 from gradstep.operations.spelled import opposite
 
 SUMS = (add_op, subtract_op)
 ORDERS = (greater_op, greater_equal_op)
-
-
-def sign_of(expr: Expr) -> int:
-    """What is known of the sign of every entry, by `domains.signs_of`."""
-    signs: dict[Expr, int] = {}
-    for node in walk(expr):
-        signs[node] = signs_of(node, [signs[arg] for arg in node.args])
-    return signs[expr]
 
 
 # ------------------------------------------------------------------------------------------- as it is read
@@ -74,7 +66,7 @@ def larger_multiple(y: Expr) -> Expr | None:
     if len(left) != 1:
         return None
     difference = left[0].times(common)
-    unknown = {factor: n for factor, n in difference.parts.items() if sign_of(factor) < PLUS}
+    unknown = {factor: n for factor, n in difference.parts.items() if not ranges(factor)[factor].is_positive}
     if len(unknown) != 1 or set(unknown.values()) != {1}:
         return None
     (x,) = unknown
@@ -208,7 +200,7 @@ def clipped(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
     high, low = condition.args
     if high.op is abs_op:
         inside, outside, high, low = outside, inside, low, high
-    if low.op is not abs_op or sign_of(high) < NO_MINUS:
+    if low.op is not abs_op or not ranges(high)[high].not_negative:
         return
     x = low.args[0]
     front = term(inside, fences).times(term(x, fences).inverse())

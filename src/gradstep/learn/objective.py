@@ -28,6 +28,16 @@ SIGNS = {
 }
 
 
+# What the function is called.
+CALLED = {
+    "gradient": "value_and_gradients",
+    "jacobian": "value_and_jacobians",
+    "hessian": "value_and_hessians",
+    "jvp": "value_and_product",
+    "hvp": "value_and_product",
+}
+
+
 def compiled(derivation: Derivation, backend: str = "numpy") -> Compiled:
     """The value and all gradients of a derivation as code, which calls the parts by their names."""
     names = derivation.names
@@ -42,7 +52,11 @@ def compiled(derivation: Derivation, backend: str = "numpy") -> Compiled:
     answers = ", ".join(SIGNS[derivation.kind].format(loss, name) for name in derivation.answers)
     header = f"{loss} = {written} and {answers}."
     return compile_outputs(
-        outputs, {**cotangents, **names}, backend=backend, header=header if len(written) < LONG else ""
+        outputs,
+        {**cotangents, **names},
+        backend=backend,
+        header=header if len(written) < LONG else "",
+        function=CALLED[derivation.kind],
     )
 
 

@@ -25,7 +25,7 @@ from gradstep.notation.mending import Candidate, Clash, Operand, Slip, mended, s
 from gradstep.notation.places import Formula
 from gradstep.notation.scanning import DEEPEST, statements
 from gradstep.operations import FUNCTIONS
-from gradstep.operations.evaluation import belongs
+from gradstep.operations.evaluation import declared_with
 from gradstep.operations.leaves import checked_name, number, number_op, pi, size
 
 MOST_NODES = 50_000
@@ -103,7 +103,7 @@ def parse_named(text: str, *, shapes: Mapping[str, Given], assume: Assumptions |
         parsed = Reader(text.replace("\r\n", "\n").replace("\t", " "), variables).parsed()
     except Slip as slip:
         raise mended(slip, read) from None
-    belongs(parsed.expr, variables.values())
+    declared_with(parsed.expr, variables)
     return parsed
 
 
@@ -223,7 +223,7 @@ class Reader:
             value = make(*values)
         except MathError as error:
             raise self.slip(formula, node, operands, values, error) from None
-        if value.args and value.op.adjoint is None:
+        if value.args and (value.op.adjoint is None or value.op.domain != "real"):
             written(value, self.source, formula.span(node))
         entries = math.prod(n for n in value.shape if isinstance(n, int))
         if entries > MOST_ENTRIES:

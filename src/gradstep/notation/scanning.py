@@ -64,6 +64,7 @@ REASONS = {
     "!": "a formula has no !",
     "%": "a formula has no remainder",
 }
+INDICES = 'the indices of einsum are letters in double quotes, with an arrow: "ij,jk->ik"'
 FOREIGN = {
     "//": ("/", "// rounds, and what is rounded has no slope: / divides"),
     ":=": ("=", "a name is given with ="),
@@ -140,8 +141,7 @@ def statements(source: str) -> list[Statement]:
 
 def _follow(source: str, token: Token, brackets: list[Token]) -> None:
     """Keep account of the open brackets; only einsum's first operand stands in quotes."""
-    before = source[: token.start].rstrip()
-    if token.kind == "indices" and not (before[-1:] == "(" and before[:-1].rstrip().endswith("einsum")):
+    if token.kind == "indices" and not _opens_einsum(source, token):
         _wrong(source, token, REASONS['"'])
     if token.kind == "open":
         brackets.append(token)
@@ -154,6 +154,12 @@ def _follow(source: str, token: Token, brackets: list[Token]) -> None:
             _wrong(source, token, f"this {token.text} does not close the bracket that is open")
     elif token.text == ":" and (not brackets or brackets[-1].text == "("):
         _wrong(source, token, "a colon stands in x[:, None] only; shapes are not part of the formula")
+
+
+def _opens_einsum(source: str, token: Token) -> bool:
+    """Whether a token is the first operand of einsum."""
+    before = source[: token.start].rstrip()
+    return before[-1:] == "(" and before[:-1].rstrip().endswith("einsum")
 
 
 def _check_length(length: int, most: int, what: str) -> None:
@@ -195,6 +201,8 @@ def _slip(source: str, token: Token, what: str, instead: str) -> NoReturn:
 
 def _strange(source: str, token: Token) -> NoReturn:
     letter = token.text
+    if letter in "\"'" and _opens_einsum(source, token):
+        _wrong(printable(source), token, INDICES)
     instead = TYPED.get(letter, "") or _letter(letter)
     name = unicodedata.name(letter, "").lower()
     described = f"U+{ord(letter):04X}{', ' + name if name else ''}"

@@ -18,15 +18,18 @@ _BELONGING: WeakKeyDictionary[Expr, Mapping[str, Expr]] = WeakKeyDictionary()
 
 
 def belongs(expr: Expr, variables: Iterable[Expr] | Mapping[str, Expr]) -> Expr:
-    """`expr`, which now knows these variables too; a mapping by name is kept as it is.
+    """`expr`, which now knows these variables too; where two have one name, these count, and they come first.
 
     A variable alone needs no others: what several formulas share would otherwise carry the variables of all.
     """
-    if expr.op is symbol_op:
-        return expr
     named = variables if isinstance(variables, Mapping) else {str(v.params[0]): v for v in variables}
-    known = _BELONGING.get(expr)
-    _BELONGING[expr] = {**known, **named} if known else named
+    return declared_with(expr, named | {n: v for n, v in _BELONGING.get(expr, {}).items() if n not in named})
+
+
+def declared_with(expr: Expr, variables: Mapping[str, Expr]) -> Expr:
+    """`expr`, which now knows these variables and no others: a text that is read again is declared anew."""
+    if expr.op is not symbol_op:
+        _BELONGING[expr] = variables
     return expr
 
 
