@@ -23,7 +23,8 @@ def belongs(expr: Expr, variables: Iterable[Expr] | Mapping[str, Expr]) -> Expr:
     A variable alone needs no others: what several formulas share would otherwise carry the variables of all.
     """
     named = variables if isinstance(variables, Mapping) else {str(v.params[0]): v for v in variables}
-    return declared_with(expr, named | {n: v for n, v in _BELONGING.get(expr, {}).items() if n not in named})
+    others = {name: v for name, v in _BELONGING.get(expr, {}).items() if name not in named}
+    return declared_with(expr, {**named, **others} if others else named)
 
 
 def declared_with(expr: Expr, variables: Mapping[str, Expr]) -> Expr:
