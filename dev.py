@@ -23,7 +23,9 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -62,8 +64,7 @@ def demo(words: list[str]) -> int:
 
 def test(words: list[str]) -> int:
     install({"test"})
-    provide_browser()
-    return run_all([FORMAT, LINT, TYPES, [*TESTS, *words]])
+    return run_all([FORMAT, LINT, TYPES, [*TESTS, *words]], meanwhile=provide_browser)
 
 
 def setup(words: list[str]) -> int:
@@ -107,10 +108,17 @@ def call(*command: object) -> int:
     return subprocess.call([str(word) for word in command], cwd=ROOT, env=given)
 
 
-def run_all(tools: list[list[str]]) -> int:
-    """Run every tool, also after one has failed, and say at the end which did."""
+def run_all(tools: list[list[str]], meanwhile: Callable[[], None] = lambda: None) -> int:
+    """Run every tool, also after one has failed, and say at the end which did.
+
+    What the last tool needs and the others do not is done beside these `meanwhile`.
+    """
     lines = []
+    aside = threading.Thread(target=meanwhile, daemon=True)
+    aside.start()
     for tool in tools:
+        if tool is tools[-1]:
+            aside.join()
         print(f"\n== {' '.join(tool)} ==", flush=True)
         began = time.monotonic()
         code = call(PYTHON, "-m", *tool)

@@ -40,9 +40,13 @@ def presentations():
     return found
 
 
-def test_latex_is_balanced_and_plain(presentations):
-    for key, (_, told) in presentations.items():
-        source = latex(told)
+@pytest.fixture(scope="module")
+def articles(presentations):
+    return {key: latex(told) for key, (_, told) in presentations.items()}
+
+
+def test_latex_is_balanced_and_plain(articles):
+    for key, source in articles.items():
         assert source.isascii(), key
         depth = 0
         for sign in re.findall(r"(?<!\\)[{}]", source):
@@ -55,9 +59,8 @@ def test_latex_is_balanced_and_plain(presentations):
         assert source.count("$") % 2 == 0, key
 
 
-def test_katex_reads_the_documents(katex, presentations):
-    documents = [latex(told) for _, told in presentations.values()]
-    assert complaints(katex, [source for text in documents for source in formulas(text)]) == []
+def test_katex_reads_the_documents(katex, articles):
+    assert complaints(katex, [source for text in articles.values() for source in formulas(text)]) == []
 
 
 def test_the_document_needs_amsmath_and_amssymb_alone(presentations):

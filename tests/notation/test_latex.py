@@ -9,9 +9,12 @@ from notation.judged import complaints, formulas
 from notation.samples import BOXES, SAMPLES, nested
 
 from gradstep.expression.boxes import Sym, row, word
+from gradstep.notation.documents import latex as document
+from gradstep.notation.documents import markdown
+from gradstep.notation.folding import folded
 from gradstep.notation.latex import LETTERS, latex
 from gradstep.notation.symbols import GREEK, SIGNS
-from gradstep.notation.views import STYLES, VIEWS
+from gradstep.notation.views import STYLES, VIEWS, present
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -75,8 +78,8 @@ def test_katex_is_strict(katex):
 def test_katex_reads_the_documents_of_the_cases(katex, cases, view, style):
     """Every case in one of the ways."""
     chosen = cases[WAYS.index((view, style)) :: len(WAYS)]
-    found = [d for _, d in derivations(chosen)]
-    documents = [text for d in found for text in (d.latex(view, style), d.markdown(view, style))]
+    told = [folded(present(d, view=view, style=style)) for _, d in derivations(chosen)]
+    documents = [text for each in told for text in (document(each), markdown(each))]
     sources = [source for text in documents for source in formulas(text)]
     assert len(sources) > len(documents)
     assert complaints(katex, sources) == []

@@ -58,6 +58,8 @@ class Term:
 
     def times(self, other: Term) -> Term:
         """The product of both."""
+        if self is NOTHING:
+            return other
         return Term(
             self.rational * other.rational,
             _sum(self.sizes, other.sizes),
@@ -138,9 +140,10 @@ def terms(expr: Expr, fences: Container[Expr]) -> list[Term]:
     merged: dict[object, Term] = {}
     for sign, part in flattened(expr, fences):
         one = term(part, fences)
-        one = replaced(one, rational=sign * one.rational)
-        before = merged.get(one.key)
-        merged[one.key] = one if before is None else replaced(one, rational=one.rational + before.rational)
+        one = one if sign > 0 else replaced(one, rational=-one.rational)
+        key = one.key
+        before = merged.get(key)
+        merged[key] = one if before is None else replaced(one, rational=one.rational + before.rational)
     return [one for one in merged.values() if one.rational]
 
 

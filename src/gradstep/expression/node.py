@@ -123,8 +123,11 @@ class Expr:
     shape: Shape
 
     def __init__(self, op: Operation, args: tuple[Expr, ...], params: Params, shape: Shape) -> None:
-        for name, value in (("op", op), ("args", args), ("params", params), ("shape", shape)):
-            object.__setattr__(self, name, value)
+        put = object.__setattr__
+        put(self, "op", op)
+        put(self, "args", args)
+        put(self, "params", params)
+        put(self, "shape", shape)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise MathError(f"an expression does not change: {name} cannot be set")
