@@ -147,6 +147,14 @@ def test_batch_chooses_the_axis_of_examples():
         present(derive(expr, "w"), view="sample", batch="q")
 
 
+@pytest.mark.parametrize(("view", "style"), COMBINATIONS)
+def test_a_step_from_which_nothing_arrives_is_told(view, style):
+    """Σ (x − mean x) is 0, so nothing goes on through the mean."""
+    d = derive(parse("mean((x - mean(x))**2)", x="n"), "x", certify=False)
+    assert any(not step.after for step in d.steps)
+    assert numbered(present(d, view=view, style=style))
+
+
 @pytest.mark.parametrize(
     ("words", "message"), [({"view": "matrices"}, "no view 'matrices'"), ({"style": ""}, "no style ''")]
 )

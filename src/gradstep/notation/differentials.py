@@ -164,7 +164,7 @@ def rewrites(
 def grounds(step: Step, names: Mapping[Expr, Box], reserved: frozenset[str]) -> tuple[Said, ...]:
     """Why the rule of a step is so, from definitions or entry by entry; nothing for a law."""
     moving = {part for _, part in step.after}
-    if step.place in moving or not step.place.args:
+    if not moving or step.place in moving or not step.place.args:
         return ()
     return declared_slopes(step) or proof_of_operation(step.place, moving, names, reserved)
 
