@@ -156,6 +156,15 @@ def test_a_step_from_which_nothing_arrives_is_told(view, style):
 
 
 @pytest.mark.parametrize(
+    "text", ["log(exp(v @ u) + sum(exp(K @ u))) - v @ u", "z = K @ u; mean((z - mean(z))**2)"]
+)
+def test_a_sum_over_the_examples_is_no_matter_of_one(text):
+    expr = parse(text, K="m d", u="d", **({"v": "d"} if "v" in text else {}))
+    d = derive(expr, "u", names=names_of(expr), certify=False)
+    assert any(formula(said).startswith("∂C/∂u") for said in numbered(present(d, view="sample")))
+
+
+@pytest.mark.parametrize(
     ("words", "message"), [({"view": "matrices"}, "no view 'matrices'"), ({"style": ""}, "no style ''")]
 )
 def test_unknown_views_and_styles_are_errors(words, message):

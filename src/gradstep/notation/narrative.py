@@ -47,6 +47,17 @@ def tells(derivation: Derivation, batch: Size | None) -> bool:
         and all(part.shape in ((batch,), ()) for part in parts)
         and all(p.rank < 2 and batch not in p.shape for p in derivation.parameters.values())
         and all(len(through) < 2 and derivation.of not in through for through in entered)
+        and not any(_adds_examples(derivation, part, batch) for through in entered for part in through)
+    )
+
+
+def _adds_examples(derivation: Derivation, part: Expr, batch: Size) -> bool:
+    """Whether a parameter enters `part` through a sum over the examples, so that it is no matter of one."""
+    return any(
+        node in derivation.cotangents
+        and batch not in node.shape
+        and any(batch in arg.shape for arg in node.args)
+        for node in walk(part, stop=lambda node: node is not part and node in derivation.parts)
     )
 
 
