@@ -47,7 +47,8 @@ class Loss:
         self.expr = belongs(written(text, self.names), self.variables.values())
 
     def derived(self) -> Derivation:
-        return derive(self.expr, self.wrt, certify=False)
+        """Its derivation. A test before may have read the same text with other variables."""
+        return derive(belongs(self.expr, self.variables.values()), self.wrt, certify=False)
 
 
 def perceptron(layers: int, activation: str = "relu") -> Loss:
