@@ -114,6 +114,7 @@ if TYPE_CHECKING:
     from gradstep.operations.trigonometry import cos as cos
     from gradstep.operations.trigonometry import sin as sin
     from gradstep.operations.trigonometry import tan as tan
+    from gradstep.public import check as check
     from gradstep.public import derive as derive
     from gradstep.public import hessian as hessian
     from gradstep.public import hvp as hvp
@@ -126,7 +127,7 @@ __version__ = "0.1.0"
 
 # Where every name is found: the public ones, and those behind methods that need an upper room.
 _ROOMS = {
-    "gradstep.public": ["derive", "jacobian", "hessian", "jvp", "hvp", "_text"],
+    "gradstep.public": ["check", "derive", "jacobian", "hessian", "jvp", "hvp", "_text"],
     "gradstep.running": ["compile"],
     "gradstep.notation.publishing": ["_latex", "_markdown", "_json", "_bundle"],
     "gradstep.page.derivations": ["_html"],

@@ -22,6 +22,7 @@ COMMANDS = {
     "hessian": ("gradstep.commands.arrays:hessian", "The Hessian of a loss, step by step."),
     "jvp": ("gradstep.commands.arrays:jvp", "A Jacobian–vector product, step by step."),
     "hvp": ("gradstep.commands.arrays:hvp", "A Hessian–vector product, step by step."),
+    "check": ("gradstep.commands.check", "Is this derivation right, and if not, where is it wrong?"),
     "code": ("gradstep.commands.code", "The gradient as a program to paste."),
     "train": ("gradstep.commands.train", "Fit a small network to a table."),
     "predict": ("gradstep.commands.predict", "Use a saved model on new data."),

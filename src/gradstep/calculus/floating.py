@@ -67,7 +67,7 @@ def compare_lines(before: Line, after: Line, moving: Collection[Expr], rng: Rand
         still = {node: value for node, value in values.items() if node not in free}
         generator = np.random.default_rng(rng.getrandbits(64))
         steps = {part: generator.uniform(-1, 1, value.shape) for part, value in free.items()}
-        if _near_a_kink(np, [N for _, N in (*before, *after)], sizes, {**still, **free}):
+        if near_a_kink(np, [N for _, N in (*before, *after)], sizes, {**still, **free}):
             continue
         (left, one), (right, other) = (
             _worth(np, line, sizes, values, still, free, steps) for line in (before, after)
@@ -90,7 +90,7 @@ def compare_moves(
         still = {node: value for node, value in values.items() if node not in free}
         still |= dict(zip(fixed, compute(np, fixed, sizes, values), strict=True))
         steps = dict(zip(given, compute(np, list(given.values()), sizes, values), strict=True))
-        if _near_a_kink(np, (part,), sizes, {**still, **free}):
+        if near_a_kink(np, (part,), sizes, {**still, **free}):
             continue
         a, b, c, d = (
             compute(np, (part,), sizes, {**still, **{n: free[n] + k * STEP * steps[n] for n in free}})[0]
@@ -124,7 +124,7 @@ def compare_slopes(
         start = values[variable]
         still = {node: value for node, value in values.items() if node is not variable}
         (entries,) = compute(np, (answer,), sizes, values)
-        if _near_a_kink(np, (of,), sizes, values):
+        if near_a_kink(np, (of,), sizes, values):
             continue
         for places, step in directions(len(start)):
             along = {variable: np.reshape(np.asarray(step, dtype=float), start.shape)}
@@ -183,7 +183,7 @@ def points(
         values = {
             node: generator.integers(0, sizes[rows[node]], [sizes[s] for s in node.shape]) * 1.0
             if node in rows
-            else _symbol(np, generator, node, [sizes[s] for s in node.shape], SIGNS[attempt % 3])
+            else draw_symbol(np, generator, node, [sizes[s] for s in node.shape], SIGNS[attempt % 3])
             for node in nodes
             if node.op is symbol_op
         }
@@ -202,7 +202,7 @@ def _is_defined(np: Any, exprs: Sequence[Expr], sizes: Mapping[Size, int], value
         return False
 
 
-def _symbol(np: Any, generator: Any, node: Expr, lengths: Sequence[int], sign: int) -> Any:
+def draw_symbol(np: Any, generator: Any, node: Expr, lengths: Sequence[int], sign: int) -> Any:
     """Random entries of one sign (0: of both) that keep what is assumed of the variable."""
     words: Collection[str] = node.params[2]
     value = generator.standard_normal(lengths)
@@ -230,7 +230,7 @@ def _symbol(np: Any, generator: Any, node: Expr, lengths: Sequence[int], sign: i
     return np.asarray(value, dtype=np.float64)
 
 
-def _near_a_kink(np: Any, parts: Sequence[Expr], sizes: Mapping[Size, int], known: Values) -> bool:
+def near_a_kink(np: Any, parts: Sequence[Expr], sizes: Mapping[Size, int], known: Values) -> bool:
     """Whether an operation with a kink between `known` and `parts` sits too near to it to be moved."""
     bent = [node for node in walk(*parts, stop=known.__contains__) if node.op.kink and node not in known]
     near = (_distance(np, node, *compute(np, node.args, sizes, known)) < MARGIN for node in bent)

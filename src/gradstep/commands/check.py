@@ -1,0 +1,74 @@
+"""`gradstep check`: is this derivation right, and if not, where is it wrong?"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from gradstep.commands.formulas import FormulaCommand, formula_options, read_formula
+from gradstep.commands.telling import formulas
+from gradstep.expression.errors import MathError
+from gradstep.notation.verdicts import Verdict
+from gradstep.public import check
+
+RIGHT, WRONG = 0, 1
+
+
+@click.command(cls=FormulaCommand)
+@formula_options
+@click.option("--claim", "claims", multiple=True, metavar="LINE", help="The claim; several are its lines.")
+@click.option("--hessian", is_flag=True, help="The claim is about the Hessian.")
+@click.option("--given", multiple=True, metavar="u=FORMULA", help="A variable that depends on others.")
+@click.option("--names", metavar="WHICH", default="auto", help="Which parts go by names: auto, none, or z,e.")
+@click.option("--seed", type=int, help="Seed of the random points.")
+@click.option("--json", "as_json", is_flag=True, help="The verdict as data.")
+def command(
+    expr: str,
+    shapes: Sequence[str],
+    wrt: str,
+    assume: Sequence[str],
+    claims: Sequence[str],
+    hessian: bool,
+    given: Sequence[str],
+    names: str,
+    seed: int | None,
+    as_json: bool,
+) -> None:
+    """Whether a claim about the gradient of EXPR is right, line by line.
+
+    \b
+    The claim comes last, in NumPy's syntax, as LaTeX, or as gradstep prints it; - reads it from the input.
+        gradstep check 'mean((y - relu(X @ w + b))**2)' X:N,d w:d b: y:N --wrt w '2/N * X.T @ (a - y)'
+    It leaves with 0 if the claim is right, 1 if it is wrong, and 2 if it cannot be read.
+    """
+    shapes, claim = parted(shapes, claims)
+    loss, parameters = read_formula(expr, shapes, wrt, assume)
+    verdict = check(
+        loss, parameters, claim, hessian=hessian, given=formulas(given) or None, names=names, seed=seed
+    )
+    say(verdict, as_json)
+
+
+def parted(shapes: Sequence[str], claims: Sequence[str]) -> tuple[Sequence[str], str]:
+    """The shapes, and the claim behind them."""
+    if claims:
+        return shapes, "\n".join(claims)
+    if not shapes:
+        raise MathError("where is the claim?", mend="it comes last: 'dw = 2/N * X.T @ (a - y)'")
+    *others, last = shapes
+    if last == "-":
+        return others, sys.stdin.read()
+    return others, last
+
+
+def say(verdict: Verdict, as_json: bool) -> None:
+    """Prints a verdict, and leaves with what it says."""
+    if as_json:
+        import json  # not worth its time to load for the others
+
+        click.echo(json.dumps(verdict.to_json(), ensure_ascii=False, indent=1))
+    else:
+        click.echo(verdict.text())
+    click.get_current_context().exit(RIGHT if verdict.verdict else WRONG)

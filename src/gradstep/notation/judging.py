@@ -1,0 +1,177 @@
+"""How is a claim judged? Every line against what is right; the first wrong one is explained.
+
+A line that only gives a name is taken as it is. A gradient that code gives a name to (`dz = …`) may be wrong
+without harm, if what is made of it is right: it is then no ∂C/∂z, and a note says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from random import Random, SystemRandom
+
+from gradstep.calculus.claims import COMPARISONS, Comparison, compared
+from gradstep.calculus.examples import Example, differing
+from gradstep.calculus.slips import Diagnosis, Slip
+from gradstep.calculus.steps import Derivation
+from gradstep.expression.errors import MathError
+from gradstep.expression.node import Expr, walk
+from gradstep.expression.shapes import shape_text
+from gradstep.notation.claiming import PLAIN_NAME, Line, lines_of
+from gradstep.notation.telling import told
+from gradstep.notation.truths import Truths
+from gradstep.notation.verdicts import Judged, Verdict
+from gradstep.operations.broadcasting import repeat
+
+LAYOUT = "right, in the other layout: the transpose has the shape that gradstep gives it"
+
+
+def judge(derivation: Derivation, own: Mapping[Expr, str], claim: str, seed: int | None = None) -> Verdict:
+    """The verdict on `claim`, lines of text about the derivative that `derivation` derives."""
+    seed = SystemRandom().getrandbits(32) if seed is None else seed
+    rng = Random(seed)
+    truths = Truths(derivation, own)
+    lines = lines_of(claim, truths)
+    check_complete(lines, truths, claim)
+    found = [outcome(line, rng) for line in lines]
+    text = " ".join
+    judged = tuple(
+        Judged(
+            text(claim[line.start : line.end].split()), line.subject.name, result.verdict, result.method, line
+        )
+        for line, (result, _) in zip(lines, found, strict=True)
+    )
+    harmless = harmless_lines(lines, found, truths)
+    notes = [note for _, note in found if note]
+    wrong = [k for k, (result, _) in enumerate(found) if result.verdict is False and k not in harmless]
+    unknown = any(result.verdict is None for result, _ in found)
+    verdict = False if wrong else None if unknown else True
+    for k in harmless if not wrong else ():
+        subject = lines[k].subject
+        whole = truths.gradient_name(subject)
+        notes.append(f"{subject.name} is not {whole}, but what is made of it is right")
+    slip: Slip | None = None
+    example: Example | None = None
+    kind = "layout" if LAYOUT in notes else ""
+    if wrong:
+        slip, example = explained(lines[wrong[0]], truths, rng)
+        kind = slip.kind if slip else ""
+    elif verdict and (bent := bent_line(lines, rng)) is not None:
+        kind, example, note = bent
+        notes.append(note)
+    results = [result for result, _ in found]
+    made = Verdict(
+        verdict=verdict,
+        lines=judged,
+        first=wrong[0] + 1 if wrong else None,
+        slip=slip,
+        example=example,
+        notes=tuple(dict.fromkeys(notes)),
+        derivation=derivation,
+        prime=max((result.prime for result in results), default=0),
+        seed=seed,
+        chance=sum(result.chance for result in results),
+        kind=kind,
+    )
+    return told(made, truths)
+
+
+def check_complete(lines: Sequence[Line], truths: Truths, claim: str) -> None:
+    """A claim says something about every derivative that was asked for."""
+    about = {line.subject.part for line in lines if line.subject.kind in ("gradient", "slope")}
+    about |= {
+        p
+        for line in lines
+        if line.subject.kind == "change" and line.subject.part is truths.loss
+        for p in truths.derivation.parameters.values()
+    }
+    entries = any(line.subject.entry for line in lines)
+    for name, parameter in truths.derivation.parameters.items():
+        if parameter not in about and not entries:
+            others = [n for n, p in truths.derivation.parameters.items() if p in about]
+            raise MathError(
+                f"the claim says nothing of {truths.gradient(name).name}",
+                source=claim,
+                mend=f"--wrt {','.join(others)}" if others else f"a last line d{name} = …",
+            )
+
+
+def outcome(line: Line, rng: Random) -> tuple[Comparison, str]:
+    """Whether a line holds, and what is to be said of it."""
+    if line.truth is None:
+        return Comparison(True, "exact", 0, 0.0), ""
+    truth, claim = expected(line), line.claim
+    if truth.shape == claim.shape:
+        return compared(truth, claim, rng), ""
+    if claim.rank == truth.rank >= 2 and claim.T.shape == truth.shape:
+        result = compared(truth, claim.T, rng)
+        if result.verdict:
+            return result, LAYOUT
+    return Comparison(False, "exact", 0, 0.0), ""
+
+
+def expected(line: Line) -> Expr:
+    """What a line should be worth: the same for each value of an index that nothing binds."""
+    assert line.truth is not None
+    sizes = line.claim.shape[: len(line.free)]
+    return repeat(line.truth, tuple(range(len(sizes))), sizes)
+
+
+def harmless_lines(
+    lines: Sequence[Line], found: Sequence[tuple[Comparison, str]], truths: Truths
+) -> list[int]:
+    """Names such as dz that are no ∂C/∂z, where every gradient that was asked for is right."""
+    asked = set(truths.derivation.parameters.values())
+    named = [
+        k
+        for k, line in enumerate(lines)
+        if found[k][0].verdict is False
+        and line.subject.kind == "gradient"
+        and PLAIN_NAME.fullmatch(line.subject.name)
+        and line.subject.part not in asked
+    ]
+    rest = all(result.verdict for k, (result, _) in enumerate(found) if k not in named)
+    return named if rest else []
+
+
+def explained(line: Line, truths: Truths, rng: Random) -> tuple[Slip | None, Example | None]:
+    """The slip behind a wrong line, and small numbers that show it."""
+    truth = expected(line)
+    example = differing(truth, line.claim, named(truths), rng)
+    if line.free:
+        slip: Slip | None = unbound(line)
+    else:
+        part = line.subject.part if line.subject.kind == "gradient" and not line.subject.entry else None
+        loss = truths.loss if line.truth is not None else line.claim
+        slip = Diagnosis(truth, line.claim, loss, part if not loss.rank else None, rng).found()
+    if slip is None and truth.shape != line.claim.shape:
+        what = f"this is {shape_text(line.claim.shape)}, but {line.subject.name} is {shape_text(truth.shape)}"
+        slip = Slip("shape", (what,))
+    return slip, example
+
+
+def unbound(line: Line) -> Slip:
+    """An index stands outside every sum: the case split belongs inside."""
+    index = line.free[0]
+    what = f"the index {index} stands free here: nothing sums over it, and the left side has no {index}"
+    if any(node.op.name == "where" for node in walk(line.claim)):
+        return Slip(
+            "split", (f"{what}. The case split belongs inside the sum: each {index} has its own condition",)
+        )
+    return Slip("index", (f"{what}, so this is another value for each {index}",))
+
+
+def named(truths: Truths) -> list[Expr]:
+    """The parts whose values are worth seeing at an example."""
+    return [node for node in truths.derivation.parts if node is not truths.loss]
+
+
+def bent_line(lines: Sequence[Line], rng: Random) -> tuple[str, Example, str] | None:
+    """Where a right claim takes another slope than gradstep: at a kink only."""
+    for line in lines:
+        if line.truth is None or line.truth is line.claim or line.truth.shape != line.claim.shape:
+            continue
+        if any(node.op.kink or node.op in COMPARISONS for node in walk(line.truth, line.claim)):
+            example = differing(line.truth, line.claim, (), rng, kinks=True)
+            if example is not None:
+                return "kink", example, "right except at kinks: there gradstep takes another slope"
+    return None

@@ -1,0 +1,209 @@
+"""How is a verdict told? Lines with their marks, the slip in a sentence, numbers to see it, our own lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from gradstep.calculus.chains import links
+from gradstep.calculus.examples import Example, numeral
+from gradstep.expression.node import Expr, walk
+from gradstep.notation.plain import line as written
+from gradstep.notation.plain import wrap
+from gradstep.notation.presentation import Presentation, Section
+from gradstep.notation.terminal import text as drawn
+from gradstep.notation.truths import Truths
+from gradstep.notation.verdicts import Verdict
+from gradstep.notation.views import present
+from gradstep.notation.writing import Writer
+
+WIDTH = 100
+
+
+def told(verdict: Verdict, truths: Truths) -> Verdict:
+    """The verdict with its words."""
+    telling = _Telling(verdict, truths)
+    return replace(verdict, why=telling.slip(), said="\n".join(telling.lines()))
+
+
+class _Telling:
+    """The words about one verdict."""
+
+    def __init__(self, verdict: Verdict, truths: Truths) -> None:
+        self.verdict, self.truths = verdict, truths
+        names = {node: name for node, name in truths.derivation.names.items() if node is not truths.loss}
+        self.write = Writer(names)
+
+    def lines(self) -> Iterator[str]:
+        yield from self.head()
+        yield from self.claimed()
+        if self.verdict.first is not None:
+            yield from wrapped(f"  {self.slip() or 'None of the known slips explains it.'}")
+        for note in self.verdict.notes:
+            yield from wrapped(f"  {note[:1].upper()}{note[1:]}.")
+        if self.verdict.example is not None:
+            yield from self.see(self.verdict.example)
+        if self.verdict.first is not None:
+            yield from self.ours()
+        else:
+            yield from wrapped(self.proof())
+
+    def formula(self, expr: Expr) -> str:
+        """An expression in one line."""
+        return written(self.write(expr))
+
+    def head(self) -> Iterator[str]:
+        verdict, lines = self.verdict, self.verdict.lines
+        if verdict.first is not None:
+            line = lines[verdict.first - 1]
+            one = len(lines) == 1
+            yield (
+                f"✗ This is not {line.subject}."
+                if one
+                else f"✗ Line {verdict.first} is wrong: it is not {line.subject}."
+            )
+        elif verdict.verdict is None:
+            yield "? This could not be checked: no point was found at which both sides have values."
+        else:
+            names = list(
+                dict.fromkeys(line.subject for line in lines if line.line.subject.kind != "definition")
+            )
+            yield (
+                f"✓ Right: {', '.join(names)}."
+                if len(lines) == 1
+                else f"✓ Right: all {len(lines)} lines hold."
+            )
+
+    def claimed(self) -> Iterator[str]:
+        """The lines of the claim; beside the wrong one what is right."""
+        verdict = self.verdict
+        if len(verdict.lines) == 1:
+            (line,) = verdict.lines
+            if verdict.first is None:
+                return
+            yield from wrapped(f"    yours     {line.text}", 14)
+            yield from wrapped(f"    right     {self.right(1)}", 14)
+            return
+        for k, line in enumerate(verdict.lines, 1):
+            mark = "✓" if line.verdict else "?" if line.verdict is None else "✗"
+            mark = " " if line.line.subject.kind == "definition" else mark
+            new = k == 1 or verdict.lines[k - 2].line.subject is not line.line.subject
+            head = line.subject if new else " " * len(line.subject)
+            yield from wrapped(f"  {mark} {k:<2} {head} = {line.text}", 10)
+            if k == verdict.first:
+                yield from wrapped(
+                    f"  right {' ' * len(line.subject)} = {self.right(k)}"[:0]
+                    + f"       right: {self.right(k)}",
+                    14,
+                )
+
+    def right(self, number: int) -> str:
+        truth = self.verdict.lines[number - 1].line.truth
+        return "" if truth is None else self.formula(truth)
+
+    def slip(self) -> str:
+        """The slip as a sentence."""
+        slip = self.verdict.slip
+        if slip is None:
+            return ""
+        words = "".join(part if isinstance(part, str) else self.formula(part) for part in slip.words)
+        return f"{words[:1].upper()}{words[1:]}."
+
+    def see(self, example: Example) -> Iterator[str]:
+        """Small numbers at which both sides differ."""
+        variables = self.truths.variables
+        order = [*(name for name in variables if name in example.values), *example.values]
+        shown = [f"{self.name(name)} = {array(example.values[name])}" for name in dict.fromkeys(order)]
+        right, yours, *parts = example.worths
+        names = [node for node in self.truths.derivation.parts if node is not self.truths.loss]
+        used = self.used()
+        made = [
+            f"{self.formula(node)} = {array(value)}"
+            for node, value in zip(names, parts, strict=False)
+            if node in used
+        ]
+        yield "  See for yourself:"
+        yield from wrapped(f"    {', '.join(shown)}", 8)
+        if made:
+            yield from wrapped(f"    give {', '.join(made)}", 8)
+        yield from wrapped(f"    yours is {array(yours)}", 8)
+        yield from wrapped(f"    right is {array(right)}", 8)
+
+    def used(self) -> set[Expr]:
+        """What the first wrong line, or the right one, is made of."""
+        first = self.verdict.first
+        if first is None:
+            return set()
+        line = self.verdict.lines[first - 1].line
+        return set(walk(line.claim, *(() if line.truth is None else (line.truth,))))
+
+    def name(self, name: str) -> str:
+        """A variable, or how one moves, as it is written."""
+        variables = self.truths.variables
+        if name in variables:
+            return self.formula(variables[name])
+        return f"d{self.formula(variables[name[1:]])}" if name[1:] in variables else name
+
+    def ours(self) -> Iterator[str]:
+        """Our derivation to the place where the claim leaves it."""
+        derivation, verdict = self.truths.derivation, self.verdict
+        assert verdict.first is not None
+        if derivation.kind != "gradient" or not derivation.steps:
+            return
+        told = present(derivation)
+        sections = [s for s in told.sections if any(said.number for said in s.lines)]
+        if not sections:
+            return
+        subject = verdict.lines[verdict.first - 1].line.subject
+        found = links(derivation)
+        last = next((k for k, link in enumerate(found, 1) if link.part is subject.part), len(found))
+        place = verdict.slip.place if verdict.slip else None
+        leaves = next(
+            (
+                k
+                for k, link in enumerate(found, 1)
+                if place is not None and any(s.place is place for s in link.steps)
+            ),
+            None,
+        )
+        lines = sections[0].lines
+        numbered = [said.number for said in lines if said.number]
+        if len(numbered) == len(found):
+            kept = [said for said in lines if (said.number or 0) <= last]
+            upto = next((k for k, said in enumerate(lines) if said.number and said.number > last), len(lines))
+            kept = list(lines[:upto])
+        else:
+            kept, leaves = list(lines), None
+        title = "How it goes" if leaves is None else f"How it goes: yours leaves it at line {leaves}"
+        yield ""
+        page = Presentation(told.view, told.style, (Section(title, tuple(kept)),))
+        yield drawn(page, WIDTH)
+
+    def proof(self) -> str:
+        """How it was found out that a claim is right."""
+        verdict = self.verdict
+        if any(line.method == "floating point" for line in verdict.lines):
+            return f"  Both sides agree at random points in floating point (seed {verdict.seed})."
+        bits = verdict.prime.bit_length()
+        power = f"chance of error < {power_of_ten(verdict.chance)}"
+        return f"  Both sides are the same integers (prime of {bits} bits, seed {verdict.seed}; {power})."
+
+
+def power_of_ten(chance: float) -> str:
+    """A chance as people read it: 10⁻³¹."""
+    power = 0
+    while chance < 10.0 ** -(power + 1) and power < 300:
+        power += 1
+    return "10⁻" + str(power).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def wrapped(text: str, indent: int = 4) -> Iterator[str]:
+    yield from wrap(text, WIDTH, indent)
+
+
+def array(value: Any) -> str:
+    """Numbers as a person writes them: [[1, −2], [3, 1]]."""
+    if value.ndim == 0:
+        return numeral(float(value)).replace("-", "−")
+    return f"[{', '.join(array(row) for row in value)}]"

@@ -1,0 +1,88 @@
+"""What is found out about a claim? The first wrong line, numbers that show it, the slip behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from gradstep.calculus.examples import Example
+from gradstep.calculus.slips import Slip
+from gradstep.calculus.steps import Derivation
+from gradstep.notation.claiming import Line
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One line of a claim: its text, and whether it holds."""
+
+    text: str
+    subject: str
+    verdict: bool | None
+    method: str
+    line: Line = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What gradstep thinks of a claim.
+
+    verdict     True, False, or None where no point could tell (never a pass)
+    lines       every line that says something, with its own verdict
+    first       the first line that is wrong, counted from 1
+    slip        what probably went wrong there: a kind in a word, and a sentence
+    example     small numbers at which both sides differ
+    notes       what else should be known: right in the other layout, right except at kinks
+    derivation  the gradient as gradstep derives it
+    """
+
+    verdict: bool | None
+    lines: tuple[Judged, ...]
+    first: int | None
+    slip: Slip | None
+    example: Example | None
+    notes: tuple[str, ...]
+    derivation: Derivation = field(repr=False)
+    prime: int = 0
+    seed: int = 0
+    chance: float = 1.0
+    kind: str = ""  # of the slip, in a word; "layout" and "kink" may go with a claim that is right
+    why: str = ""  # the slip as a sentence
+    said: str = ""
+
+    def __bool__(self) -> bool:
+        return self.verdict is True
+
+    def __str__(self) -> str:
+        return self.said
+
+    def text(self) -> str:
+        """The verdict as it is told in a terminal."""
+        return self.said
+
+    def to_json(self) -> dict[str, Any]:
+        """The verdict as data that JSON can hold."""
+        example = self.example
+        return {
+            "format": "gradstep verdict",
+            "version": 1,
+            "verdict": self.verdict,
+            "kind": self.kind or None,
+            "first": self.first,
+            "lines": [
+                {"subject": line.subject, "text": line.text, "verdict": line.verdict, "method": line.method}
+                for line in self.lines
+            ],
+            "slip": self.why or None,
+            "example": None
+            if example is None
+            else {
+                "values": {name: value.tolist() for name, value in example.values.items()},
+                "right": example.worths[0].tolist(),
+                "yours": example.worths[1].tolist(),
+            },
+            "notes": list(self.notes),
+            "answers": {name: str(answer) for name, answer in self.derivation.answers.items()},
+            "prime": self.prime,
+            "seed": self.seed,
+            "chance": self.chance,
+        }
