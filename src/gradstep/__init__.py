@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gradstep.calculus.certificate import Certificate as Certificate
     from gradstep.calculus.steps import Derivation as Derivation
     from gradstep.calculus.steps import Step as Step
+    from gradstep.checks import check as check
     from gradstep.expression.errors import MathError as MathError
     from gradstep.expression.node import Expr as Expr
     from gradstep.learn.fit import Fit as Fit
@@ -114,7 +115,6 @@ if TYPE_CHECKING:
     from gradstep.operations.trigonometry import cos as cos
     from gradstep.operations.trigonometry import sin as sin
     from gradstep.operations.trigonometry import tan as tan
-    from gradstep.public import check as check
     from gradstep.public import derive as derive
     from gradstep.public import hessian as hessian
     from gradstep.public import hvp as hvp
@@ -127,7 +127,8 @@ __version__ = "0.1.0"
 
 # Where every name is found: the public ones, and those behind methods that need an upper room.
 _ROOMS = {
-    "gradstep.public": ["check", "derive", "jacobian", "hessian", "jvp", "hvp", "_text"],
+    "gradstep.public": ["derive", "jacobian", "hessian", "jvp", "hvp", "_text"],
+    "gradstep.checks": ["check"],
     "gradstep.running": ["compile"],
     "gradstep.notation.publishing": ["_latex", "_markdown", "_json", "_bundle"],
     "gradstep.page.derivations": ["_html"],

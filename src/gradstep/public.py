@@ -15,9 +15,7 @@ from gradstep.expression.node import Expr, walk
 from gradstep.notation import terminal
 from gradstep.notation.depending import Dependences, depending
 from gradstep.notation.folding import folded
-from gradstep.notation.judging import judge
 from gradstep.notation.parsing import names_of, parse
-from gradstep.notation.verdicts import Verdict
 from gradstep.notation.views import present
 from gradstep.operations.evaluation import variables
 from gradstep.operations.leaves import checked_name
@@ -185,38 +183,6 @@ def hvp(
     """The Hessian–vector product of a scalar `loss`, in the shape of the variable, without the Hessian."""
     loss, called, only = asked(loss, wrt, given, names)
     return hvp_of(loss, wrt, direction, names=called, only=only, again=again, certify=certify, seed=seed)
-
-
-def check(
-    f: Expr,
-    wrt: str | Sequence[str],
-    claim: str | Expr | Sequence[str],
-    *,
-    hessian: bool = False,
-    given: Dependences | None = None,
-    names: Names | None = None,
-    structure: Mapping[str, str] | None = None,
-    seed: int | None = None,
-) -> Verdict:
-    """Whether a formula, or a chain of lines, for the derivative of `f` is right; if not, where it is wrong.
-
-    `claim` is text: NumPy's syntax, LaTeX or what gradstep prints. One formula is the gradient (the Jacobian,
-    if `f` is an array); lines such as `dz = …`, `∂C/∂w = … = …` or `dC = ⟨G, dN⟩` are checked one by one. It
-    may use the names of parts, those of the loss and those that gradstep gives.
-
-    `check(…).verdict` is True, False or None (no point could tell); the first wrong line, an example in small
-    numbers, and the slip are in `first`, `example` and `slip`, and `str` tells them. What cannot be read is a
-    `MathError` at its place.
-    """
-    f, called, only = asked(f, wrt, given, names)
-    if hessian:
-        derivation = hessian_of(f, wrt, names=called, only=only, seed=seed)
-    elif isinstance(f, Expr) and f.rank:
-        derivation = jacobian_of(f, wrt, names=called, only=only, seed=seed)
-    else:
-        derivation = derive_expression(f, wrt, names=called, only=only, structure=structure, seed=seed)
-    text = str(claim) if isinstance(claim, Expr) else claim if isinstance(claim, str) else "\n".join(claim)
-    return judge(derivation, called, text, seed)
 
 
 def asked(

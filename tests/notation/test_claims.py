@@ -1,4 +1,4 @@
-"""Are claims read as people write them, and judged rightly? Every answer of the cases, and what is next to it."""
+"""Are claims read as people write them, and judged rightly? Every answer of the cases, and its neighbours."""
 
 from random import Random
 
@@ -40,8 +40,10 @@ RIGHT = [
     "grad_z = -2*e*(z > 0)/N\ngrad_w = grad_z @ X",
     "r = a - y  # another sign than e\ndw = 2/N * X.T @ (r*(z > 0))",
     r"\begin{align*} \frac{\partial C}{\partial \mathbf{z}} &= -\frac{2}{N}\mathbf{e}\odot 1[\mathbf{z}>0] \\"
-    r" \frac{\partial C}{\partial \mathbf{w}} &= \mathbf{X}^\top \frac{\partial C}{\partial \mathbf{z}} \end{align*}",
-    "dC = 1/N * d(sum(e**2))\n = 2/N ⟨e, de⟩ = −2/N ⟨e, da⟩\n = −2/N ⟨e ⊙ 1[z > 0], dz⟩ = −2/N ⟨Xᵀ (e ⊙ 1[z > 0]), dw⟩",
+    r" \frac{\partial C}{\partial \mathbf{w}} &= \mathbf{X}^\top \frac{\partial C}{\partial \mathbf{z}}"
+    r" \end{align*}",
+    "dC = 1/N * d(sum(e**2))\n = 2/N ⟨e, de⟩ = −2/N ⟨e, da⟩\n"
+    " = −2/N ⟨e ⊙ 1[z > 0], dz⟩ = −2/N ⟨Xᵀ (e ⊙ 1[z > 0]), dw⟩",
     "dC = sum(2/N*e*de); = -2/N*trace(outer(e*(z > 0), X @ dw))",
 ]
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import click
 
+from gradstep.checks import check
 from gradstep.commands.formulas import FormulaCommand, formula_options, read_formula
 from gradstep.commands.telling import formulas
 from gradstep.expression.errors import MathError
 from gradstep.notation.verdicts import Verdict
-from gradstep.public import check
 
 RIGHT, WRONG = 0, 1
 

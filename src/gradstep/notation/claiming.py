@@ -315,7 +315,7 @@ class _Claiming:
                 if name not in reader.variables and name not in reader.sizes
             }
             (statement,) = statements(text)
-            return reader.value(Formula.read(text, replace(statement, name=None)))
+            return reader.value(Formula.read(text, statement))
 
         text = QUOTED.sub(r'"\1"', LIBRARY.sub(lambda found: " " * len(found[0]), self.text[start:end]))
         try:
