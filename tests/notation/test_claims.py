@@ -4,6 +4,7 @@ from random import Random
 
 import pytest
 from cases import derivations
+from wrong_derivations import BANK
 
 import gradstep as gs
 from gradstep.calculus.edits import edits
@@ -80,3 +81,93 @@ def test_the_answers_of_the_cases_are_right_in_every_notation_and_their_neighbou
                 assert verdict(d, str(edit.expr)) is False, (case["id"], str(edit.expr))
                 break
     assert count > 150
+
+
+@pytest.mark.parametrize("entry", BANK, ids=lambda entry: entry[0])
+def test_a_wrong_derivation_is_wrong_and_its_slip_is_named(entry):
+    _, loss, shapes, wrt, claim, kinds = entry
+    found = gs.check(gs.parse(loss, **shapes), wrt, claim, seed=1)
+    assert found.verdict is False
+    assert found.example is not None
+    assert not kinds or found.kind in kinds, found.why
+
+
+def test_at_most_one_wrong_derivation_in_ten_has_no_known_slip():
+    assert len(BANK) >= 60
+    assert sum(not kinds for *_, kinds in BANK) <= len(BANK) / 10
+
+
+@pytest.mark.parametrize(
+    ("claim", "kind"),
+    [("X.T*0 + B @ A", "layout"), (r"B A", "layout"), ("(B @ A).T", ""), ("A.T @ B.T", "")],
+)
+def test_the_other_layout_is_right_and_said_to_be_so(claim, kind):
+    loss = gs.parse("trace(A @ X @ B)", A="k m", X="m n", B="n k")
+    found = gs.check(loss, "X", claim)
+    assert (found.verdict, found.kind) == (True, kind)
+
+
+def test_a_claim_that_differs_at_a_kink_only_is_right_and_says_so():
+    found = gs.check(NEURON, "w", "-2/N * X.T @ (e * (z >= 0))")
+    assert (found.verdict, found.kind) == (True, "kink")
+    assert "kinks" in str(found)
+
+
+def test_a_name_that_is_no_derivative_does_no_harm():
+    found = gs.check(NEURON, ["w", "b"], "dz = -2*e*(z > 0); dw = X.T @ dz / N; db = mean(dz)")
+    assert found.verdict is True
+    assert found.notes == ("dz is not ∂C/∂z, but what is made of it is right",)
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_a_number_is_not_taken_for_a_size_that_happens_to_be_equal(size):
+    claim = f"-2/{size} * X.T @ (e * (z > 0))"
+    assert gs.check(NEURON, "w", claim).verdict is False
+    fixed = gs.parse("mean((y - relu(X @ w + b))**2)", X=(size, "d"), w="d", b="", y=size)
+    assert gs.check(fixed, "w", claim).verdict is True
+
+
+def test_the_first_wrong_line_is_found_and_later_ones_are_judged_for_themselves():
+    claim = "∂C/∂e = 2/N e\n∂C/∂a = 2/N e\n∂C/∂z = ∂C/∂a ⊙ 1[z > 0]\n∂C/∂w = Xᵀ ∂C/∂z"
+    found = gs.check(NEURON, "w", claim)
+    assert [one.verdict for one in found.lines] == [True, False, True, True]
+    assert (found.verdict, found.first, found.kind) == (False, 2, "sign")
+    assert "Line 2 is wrong" in str(found)
+
+
+@pytest.mark.parametrize("threshold", ["0.0001", "0.001", "1", "100", "-0.001"])
+def test_a_mask_that_is_wrong_at_few_points_only_is_wrong(threshold):
+    loss = gs.parse("relu(z)", z="")
+    assert gs.check(loss, "z", f"z > {threshold}").verdict is False
+
+
+@pytest.mark.parametrize(
+    ("claim", "place", "what"),
+    [
+        ("2/N * X.T @ (q - y)", "q", "q is not known"),
+        (r"\frac{2}{N} X^\top \smash(e)", r"\smash", "no command"),
+        (r"\begin{bmatrix} 1 \end{bmatrix}", r"\begin{bmatrix}", "cannot be read"),
+        ("−2/N Xᵀ (e ⊙ y", "", ") should stand here"),
+        ("−2/N X (e ⊙ y)", "2/N X (e ⊙ y)", "sizes d and N"),
+        ("−2/N Σᵢ₌₁ e", "", "nothing here depends"),
+        ("dw = ", "", "nothing follows"),
+        ("= 2", "", "goes on from one"),
+        ("", "", "no claim"),
+        (r"\hat{x + y}", r"\hat{x + y}", "over one letter"),
+        ("☃", "☃", "no sign"),
+        ("dz = 2*e", "", "says nothing of ∂C/∂w"),
+        ("(" * 200 + "e" + ")" * 200, "", "nest"),
+        ("−" + "(" * 200 + "e" + ")" * 200, "", "nest"),
+        (r"\frac{" * 150 + "e" + "}{2}" * 150, "", "nest"),
+        ("e" * 30_000, "", "characters"),
+        ("∂C/∂q = 2", "q", "q is not known"),
+    ],
+)
+def test_what_cannot_be_read_is_an_error_at_its_place(claim, place, what):
+    with pytest.raises(MathError) as caught:
+        gs.check(NEURON, "w", claim)
+    error = caught.value
+    assert what in error.what
+    if place:
+        assert error.source is not None and error.span is not None
+        assert error.source[slice(*error.span)] == place

@@ -7,45 +7,56 @@ knows the operations, no formula.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gradstep.expression.errors import MathError
-from gradstep.expression.node import Expr, rebuild, walk
+from gradstep.expression.node import Expr, Operation, rebuild, walk
 from gradstep.operations.arithmetic import (
     add_op,
     divide_op,
+    equal_op,
+    greater_equal,
+    greater_equal_op,
+    greater_op,
     multiply_op,
     negate_op,
+    not_equal_op,
     power_op,
     scale_op,
     subtract_op,
 )
 from gradstep.operations.broadcasting import repeat, repeat_op, sum_op
 from gradstep.operations.leaves import number, number_op, value_of
-from gradstep.operations.products import matmul_op, transpose_op
+from gradstep.operations.products import matmul_op, outer, outer_op, transpose_op
 from gradstep.operations.rowwise import log_softmax_op, softmax_op
 from gradstep.operations.sums import count
 from gradstep.operations.sums import sum as total
 
 Words = tuple[str | Expr, ...]
-Local = tuple[str, Words, Expr]  # what kind, in words, and what stands in the place of a node
+MASKS: frozenset[Operation] = frozenset({greater_op, greater_equal_op, equal_op, not_equal_op})
+ROWWISE = (softmax_op, log_softmax_op)
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """`expr` with one place changed: `place` is what stood there."""
+    """`expr` with one place changed: `place` stood there; `gone` is a factor that is lost or too much."""
 
     kind: str
     words: Words
     expr: Expr
     place: Expr
+    gone: Expr | None = None
 
-    @property
-    def gone(self) -> Expr | None:
-        """The formula in the words, where there is one only."""
-        found = [part for part in self.words if isinstance(part, Expr)]
-        return found[0] if len(found) == 1 else None
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """What may stand in the place of a node: which kind of change it is, in words."""
+
+    kind: str
+    words: Words
+    new: Expr
+    gone: Expr | None = None
 
 
 def edits(
@@ -56,31 +67,48 @@ def edits(
     parts: Sequence[Expr] = (),
     mending: bool = False,
 ) -> Iterator[Edit]:
-    """Every single edit of `expr`, nothing beneath the nodes in `still` being changed.
+    """Every single edit of `expr`; what is in `still` is an atom: nothing beneath it is changed.
 
-    `whole` is a factor that may not be dropped. `parts` may stand in each other's places. With `mending` the
-    words say how a wrong formula becomes right, else what a right one has lost.
+    `whole` is a factor that may not be dropped. `parts` may stand in each other's places, and be factors that
+    are missing or too much. With `mending` the words say how a wrong formula becomes right, else what a
+    right one has lost.
     """
-    order = list(walk(expr, stop=lambda node: node in still))
+    order = list(walk(expr, stop=still.__contains__))
+    holding = {node for node in order if node is whole}
+    for node in order:
+        if not holding.isdisjoint(node.args):
+            holding.add(node)
+    for node in reversed(order):
+        inner = [] if node in still else list(_local(node, holding, mending))
+        for change in (*inner, *_other_parts(node, parts)):
+            made = exchanged(expr, {node: change.new}, order, still)
+            if made is not None:
+                yield Edit(change.kind, change.words, made, node, change.gone)
     for node in reversed(order):
         if node in still:
             continue
-        changes = [*_local(node, whole, mending), *_other_parts(node, parts)]
-        for kind, words, new in changes:
-            made = _exchanged(expr, node, new, order, still)
-            if made is not None and made is not expr:
-                yield Edit(kind, words, made, node)
+        for k, arg in enumerate(node.args):
+            for change in (*_leaf(arg, mending), *_other_parts(arg, parts)):
+                try:
+                    new = rebuild(
+                        node, [change.new if j == k else other for j, other in enumerate(node.args)]
+                    )
+                except MathError:
+                    continue
+                made = exchanged(expr, {node: new}, order, still)
+                if made is not None:
+                    yield Edit(change.kind, change.words, made, arg, change.gone)
 
 
-def _exchanged(
-    expr: Expr, old: Expr, new: Expr, order: Sequence[Expr], still: Collection[Expr]
+def exchanged(
+    expr: Expr, table: Mapping[Expr, Expr], order: Sequence[Expr], still: Collection[Expr]
 ) -> Expr | None:
-    """`expr` with `new` in the place of `old`, or None where the shapes do not allow it."""
+    """`expr` with other nodes in the places of some, or None where the shapes do not allow it."""
     done: dict[Expr, Expr] = {}
     try:
         for node in order:
-            if node is old:
-                done[node] = new
+            if node in table:
+                done[node] = table[node]
             elif node in still or not node.args:
                 done[node] = node
             else:
@@ -88,86 +116,96 @@ def _exchanged(
     except MathError:
         return None
     made = done[expr]
-    return made if made.shape == expr.shape else None
+    return made if made is not expr else None
 
 
-def _local(node: Expr, whole: Expr | None, mending: bool) -> Iterator[Local]:
+def _local(node: Expr, holding: Collection[Expr], mending: bool) -> Iterator[Local]:
     """What may stand in the place of a node."""
     yield from _signs_and_terms(node, mending)
-    yield from _factors(node, whole, mending)
-    yield from _products(node, mending)
+    yield from _factors(node, holding, mending)
+    yield from _products(node)
     yield from _axes(node, mending)
+    yield from _leaf(node, mending)
     value = value_of(node) if node.op is number_op else None
     if value is not None:
         for other in dict.fromkeys((value * 2, value / 2, -value, value + 1, value - 1, 1 - value)):
             if other not in (value, 0):
-                yield "factor", _instead(number(other), node, mending), number(other)
+                new = number(other)
+                words = (new, " should stand where ", node, " stands")
+                yield Local("factor", words if mending else _mirrored(words), new)
 
 
-def _instead(new: Expr, old: Expr, mending: bool) -> Words:
-    return (
-        (new, " should stand where ", old, " stands") if mending else (new, " stands where ", old, " should")
-    )
+def _mirrored(words: Words) -> Words:
+    """From how a wrong formula is mended to how a right one is spoiled."""
+    new, _, old, _ = words
+    return (new, " stands where ", old, " should stand")
+
+
+def _leaf(node: Expr, mending: bool) -> Iterator[Local]:
+    """A transpose that is missing or too much; a mask the wrong way round."""
+    if node.op is transpose_op:
+        words: Words = (node, " should not be transposed") if mending else _untransposed(node.args[0])
+        yield Local("transpose", words, node.args[0])
+    elif node.rank == 2 and node.shape[0] == node.shape[1]:
+        words = _untransposed(node) if mending else (node, " is transposed")
+        yield Local("transpose", words, node.T)
+    if node.op in (greater_op, greater_equal_op):
+        a, b = node.args
+        words = ("the condition ", node, " is the wrong way round")
+        yield Local("mask", words, greater_equal(b, a))
+
+
+def _untransposed(node: Expr) -> Words:
+    return ("the transpose of ", node, " is missing")
 
 
 def _signs_and_terms(node: Expr, mending: bool) -> Iterator[Local]:
-    lost = ("the term ", " is too much") if mending else ("the term ", " is missing")
+    kind, lost = ("extra term", " is too much") if mending else ("missing term", " is missing")
     match node.args:
         case a, b if node.op in (add_op, subtract_op):
-            kind = "extra term" if mending else "missing term"
-            turned = a - b if node.op is add_op else a + b
-            yield "sign", ("the sign of ", b, " is wrong"), turned
-            yield "sign", ("the sign of ", a, " is wrong"), b - a if node.op is add_op else -a - b
-            yield kind, (lost[0], b, lost[1]), a
-            yield kind, (lost[0], a, lost[1]), b if node.op is add_op else -b
+            added = node.op is add_op
+            yield Local("sign", ("the sign of ", b, " is wrong"), a - b if added else a + b)
+            yield Local("sign", ("the sign of ", a, " is wrong"), b - a if added else -a - b)
+            yield Local(kind, ("the term ", b, lost), a, b)
+            yield Local(kind, ("the term ", a, lost), b if added else -b, a)
         case (a,) if node.op is negate_op:
-            yield "sign", ("the sign of ", a, " is wrong"), a
+            yield Local("sign", ("the sign of ", a, " is wrong"), a)
 
 
-def _factors(node: Expr, whole: Expr | None, mending: bool) -> Iterator[Local]:
+def _factors(node: Expr, holding: Collection[Expr], mending: bool) -> Iterator[Local]:
     lost = " is too much" if mending else " is missing"
     if node.op in (multiply_op, scale_op):
         a, b = node.args
         for kept, gone in ((b, a), (a, b)):
-            if kept.shape == node.shape and (whole is None or whole in set(walk(kept))):
-                yield "missing factor" if not mending else "factor", ("the factor ", gone, lost), kept
-    if node.op is divide_op:
-        a, b = node.args
-        if a.shape == node.shape and (whole is None or whole in set(walk(a))):
-            yield "missing factor" if not mending else "factor", ("the division by ", b, lost), a
+            if kept.shape == node.shape and gone not in holding and not is_ones(gone):
+                yield Local("factor", ("the factor ", gone, lost), kept, gone)
+    if node.op is divide_op and node.args[0].shape == node.shape and node.args[1] not in holding:
+        yield Local("factor", ("the division by ", node.args[1], lost), node.args[0], node.args[1])
     if node.op is power_op and (n := value_of(node.args[1])) is not None:
         for other in (n + 1, n - 1, -n, n * 2, n / 2):
             if other not in (0, n):
                 made = node.args[0] if other == 1 else node.args[0] ** number(other)
-                yield (
-                    "power",
-                    ("the power should be ", number(other))
-                    if mending
-                    else ("the power should be ", number(n)),
-                    made,
-                )
+                yield Local("power", ("the power should be ", number(other if mending else n)), made)
 
 
-def _products(node: Expr, mending: bool) -> Iterator[Local]:
-    if node.op is transpose_op:
-        words: Words = (
-            (node, " should not be transposed")
-            if mending
-            else ("the transpose of ", node.args[0], " is missing")
-        )
-        yield "transpose", words, node.args[0]
-    elif node.rank == 2 and node.shape[0] == node.shape[1] and node.op is not matmul_op:
-        words = ("the transpose of ", node, " is missing") if mending else (node, " is transposed")
-        yield "transpose", words, node.T
-    if node.op is matmul_op:
-        a, b = node.args
-        if a.rank == b.rank == 2 and a.shape == b.shape == node.shape:
-            yield "order", ("the factors ", a, " and ", b, " stand in the wrong order"), b @ a
+def is_ones(node: Expr) -> bool:
+    """Whether every entry is one."""
+    return value_of(node) == 1 or (node.op is repeat_op and value_of(node.args[0]) == 1)
+
+
+def _products(node: Expr) -> Iterator[Local]:
+    match node.args:
+        case a, b if node.op is matmul_op and a.shape == b.shape == node.shape and a.rank == 2:
+            words: Words = ("the factors ", a, " and ", b, " stand in the wrong order")
+            yield Local("order", words, b @ a)
             words = ("this should be a product of entries, not of matrices: ", node)
-            yield "product", words, a * b
-    if node.op is multiply_op and node.rank == 2 and node.shape[0] == node.shape[1]:
-        a, b = node.args
-        yield "product", ("this should be a product of matrices, not of entries: ", node), a @ b
+            yield Local("product", words, a * b)
+        case a, b if node.op is outer_op and a.shape == b.shape:
+            words = ("the factors ", a, " and ", b, " stand in the wrong order")
+            yield Local("order", words, outer(b, a))
+        case a, b if node.op is multiply_op and node.rank == 2 and node.shape[0] == node.shape[1]:
+            words = ("this should be a product of matrices, not of entries: ", node)
+            yield Local("product", words, a @ b)
 
 
 def _axes(node: Expr, mending: bool) -> Iterator[Local]:
@@ -178,26 +216,40 @@ def _axes(node: Expr, mending: bool) -> Iterator[Local]:
         if inner.shape == node.shape and rows == axes and len(axes) == 1:
             for axis in range(inner.rank):
                 if axis != axes[0]:
-                    words: Words = (f"the sum runs along axis {axes[0]}, it should run along axis {axis}",)
-                    yield "axis", words, repeat(total(inner, axis), axis, inner.shape[axis])
+                    new = repeat(total(inner, axis), axis, inner.shape[axis])
+                    yield Local("axis", _along("the sum", axes[0], axis), new)
     if node.op in ROWWISE:
         axis, rank = node.params[0], node.rank
         for other in range(rank):
             if other != axis % rank:
-                words = (f"{node.op.name} runs along axis {axis}, it should run along axis {other}",)
-                yield "axis", words, node.op(*node.args, params=(other, *node.params[1:]))
+                new = node.op(*node.args, params=(other, *node.params[1:]))
+                yield Local("axis", _along(node.op.name, axis % rank, other), new)
     if node.op is sum_op and mending:
         sizes = [node.args[0].shape[k] for k in node.params[0]]
-        yield "mean", ("this sum should be a mean: ", node), node / count(sizes)
+        yield Local("mean", ("this sum should be a mean: ", node), node / count(sizes))
+        if len(sizes) == 1 and node.args[0].rank > 1:
+            (axis,) = node.params[0]
+            for other in range(node.args[0].rank):
+                if other != axis:
+                    yield Local("axis", _along("the sum", axis, other), total(node.args[0], other))
 
 
-ROWWISE = (softmax_op, log_softmax_op)
+def _along(what: str, axis: int, other: int) -> Words:
+    return (f"{what} runs along axis {axis}, it should run along axis {other}",)
 
 
 def _other_parts(node: Expr, parts: Sequence[Expr]) -> Iterator[Local]:
-    """Another part of the same shape: z where a should stand."""
-    if not parts or node not in set(parts):
-        return
+    """Another part of the same shape; a part that is missing as a factor, or one too much."""
     for part in parts:
-        if part is not node and part.shape == node.shape:
-            yield "part", (part, " should stand where ", node, " stands"), part
+        if part is node or part.shape != node.shape or is_ones(part):
+            continue
+        kind = "mask" if part.op in MASKS else "factor"
+        beside: Words = ("the factor ", part, " is missing beside ", node)
+        yield Local(kind, beside, node * part, part)
+        if part.op not in MASKS and value_of(part) != 0:
+            words: Words = ("the factor ", part, " beside ", node, " is too much")
+            yield Local(kind, words, node / part, part)
+    if node in set(parts):
+        for part in parts:
+            if part is not node and part.shape == node.shape:
+                yield Local("part", (part, " should stand where ", node, " stands"), part)

@@ -19,6 +19,7 @@ from gradstep.operations.leaves import symbol_op
 from gradstep.operations.lookups import lookups
 
 TRIES = 60
+ENOUGH = 10  # points at which both sides differ
 LENGTHS = ((2,), (2, 1), (1, 2), (3, 2), (2, 3), (1, 3), (3, 1))  # of the sizes, in turn
 SMALL = (1, -2, 3, 2, -1, 0, 1, -1)
 POSITIVE = (1, 2, 3, 1)
@@ -44,6 +45,7 @@ def differing(
     import numpy as np
 
     best: tuple[tuple[float, ...], Example] | None = None
+    seen = 0
     for sizes, values in _small_points([truth, claim, *others], rng):
         found = _worths([truth, claim, *others], sizes, values)
         if found is None or not _differ(found[0], found[1]):
@@ -56,6 +58,9 @@ def differing(
         score = (float(sum(sizes.values())), _length([*named.values(), *found]))
         if best is None or score < best[0]:
             best = score, example
+        seen += 1
+        if seen == ENOUGH:
+            break
     return None if best is None else best[1]
 
 

@@ -1,36 +1,40 @@
 """Where did a wrong formula go wrong? Known slips are tried, one after the other, until one explains it.
 
-Two kinds. A claim may be a multiple of what is right, its transpose, or right for symmetric matrices only:
-that is seen by comparing both. Or one rule of the derivation was used wrongly: then the gradient is derived
-again with that rule changed in one place (a factor dropped, a sign turned, a term left out), and what comes
-out is the claim. Numbers decide, at a few random points with sizes of their own.
+A claim may be a multiple of what is right, its transpose, or right for symmetric matrices only: that is seen
+by comparing both. Or one rule of the derivation was used wrongly: then the gradient is derived again with
+that rule changed in one place (a factor dropped, a sign turned), and what comes out is the claim. Or the
+claim itself is changed in one place until it is right. Numbers decide, at a few random points.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from random import Random
-from typing import Any
 
 from gradstep.calculus.derivation import moving_nodes
-from gradstep.calculus.edits import Edit, edits
-from gradstep.calculus.floating import compute, points
+from gradstep.calculus.edits import MASKS, Edit, edits, exchanged
+from gradstep.calculus.laws import BOOK
+from gradstep.calculus.rewriting import simplify
+from gradstep.calculus.samples import Factor, Samples
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, walk
-from gradstep.expression.shapes import Size
-from gradstep.operations.arithmetic import add
-from gradstep.operations.leaves import number, size_op, symbol_op, value_of
-from gradstep.operations.leaves import size as size_of
+from gradstep.operations.arithmetic import add, add_op, multiply_op, negate_op, subtract_op
+from gradstep.operations.leaves import number, symbol_op
 from gradstep.operations.sums import mean
 from gradstep.operations.sums import sum as total
 
-SAMPLES = 4
-DRAWS = 5  # of points, three each
-TOLERANCE = 1e-8
-MOST_NODES = 160  # of a loss whose derivation is gone through rule by rule
-MOST_TRIALS = 3000
+MOST_NODES = 200  # of a loss whose derivation is gone through rule by rule
+MOST_TRIALS = 4000
+FACTS = {
+    "symmetric": (" is symmetric",),
+    "rows sum to one": ("the rows of ", " sum to one"),
+    "orthogonal": (" is orthogonal",),
+    "diagonal": (" is diagonal",),
+    "positive": ("all entries of ", " are positive"),
+}
+NOBODY = ", which nobody said"
+OTHER_LAYOUT = "this is the transpose of the right matrix: it would be right in the other layout"
 
 Words = tuple[str | Expr, ...]  # a sentence with formulas in it
 
@@ -48,304 +52,205 @@ class Slip:
     mended: Expr | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Factor:
-    """A number: `plain` times a power of `of`."""
-
-    plain: Fraction
-    of: Expr | None = None
-    power: int = 1
-
-    @property
-    def expr(self) -> Expr:
-        """The factor as a formula."""
-        if self.of is None:
-            return number(self.plain)
-        raised = self.of ** abs(self.power)
-        return number(self.plain) * raised if self.power > 0 else number(self.plain) / raised
-
-    @property
-    def inverse(self) -> Factor:
-        """One over it."""
-        return Factor(1 / self.plain, self.of, -self.power)
-
-    @property
-    def is_one(self) -> bool:
-        """Whether it changes nothing."""
-        return self.of is None and self.plain == 1
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One random point: lengths of sizes, and values of the variables."""
-
-    sizes: Mapping[Size, int]
-    values: dict[Expr, Any]
-
-    def of(self, *exprs: Expr) -> list[Any]:
-        """The values of expressions; what they share is worked out once."""
-        import numpy as np
-
-        known = self.values
-        found = compute(np, exprs, self.sizes, known)
-        known.update(zip(exprs, found, strict=True))
-        return found
-
-
-def telling_samples(truth: Expr, claim: Expr, loss: Expr, rng: Random) -> list[Sample]:
-    """Points at which `truth` is not zero, if there are such, with sizes as different as possible."""
-    import numpy as np
-
-    exprs = (truth, claim, loss)
-    drawn = [Sample(*point) for _ in range(DRAWS) for point in points(exprs, rng, (truth, claim))]
-    telling = [sample for sample in drawn if np.any(sample.of(truth)[0])] or drawn
-    met: set[tuple[int, ...]] = set()
-    ranked: list[tuple[bool, Sample]] = []
-    for sample in telling:
-        sizes = tuple(length for _, length in sorted(sample.sizes.items(), key=lambda pair: str(pair[0])))
-        ranked.append((sizes in met, sample))
-        met.add(sizes)
-    return [sample for _, sample in sorted(ranked, key=lambda pair: pair[0])][:SAMPLES]
-
-
 class Diagnosis:
-    """What may explain that `claim` is not `truth`, which is ∂loss/∂part."""
+    """What may explain that `claim` is not `truth`, which is ∂loss/∂part; `parts` are called by name."""
 
-    def __init__(self, truth: Expr, claim: Expr, loss: Expr, part: Expr | None, rng: Random) -> None:
+    def __init__(
+        self, truth: Expr, claim: Expr, loss: Expr, part: Expr | None, parts: Collection[Expr], rng: Random
+    ) -> None:
         self.truth, self.claim, self.loss, self.part, self.rng = truth, claim, loss, part, rng
-        self.samples = telling_samples(truth, claim, loss, rng)
-        self.trials = 0
+        self.parts = {node for node in walk(loss) if node.op is symbol_op or node in parts} - {loss}
+        self.samples = Samples(truth, claim, loss, rng)
+        self.later: list[Slip] = []
 
     def found(self) -> Slip | None:
         """The first slip that explains the claim."""
-        if self.truth.shape == self.claim.shape and not self.samples:
+        if not self.samples.points:
             return None
+        if self.truth.shape != self.claim.shape:
+            return next(self.shaped(), None)
         ways = (
-            (self.shaped,)
-            if self.truth.shape != self.claim.shape
-            else (
-                self.multiple,
-                self.turned,
-                self.only_symmetric,
-                self.derived_again,
-                self.edited,
-                self.entries,
-            )
-        )
-        for way in ways:
-            for slip in way():
-                return slip
-        return None
-
-    # ------------------------------------------------------------------------------------ comparisons
-
-    def same(self, a: Expr, b: Expr) -> bool:
-        """Whether both have the same values at all samples."""
-        self.trials += 1
-        return a.shape == b.shape and all(_close(*sample.of(a, b)) for sample in self.samples)
-
-    def ratios(self, a: Expr, b: Expr) -> list[float] | None:
-        """The number that b is multiplied with to give a, at each sample; None where there is none."""
-        import numpy as np
-
-        found = []
-        for sample in self.samples:
-            x, y = sample.of(a, b)
-            scale = float(np.sum(y * y))
-            if not scale > 0:
-                return None
-            ratio = float(np.sum(x * y)) / scale
-            if not _close(x, ratio * y):
-                return None
-            found.append(ratio)
-        return found or None
-
-    def factor(self, ratios: Sequence[float]) -> Factor | None:
-        """What these numbers are: a plain number, sizes, or a number of the loss."""
-        first = ratios[0]
-        if all(abs(r - first) <= 1e-9 * abs(first) + 1e-12 for r in ratios):
-            plain = Fraction(first).limit_denominator(64)
-            simple = abs(plain - first) < 1e-9 * max(1, abs(first))
-            return Factor(plain if simple else Fraction(f"{first:.8g}"))
-        for power in (1, -1, 2, -2):
-            for scalar in self.scalars():
-                values = [float(sample.of(scalar)[0]) for sample in self.samples]
-                if any(v == 0 for v in values):
-                    continue
-                rest = {round(r / v**power, 9) for r, v in zip(ratios, values, strict=True)}
-                if len(rest) == 1 and (c := Fraction(rest.pop()).limit_denominator(16)) in SIMPLE:
-                    return Factor(c, scalar, power)
-        return None
-
-    def scalars(self) -> Iterator[Expr]:
-        """The numbers that a factor may be: sizes, their products, and what is a number in the loss."""
-        sizes = [
-            size_of(s)
-            for s in dict.fromkeys(s for node in walk(self.loss) for s in node.shape)
-            if isinstance(s, str)
-        ]
-        yield from sizes
-        yield from (a * b for k, a in enumerate(sizes) for b in sizes[k + 1 :])
-        yield from (a - 1 for a in sizes)
-        for node in walk(self.loss, self.truth):
-            if not node.rank and value_of(node) is None and node not in sizes:
-                yield node
+            self.multiple, self.turned, self.symmetric, self.paths, self.rules, self.edited, self.told,
+            lambda: iter(self.later),
+        )  # fmt: skip
+        return next((slip for way in ways for slip in way()), None)
 
     # ------------------------------------------------------------------------------------ the whole
 
     def multiple(self) -> Iterator[Slip]:
         """A factor too much or too little, in every entry alike."""
-        ratios = self.ratios(self.claim, self.truth)
-        if ratios is None:
-            if all(_close(sample.of(self.claim)[0], 0.0) for sample in self.samples):
-                yield Slip("missing term", ("this is 0, but the loss does move",))
-            return
-        factor = self.factor(ratios)
-        if factor is not None and factor.plain and not factor.is_one:
-            yield _by_factor(factor, self.claim)
+        factor = self.samples.factor(self.claim, self.truth)
+        if factor is not None and not factor.plain:
+            yield Slip("missing term", ("this is 0, but the loss does move",))
+        elif factor is not None and not factor.is_one:
+            yield by_factor(factor, self.claim)
 
     def turned(self) -> Iterator[Slip]:
         """The transpose of a square matrix."""
         truth = self.truth
         if truth.rank >= 2 and truth.shape[-1] == truth.shape[-2]:
-            ratios = self.ratios(self.claim, truth.T)
-            factor = None if ratios is None else self.factor(ratios)
+            factor = self.samples.factor(self.claim, truth.T)
             if factor is not None and factor.plain:
-                words: Words = ("this is the transpose of the right matrix: right, in the other layout",)
+                words: Words = (OTHER_LAYOUT,)
                 if not factor.is_one:
-                    words = (*words, ", and ", *_by_factor(factor, self.claim).words)
+                    words = (*words, "; and ", *by_factor(factor, self.claim).words)
                 yield Slip("transpose", words, mended=self.claim.T)
 
-    def only_symmetric(self) -> Iterator[Slip]:
-        """Right for symmetric matrices only."""
+    def symmetric(self) -> Iterator[Slip]:
+        """Right for symmetric matrices only, where the loss does not care which of the two it is given."""
+        for node in self.squares():
+            turned = exchanged(self.truth, {node: node.T}, list(walk(self.truth)), ())
+            if turned is None or not self.samples.same(turned, self.truth):
+                continue
+            if self.samples.holds_with(node, "symmetric", self.claim, self.rng):
+                yield Slip("symmetric", only_where(node, "symmetric"))
+
+    def squares(self) -> Iterator[Expr]:
+        """The square matrices of which nothing is known."""
         for node in walk(self.loss):
-            if (
-                node.op is symbol_op
-                and node.rank == 2
-                and node.shape[0] == node.shape[1]
-                and not node.params[2]
-            ):
-                table = [
-                    Sample(
-                        s.sizes,
-                        {
-                            n: (v + v.T) / 2 if n is node else v
-                            for n, v in s.values.items()
-                            if n.op is symbol_op
-                        },
-                    )
-                    for s in self.samples
-                ]
-                if all(_close(*sample.of(self.truth, self.claim)) for sample in table):
-                    words: Words = ("this is right only where ", node, " is symmetric, which nobody said")
-                    yield Slip("symmetric", words)
+            square = node.rank == 2 and node.shape[0] == node.shape[1]
+            if node.op is symbol_op and square and not node.params[2]:
+                yield node
+
+    def told(self) -> Iterator[Slip]:
+        """Right only under an assumption that nobody made."""
+        for node in walk(self.loss):
+            if node.op is not symbol_op or node.params[2]:
+                continue
+            for fact in FACTS:
+                square = node.rank == 2 and node.shape[0] == node.shape[1]
+                if not (square or (fact == "positive" or (fact == "rows sum to one" and node.rank))):
+                    continue
+                if self.samples.holds_with(node, fact, self.claim, self.rng):
+                    kind = "symmetric" if fact == "symmetric" else "assumption"
+                    yield Slip(kind, only_where(node, fact))
 
     def shaped(self) -> Iterator[Slip]:
         """Another shape: an axis too many, one too few, or the axes in another order."""
-        truth, claim = self.truth, self.claim
+        truth, claim, samples = self.truth, self.claim, self.samples
         if claim.rank >= 2 and claim.rank == truth.rank:
             turned = claim.T
-            if turned.shape == truth.shape and self.same(turned, truth):
-                yield Slip(
-                    "layout",
-                    ("right, in the other layout: its transpose has the shape of the parameter",),
-                    mended=turned,
-                )
+            if turned.shape == truth.shape and (factor := samples.factor(turned, truth)) and factor.plain:
+                words: Words = ("its transpose has the shape of the parameter",)
+                if not factor.is_one:
+                    words = (*words, "; and ", *by_factor(factor, turned).words)
+                yield Slip("layout", words, mended=turned)
         for axis in range(claim.rank):
-            for made, words in ((total, "sum"), (mean, "mean")):
-                for other in (made(claim, axis), made(claim, axis).T):
-                    if other.shape == truth.shape and self.same(other, truth):
-                        size = claim.shape[axis]
-                        what = f"the {words} over {size} is missing: what arrives at all of them is added"
-                        yield Slip("sum", (what,), mended=other)
-        if claim.rank == 2 and truth.rank == 0 and self.same(total(claim), truth):
+            for made, word in ((total, "sum"), (mean, "mean")):
+                for other in dict.fromkeys((made(claim, axis), made(claim, axis).T)):
+                    if other.shape == truth.shape and samples.same(other, truth):
+                        what = f"the {word} over {claim.shape[axis]} is missing"
+                        why = "what arrives at all of them is added" if word == "sum" else "all count alike"
+                        yield Slip("sum", (f"{what}: {why}",), mended=other)
+        if claim.rank == 2 and truth.rank == 0 and samples.same(total(claim), truth):
             yield Slip("sum", ("the sum over all entries is missing",), mended=total(claim))
+        for edit in edits(claim, still=self.parts, mending=True):
+            if edit.expr.shape == truth.shape and samples.same(edit.expr, truth):
+                yield Slip(edit.kind, self.tidied(edit.words), mended=edit.expr)
 
     # ------------------------------------------------------------------------------------ rule by rule
 
-    def derived_again(self) -> Iterator[Slip]:
-        """One rule of the derivation used wrongly: what would have come out is the claim."""
-        part = self.part
-        if part is None or sum(1 for _ in walk(self.loss)) > MOST_NODES:
+    def paths(self) -> Iterator[Slip]:
+        """What arrives along one path was left out, has the wrong sign, or a wrong factor."""
+        for node, k, _, _, right in self.contributions():
+            if self.samples.same(right, self.truth):
+                continue
+            more = self.samples.factor(self.claim - self.truth, right)
+            if more is not None and more.of is None:
+                times: Factor | None = Factor(more.plain + 1)
+            else:
+                times = self.samples.factor(self.claim - self.truth + right, right)
+            if times is None or times.is_one:
+                continue
+            words: Words
+            arg, rule = node.args[k], f" ({node.op.rule})" if node.op.rule else ""
+            if not times.plain:
+                words = ("the path through ", arg, " is left out: ", node, f" moves with it too{rule}")
+                yield Slip("missing term", self.tidied(words), node)
+            elif times.of is None and times.plain == -1:
+                words = ("what arrives through ", arg, " has the wrong sign", rule)
+                yield Slip("sign", self.tidied(words), node)
+            else:
+                words = ("what arrives through ", arg, " is multiplied by ", times.expr, f" too much{rule}")
+                kind = "mean" if times.has_size else "factor"
+                yield Slip(kind, self.tidied(words), node)
+
+    def rules(self) -> Iterator[Slip]:
+        """One rule used wrongly: what would have come out is the claim."""
+        for node, k, G, H, right in self.contributions():
+            for edit in (*edits(H, whole=G, still={G, node, *node.args}), *skipped(node, G, H)):
+                if self.samples.trials > MOST_TRIALS:
+                    return
+                if edit.expr.shape != H.shape:
+                    continue
+                try:
+                    wrong = self.back.gradient(node.args[k], edit.expr)
+                    other = None if wrong is None else self.truth - right + wrong
+                except MathError:
+                    continue
+                factor = None if other is None else self.samples.factor(self.claim, other)
+                if factor is None or not factor.plain:
+                    continue
+                kind = kind_of(edit, node)
+                words = self.tidied(at(node, kind, edit))
+                if factor.is_one:
+                    yield Slip(kind, words, node)
+                else:
+                    words = (*words, "; and ", *by_factor(factor, self.claim).words)
+                    self.later.append(Slip(kind, words, node))
+
+    def contributions(self) -> Iterator[tuple[Expr, int, Expr, Expr, Expr]]:
+        """Every step from a part to one that it is made of, and what of the gradient arrives along it."""
+        if self.part is None or sum(1 for _ in walk(self.loss)) > MOST_NODES:
             return
-        moving = moving_nodes(self.loss, [part])
-        order = [node for node in walk(self.loss, stop=lambda node: node is part) if node in moving]
-        back = Backwards(order, part)
-        arriving = back.arriving({self.loss: number(1)})
-        later = []
+        moving = moving_nodes(self.loss, [self.part])
+        order = [node for node in walk(self.loss, stop=lambda node: node is self.part) if node in moving]
+        self.back = Backwards(order, self.part)
+        arriving = self.back.arriving({self.loss: number(1)})
         for node in reversed(order):
             G = arriving.get(node)
-            if G is None or node is part or node.op.adjoint is None:
+            if G is None or node is self.part or node.op.adjoint is None:
                 continue
             for k, H in enumerate(node.op.adjoint(G, node, node.args)):
                 if H is None or node.args[k] not in moving:
                     continue
-                right = back.gradient(node.args[k], H)
-                if right is None:
-                    continue
-                yield from self.flow(node, k, right)
-                later.append((node, k, G, H, right))
-        for node, k, G, H, right in later:
-            for edit in edits(H, whole=G, still={G, node, *node.args}):
-                if self.trials > MOST_TRIALS:
-                    return
-                try:
-                    wrong = back.gradient(node.args[k], edit.expr)
-                    if wrong is None:
-                        continue
-                    other = self.truth - right + wrong
-                except MathError:
-                    continue
-                ratios = self.ratios(self.claim, other)
-                factor = None if ratios is None else self.factor(ratios)
-                if factor is not None and factor.plain:
-                    kind = _kind(edit, node)
-                    words = (*_at(node, kind, edit), *(() if kind in SLOPES else edit.words))
-                    if not factor.is_one:
-                        words = (*words, "; and ", *_by_factor(factor, self.claim).words)
-                    yield Slip(kind, words, node)
-
-    def flow(self, node: Expr, k: int, right: Expr) -> Iterator[Slip]:
-        """What arrives along one path was left out, has the wrong sign, or a wrong factor."""
-        ratios = self.ratios(self.claim - self.truth, right)
-        factor = None if ratios is None else self.factor([r + 1 for r in ratios])
-        if factor is None or self.same(right, self.truth):
-            return
-        arg = node.args[k]
-        if not factor.plain:
-            words: Words = ("the path through ", node, " is missing: ", arg, " moves it too")
-            yield Slip("missing term", words, node)
-        elif factor.of is None and factor.plain == -1:
-            rule = f" ({node.op.rule})" if node.op.rule else ""
-            yield Slip("sign", ("the sign of what arrives through ", node, f" is wrong{rule}"), node)
-        elif not factor.is_one:
-            words = ("what arrives through ", node, " is counted ", factor.expr, " times")
-            yield Slip("factor", words, node)
+                right = self.back.gradient(node.args[k], H)
+                if right is not None:
+                    yield node, k, G, H, right
 
     # ------------------------------------------------------------------------------------ the claim itself
 
     def edited(self) -> Iterator[Slip]:
         """One place of the claim changed, and it is right."""
-        parts = [node for node in walk(self.loss) if node.rank]
-        for edit in edits(self.claim, still=set(), parts=parts, mending=True):
-            if self.trials > 2 * MOST_TRIALS:
+        slopes = [
+            slope(node, *node.args)
+            for node in walk(self.loss)
+            if node.op.slopes is not None and len(node.op.slopes) == 1 and node.rank
+            for slope in node.op.slopes
+        ]
+        parts = list(dict.fromkeys([*(node for node in walk(self.loss) if node.rank), *slopes]))
+        start = self.samples.trials
+        for edit in edits(self.claim, still=self.parts, parts=parts, mending=True):
+            if self.samples.trials > start + MOST_TRIALS:
                 return
-            try:
-                ratios = self.ratios(self.truth, edit.expr)
-            except MathError:
-                continue
-            if ratios is not None and all(abs(r - 1) < 1e-9 for r in ratios):
-                yield Slip(edit.kind, edit.words, mended=edit.expr)
+            if self.samples.same(self.truth, edit.expr):
+                kind, words = edit.kind, edit.words
+                if edit.gone is not None and edit.gone in slopes and kind != "mask":
+                    kind = "slope"
+                new = words[0]
+                if (
+                    kind == "part"
+                    and isinstance(new, Expr)
+                    and new.op is multiply_op
+                    and edit.place in new.args
+                ):
+                    gone = new.args[new.args[0] is edit.place]
+                    kind, words = "factor", ("the factor ", gone, " is missing beside ", edit.place)
+                yield Slip(kind, self.tidied(words), mended=edit.expr)
 
-    def entries(self) -> Iterator[Slip]:
-        """An array that every entry is multiplied with too much, or that is missing."""
-        for node in walk(self.loss, self.truth):
-            if node.shape == self.truth.shape and node.rank:
-                if self.same(self.claim, self.truth * node):
-                    yield Slip("factor", ("the factor ", node, " is too much"))
-                if self.same(self.claim * node, self.truth):
-                    kind = "mask" if node.op.name in MASKS else "factor"
-                    yield Slip(kind, ("the factor ", node, " is missing"), mended=self.claim * node)
+    def tidied(self, words: Words) -> Words:
+        """The words with formulas as short as they can be."""
+        return tuple(simplify(part, BOOK, self.parts) if isinstance(part, Expr) else part for part in words)
 
 
 class Backwards:
@@ -369,35 +274,24 @@ class Backwards:
 
     def gradient(self, node: Expr, G: Expr) -> Expr | None:
         """What arrives at the part when `G` stands at `node`."""
-        if G.shape != node.shape:
-            raise MathError("a cotangent of another shape")
         return self.arriving({node: G}).get(self.part)
 
 
-SIMPLE = {Fraction(s * n, d) for s in (1, -1) for n in (1, 2, 3, 4) for d in (1, 2, 3, 4)}
-MASKS = frozenset({"greater", "greater_equal", "equal", "not_equal"})
+def only_where(node: Expr, fact: str) -> Words:
+    """Right only where this is known of a variable."""
+    words: list[str | Expr] = ["this is right only where "]
+    told = FACTS[fact]
+    words += [node, *told] if len(told) == 1 else [told[0], node, told[1]]
+    return (*words, NOBODY)
 
 
-def _close(a: Any, b: Any) -> bool:
-    import numpy as np
-
-    scale = max(float(np.max(np.abs(a), initial=0.0)), float(np.max(np.abs(b), initial=0.0)), 1e-12)
-    return bool(np.all(np.abs(a - b) <= TOLERANCE * scale))
-
-
-def _by_factor(factor: Factor, claim: Expr) -> Slip:
+def by_factor(factor: Factor, claim: Expr) -> Slip:
     """The claim is `factor` times what is right."""
     mended = factor.inverse.expr * claim
     if factor.of is not None:
-        words: Words = (
-            "the factor ",
-            factor.inverse.expr,
-            " is missing: yours is ",
-            factor.expr,
-            " times the right one",
-        )
-        sizes = any(node.op is size_op for node in walk(factor.of))
-        return Slip("mean" if sizes else "factor", words, mended=mended)
+        words: Words = ("the factor ", factor.inverse.expr, " is missing: yours is ", factor.expr)
+        words = (*words, " times the right one")
+        return Slip("mean" if factor.has_size else "factor", words, mended=mended)
     plain = factor.plain
     if plain == -1:
         return Slip("sign", ("the sign is wrong: yours is −1 times the right one",), mended=mended)
@@ -407,17 +301,30 @@ def _by_factor(factor: Factor, claim: Expr) -> Slip:
     return Slip("factor", ("a factor ", number(1 / abs(plain)), f" is missing{sign}"), mended=mended)
 
 
-SLOPES = ("mask", "slope")
+ONE_OPERAND = 1
+LINEAR = (add_op, subtract_op, negate_op)
 
 
-def _kind(edit: Edit, node: Expr) -> str:
-    if edit.kind == "missing factor" and node.op.slopes is not None:
-        return "mask" if any(n.op.name in MASKS for n in walk(edit.place)) else "slope"
-    return {"missing factor": "factor"}.get(edit.kind, edit.kind)
+def skipped(node: Expr, G: Expr, H: Expr) -> Iterator[Edit]:
+    """The rule of a function not used at all: what arrives is passed on as it is."""
+    if len(node.args) == ONE_OPERAND and G.shape == H.shape and G is not H and node.op not in LINEAR:
+        yield Edit("slope", ("the rule of ", node.op.name, " was not used"), G, H)
 
 
-def _at(node: Expr, kind: str, edit: Edit) -> Words:
-    """Where a rule went wrong: the slope of an activation by its own name."""
-    if kind in SLOPES and edit.gone is not None:
-        return ("the factor ", edit.gone, f" is missing, the {node.op.rule}: {node.op.why}")
-    return ("at ", node, f" ({node.op.rule}): ") if node.op.rule else ("at ", node, ": ")
+def kind_of(edit: Edit, node: Expr) -> str:
+    """The kind of a slip in a rule: a lost factor of a function of one operand is its slope."""
+    if len(node.args) != ONE_OPERAND or node.op.slopes is None or edit.kind not in ("factor", "missing term"):
+        return edit.kind
+    return (
+        "mask"
+        if any(n.op in MASKS for n in walk(edit.place if edit.gone is None else edit.gone))
+        else "slope"
+    )
+
+
+def at(node: Expr, kind: str, edit: Edit) -> Words:
+    """Where a rule went wrong, and the slope of a function by what it is."""
+    rule = f" ({node.op.rule})" if node.op.rule else ""
+    if edit.gone is not None and kind in ("mask", "slope"):
+        return ("the factor ", edit.gone, f" is missing{rule}: {node.op.why}")
+    return ("in the step through ", node, f"{rule}: ", *edit.words)

@@ -17,7 +17,6 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import shape_text
 from gradstep.notation.claiming import PLAIN_NAME, Line, lines_of
-from gradstep.notation.telling import told
 from gradstep.notation.truths import Truths
 from gradstep.notation.verdicts import Judged, Verdict
 from gradstep.operations.broadcasting import repeat
@@ -55,24 +54,23 @@ def judge(derivation: Derivation, own: Mapping[Expr, str], claim: str, seed: int
     if wrong:
         slip, example = explained(lines[wrong[0]], truths, rng)
         kind = slip.kind if slip else ""
-    elif verdict and (bent := bent_line(lines, rng)) is not None:
+    elif verdict and (bent := bent_line([line for k, line in enumerate(lines) if k not in harmless], rng)):
         kind, example, note = bent
         notes.append(note)
     results = [result for result, _ in found]
-    made = Verdict(
+    return Verdict(
         verdict=verdict,
         lines=judged,
         first=wrong[0] + 1 if wrong else None,
         slip=slip,
         example=example,
         notes=tuple(dict.fromkeys(notes)),
-        derivation=derivation,
+        truths=truths,
         prime=max((result.prime for result in results), default=0),
         seed=seed,
         chance=sum(result.chance for result in results),
         kind=kind,
     )
-    return told(made, truths)
 
 
 def check_complete(lines: Sequence[Line], truths: Truths, claim: str) -> None:
@@ -142,7 +140,9 @@ def explained(line: Line, truths: Truths, rng: Random) -> tuple[Slip | None, Exa
     else:
         part = line.subject.part if line.subject.kind == "gradient" and not line.subject.entry else None
         loss = truths.loss if line.truth is not None else line.claim
-        slip = Diagnosis(truth, line.claim, loss, part if not loss.rank else None, rng).found()
+        slip = Diagnosis(
+            truth, line.claim, loss, part if not loss.rank else None, truths.derivation.parts, rng
+        ).found()
     if slip is None and truth.shape != line.claim.shape:
         what = f"this is {shape_text(line.claim.shape)}, but {line.subject.name} is {shape_text(truth.shape)}"
         slip = Slip("shape", (what,))

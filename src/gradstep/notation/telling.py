@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradstep.calculus.chains import links
 from gradstep.calculus.examples import Example, numeral
@@ -13,26 +12,22 @@ from gradstep.notation.plain import line as written
 from gradstep.notation.plain import wrap
 from gradstep.notation.presentation import Presentation, Section
 from gradstep.notation.terminal import text as drawn
-from gradstep.notation.truths import Truths
-from gradstep.notation.verdicts import Verdict
 from gradstep.notation.views import present
 from gradstep.notation.writing import Writer
+
+if TYPE_CHECKING:
+    from gradstep.notation.verdicts import Verdict
 
 WIDTH = 100
 
 
-def told(verdict: Verdict, truths: Truths) -> Verdict:
-    """The verdict with its words."""
-    telling = _Telling(verdict, truths)
-    return replace(verdict, why=telling.slip(), said="\n".join(telling.lines()))
-
-
-class _Telling:
+class Telling:
     """The words about one verdict."""
 
-    def __init__(self, verdict: Verdict, truths: Truths) -> None:
-        self.verdict, self.truths = verdict, truths
-        names = {node: name for node, name in truths.derivation.names.items() if node is not truths.loss}
+    def __init__(self, verdict: Verdict) -> None:
+        self.verdict, self.truths = verdict, verdict.truths
+        derivation = self.truths.derivation
+        names = {node: name for node, name in derivation.names.items() if node is not self.truths.loss}
         self.write = Writer(names)
 
     def lines(self) -> Iterator[str]:
@@ -108,7 +103,8 @@ class _Telling:
         if slip is None:
             return ""
         words = "".join(part if isinstance(part, str) else self.formula(part) for part in slip.words)
-        return f"{words[:1].upper()}{words[1:]}."
+        first = words[:1] if isinstance(slip.words[0], Expr) else words[:1].upper()
+        return f"{first}{words[1:]}."
 
     def see(self, example: Example) -> Iterator[str]:
         """Small numbers at which both sides differ."""

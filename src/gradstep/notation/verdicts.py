@@ -9,6 +9,8 @@ from gradstep.calculus.examples import Example
 from gradstep.calculus.slips import Slip
 from gradstep.calculus.steps import Derivation
 from gradstep.notation.claiming import Line
+from gradstep.notation.telling import Telling
+from gradstep.notation.truths import Truths
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,6 @@ class Verdict:
     slip        what probably went wrong there: a kind in a word, and a sentence
     example     small numbers at which both sides differ
     notes       what else should be known: right in the other layout, right except at kinks
-    derivation  the gradient as gradstep derives it
     """
 
     verdict: bool | None
@@ -41,23 +42,31 @@ class Verdict:
     slip: Slip | None
     example: Example | None
     notes: tuple[str, ...]
-    derivation: Derivation = field(repr=False)
+    truths: Truths = field(repr=False)
     prime: int = 0
     seed: int = 0
     chance: float = 1.0
     kind: str = ""  # of the slip, in a word; "layout" and "kink" may go with a claim that is right
-    why: str = ""  # the slip as a sentence
-    said: str = ""
 
     def __bool__(self) -> bool:
         return self.verdict is True
 
+    @property
+    def derivation(self) -> Derivation:
+        """The derivative as gradstep derives it."""
+        return self.truths.derivation
+
+    @property
+    def why(self) -> str:
+        """The slip as a sentence; empty where there is none, or none is known."""
+        return Telling(self).slip()
+
     def __str__(self) -> str:
-        return self.said
+        return self.text()
 
     def text(self) -> str:
         """The verdict as it is told in a terminal."""
-        return self.said
+        return "\n".join(Telling(self).lines())
 
     def to_json(self) -> dict[str, Any]:
         """The verdict as data that JSON can hold."""
