@@ -24,6 +24,7 @@ from gradstep.operations.activations import (
     sign,
 )
 from gradstep.operations.arithmetic import (
+    add,
     add_op,
     exp,
     exp_op,
@@ -132,20 +133,27 @@ def _at(order: list[Expr], bent: set[Expr], x: Expr, positive: bool) -> Expr:
 
 
 def _folded(node: Expr) -> Expr:
-    """`node` without zeros among its operands."""
+    """`node` without zeros among its operands, and without two signs in a row."""
     zeros = [is_zero(arg) for arg in node.args]
-    if not any(zeros):
-        return node
+    minus = [arg.op is negate_op for arg in node.args]
     if node.op in (multiply_op, scale_op):
-        return zero(node)
-    if node.op is exp_op:
+        if any(zeros):
+            return zero(node)
+        if any(minus):
+            product = node.op(*(arg.args[0] if m else arg for arg, m in zip(node.args, minus, strict=True)))
+            return product if all(minus) else negate_op(product)
+    if node.op is exp_op and zeros[0]:
         return one_like(node)
     if node.op is negate_op:
-        return node.args[0]
-    if node.op is add_op:
-        return node.args[1] if zeros[0] else node.args[0]
-    if node.op is subtract_op:
-        return node.args[0] if zeros[1] else opposite(node.args[1])
+        return node.args[0] if zeros[0] else opposite(node.args[0])
+    if node.op in SUMS:
+        a, b = node.args
+        if zeros[1]:
+            return a
+        if zeros[0]:
+            return b if node.op is add_op else opposite(b)
+        if minus[1]:
+            return (subtract if node.op is add_op else add)(a, b.args[0])
     return node
 
 

@@ -243,11 +243,10 @@ class Narrator:
 
     def moved(self, rest: Expr, slope: Expr) -> list[Box]:
         """Factors for one example, and ∂zᵢ/∂w."""
-        factors = [
-            fenced(self.write.written(factor), JUXTAPOSED)
-            for factor in factors_of(rest)
-            if not is_one(factor)
-        ]
+        written = [self.write.written(factor) for factor in factors_of(rest) if not is_one(factor)]
+        if len(written) == 1 and is_one(slope):
+            return [fenced(written[0], PRODUCT)]
+        factors = [fenced(one, JUXTAPOSED) for one in written]
         factors += [] if is_one(slope) else [self.row_box(slope)]
         return factors or [Sym("1", "number")]
 

@@ -29,6 +29,7 @@ from gradstep.expression.node import Expr, Number, Operation, Params, Spelled
 from gradstep.expression.shapes import Shape
 from gradstep.operations.broadcasting import LETTERS, repeat_op, spread, sum_over, together
 from gradstep.operations.families import (
+    DOTTED,
     DROPS,
     JUXTAPOSED,
     SIGNED,
@@ -108,8 +109,13 @@ def _multiply_box(expr: Expr, write: Write) -> Written:
 
 
 def _level_before(last: Written) -> int:
-    """How tightly a product binds by its last factor: Σ reaches to its end, ⊙ is looser than a product."""
-    return PRODUCT if last.level == PRODUCT else JUXTAPOSED
+    """How tightly a product binds by its last factor: Σ reaches to its end, ⊙ and · are looser than a product."""
+    return last.level if last.level in (PRODUCT, DOTTED) else JUXTAPOSED
+
+
+def _in_front(factor: Written) -> Box:
+    """A number before an array: (x·y) z."""
+    return fenced(factor, JUXTAPOSED if factor.level == DOTTED else PRODUCT)
 
 
 def _multiply_text(expr: Expr, spell: Spell) -> Spelled:
@@ -230,12 +236,12 @@ def _scale_box(expr: Expr, write: Write) -> Written:
         return Written(Frac(row(front_of(factor, write), fenced(back, PRODUCT)), bottom), JUXTAPOSED)
     if front.level == SIGNED:  # −2/N X: the sign in front of it all
         return Written(row(front.box, fenced(back, PRODUCT)), SIGNED)
-    return Written(row(fenced(front, PRODUCT), fenced(back, PRODUCT)), _level_before(back))
+    return Written(row(_in_front(front), fenced(back, PRODUCT)), _level_before(back))
 
 
 def front_of(factor: Expr, write: Write) -> Box:
     """The numerator of a fraction, fit to stand before another factor."""
-    return fenced(write(factor.args[0]), PRODUCT)
+    return _in_front(write(factor.args[0]))
 
 
 def _scale_indices(params: Params, *ranks: int) -> str:
@@ -293,9 +299,12 @@ def log(x: Expr | Number) -> Expr:
 # ------------------------------------------------------------------------------------------- comparisons
 
 
-def _mask_text(sign: str, door: Door) -> Any:
+def _mask_text(name: str, sign: str, door: Door) -> Any:
+    def exchanging(a: Expr, b: Expr) -> Expr:
+        return (less if name == "greater" else less_equal)(b, a)
+
     def text(expr: Expr, spell: Spell) -> Spelled:
-        a, b = implicit(expr, door)
+        a, b = implicit(expr, exchanging if expr.params else door)
         sides, between = ((b, a), EXCHANGED[sign]) if reads_backwards(expr) else ((a, b), sign)
         left, right = (enclosed(spell(side), RELATION + 1) for side in sides)
         return f"{left} {between} {right}", RELATION
@@ -305,13 +314,23 @@ def _mask_text(sign: str, door: Door) -> Any:
 
 # What each comparison becomes when its sides change places.
 EXCHANGED = {">": "<", ">=": "<=", "≥": "≤", "==": "==", "=": "=", "!=": "!=", "≠": "≠"}
+EXCHANGES = ("exchanged",)  # the params of a > b that reads b < a
 
 
 def reads_backwards(comparison: Expr) -> bool:
-    """Whether it reads better with its sides exchanged: x ≤ 0 rather than 0 ≥ x."""
+    """Whether it reads b < a: where that was written, and x ≤ 0 rather than 0 ≥ x."""
     if comparison.op in (equal_op, not_equal_op):
         return False
-    return is_constant(comparison.args[0]) and not is_constant(comparison.args[1])
+    return bool(comparison.params) or _starts_with_constant(*comparison.args)
+
+
+def _starts_with_constant(a: Expr, b: Expr) -> bool:
+    return is_constant(a) and not is_constant(b)
+
+
+def _exchanged(op: Operation, a: Expr, b: Expr) -> Expr:
+    """The comparison of `b` with `a`, read from `a` to `b`; a constant stands on the right."""
+    return op(b, a, params=() if is_constant(a) or is_constant(b) else EXCHANGES)
 
 
 def relation(comparison: Expr, sign: str, write: Write) -> Box:
@@ -337,7 +356,7 @@ def _mask(name: str, sign: str, written: str, compare: Callable[[Any, Any], Any]
         code=f"({{0}} {sign} {{1}})",
         rule="slope of a comparison",
         why="a comparison is 0 or 1 and stands still between its jumps: its slope is 0",
-        text=_mask_text(sign, door),
+        text=_mask_text(name, sign, door),
         layout=_mask_box(written),
         meaning=lambda np, sizes, params, a, b: 1.0 * compare(a, b),
         kink="where both sides are equal too",
@@ -360,12 +379,14 @@ def opposite(mask: Expr) -> Expr:
         return subtract(1, mask)
     a, b = mask.args
     turned = {
-        greater_op: greater_equal_op(b, a),
-        greater_equal_op: greater_op(b, a),
-        equal_op: not_equal_op(a, b),
-        not_equal_op: equal_op(a, b),
-    }
-    return turned[mask.op]
+        greater_op: greater_equal_op,
+        greater_equal_op: greater_op,
+        equal_op: not_equal_op,
+        not_equal_op: equal_op,
+    }[mask.op]
+    if mask.op in (equal_op, not_equal_op):
+        return turned(a, b)
+    return turned(b, a) if mask.params else _exchanged(turned, a, b)
 
 
 # ------------------------------------------------------------------------------------------- the door
@@ -457,12 +478,12 @@ def greater_equal(a: Expr | Number, b: Expr | Number) -> Expr:
 
 def less(a: Expr | Number, b: Expr | Number) -> Expr:
     """1 where a < b, 0 elsewhere."""
-    return greater(b, a)
+    return _exchanged(greater_op, *together("<", a, b))
 
 
 def less_equal(a: Expr | Number, b: Expr | Number) -> Expr:
     """1 where a ≤ b, 0 elsewhere."""
-    return greater_equal(b, a)
+    return _exchanged(greater_equal_op, *together("<=", a, b))
 
 
 def equal(a: Expr | Number, b: Expr | Number) -> Expr:

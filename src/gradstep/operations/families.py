@@ -28,6 +28,7 @@ from gradstep.expression.node import Expr, Operation, Params, Spelled
 from gradstep.expression.shapes import Shape, broadcast, contraction, same, shape_text
 
 JUXTAPOSED = PRODUCT + 5  # A B binds tighter than A ⊙ B
+DOTTED = PRODUCT + 2  # x·y: 2 x·y needs no parentheses, (x·y) z does
 SIGNED = PRODUCT - 5  # −x: no parentheses first in a sum, parentheses inside a product
 
 Spell = Callable[[Expr], Spelled]

@@ -47,9 +47,9 @@ def decimal(value: Fraction) -> str | None:
     if rest != 1:
         return None
     digits = str(value.numerator * 10**places // value.denominator)
-    if len(digits) > 17:
+    if len(digits) > min(LONGEST, max(17, len(f"{value.numerator}{value.denominator}"))):
         return None
-    if places <= 12:
+    if places <= 12 or len(digits) > places:
         digits = digits.rjust(places + 1, "0")
         return f"{digits[:-places]}.{digits[-places:]}"
     point = f"{digits[0]}.{digits[1:]}".rstrip(".")

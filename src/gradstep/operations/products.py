@@ -13,6 +13,7 @@ from gradstep.expression.shapes import Shape, contraction, shape_text
 from gradstep.operations.arithmetic import multiply, scale
 from gradstep.operations.broadcasting import TRANSPOSED
 from gradstep.operations.families import (
+    DOTTED,
     JUXTAPOSED,
     Spell,
     Write,
@@ -111,7 +112,7 @@ def _matmul_box(expr: Expr, write: Write) -> Written:
         left = Sup(fenced(x, POWER + 5), TRANSPOSED)
         return Written(Row((left, fenced(M, JUXTAPOSED), fenced(b, JUXTAPOSED))), JUXTAPOSED)
     if A.rank == B.rank == 1:
-        return Written(row(fenced(a, JUXTAPOSED), "·", fenced(b, JUXTAPOSED)), JUXTAPOSED)
+        return Written(row(fenced(a, JUXTAPOSED), "·", fenced(b, JUXTAPOSED)), DOTTED)
     if A.rank == 1:
         flipped: Box = Sup(fenced(b, POWER + 5), TRANSPOSED)
         if B.op is transpose_op:
