@@ -20,8 +20,10 @@ from notation.samples import (
     zi,
 )
 
+import gradstep as gs
 from gradstep.expression.boxes import Accent, Big, Cases, Fence, Frac, Of, Root, Sup, Sym, number, row, word
 from gradstep.notation.plain import block, columns, display_width, line, wrap
+from gradstep.notation.writing import Writer
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -57,6 +59,16 @@ DRAWINGS = {
         ["       C + N", "       ─────", "       C − N", "⎛C + N⎞", "⎜─────⎟", "⎝C − N⎠"],
     ),
 }
+
+
+@pytest.mark.parametrize(
+    "text, read",
+    [("(u @ v)*w", "(u·v) w"), ("2*(u @ v)", "2u·v"), ("2*(u @ v)*w", "(2u·v) w"), ("c*(u @ v)", "c u·v"),
+     ("(u @ v)*c", "(u·v) c"), ("(u @ v)**2", "(u·v)²"), ("u @ v + c", "u·v + c"), ("-(u @ v)", "−u·v")],
+)  # fmt: skip
+def test_a_dot_product_in_front_of_a_factor_has_brackets(text, read):
+    expr = gs.parse(text, u="n", v="n", w="n", c="")
+    assert line(Writer()(expr)) == read
 
 
 @pytest.mark.parametrize("name", DRAWINGS)

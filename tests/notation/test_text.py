@@ -32,7 +32,7 @@ RECIPES = [
     *((lambda x, y, f=FUNCTIONS[name]: f(x)) for name in UNARY),
     *(
         (lambda x, y, f=OPERATORS[sign]: f(x, y))
-        for sign in ("+", "-", "*", "/", "**", "@", ">", "<", ">=", "==")
+        for sign in ("+", "-", "*", "/", "**", "@", ">", "<", ">=", "<=", "==")
     ),
     *((lambda x, y, f=FUNCTIONS[name]: f(x, y)) for name in ("maximum", "minimum", "dot", "outer")),
     lambda x, y: x.T,
@@ -146,7 +146,17 @@ SPELLED = [
     "pi*a*n",
     "1e-20*a",
     "0.0001*a",
-    "1/3*a",
+    "a/3",
+    "-1/3*a",
+    "a < b",
+    "a <= b",
+    "a > b",
+    "a >= b",
+    "u <= abs(u)",
+    "abs(v) <= exp(v)",
+    "where(v < w, v, w)",
+    "u <= 0",
+    "1.0507009873554804934193349852946*a",
 ]
 
 

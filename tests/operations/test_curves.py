@@ -139,6 +139,27 @@ def test_at_a_kink_the_slope_is_the_smallest_and_a_choice_takes_its_side(text, a
     assert evaluate(answer, x=at) == pytest.approx(slope, abs=1e-15)
 
 
+@pytest.mark.parametrize("name", ["maximum", "minimum"])
+@pytest.mark.parametrize("wrt, slope", [(["x"], 0), (["y"], 0), (["x", "y"], 0.5)])
+def test_where_two_sides_are_equal_each_that_moves_gets_its_share(name, wrt, slope):
+    d = derive(parse(f"sum({name}(x, y))", x="n", y="n"), wrt, seed=1)
+    for answer in d.answers.values():
+        np.testing.assert_array_equal(evaluate(answer, x=np.ones(2), y=np.ones(2)), [slope, slope])
+
+
+@pytest.mark.parametrize(
+    "text, slope",
+    [
+        ("relu(x) - 0.1*relu(-x)", 0.1),
+        ("maximum(x, 0.1*x)", 0.1),
+        ("relu(x) + relu(-x)", 0),
+        ("maximum(-x, x)", 0),
+    ],
+)
+def test_what_has_a_piece_for_either_sign_has_a_slope_at_0(text, slope):
+    assert evaluate(derive(parse(text, x=""), ["x"], seed=1).answers["x"], x=0.0) == slope
+
+
 def test_the_logarithm_of_a_squared_sine_is_a_cotangent():
     answer = derive(parse("log(sin(x**3)**2)", x=""), ["x"], seed=1).answers["x"]
     x = 0.7

@@ -374,6 +374,8 @@ class Opening:
         It is when it is long, and in a deep network where it leads to a parameter: where it uses such a name
         itself (other than as −∂C/∂e), or leads also, through a product with a parameter, to an earlier part.
         """
+        if not G.args:  # a name would hide that it is I
+            return False
         symbols = self.visible(G)
         if symbols > HEAVY:
             return True

@@ -57,7 +57,7 @@ ORDERS = (greater_op, greater_equal_op)
 
 def larger_multiple(y: Expr) -> Expr | None:
     """max(c x, d x), c > d, is c x where x > 0 and d x elsewhere."""
-    if y.op not in (maximum_op, minimum_op):
+    if y.op not in (maximum_op, minimum_op) or any(map(is_zero, y.args)):
         return None
     a, b = (term(arg, ()) for arg in y.args)
     common = _common(a, b)

@@ -109,7 +109,7 @@ def _multiply_box(expr: Expr, write: Write) -> Written:
 
 
 def _level_before(last: Written) -> int:
-    """How tightly a product binds by its last factor: Σ reaches to its end, ⊙ and · are looser than a product."""
+    """How tightly a product binds, by its last factor: Σ reaches to its end, ⊙ and · are looser."""
     return last.level if last.level in (PRODUCT, DOTTED) else JUXTAPOSED
 
 
@@ -119,10 +119,15 @@ def _in_front(factor: Written) -> Box:
 
 
 def _multiply_text(expr: Expr, spell: Spell) -> Spelled:
+    """1/N x and 1/2 x read better as x/N and x/2."""
     factor, body = expr.args
-    if factor.op is divide_op and value_of(factor.args[0]) == 1 and divide(body, factor.args[1]) is expr:
-        return f"{enclosed(spell(body), PRODUCT)}/{enclosed(spell(factor.args[1]), PRODUCT + 1)}", PRODUCT
-    return _times_text(expr, spell)  # 1/N x reads better as x/N
+    value = value_of(factor)
+    over = factor.args[1] if factor.op is divide_op and value_of(factor.args[0]) == 1 else None
+    if value is not None and value.numerator == 1 and "/" in number_text(value)[0]:
+        over = number(value.denominator)
+    if over is not None and divide(body, over) is expr:
+        return f"{enclosed(spell(body), PRODUCT)}/{enclosed(spell(over), PRODUCT + 1)}", PRODUCT
+    return _times_text(expr, spell)
 
 
 _times_text = infix_text("*", PRODUCT, lambda a, b: multiply(a, b))
