@@ -354,6 +354,7 @@ def _mask_box(sign: str) -> Any:
 
 
 def _mask(name: str, sign: str, written: str, compare: Callable[[Any, Any], Any], door: Door) -> Operation:
+    exchanged = ((EXCHANGES, (("n",), ("n",))),) if name.startswith("greater") else ()
     return elementwise(
         name,
         lambda y, a, b: 0 * one_like(a),
@@ -365,6 +366,7 @@ def _mask(name: str, sign: str, written: str, compare: Callable[[Any, Any], Any]
         layout=_mask_box(written),
         meaning=lambda np, sizes, params, a, b: 1.0 * compare(a, b),
         kink="where both sides are equal too",
+        example=(*(((), (shape, shape)) for shape in ((), ("n",), ("m", "n"))), *exchanged),
     )
 
 
