@@ -163,20 +163,34 @@ def _folded(node: Expr) -> Expr:
 def two_halves(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
     """1[x > 0] ⊙ y + 1[x ≤ 0] ⊙ z is y where x > 0, and z elsewhere."""
     parts = terms(expr, fences)
-    masks = [[f for f, n in part.parts.items() if n == 1 and _is_order(f, fences)] for part in parts]
-    for mask in dict.fromkeys(f for found in masks for f in found):
-        other = refused(mask)
+    masks = [
+        {either_way(f): f for f, n in part.parts.items() if n == 1 and _is_order(f, fences)} for part in parts
+    ]
+    for mask in dict.fromkeys(key for found in masks for key in found):
+        other = either_way(refused(mask))
         halves = [
-            [part.times(_factor(side, -1)) for part, found in zip(parts, masks, strict=True) if side in found]
+            [
+                p.times(_factor(found[side], -1))
+                for p, found in zip(parts, masks, strict=True)
+                if side in found
+            ]
             for side in (mask, other)
         ]
         if not halves[1]:
             continue
+        condition = next(found[mask] for found in masks if mask in found)
         rest = [p for p, found in zip(parts, masks, strict=True) if mask not in found and other not in found]
         for common in (NOTHING, content([*halves[0], *halves[1]], True)):
             sides = (total([part.times(common.inverse()) for part in half], expr) for half in halves)
-            yield total([common.times(_factor(where(mask, *sides), 1)), *rest], expr)
+            yield total([common.times(_factor(where(condition, *sides), 1)), *rest], expr)
         return
+
+
+def either_way(mask: Expr) -> Expr:
+    """A comparison without a word on which side of it is read first."""
+    if mask.op is repeat_op:
+        return repeat_op(either_way(mask.args[0]), params=mask.params)
+    return mask.op(*mask.args)
 
 
 def _is_order(factor: Expr, fences: Container[Expr]) -> bool:

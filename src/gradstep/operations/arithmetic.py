@@ -326,11 +326,8 @@ def reads_backwards(comparison: Expr) -> bool:
     """Whether it reads b < a: where that was written, and x ≤ 0 rather than 0 ≥ x."""
     if comparison.op in (equal_op, not_equal_op):
         return False
-    return bool(comparison.params) or _starts_with_constant(*comparison.args)
-
-
-def _starts_with_constant(a: Expr, b: Expr) -> bool:
-    return is_constant(a) and not is_constant(b)
+    a, b = comparison.args
+    return bool(comparison.params) or (is_constant(a) and not is_constant(b))
 
 
 def _exchanged(op: Operation, a: Expr, b: Expr) -> Expr:
