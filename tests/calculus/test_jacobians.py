@@ -1,5 +1,6 @@
 """Are Jacobians, Hessians and their products right, at any sizes, and is what is wrong in them noticed?"""
 
+import cProfile
 import re
 
 import numpy as np
@@ -205,6 +206,23 @@ def test_a_deep_network_takes_linear_time_and_space():
         return sum(1 for _ in walk(J))
 
     assert nodes(40) < 2.2 * nodes(20)
+
+
+def test_the_work_for_a_hessian_grows_with_the_depth_and_not_with_its_square():
+    def calls(depth):
+        """How many calls of functions the Hessian by the first bias takes."""
+        h, lines = "x", []
+        for i in range(depth):
+            lines.append(f"h{i} = tanh(W{i} @ {h} + b{i})")
+            h = f"h{i}"
+        shapes = {f"W{i}": "d d" for i in range(depth)} | {f"b{i}": "d" for i in range(depth)}
+        loss = gs.parse("; ".join([*lines, f"sum(({h} - y)**2)"]), x="d", y="d", **shapes)
+        made = cProfile.Profile()
+        made.runcall(gs.hessian, loss, "b0", seed=1)
+        return sum(entry.callcount for entry in made.getstats())
+
+    few, some, many = map(calls, (3, 6, 12))
+    assert many - some < 2.3 * (some - few)
 
 
 @pytest.mark.parametrize(

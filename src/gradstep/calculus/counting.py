@@ -15,15 +15,24 @@ from gradstep.operations.sums import mean
 SILENT = frozenset({repeat_op, squeeze_op, transpose_op})  # not counted: X + b, A.T
 
 
-def length(expr: Expr, fences: Container[Expr] = ()) -> int:
-    """How many operations are printed for `expr`; a fenced part within it is one symbol."""
-    done: dict[Expr, int] = {}
-    for node in walk(expr, stop=lambda node: node is not expr and node in fences):
-        if not node.args or (node in fences and node is not expr):
-            done[node] = _number(node) if node.op is number_op else 0
-        else:
-            done[node] = _own(node) + sum(done[arg] for arg in node.args)
-    return done[expr]
+def length(expr: Expr, fences: Container[Expr] = (), known: dict[Expr, int] | None = None) -> int:
+    """How many operations are printed for `expr`; a fenced part within it is one symbol.
+
+    `known` keeps the lengths of what is within it, for another call with the same fences.
+    """
+    if not expr.args:
+        return _leaf(expr)
+    known = {} if known is None else known
+    for node in walk(*expr.args, stop=lambda node: node in known or node in fences):
+        if node not in known:
+            whole = not node.args or node in fences
+            known[node] = _leaf(node) if whole else _own(node) + sum(known[arg] for arg in node.args)
+    return _own(expr) + sum(known[arg] for arg in expr.args)
+
+
+def _leaf(node: Expr) -> int:
+    """Of what is printed as one symbol, a number is more than that."""
+    return _number(node) if node.op is number_op else 0
 
 
 def _number(node: Expr) -> int:

@@ -265,9 +265,15 @@ class Opening:
             G = arrived[0] if len(arrived) == 1 else self.collect(node, arrived)
             self.cotangents[node] = G
             if node in self.named and self.deserves_name(node, G):
-                self.fenced.setdefault(G, node)
+                self.fence(G, node)
             if node not in self.stops and not is_zero(G):
                 self.open(node, G)
+
+    def fence(self, G: Expr, node: Expr) -> None:
+        """The cotangent `G` goes by the name of ∂C/∂node from here on."""
+        self.fenced.setdefault(G, node)
+        for simplifier in (self.simplify, self.quietly):
+            simplifier.fenced()
 
     def collect(self, node: Expr, arrived: list[Expr]) -> Expr:
         """Several paths lead to `node`: what arrives along them is added."""

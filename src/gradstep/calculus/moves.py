@@ -52,10 +52,10 @@ def certify_moves(moves: Sequence[Move], *, seed: int | None = None) -> Certific
     degree = max((_degree(move, degrees) for move in moves), default=0)
     weight = (1 + degree + degrees.arguments**2 * degrees.argument) << 2 * roots
     prime = random_prime(bits_needed(weight, TRIALS), rng)
-    outcomes = [[_outcome(move, prime, sizes, rng, roots > 0) for sizes in draws] for move in moves]
+    trials = [_outcomes(moves, prime, sizes, rng, roots > 0) for sizes in draws]
     methods: list[Method] = []
     failures: list[Failure] = []
-    for k, (move, found) in enumerate(zip(moves, outcomes, strict=True), 1):
+    for k, (move, found) in enumerate(zip(moves, zip(*trials, strict=True), strict=True), 1):
         method, left, right = _settled(move, found, rng)
         methods.append(method)
         if method == "wrong":
@@ -95,23 +95,39 @@ def joined(base: Certificate | None, other: Certificate) -> Certificate:
 
 
 Sided = tuple[Method, int, int]
+NOT_CHECKED: Sided = ("not checked", 0, 0)
 
 
-def _outcome(move: Move, prime: int, sizes: Mapping[str | int, int], rng: Random, roots: bool) -> Sided:
-    """Both sides at one point; an unlucky point is drawn again."""
-    for left in reversed(range(ATTEMPTS if roots else 4)):
-        point = Point(prime, sizes, rng, roots and left > 0)
-        try:
-            given = {n: point.value(symbol) for n, symbol in move.given.items()}
-            changed = Direction(point, {**dict.fromkeys(move.still), **given}).of(move.part)
-            stated = point.value(move.form)
-        except Redraw:
-            continue
-        except NotInField:
-            break
-        pairs = zip(changed or [0] * len(stated), stated, strict=True)
-        return next((("wrong", x, y) for x, y in pairs if x != y), ("exact", 0, 0))
-    return "not checked", 0, 0
+def _outcomes(
+    moves: Sequence[Move], prime: int, sizes: Mapping[str | int, int], rng: Random, roots: bool
+) -> list[Sided]:
+    """Both sides of every line at one point; an unlucky point is drawn again."""
+    found: list[Sided] = []
+    point = Point(prime, sizes, rng, roots)
+    for move in moves:
+        if point.roots is not roots:
+            point = Point(prime, sizes, rng, roots)
+        for left in reversed(range(ATTEMPTS if roots else 4)):
+            try:
+                found.append(_compared(move, point))
+                break
+            except Redraw:
+                point = Point(prime, sizes, rng, roots and left > 1)
+            except NotInField:
+                found.append(NOT_CHECKED)
+                break
+        else:
+            found.append(NOT_CHECKED)
+    return found
+
+
+def _compared(move: Move, point: Point) -> Sided:
+    """The first entry in which the sides differ."""
+    given = {n: point.value(symbol) for n, symbol in move.given.items()}
+    changed = Direction(point, {**dict.fromkeys(move.still), **given}).of(move.part)
+    stated = point.value(move.form)
+    pairs = zip(changed or [0] * len(stated), stated, strict=True)
+    return next((("wrong", x, y) for x, y in pairs if x != y), ("exact", 0, 0))
 
 
 def _settled(
@@ -141,7 +157,7 @@ def _degree(move: Move, degrees: Degrees) -> int:
 
 def _moving(move: Move) -> set[Expr]:
     moving = set(move.given)
-    for node in walk(move.part):
+    for node in walk(move.part, stop=moving.__contains__):
         if not moving.isdisjoint(node.args):
             moving.add(node)
     return moving

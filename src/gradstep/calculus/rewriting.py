@@ -159,17 +159,9 @@ class Book:
                     return law, changed
         return None
 
-    def shorter(self, expr: Expr, fences: Container[Expr]) -> tuple[Law, Expr] | None:
-        """The law whose proposal for the root of `expr`, tidied, is the shortest, if it is shorter at all."""
-        found = None
-        proposing = self._proposing.get(expr.op, ())
-        best = length(expr, fences) if proposing else 0
-        for law in proposing:
-            for proposal in law.propose(expr, fences) if law.propose else ():
-                tidy = Simplifier(self, fences, shortens=False)(proposal)[0]
-                if (now := length(tidy, fences)) < best:
-                    best, found = now, (law, tidy)
-        return found
+    def proposing(self, op: Operation) -> Sequence[Law]:
+        """The laws that propose something shorter for what has this operation at its root."""
+        return self._proposing.get(op, ())
 
 
 @dataclass(slots=True)
@@ -181,6 +173,8 @@ class Simplifier:
     done: dict[Expr, Expr] = field(default_factory=dict)
     shortens: bool = True
     written: Container[Expr] = ()  # as the user wrote it: not made shorter
+    lengths: dict[Expr, int] = field(default_factory=dict)
+    tidied: dict[Expr, Expr] = field(default_factory=dict)  # what has been proposed, by the other laws alone
 
     def __call__(self, expr: Expr) -> tuple[Expr, list[Rewrite], list[Law]]:
         """The simplified expression, the rewrites made on the way, and their laws."""
@@ -218,8 +212,25 @@ class Simplifier:
         """What a law makes of `node`, whose operands are tidy."""
         found = self.book.first(node, self.fences)
         if found is None and self.shortens and node not in self.written:
-            return self.book.shorter(node, self.fences)
+            return self.shorter(node)
         return found
+
+    def shorter(self, node: Expr) -> tuple[Law, Expr] | None:
+        """The law whose proposal for the root of `node`, tidied, is the shortest, if it is shorter at all."""
+        found = None
+        proposing = self.book.proposing(node.op)
+        best = length(node, self.fences, self.lengths) if proposing else 0
+        for law in proposing:
+            for proposal in law.propose(node, self.fences) if law.propose else ():
+                tidy = Simplifier(self.book, self.fences, self.tidied, shortens=False)(proposal)[0]
+                if (now := length(tidy, self.fences, self.lengths)) < best:
+                    best, found = now, (law, tidy)
+        return found
+
+    def fenced(self) -> None:
+        """There is another fence: what was measured without it is forgotten."""
+        self.lengths.clear()
+        self.tidied.clear()
 
 
 def simplify(expr: Expr, book: Book, fences: Container[Expr] = ()) -> Expr:
