@@ -187,6 +187,16 @@ def test_a_step_has_a_value_and_no_derivative(op):
     assert error.source[slice(*error.span)] == f"{op.name}(X @ w)" and error.mend
 
 
+def test_the_functions_of_python_make_expressions():
+    x = parse("x", x="n")
+    made = [round(x), math.floor(x), math.ceil(x), math.trunc(x), abs(x)]
+    assert [str(each) for each in made] == ["round(x)", "floor(x)", "ceil(x)", "trunc(x)", "abs(x)"]
+    for wrong in (lambda: round(x, 2), lambda: float(x), lambda: int(x), lambda: math.sqrt(x)):
+        with pytest.raises(MathError) as caught:
+            wrong()
+        assert caught.value.mend
+
+
 @pytest.mark.parametrize("op", STEPS, ids=lambda op: op.name)
 def test_a_step_may_work_on_what_stands_still(op):
     loss = parse(f"sum((w - {op.name}(2*v))**2)", w="n", v="n")

@@ -81,8 +81,16 @@ NOWHERE = {
     "sum(sqrt(-p))": "sqrt(-p)",
     "mean(log(-sigmoid(X @ w)))": "log(-sigmoid(X @ w))",
 }
+NO_SLOPE = {
+    "sqrt(-b**2)": "sqrt(b**2)",
+    "b + arcsin(1 + b**2)": "another operand",
+    "sum((-w**2)**0.5)": "(w**2)**(1/2)",
+    "arccosh(1 - abs(b))": "arccosh(-(1 - abs(b)))",
+}
 SOMEWHERE = [
-    "sqrt(-b**2)",
+    "sqrt(b - b) + arcsin(1 + 0*b)",
+    "b*sqrt(-n**2*0)",
+    "(-b**2)**1.5",
     "sqrt(0)*b",
     "arcsin(1)*b + arccosh(1)",
     "log(1 - b**2)",
@@ -103,6 +111,20 @@ def test_what_has_no_value_anywhere_is_an_error(text, derived):
     with pytest.raises(MathError, match="is nowhere defined") as told:
         derived(loss, wrt)
     assert str(told.value).startswith(f"{NOWHERE[text]} is nowhere defined") and told.value.mend
+
+
+@pytest.mark.parametrize("derived", [derive, jacobian, hessian])
+@pytest.mark.parametrize("text", NO_SLOPE)
+def test_what_has_no_slope_anywhere_is_an_error(text, derived):
+    """It has a value only at the end of the domain."""
+    wrt = "w" if "w" in text else "b"
+    with pytest.raises(MathError, match="has no slope anywhere") as told:
+        derived(parse(text, **SHAPES), wrt)
+    assert str(told.value).endswith(f"Perhaps {NO_SLOPE[text]}") and told.value.span is not None
+
+
+def test_what_stands_still_needs_no_slope():
+    assert str(derive(parse("sqrt(-b**2)*c", b="", c=""), "c", certify=False).answers["c"]) == "sqrt(-b**2)"
 
 
 @pytest.mark.parametrize("text", SOMEWHERE)

@@ -63,10 +63,10 @@ def derive(
     known = variables(loss)
     read = Recognition(loss)
     loss = belongs(read.expr, known)
-    check_defined(loss)
     names = {read.of(part): name for part, name in (names or {}).items()}
     parameters = chosen_parameters(wrt, known)
     moving = moving_nodes(loss, parameters.values())
+    check_defined(loss, moving)
     parts = named_parts(loss, moving, names, {*known, *size_names(known.values())}, only)
     named = {part for part in parts if part is not loss}
 
@@ -146,19 +146,26 @@ def defined_where(loss: Expr, moving: set[Expr], parts: Mapping[Expr, Part]) -> 
     return tuple(dict.fromkeys(said))
 
 
-def check_defined(formula: Expr) -> None:
-    """A `MathError` about a part that has no value whatever the variables are: why, and where it stands."""
-    found = nowhere(formula)
-    if found is None:
+def check_defined(formula: Expr, moving: Container[Expr]) -> None:
+    """A `MathError` about a part that has no value whatever the variables are: why, and where it stands.
+
+    Also about a part in `moving` that has no slope: √(−x²).
+    """
+    without_slope = nowhere(formula, moving)
+    if without_slope is None:
         return
-    node, operand, asks = found
+    without_value = nowhere(formula)
+    node, operand, asks = without_value or without_slope
     u = describe(operand)
     turned = operand.args[0] if operand.op is negate_op else -operand
     other = rebuild(node, [turned if arg is operand else arg for arg in node.args])
+    what = "value" if without_value else "slope"
     error = MathError(
-        f"{describe(node)} is nowhere defined",
-        facts=[f"{u} is 0" if asks is None else f"it has a value where {asks(u)}, which is never so"],
-        mend="another operand" if nowhere(other) else describe(other),
+        f"{describe(node)} is nowhere defined"
+        if without_value
+        else f"{describe(node)} has no slope anywhere",
+        facts=[f"{u} is 0" if asks is None else f"it has a {what} where {asks(u)}, which is never so"],
+        mend="another operand" if nowhere(other, (other,)) else describe(other),
     )
     place = place_of(node)
     raise error if place is None else error.at(*place)

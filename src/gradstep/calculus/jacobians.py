@@ -59,6 +59,7 @@ def jacobian(
     """
     f, known, names = _read(f, names)
     parameters = chosen_parameters(wrt, known)
+    check_defined(f, moving_nodes(f, parameters.values()))
     for name, x in parameters.items():
         _check_axes(f, x, name)
     parts = function_parts(f, list(parameters.values()), names, {*known, *size_names(known.values())}, only)
@@ -161,6 +162,7 @@ def jvp(
     """
     f, known, names = _read(f, names)
     parameters = chosen_parameters(wrt, known)
+    check_defined(f, moving_nodes(f, parameters.values()))
     x, v = _one(parameters, direction, known)
     parts = function_parts(f, [x], names, {*known, str(v.params[0]), *size_names(known.values())}, only)
     name = next(iter(parameters))
@@ -235,7 +237,6 @@ def _read(f: object, names: Names) -> tuple[Expr, Mapping[str, Expr], Mapping[Ex
         raise MathError(f"this takes an expression, not {type(f).__name__}", mend='gs.parse(text, x="n", …)')
     known = variables(f)
     read = Recognition(f)
-    check_defined(read.expr)
     return belongs(read.expr, known), known, {read.of(part): name for part, name in (names or {}).items()}
 
 

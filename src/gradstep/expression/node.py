@@ -184,6 +184,32 @@ class Expr:
     def __pos__(self) -> Expr:
         return self
 
+    def __abs__(self) -> Expr:
+        return OPERATORS["abs"](self)
+
+    def __floor__(self) -> Expr:
+        return OPERATORS["floor"](self)
+
+    def __ceil__(self) -> Expr:
+        return OPERATORS["ceil"](self)
+
+    def __trunc__(self) -> Expr:
+        return OPERATORS["trunc"](self)
+
+    def __round__(self, digits: int | None = None) -> Expr:
+        if digits:
+            raise MathError(
+                "an expression is rounded to whole numbers", mend="round(100*x)/100 for two digits"
+            )
+        return OPERATORS["round"](self)
+
+    def __float__(self) -> float:
+        raise MathError(
+            "an expression has no value before its variables have", mend="gs.evaluate(expr, …) with numbers"
+        )
+
+    __int__ = __complex__ = __float__
+
     def __gt__(self, other: Expr | Number) -> Expr:
         return OPERATORS[">"](self, other)
 

@@ -1,8 +1,8 @@
-"""Which part of a formula has no value, whatever its variables are? √(−1 − x²), 1/(x − x)."""
+"""Which part of a formula has no value, or no slope, whatever its variables are? √(−1 − x²), 1/(x − x)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 
 from gradstep.expression.node import Expr
 from gradstep.operations.activations import sqrt_op
@@ -18,9 +18,10 @@ WITH_ENDS = frozenset({sqrt_op, arcsin_op, arccos_op, arccosh_op})  # they have 
 Asked = Callable[[str], str]
 
 
-def nowhere(formula: Expr) -> tuple[Expr, Expr, Asked | None] | None:
+def nowhere(formula: Expr, moving: Container[Expr] = ()) -> tuple[Expr, Expr, Asked | None] | None:
     """A part of `formula` that has no value, the operand that is to blame, and what is asked of that.
 
+    Of the parts in `moving` one that has no slope: √(−x²), which has a value at 0 only.
     None is asked of what should not be 0. What a condition chooses, or a mask multiplies, may never count.
     """
     known = ranges(formula)
@@ -31,7 +32,7 @@ def nowhere(formula: Expr) -> tuple[Expr, Expr, Asked | None] | None:
         if node in met:
             continue
         met.add(node)
-        found = _impossible(node, known)
+        found = _impossible(node, known, node in moving)
         if found is not None:
             return node, *found
         if node.op is where_op:
@@ -41,8 +42,8 @@ def nowhere(formula: Expr) -> tuple[Expr, Expr, Asked | None] | None:
     return None
 
 
-def _impossible(node: Expr, known: Mapping[Expr, Range]) -> tuple[Expr, Asked | None] | None:
-    """The operand for which `node` has no value, and what is asked of it."""
+def _impossible(node: Expr, known: Mapping[Expr, Range], moves: bool) -> tuple[Expr, Asked | None] | None:
+    """The operand for which `node` has no value, or no slope where it moves, and what is asked of it."""
     if node.op is divide_op:
         return (node.args[1], None) if known[node.args[1]] == ZERO else None
     exponent = value_of(node.args[1]) if node.op is power_op else None
@@ -52,8 +53,11 @@ def _impossible(node: Expr, known: Mapping[Expr, Range]) -> tuple[Expr, Asked | 
     inside = INSIDE.get(node.op.domain)
     if inside is None:
         return None
+    operand = known[node.args[0]]
     with_ends = node.op in WITH_ENDS or (exponent is not None and exponent > 0)
-    possible = not known[node.args[0]].apart(inside.closed() if with_ends else inside)
+    if moves and operand.low != operand.high:  # x³ᐟ² has a slope at 0, √x has none
+        with_ends = exponent is not None and exponent > 1
+    possible = not operand.apart(inside.closed() if with_ends else inside)
     return None if possible else (node.args[0], CONDITIONS[node.op.domain])
 
 
