@@ -29,7 +29,7 @@ ARROWS = {
     "page": ["notation", "learn"],
 }
 # The doors of the house: they see everything, and may look public names up in a table of strings.
-DOORS = {"gradstep", "public", "checks", "running", "commands", "cli", "app", "__main__"}
+DOORS = {"gradstep", "public", "checks", "functions", "running", "commands", "cli", "app", "__main__"}
 
 # Third-party packages, by the rooms that may import them as they load. A command that only derives loads the
 # first four rooms, so these load nothing; in a function any room may import any package of the table.

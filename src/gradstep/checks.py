@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
+from gradstep.backends.foreign import Answer, Asked, Point, answers
 from gradstep.calculus.derivation import derive as derive_expression
 from gradstep.calculus.jacobians import hessian as hessian_of
 from gradstep.calculus.jacobians import jacobian as jacobian_of
 from gradstep.expression.node import Expr
+from gradstep.functions import judge_function
 from gradstep.notation.depending import Dependences
 from gradstep.notation.judging import judge
 from gradstep.notation.verdicts import Verdict
+from gradstep.operations.evaluation import mentioned, variables
+from gradstep.operations.leaves import symbol
+from gradstep.operations.sums import sum as total
 from gradstep.public import Names, asked
 
 
 def check(
     f: Expr,
     wrt: str | Sequence[str],
-    claim: str | Expr | Sequence[str],
+    claim: str | Expr | Sequence[str] | Callable[..., Any],
     *,
     hessian: bool = False,
     given: Dependences | None = None,
@@ -31,10 +38,18 @@ def check(
     if `f` is an array); lines such as `dz = …`, `∂C/∂w = … = …` or `dC = ⟨G, dN⟩` are checked one by one. It
     may use the names of parts, those of the loss and those that gradstep gives.
 
+    `claim` may also be a backward function, `backward(X, w, b, y)` with NumPy arrays, that returns the
+    gradients (for an array `f` it takes the gradient that arrives too), or a `torch.autograd.Function`: it is
+    called here, at many points in float64, and its values are compared.
+
     `check(…).verdict` is True, False or None (no point could tell); the first wrong line, an example in small
     numbers, and the slip are in `first`, `example` and `slip`, and `str` tells them. What cannot be read is a
     `MathError` at its place.
     """
+    if callable(claim) and not isinstance(claim, Expr):
+        here = partial(answers, claim)
+        name = getattr(claim, "__name__", "the function")
+        return check_function(f, wrt, here, name, given=given, names=names, structure=structure, seed=seed)
     f, called, only = asked(f, wrt, given, names)
     if hessian:
         derivation = hessian_of(f, wrt, names=called, only=only, seed=seed)
@@ -44,3 +59,29 @@ def check(
         derivation = derive_expression(f, wrt, names=called, only=only, structure=structure, seed=seed)
     text = str(claim) if isinstance(claim, Expr) else claim if isinstance(claim, str) else "\n".join(claim)
     return judge(derivation, called, text, seed)
+
+
+def check_function(
+    f: Expr,
+    wrt: str | Sequence[str],
+    call: Callable[[Asked, Sequence[Point]], Sequence[Answer]],
+    name: str,
+    *,
+    given: Dependences | None = None,
+    names: Names | None = None,
+    structure: Mapping[str, str] | None = None,
+    seed: int | None = None,
+) -> Verdict:
+    """Whether a function gives the gradients of `f`; `call` has its answers at the points that it is given.
+
+    For an array `f` the function takes the gradient that arrives, G, and the loss is ⟨G, f⟩.
+    """
+    f, called, only = asked(f, wrt, given, names)
+    arriving = next(letter for letter in ("G", "dY", "grad_output") if letter not in variables(f))
+    order = tuple(mentioned(f))
+    if f.rank:
+        f = total(symbol(arriving, f.shape) * f)
+    derivation = derive_expression(f, wrt, names=called, only=only, structure=structure, seed=seed)
+    order = tuple(dict.fromkeys((*order, *derivation.wrt)))
+    asked_for = Asked(order, arriving, derivation.wrt)
+    return judge_function(derivation, called, name, lambda points: call(asked_for, points), seed)

@@ -6,7 +6,7 @@ values and differ, the one is taken whose numbers are easiest to read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -20,6 +20,7 @@ from gradstep.operations.lookups import lookups
 
 TRIES = 60
 ENOUGH = 10  # points at which both sides differ
+AWKWARD = {1: 2.5, 3: 4.0}  # how much harder than two a size is to read, or to learn from
 LENGTHS = ((2,), (2, 1), (1, 2), (3, 2), (2, 3), (1, 3), (3, 1))  # of the sizes, in turn
 SMALL = (1, -2, 3, 2, -1, 0, 1, -1)
 POSITIVE = (1, 2, 3, 1)
@@ -42,20 +43,35 @@ def differing(
 
     With `kinks` the point may lie on a kink.
     """
+    drawn = small_points([truth, claim, *others], rng)
+    return readable(truth, claim, others, drawn, kinks)
+
+
+def readable(
+    truth: Expr,
+    claim: Expr,
+    others: Sequence[Expr],
+    drawn: Iterable[tuple[Lengths, dict[Expr, Any]]],
+    kinks: bool = False,
+) -> Example | None:
+    """Of points that are given the one at which both sides differ and that is easiest to read."""
     import numpy as np
 
     best: tuple[tuple[float, ...], Example] | None = None
     seen = 0
-    for sizes, values in _small_points([truth, claim, *others], rng):
+    for sizes, values in drawn:
         found = _worths([truth, claim, *others], sizes, values)
         if found is None or not _differ(found[0], found[1]):
             continue
         if not kinks and near_a_kink(np, [truth, claim, *others], sizes, values):
             continue
         worths = tuple(found)
-        named = {str(node.params[0]): value for node, value in values.items()}
+        named = {str(node.params[0]): value for node, value in values.items() if node is not claim}
         example = Example(sizes, named, worths)
-        score = (float(sum(sizes.values())), _length([*named.values(), *found]))
+        score = (
+            sum(AWKWARD.get(size, float(size)) for size in sizes.values()),
+            _length([*named.values(), *found]),
+        )
         if best is None or score < best[0]:
             best = score, example
         seen += 1
@@ -64,7 +80,7 @@ def differing(
     return None if best is None else best[1]
 
 
-def _small_points(exprs: Sequence[Expr], rng: Random) -> Iterator[tuple[Lengths, dict[Expr, Any]]]:
+def small_points(exprs: Sequence[Expr], rng: Random) -> Iterator[tuple[Lengths, dict[Expr, Any]]]:
     import numpy as np
 
     nodes = list(walk(*exprs))

@@ -98,9 +98,9 @@ class Sample:
 class Samples:
     """Points at which formulas about one loss are compared."""
 
-    def __init__(self, truth: Expr, claim: Expr, loss: Expr, rng: Random) -> None:
+    def __init__(self, truth: Expr, claim: Expr, loss: Expr, drawn: Sequence[Sample]) -> None:
         self.loss, self.truth = loss, truth
-        self.points = _telling(truth, claim, loss, rng)
+        self.points = telling(truth, claim, loss, drawn)
         for sample in self.points:
             sample.keep([truth, claim, loss])
         self.trials = 0
@@ -179,12 +179,16 @@ def _fraction(x: float) -> Fraction | None:
     return plain if abs(plain - x) <= 1e-9 * max(1, abs(x)) and abs(plain.numerator) <= PARTS else None
 
 
-def _telling(truth: Expr, claim: Expr, loss: Expr, rng: Random) -> list[Sample]:
+def drawn_samples(exprs: Sequence[Expr], defined: Sequence[Expr], rng: Random) -> list[Sample]:
+    """Random points at which all of `defined` have values."""
+    return [Sample(*point) for _ in range(DRAWS) for point in points(exprs, rng, defined)]
+
+
+def telling(truth: Expr, claim: Expr, loss: Expr, drawn: Sequence[Sample]) -> list[Sample]:
     """Points at which `truth` is not zero and conditions hold in places, as far as there are such."""
     import numpy as np
 
     exprs = (truth, claim, loss)
-    drawn = [Sample(*point) for _ in range(DRAWS) for point in points(exprs, rng, (truth, claim))]
     masks = [node for node in walk(*exprs) if node.op in MASKS]
     met: set[tuple[int, ...]] = set()
     ranked = []

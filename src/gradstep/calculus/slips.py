@@ -16,7 +16,7 @@ from gradstep.calculus.derivation import moving_nodes
 from gradstep.calculus.edits import MASKS, Edit, edits, exchanged
 from gradstep.calculus.laws import BOOK
 from gradstep.calculus.rewriting import simplify
-from gradstep.calculus.samples import Factor, Samples
+from gradstep.calculus.samples import Factor, Sample, Samples, drawn_samples
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, walk
 from gradstep.operations.arithmetic import add, add_op, multiply_op, negate_op, subtract_op
@@ -53,14 +53,27 @@ class Slip:
 
 
 class Diagnosis:
-    """What may explain that `claim` is not `truth`, which is ∂loss/∂part; `parts` are called by name."""
+    """What may explain that `claim` is not `truth`, which is ∂loss/∂part; `parts` are called by name.
+
+    A claim that is a variable, a function whose formula nobody knows, has values at the points `drawn` alone.
+    """
 
     def __init__(
-        self, truth: Expr, claim: Expr, loss: Expr, part: Expr | None, parts: Collection[Expr], rng: Random
+        self,
+        truth: Expr,
+        claim: Expr,
+        loss: Expr,
+        part: Expr | None,
+        parts: Collection[Expr],
+        rng: Random,
+        drawn: Sequence[Sample] | None = None,
     ) -> None:
         self.truth, self.claim, self.loss, self.part, self.rng = truth, claim, loss, part, rng
         self.parts = {node for node in walk(loss) if node.op is symbol_op or node in parts} - {loss}
-        self.samples = Samples(truth, claim, loss, rng)
+        self.opaque = drawn is not None  # the claim has values at these points alone
+        if drawn is None:
+            drawn = drawn_samples((truth, claim, loss), (truth, claim), rng)
+        self.samples = Samples(truth, claim, loss, drawn)
         self.later: list[Slip] = []
 
     def found(self) -> Slip | None:
@@ -98,7 +111,7 @@ class Diagnosis:
 
     def symmetric(self) -> Iterator[Slip]:
         """Right for symmetric matrices only, where the loss does not care which of the two it is given."""
-        for node in self.squares():
+        for node in () if self.opaque else self.squares():
             turned = exchanged(self.truth, {node: node.T}, list(walk(self.truth)), ())
             if turned is None or not self.samples.same(turned, self.truth):
                 continue
@@ -114,7 +127,7 @@ class Diagnosis:
 
     def told(self) -> Iterator[Slip]:
         """Right only under an assumption that nobody made."""
-        for node in walk(self.loss):
+        for node in () if self.opaque else walk(self.loss):
             if node.op is not symbol_op or node.params[2]:
                 continue
             for fact in FACTS:

@@ -204,7 +204,9 @@ class _Claiming:
         whole = settled(value, value.over, value.expr.shape)[0]
         name, entry = self.text[start:end], bool(self.indices)
         if of is None or of is self.truths.loss:
-            return Subject("gradient", name, whole if entry else by, entry)
+            if entry:
+                return Subject("gradient", name, whole, entry)
+            return Subject("gradient", self.truths.gradient_name(by), by)
         return Subject("slope", name, whole, entry)
 
     def change(self, start: int, end: int) -> Subject | None:

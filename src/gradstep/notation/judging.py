@@ -46,7 +46,7 @@ def judge(derivation: Derivation, own: Mapping[Expr, str], claim: str, seed: int
     verdict = False if wrong else None if unknown else True
     for k in harmless if not wrong else ():
         subject = lines[k].subject
-        whole = truths.gradient_name(subject)
+        whole = truths.gradient_name(subject.part)
         notes.append(f"{subject.name} is not {whole}, but what is made of it is right")
     slip: Slip | None = None
     example: Example | None = None

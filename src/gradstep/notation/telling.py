@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from gradstep.calculus.chains import links
@@ -49,30 +50,37 @@ class Telling:
         return written(self.write(expr))
 
     def head(self) -> Iterator[str]:
+        """What is right or wrong."""
         verdict, lines = self.verdict, self.verdict.lines
-        if verdict.first is not None:
-            line = lines[verdict.first - 1]
-            one = len(lines) == 1
-            yield (
-                f"✗ This is not {line.subject}."
-                if one
-                else f"✗ Line {verdict.first} is wrong: it is not {line.subject}."
+        first = verdict.first
+        names = list(dict.fromkeys(one.subject for one in lines if one.line.truth is not None))
+        if verdict.function:
+            wrong = [one.subject for one in lines if one.verdict is False]
+            right = [one.subject for one in lines if one.verdict]
+            yield from wrapped(
+                f"✗ {verdict.function} is wrong: it does not give {' and '.join(wrong)}."
+                if wrong
+                else f"✓ {verdict.function} is right: it gives {' and '.join(right)}."
             )
+        elif first is not None:
+            subject = lines[first - 1].subject
+            one = len(lines) == 1
+            yield f"✗ This is not {subject}." if one else f"✗ Line {first} is wrong: it is not {subject}."
         elif verdict.verdict is None:
             yield "? This could not be checked: no point was found at which both sides have values."
         else:
-            names = list(
-                dict.fromkeys(line.subject for line in lines if line.line.subject.kind != "definition")
-            )
-            yield (
-                f"✓ Right: {', '.join(names)}."
-                if len(lines) == 1
-                else f"✓ Right: all {len(lines)} lines hold."
-            )
+            one = len(lines) == 1
+            yield f"✓ Right: {', '.join(names)}." if one else f"✓ Right: all {len(lines)} lines hold."
 
     def claimed(self) -> Iterator[str]:
         """The lines of the claim; beside the wrong one what is right."""
         verdict = self.verdict
+        if verdict.function:
+            if verdict.first is not None:
+                yield from wrapped(
+                    f"    {verdict.lines[verdict.first - 1].subject} = {self.right(verdict.first)}", 14
+                )
+            return
         if len(verdict.lines) == 1:
             (line,) = verdict.lines
             if verdict.first is None:
@@ -82,16 +90,12 @@ class Telling:
             return
         for k, line in enumerate(verdict.lines, 1):
             mark = "✓" if line.verdict else "?" if line.verdict is None else "✗"
-            mark = " " if line.line.subject.kind == "definition" else mark
+            mark = " " if line.line.truth is None else mark
             new = k == 1 or verdict.lines[k - 2].line.subject is not line.line.subject
             head = line.subject if new else " " * len(line.subject)
             yield from wrapped(f"  {mark} {k:<2} {head} = {line.text}", 10)
             if k == verdict.first:
-                yield from wrapped(
-                    f"  right {' ' * len(line.subject)} = {self.right(k)}"[:0]
-                    + f"       right: {self.right(k)}",
-                    14,
-                )
+                yield from wrapped(f"       right: {self.right(k)}", 14)
 
     def right(self, number: int) -> str:
         truth = self.verdict.lines[number - 1].line.truth
@@ -112,6 +116,7 @@ class Telling:
         order = [*(name for name in variables if name in example.values), *example.values]
         shown = [f"{self.name(name)} = {array(example.values[name])}" for name in dict.fromkeys(order)]
         right, yours, *parts = example.worths
+        free = self.free()
         names = [node for node in self.truths.derivation.parts if node is not self.truths.loss]
         used = self.used()
         made = [
@@ -123,8 +128,14 @@ class Telling:
         yield from wrapped(f"    {', '.join(shown)}", 8)
         if made:
             yield from wrapped(f"    give {', '.join(made)}", 8)
-        yield from wrapped(f"    yours is {array(yours)}", 8)
-        yield from wrapped(f"    right is {array(right)}", 8)
+        each = f", one for each {' and '.join(free)}" if free else ""
+        yield from wrapped(f"    yours is {array(yours)}{each}", 8)
+        yield from wrapped(f"    right is {array(right[(0,) * len(free)])}", 8)
+
+    def free(self) -> tuple[str, ...]:
+        """The indices of the first wrong line that nothing binds."""
+        first = self.verdict.first
+        return () if first is None else self.verdict.lines[first - 1].line.free
 
     def used(self) -> set[Expr]:
         """What the first wrong line, or the right one, is made of."""
@@ -145,7 +156,7 @@ class Telling:
         """Our derivation to the place where the claim leaves it."""
         derivation, verdict = self.truths.derivation, self.verdict
         assert verdict.first is not None
-        if derivation.kind != "gradient" or not derivation.steps:
+        if derivation.kind != "gradient" or not derivation.steps or verdict.kind == "error":
             return
         told = present(derivation)
         sections = [s for s in told.sections if any(said.number for said in s.lines)]
@@ -179,6 +190,8 @@ class Telling:
     def proof(self) -> str:
         """How it was found out that a claim is right."""
         verdict = self.verdict
+        if verdict.function:
+            return f"  It was called at random points of many sizes, in float64 (seed {verdict.seed})."
         if any(line.method == "floating point" for line in verdict.lines):
             return f"  Both sides agree at random points in floating point (seed {verdict.seed})."
         bits = verdict.prime.bit_length()
@@ -195,11 +208,15 @@ def power_of_ten(chance: float) -> str:
 
 
 def wrapped(text: str, indent: int = 4) -> Iterator[str]:
-    yield from wrap(text, WIDTH, indent)
+    """A line of words or formulas over as many lines as it takes."""
+    if "\\" in text and len(text) > WIDTH:
+        yield from fill(text, WIDTH, subsequent_indent=" " * indent, break_long_words=False).splitlines()
+    else:
+        yield from wrap(text, WIDTH, indent)
 
 
 def array(value: Any) -> str:
     """Numbers as a person writes them: [[1, −2], [3, 1]]."""
-    if value.ndim == 0:
+    if getattr(value, "ndim", 0) == 0:
         return numeral(float(value)).replace("-", "−")
     return f"[{', '.join(array(row) for row in value)}]"

@@ -70,10 +70,10 @@ class Truths:
         of = self.derivation.parts.get(self.loss)
         return Subject("gradient", f"∂{of.name if of else whole}/∂{name}", self.values[name])
 
-    def gradient_name(self, subject: Subject) -> str:
+    def gradient_name(self, part: Expr | None) -> str:
         """∂C/∂z, however the claim calls it."""
-        named = next((name for name, value in self.values.items() if value is subject.part), "…")
-        return self.gradient(named).name if named in self.values else named
+        named = next((name for name, value in self.values.items() if value is part), "…")
+        return self.gradient(named).name if named in self.values else f"the gradient of {named}"
 
     def moves(self, part: Expr) -> bool:
         """Whether the loss can depend on it."""

@@ -46,6 +46,7 @@ class Verdict:
     prime: int = 0
     seed: int = 0
     chance: float = 1.0
+    function: str = ""  # the name of the function that was judged, if it was one
     kind: str = ""  # of the slip, in a word; "layout" and "kink" may go with a claim that is right
 
     def __bool__(self) -> bool:
