@@ -12,7 +12,7 @@ EXAMPLES = [(law, example) for law in RECOGNITION for example in law.examples()]
 BY_NAME = pytest.mark.parametrize(
     ("law", "example"), EXAMPLES, ids=[f"{law.name}-{i}" for i, (law, _) in enumerate(EXAMPLES)]
 )
-SHAPES = {"x": (), "y": (), "v": (3,), "w": (3,), "M": (2, 3)}
+SHAPES = {"x": (), "y": (), "u": (2,), "v": (3,), "w": (3,), "M": (2, 3)}
 SPELLED = {
     "logistic": ("mean(log(1 + exp(-y*(X @ w))))", "X:N,d w:d y:N"),
     "cross-entropy by hand": (
@@ -22,6 +22,10 @@ SPELLED = {
     "softmax by hand": ("-log(exp(w @ X)/sum(exp(w @ X))) @ y", "X:N,d w:N y:d"),
     "log of a sum": ("log(sum(exp(X @ w)))", "X:N,d w:d"),
     "one against many": ("log(exp(w @ v) + sum(exp(K @ w))) - w @ v", "w:d v:d K:m,d"),
+    "augmented neuron": (
+        "mean((y - relu(concatenate((X, ones((N, 1))), axis=1) @ concatenate((w, b))))**2)",
+        "X:N,d w:d b: y:N",
+    ),
     "other letters": ("sum(t*log(exp(A.T @ w) + 1) - A.T @ w)", "A:d,N w:d t:N"),
 }
 
@@ -32,8 +36,9 @@ def values(expr, scale=1.0):
 
 
 def spelled(expr):
-    """How much is left to recognise: every law replaces an exp, a log, a max or a sum that is taken back."""
-    heavy = {"exp": 4, "log": 4, "divide": 4, "subtract": 1, "relu": 4, "maximum": 4, "minimum": 4}
+    """How much is left to recognise: every law replaces an exp, a log, a max, what is joined, taken back."""
+    heavy = {"exp": 4, "log": 4, "divide": 4, "relu": 4, "maximum": 4, "minimum": 4}
+    heavy |= {"subtract": 1, "concatenate": 1}
     return sum(heavy.get(node.op.name, 0) for node in walk(expr))
 
 
@@ -66,7 +71,7 @@ def test_the_gradient_of_a_function_that_is_spelled_out_is_certified_and_does_no
     rng = np.random.default_rng(1)
     lengths = {"N": 4, "d": 3, "m": 5}
     given = {
-        name: scale * rng.standard_normal([lengths[s] for s in sizes.split(",")])
+        name: scale * rng.standard_normal([lengths[s] for s in sizes.split(",") if s])
         for name, _, sizes in (word.partition(":") for word in shapes.split())
     }
     with np.errstate(over="raise", invalid="raise", divide="raise"):

@@ -1,7 +1,8 @@
 """Does every rule that a textbook names stand in a derivation, by name and with its reason?
 
-The numbers and names are those of Parr and Howard, "The Matrix Calculus You Need For Deep Learning"; the
-third column is what the rule is called here, in the view it belongs to.
+The numbers count the rules of Parr and Howard, "The Matrix Calculus You Need For Deep Learning", in the order
+of the text. Each stands here by name: as a named step with its reason, as a line of its own where it is a
+formula or a definition, or as what a Jacobian comes out as. None is left out.
 """
 
 import re
@@ -17,6 +18,8 @@ from gradstep.public import derive
 
 NEURON = "mean((y - relu(X @ w + b))**2)"
 NEURON_SHAPES = "X:N,d w:d b: y:N"
+AUGMENTED = "relu(concatenate((w, b)) @ concatenate((x, 1)))"
+BATCHED = "mean((y - relu(concatenate((X, ones((N, 1))), axis=1) @ concatenate((w, b))))**2)"
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,18 @@ RULES = [
     Rule(34, "broadcast of a function", "sum(tanh(x))", "x:n", "x", "chain rule for tanh", "1 − tanh²"),
     Rule(36, "error", NEURON, NEURON_SHAPES, "w", "difference rule", "yᵢ does not depend on w", "sample"),
     Rule(37, "squared error", NEURON, NEURON_SHAPES, "w", "power rule", "d(e²)/de = 2e", "sample"),
+    Rule(
+        38,
+        "collapse of max",
+        NEURON,
+        NEURON_SHAPES,
+        "w",
+        "max collapses on the active branch",
+        "= zᵢ",
+        "sample",
+    ),
+    Rule(43, "augmented vectors", AUGMENTED, "w:n b: x:n", "w b", "augmented vectors", "always 1"),
+    Rule(43, "augmented vectors", BATCHED, NEURON_SHAPES, "w b", "augmented vectors", "always 1", "sample"),
 ]
 # Their statements are lines of their own, sections or definitions, not steps with a reason.
 STATED = [
@@ -75,12 +90,41 @@ STATED = [
     (39, "loss gradient, w", NEURON, NEURON_SHAPES, "w", "sample", "{0ᵀ if w·xᵢ + b ≤ 0; eᵢ xᵢᵀ otherwise}"),
     (40, "loss gradient, b", NEURON, NEURON_SHAPES, "b", "sample", "{0 if w·xᵢ + b ≤ 0; eᵢ otherwise}"),
     (41, "error term", NEURON, NEURON_SHAPES, "w", "sample", "eᵢ = yᵢ − aᵢ"),
+    (41, "error term, active", NEURON, NEURON_SHAPES, "w", "sample", "eᵢ = yᵢ − (w·xᵢ + b) where zᵢ > 0"),
     (42, "descent", NEURON, NEURON_SHAPES, "w", "sample", "w ← w − η ∂C/∂w"),
+    (43, "augmented vectors", AUGMENTED, "w:n b: x:n", "w b", "matrix", "[w; b]·[x; 1] = w·x + b"),
 ]
 # Rules about Jacobians: what the Jacobian comes out as.
 CHAINED = "B @ diag(1 - tanh(A @ x)**2) @ A"
 JACOBIANS = [
-    (15, "identity", "x", "x:n", "x", "eye(n)", "Jacobian of the identity"),
+    (
+        13,
+        "vector of functions",
+        "stack((log(x**2), sin(3*x)))",
+        "x:",
+        "x",
+        "stack((2/x, 3*cos(3*x)))",
+        r"f\(x\) = \[log\(x²\); sin\(3x\)\] a vector of functions: f has 2 entries",
+    ),
+    (
+        14,
+        "Jacobian",
+        "A @ x",
+        "A:m,n x:n",
+        "x",
+        "A",
+        "numerator layout: a row for each entry of f, .*; row i is the gradient of fᵢ",
+    ),
+    (15, "identity", "x", "x:n", "x", "eye(n)", "Jacobian of the identity: an entry moves with itself alone"),
+    (
+        16,
+        "element-wise diagonal condition",
+        "w*x + exp(w)",
+        "w:n x:n",
+        "w",
+        "diag(x + exp(w))",
+        r"fᵢ depends on wᵢ alone, so the Jacobian is diagonal \(element-wise diagonal condition\)",
+    ),
     (17, "element-wise +", "w + x", "w:n x:n", "w", "eye(n)", "sum rule: .*the Jacobian is diagonal"),
     (18, "element-wise −", "w - x", "w:n x:n", "x", "-eye(n)", "difference rule: what is taken away"),
     (19, "element-wise product", "w*x", "w:n x:n", "w", "diag(x)", "by a constant: .*Jacobian is diagonal"),
@@ -106,7 +150,7 @@ JACOBIANS = [
         "chain rule for log, .*diagonal",
     ),
 ]
-# 13 and 14 are what a Jacobian is, 16 is 15 and 17–20 together; 38 and 43 are no derivatives.
+LAST = 43
 
 
 def said(presentation):
@@ -114,6 +158,17 @@ def said(presentation):
         for one in section.lines:
             yield one
             yield from one.details
+
+
+def test_no_rule_is_left_out():
+    told = {rule.number for rule in RULES} | {number for number, *_ in (*STATED, *JACOBIANS)}
+    assert told == set(range(1, LAST + 1))
+
+
+def test_a_jacobian_stands_in_the_other_layout_too():
+    told = " ".join(jacobian(parse("A @ x", A="m n", x="n"), "x").text(layout="denominator").split())
+    assert "∂f/∂x = Aᵀ" in told and "denominator layout: a row for each entry of x" in told
+    assert "column i is the gradient of fᵢ" in told
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.number} {rule.name}")

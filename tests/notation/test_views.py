@@ -71,6 +71,7 @@ def test_the_neuron_is_told_as_the_article_tells_it():
         "daᵢ/dzᵢ = {0 if zᵢ ≤ 0; 1 if zᵢ > 0}",
         "∂zᵢ/∂w = xᵢᵀ",
         "∂C/∂w = −2/N Σᵢ {0ᵀ if w·xᵢ + b ≤ 0; eᵢ xᵢᵀ otherwise}",
+        "eᵢ = yᵢ − (w·xᵢ + b) where zᵢ > 0",
         "∂zᵢ/∂b = 1",
         "∂C/∂b = −2/N Σᵢ {0 if w·xᵢ + b ≤ 0; eᵢ otherwise}",
     ]
@@ -90,6 +91,15 @@ def test_the_leaky_neuron_has_two_pieces_too():
     work = present(loss.derived(), view="sample").sections[2]
     assert "{0.01 if zᵢ ≤ 0; 1 if zᵢ > 0}" in formula(work.lines[4])
     assert "{0.01eᵢ xᵢᵀ if w·xᵢ + b ≤ 0; eᵢ xᵢᵀ otherwise}" in formula(work.lines[6])
+    assert formula(work.lines[7]) == "eᵢ = {yᵢ − 0.01(w·xᵢ + b) if zᵢ ≤ 0; yᵢ − (w·xᵢ + b) if zᵢ > 0}"
+    assert work.lines[7].rule == "leaky_relu collapses on each branch"
+
+
+def test_the_pieces_of_a_slope_are_simplified_on_their_own_side():
+    loss = Loss("mean((y - elu(X @ w + b))**2)", "X:N,d w:d b: y:N", "w b")
+    work = present(loss.derived(), view="sample").sections[2]
+    assert "{exp(zᵢ) if zᵢ ≤ 0; 1 if zᵢ > 0}" in formula(work.lines[4])
+    assert work.lines[4].why == "two pieces"
 
 
 def test_an_assumption_is_named_where_it_is_used():

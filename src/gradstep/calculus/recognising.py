@@ -15,9 +15,12 @@ from gradstep.expression.node import Expr, Operation
 from gradstep.operations.activations import maximum, maximum_op, minimum, minimum_op, relu, softplus
 from gradstep.operations.arithmetic import add_op, divide_op, exp, log, log_op, scale_op, subtract_op
 from gradstep.operations.broadcasting import repeat
-from gradstep.operations.leaves import symbol
+from gradstep.operations.entries import concatenate
+from gradstep.operations.leaves import number, symbol
+from gradstep.operations.products import matmul_op
 from gradstep.operations.spelled import (
     Recognise,
+    augmented,
     log_of_two_exps,
     logsumexp_of,
     sigmoid_of,
@@ -43,6 +46,7 @@ def _law(
 
 
 _x, _y, _v, _w, _M = symbol("x"), symbol("y"), symbol("v", "n"), symbol("w", "n"), symbol("M", "m n")
+_u = symbol("u", "m")
 
 RECOGNITION: tuple[Law, ...] = (
     _law(
@@ -145,6 +149,19 @@ RECOGNITION: tuple[Law, ...] = (
             relu(_v) + relu(-_v),
             relu(_v) - relu(-_v),
             relu(_w) + _y * minimum(_w, 0),
+        ),
+    ),
+    _law(
+        "augmented vectors",
+        "the bias is the weight of an input that is always 1",
+        augmented,
+        (matmul_op,),
+        lambda: (
+            concatenate([_v, _x]) @ concatenate([_w, number(1)]),
+            concatenate([_v, number(1)]) @ concatenate([_w, _x]),
+            concatenate([_M, repeat(number(1), (0, 1), ("m", 1))], 1) @ concatenate([_w, _x]),
+            concatenate([_M, repeat(_u, 1, 1)], 1) @ concatenate([_w, number(1)]),
+            concatenate([_u, number(1)]) @ concatenate([_M, repeat(_v, 0, 1)]),
         ),
     ),
 )

@@ -8,6 +8,7 @@ differentials, dA = (1 − A²) ⊙ dZ, from which the array is read off.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 
 from gradstep.calculus.chaining import Chain, Local, Total, chain
 from gradstep.calculus.chains import cotangent
@@ -18,6 +19,7 @@ from gradstep.expression.boxes import Big, Box, Fence, Frac, Row, Sup, Sym, row
 from gradstep.expression.node import Expr, replace
 from gradstep.expression.shapes import shape_text
 from gradstep.notation.checking import Claim
+from gradstep.notation.differentials import without
 from gradstep.notation.indices import Index, entry_op
 from gradstep.notation.lowering import Lowering
 from gradstep.notation.plain import line
@@ -123,26 +125,56 @@ class Arrays:
 
     def change(self, change: Change, rule: str = "") -> Said:
         """dz = X dw."""
-        assert change.form is not None
-        at = self.lower.indices(change.part)
-        form = replace(change.form, self.table)
-        shown = self.claimed(form, change.form, at)
         rules = ", ".join(dict.fromkeys(rule for rule, _ in change.rules))
         return Said(
-            self.write(self.lower(self.moved[change.part], at)),
-            (self.write(shown),),
+            *self.line(change),
             rule=rule or rules,
             why=reason(change.rules),
             number=self.number(),
             kink=change.kink,
-            details=self.behind(change),
+            proof=self.proof(change),
+            details=() if rule else self.behind(change),
+        )
+
+    def line(self, change: Change) -> tuple[Box, tuple[Box]]:
+        """dz and X dw."""
+        assert change.form is not None
+        at = self.lower.indices(change.part)
+        shown = self.claimed(replace(change.form, self.table), change.form, at)
+        return self.write(self.lower(self.moved[change.part], at)), (self.write(shown),)
+
+    def by_entries(self) -> Arrays | None:
+        """The same teller by indices, with a list of claims in common; None where it is that already."""
+        if self.lower.sizes is None:
+            return None
+        other = copy(self)
+        other.lower = self.lower.fully()
+        return other
+
+    def proof(self, change: Change) -> tuple[Box, ...]:
+        """zᵢ = Σⱼ Xᵢⱼ wⱼ, dzᵢ = Σⱼ Xᵢⱼ dwⱼ."""
+        told = self.by_entries()
+        if told is None or not any(x.rank for x in (change.part, *change.by)):
+            return ()
+        left, (right,) = told.line(change)
+        return *told.definition(change.part), row(left, "=", right)
+
+    def definition(self, part: Expr) -> tuple[Box, ...]:
+        """zᵢ = Σⱼ Xᵢⱼ wⱼ of a named part."""
+        if part not in self.d.parts:
+            return ()
+        at = self.lower.indices(part)
+        opened = self.lower.opening(part)(part, at)
+        return (
+            row(self.write(self.lower.entry(part, at) if any(at) else part), "=", self.write.opened(opened)),
         )
 
     def behind(self, change: Change) -> tuple[Said, ...]:
         """Why the rules of a change are so, entry by entry or from definitions."""
         names, reserved = self.write.names, self.lower.reserved
         proofs = (proof_of_operation(place, by, names, reserved) for place, by in change.places)
-        return tuple(said for proof in proofs for said in proof)
+        told = change.rules[-1] if change.rules else ("", "")
+        return tuple(without(said, *told) for proof in proofs for said in proof)
 
     def claimed(self, expr: Expr, meant: Expr, at: Sequence[Index]) -> Expr:
         """`expr` as it will be printed, noted so that it is worked out again."""
@@ -167,11 +199,20 @@ class Arrays:
                     why=self.why(local),
                     number=self.number(),
                     kink=local.kink,
+                    proof=self.proof_of_link(local),
                     details=self.behind(self.known[local.part]),
                 )
             )
         self.whole = {total.part for total in found.totals}
         return (*said, *map(self.total, found.totals))
+
+    def proof_of_link(self, local: Local) -> tuple[Box, ...]:
+        """zᵢ = Σⱼ Aᵢⱼ xⱼ, ∂zᵢ/∂xⱼ = Aᵢⱼ."""
+        told = self.by_entries()
+        if told is None or not (local.part.rank or local.by.rank):
+            return ()
+        entry = row(told.partial(local.part, local.by), "=", told.array(local.array))
+        return *told.definition(local.part), entry
 
     def why(self, local: Local) -> str:
         """Why a link is what it is; of what works entry by entry, that its Jacobian is diagonal."""
@@ -181,13 +222,12 @@ class Arrays:
             body = body.args[-1]
         if not local.part.rank or body.op not in (diagonal_matrix_op, eye_op):
             return told
-        return f"{told}; entry by entry, so the Jacobian is diagonal"
+        f, x = (line(self.write(entry_op(params=(part, ("i",))))) for part in (local.part, local.by))
+        only = f"{f} depends on {x} alone"
+        return f"{told}; {only}, so the Jacobian is diagonal (element-wise diagonal condition)"
 
     def total(self, total: Total) -> Said:
         """∂f/∂x = ∂f/∂a ∂a/∂z ∂z/∂x, or the sum over several paths."""
-        terms: list[Box | str] = []
-        for path in total.paths:
-            terms += ["+", self.product(path, total.several)]
         x, f, paths = self.name(total.by), self.name(total.part), len(total.paths)
         rule, why = "vector chain rule", "the Jacobians of the links are multiplied"
         if paths > 1:
@@ -195,12 +235,28 @@ class Arrays:
             why = f"{x} reaches {f} along {paths} paths: what comes along them is added"
         return Said(
             self.partial(total.part, total.by, sign="d" if total.several else "∂"),
-            (row(*terms[1:]), self.array(total.array)),
+            (self.ways(total), self.array(total.array)),
             rule=rule,
             why=why,
             number=self.number(),
+            proof=self.proof_of_total(total),
             because=("the factors put in",),
         )
+
+    def ways(self, total: Total) -> Box:
+        """What comes along the paths, added."""
+        terms: list[Box | str] = []
+        for path in total.paths:
+            terms += ["+", self.product(path, total.several)]
+        return row(*terms[1:])
+
+    def proof_of_total(self, total: Total) -> tuple[Box, ...]:
+        """∂fᵢ/∂xⱼ = Σₖ ∂fᵢ/∂aₖ ∂aₖ/∂xⱼ = Σₖ Bᵢₖ (1 − aₖ²) Aₖⱼ."""
+        told = self.by_entries()
+        if told is None or not any(x.rank for path in total.paths for link in path for x in link):
+            return ()
+        left = told.partial(total.part, total.by, sign="d" if total.several else "∂")
+        return (row(left, "=", told.ways(total), "=", told.array(total.array)),)
 
     def product(self, path: Sequence[tuple[Expr, Expr]], several: bool) -> Box:
         """The links of a path side by side; by indices, what stands in between is summed."""
@@ -283,8 +339,9 @@ class Arrays:
                 (self.write(self.claimed(named, answer, at)),),
                 rule="all put together, with the direction in the place of the change",
                 shape=self.shape(answer),
+                proof=self.proof_of_product(answer, named, x),
             )
-        at = self.lower.indices(answer)
+        at, whole = self.lower.indices(answer), answer
         entries = any(at)
         if answer.rank > MATRIX and not entries:
             lower = self.lower.fully()
@@ -304,9 +361,33 @@ class Arrays:
         )
         inside = self.d.structures.get(str(y.params[0]))
         why = "" if inside is None else f"{inside.structure.rule}: {inside.structure.why}"
-        return Said(
-            left, (self.write(shown),), rule=self.how(answer, x, y), why=why, shape=self.shape(answer)
-        )
+        proof = () if entries else self.proof_of_answer(whole, x, y)
+        how, shape = self.how(answer, x, y), self.shape(answer)
+        return Said(left, (self.write(shown),), how, why, shape=shape, proof=proof)
+
+    def proof_of_answer(self, answer: Expr, x: Expr, y: Expr) -> tuple[Box, ...]:
+        """∂fᵢ/∂xⱼ = …, the entry that stands at these indices."""
+        lower = self.lower.fully()
+        at = lower.indices(answer)
+        if not any(at):
+            return ()
+        shown = simplify(lower(replace(answer, self.table), at), BOOK, self.lower.named)
+        self.claims.append(Claim(shown, answer, at))
+        return (row(self.entry(x, y, at, lower), "=", self.write(shown)),)
+
+    def proof_of_product(self, answer: Expr, named: Expr, x: Expr) -> tuple[Box, ...]:
+        """Σⱼ ∂fᵢ/∂xⱼ vⱼ = …."""
+        told = self.by_entries()
+        if told is None or not (answer.rank or x.rank):
+            return ()
+        (v,) = self.d.directions.values()
+        at = told.lower.indices(answer)
+        along = told.column(x, at)
+        places = (*along, *at) if self.gradients else (*at, *along)
+        body: Box = row(told.entry(x, x, places, told.lower), told.write(told.lower(v, along)))
+        for index in reversed([i for i in along if i]):
+            body = Big("Σ", Sym(index, "index"), None, body)
+        return (row(body, "=", told.write(told.claimed(named, answer, at))),)
 
     def slope(self, x: Expr) -> Box:
         """∂f/∂x."""
@@ -348,7 +429,10 @@ class Arrays:
                 if named == "numerator"
                 else (self.name(x), self.name(self.f))
             )
-            return f"{named} layout: a row for each entry of {down}, a column for each of {across}"
+            one = line(self.write(entry_op(params=(self.f, ("i",)))))
+            place = "row" if named == "numerator" else "column"
+            told = f"{named} layout: a row for each entry of {down}, a column for each of {across}"
+            return f"{told}; {place} i is the gradient of {one}"
         return f"what stands before d{self.name(x)}"
 
     def shape(self, answer: Expr) -> str:

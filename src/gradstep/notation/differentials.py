@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from gradstep.calculus.steps import Derivation, Line, Step, Term
@@ -16,8 +17,9 @@ from gradstep.notation.presentation import Said
 from gradstep.notation.proofs import proof_of_operation
 from gradstep.notation.wording import Wording
 from gradstep.notation.writing import Writer, stands_alone
-from gradstep.operations.arithmetic import negate_op, scale_op
+from gradstep.operations.arithmetic import multiply_op, negate_op, scale_op
 from gradstep.operations.declared import DECLARED
+from gradstep.operations.families import is_one
 from gradstep.operations.leaves import number, symbol_op, value_of
 
 SHOWN = 4  # in a line with more terms than this, those that wait or are finished are left out
@@ -77,6 +79,7 @@ class Differentials:
 
     def step(self, step: Step, number_: int | None = None, whole: Box | None = None) -> Said:
         """One step as a numbered line, or by itself: what it replaced, and by what."""
+        details = small(step, self.write, self.named)
         return Said(
             self.terms(step.before) if whole is None else None,
             (self.terms(step.after) if whole is None else whole,),
@@ -84,8 +87,12 @@ class Differentials:
             why=self.wording.reason(step, self.parameters),
             number=number_,
             kink=step.kink,
-            details=rewrites(step, self.write, self.named, self.lower.reserved),
+            details=details if whole is None else (*details, *self.grounds(step)),
         )
+
+    def grounds(self, step: Step) -> tuple[Said, ...]:
+        """Why the rule of a step is so."""
+        return grounds(step, self.write.names, self.lower.reserved)
 
     def terms(self, terms: Line | list[Term], more: bool = False) -> Box:
         """⟨G, dN⟩ + …; what is lowered is written as a sum, Σᵢ Gᵢ dNᵢ, and a product of numbers as one."""
@@ -149,24 +156,51 @@ class Differentials:
 def rewrites(
     step: Step, write: Writer, shown: Callable[[Expr], Expr], reserved: frozenset[str]
 ) -> tuple[Said, ...]:
-    """The small rewrites inside a step, `shown` as they read here; those that nobody would see left out.
+    """The small rewrites inside a step, then why its rule is so, in letters that are not `reserved`."""
+    return *small(step, write, shown), *grounds(step, write.names, reserved)
 
-    Then why the rule of the step is so, in letters that are not `reserved`.
-    """
+
+def small(step: Step, write: Writer, shown: Callable[[Expr], Expr]) -> tuple[Said, ...]:
+    """The small rewrites inside a step, `shown` as they read here; those that nobody would see left out."""
     said = []
     for rewrite in step.details:
-        before, after = write.opened(shown(rewrite.before)), write(shown(rewrite.after))
-        if line(before) != line(after):
-            said.append(Said(before, (after,), rule=rewrite.rule, why=rewrite.why))
-    return (*said, *grounds(step, write.names, reserved))
+        before, after = shown(rewrite.before), shown(rewrite.after)
+        left, right = write.opened(before), write(after)
+        if line(left) != line(right) and factors(before) != factors(after):
+            said.append(Said(left, (right,), rule=rewrite.rule, why=rewrite.why))
+    return tuple(said)
+
+
+def factors(expr: Expr) -> Counter[Expr]:
+    """What is multiplied in a product, whatever the order; ones left out."""
+    found: Counter[Expr] = Counter()
+    waiting = [expr]
+    while waiting:
+        node = waiting.pop()
+        if node.op in (multiply_op, scale_op):
+            waiting += node.args
+        elif not is_one(node):
+            found[node] += 1
+    return found
 
 
 def grounds(step: Step, names: Mapping[Expr, Box], reserved: frozenset[str]) -> tuple[Said, ...]:
-    """Why the rule of a step is so, from definitions or entry by entry; nothing for a law."""
+    """Why the rule of a step is so, from definitions or entry by entry; nothing for a law.
+
+    The reason that the step itself gives is not given once more.
+    """
     moving = {part for _, part in step.after}
     if not moving or step.place in moving or not step.place.args:
         return ()
-    return declared_slopes(step) or proof_of_operation(step.place, moving, names, reserved)
+    proof = declared_slopes(step) or proof_of_operation(step.place, moving, names, reserved)
+    return tuple(without(one, step.rule, step.why) for one in proof)
+
+
+def without(said: Said, rule: str, why: str) -> Said:
+    """The line without a reason that the reader has met: this rule, and why it holds."""
+    if said.why != why or not said.rule.startswith(rule):
+        return said
+    return replace_fields(said, rule=said.rule.removeprefix(rule).removeprefix(", "), why="")
 
 
 def declared_slopes(step: Step) -> tuple[Said, ...]:

@@ -20,9 +20,9 @@ from gradstep.expression.boxes import PRODUCT, Box, Cases, Fence, Frac, Row, Sub
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.records import record
 from gradstep.expression.records import replaced as changed
+from gradstep.notation.branches import branches
 from gradstep.notation.checking import Claim
 from gradstep.notation.differentials import opposite, rewrites
-from gradstep.notation.narrative import branches
 from gradstep.notation.plain import line
 from gradstep.notation.presentation import Said
 from gradstep.notation.wording import listed

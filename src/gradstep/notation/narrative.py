@@ -9,7 +9,7 @@ The lines are the derivation's own steps: ⟨G, dN⟩ reads Σᵢ Gᵢ ∂Nᵢ/�
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gradstep.calculus.derivation import Opening, moving_nodes
 from gradstep.calculus.laws import BOOK
@@ -20,15 +20,26 @@ from gradstep.expression.boxes import PRODUCT, Big, Box, Cases, Fence, Frac, Row
 from gradstep.expression.node import Expr, replace, walk
 from gradstep.expression.records import replaced as changed
 from gradstep.expression.shapes import Size
+from gradstep.notation.branches import branches, pieces_of
 from gradstep.notation.checking import Claim
 from gradstep.notation.differentials import exchanged, opposite, rewrites
 from gradstep.notation.indices import entry_op, sigma
 from gradstep.notation.lowering import Lowering
 from gradstep.notation.plain import line
 from gradstep.notation.presentation import Said
-from gradstep.notation.wording import Wording, numbered
+from gradstep.notation.wording import Wording, listed, numbered
 from gradstep.notation.writing import Writer, stands_alone
-from gradstep.operations.arithmetic import divide_op, greater_op, multiply_op, negate_op, power_op, scale_op
+from gradstep.operations.arithmetic import (
+    divide_op,
+    greater,
+    greater_op,
+    less_equal,
+    multiply,
+    multiply_op,
+    negate_op,
+    power_op,
+    scale_op,
+)
 from gradstep.operations.families import JUXTAPOSED, is_one
 from gradstep.operations.leaves import is_constant, number, value_of
 
@@ -158,7 +169,10 @@ class Narrator:
         body = [*factors, slope, self.partial(parameter, self.at(inner))]
         part, through = line(self.at(node)), line(self.at(inner))
         why = f"{part} depends on {self.text(parameter)} only through {through}"
-        return self.say(Said(left, (self.summed(front, body),), "chain rule", why))
+        definition = row(self.at(node), "=", self.write.opened(self.opened(node)))
+        by, moved = (self.by_entry(parameter, self.at(one)) for one in (inner, node))
+        proof = definition, row(moved, "=", slope, by)
+        return self.say(Said(left, (self.summed(front, body),), "chain rule", why, proof=proof))
 
     def slope(self, step: Step) -> int:
         """The slope of an activation, in pieces if it has any."""
@@ -174,7 +188,8 @@ class Narrator:
         where, off, on = pieces
         z = self.write(where)
         box = Cases(((self.write(off), row(z, "≤", ZERO)), (self.write(on), row(z, ">", ZERO))))
-        said = Said(name, (box,), step.rule, "two straight pieces", kink=step.kink, indent=1)
+        straight = "straight " if is_constant(off) and is_constant(on) else ""
+        said = Said(name, (box,), step.rule, f"two {straight}pieces", kink=step.kink, indent=1)
         return self.say(changed(said, details=self.folded(step)))
 
     def bent(self, step: Step) -> tuple[Expr, Expr]:
@@ -193,7 +208,7 @@ class Narrator:
 
     def arrive(self, parameter: Expr, last: Expr, used: list[int], as_before: str) -> None:
         """∂zᵢ/∂w, and the gradient for the parameter put together, in pieces where there is a mask."""
-        entry = self.lower.opening(last)(last, (self.index,) * last.rank)
+        entry = self.opened(last)
         work = Opening(entry, number(1), {parameter}, moving_nodes(entry, [parameter]), set(), BOOK)
         work.run()
         slope = work.cotangents[parameter]
@@ -215,23 +230,34 @@ class Narrator:
             if as_before
             else f"{numbered([*used, side])} put together"
         )
-        box = self.gradient(parameter, last, unsigned, negative is not None)
-        self.say(Said(self.partial(parameter), (box,), rule=together))
+        by_entries = self.proof_together(last, parameter, slope)
+        front, rest = self.gathered(last, negative is not None)
+        pieces = branches(rest)
+        if pieces is None:
+            self.claim(parameter, front, rest, unsigned)
+            box = self.summed(front, self.moved(rest, unsigned))
+            self.say(Said(self.partial(parameter), (box,), together, proof=by_entries))
+            return
+        box = self.in_pieces(parameter, last, front, pieces, unsigned)
+        self.say(Said(self.partial(parameter), (box,), together, proof=by_entries))
+        if not as_before:
+            self.collapse(*pieces)
 
-    def gradient(self, parameter: Expr, last: Expr, slope: Expr, negative: bool) -> Box:
-        """∂C/∂w = front Σᵢ …, in two pieces where there is one mask."""
+    def gathered(self, last: Expr, negative: bool) -> tuple[Expr | None, Expr]:
+        """∂C/∂z at one example: what stands in front of Σ, and the rest."""
         front, rest = split(self.example(self.d.cotangents[last]))
         if negative:
             front = simplify(-(number(1) if front is None else front), BOOK)
             front = None if value_of(front) == 1 else front
-        rest = number(1) if rest is None else rest
-        pieces = branches(rest)
-        if pieces is None:
-            self.claim(parameter, front, rest, slope)
-            return self.summed(front, self.moved(rest, slope))
+        return front, number(1) if rest is None else rest
+
+    def in_pieces(
+        self, parameter: Expr, last: Expr, front: Expr | None, pieces: tuple[Expr, Expr, Expr], slope: Expr
+    ) -> Box:
+        """∂C/∂w = front Σᵢ {off if z ≤ 0; on otherwise}."""
         where, off, on = pieces
         if where.op is entry_op and where.params[0] is last:
-            where = self.lower.opening(last)(last, (self.index,) * last.rank)
+            where = self.opened(last)
         mask = greater_op(where, number(0))
         self.claim(parameter, front, mask * on + (1 - mask) * off, slope)
         zero: Box = Sup(Sym("0", "vector"), TRANSPOSED) if parameter.rank else ZERO
@@ -240,6 +266,76 @@ class Narrator:
         value = Row(tuple(self.moved(on, slope)))
         condition = row(self.write.opened(where), "≤", ZERO)
         return self.summed(front, [Cases(((zero, condition), (value, word("otherwise"))))])
+
+    def collapse(self, where: Expr, off: Expr, on: Expr) -> None:
+        """eᵢ = yᵢ − (w·xᵢ + b) where w·xᵢ + b > 0: what stands in the pieces, max(0, z) known there."""
+        if where.op is not entry_op or where.params[0] not in self.named:
+            return
+        z, at = where.params[:2]
+        whole = self.lower.opening(z)(z, at)
+        met = [entry for entry in walk(off, on) if entry.op is entry_op and entry.params[0] in self.named]
+        for entry in met:
+            bent: dict[Expr, tuple[Expr, Expr]] = {}
+            shown = [
+                (side, replace(self.on_side(entry, where, side, bent), {where: whole}))
+                for side, piece in enumerate((off, on))
+                if entry in walk(piece)
+            ]
+            if not bent:
+                continue
+            part = entry.params[0]
+            rows = []
+            for side, value in shown:
+                beyond = greater if side else less_equal
+                meant = multiply(beyond(z, number(0)), part)
+                self.claims.append(Claim(beyond(whole, number(0)) * value, meant, (self.index,) * part.rank))
+                rows.append((self.write(value), row(self.write(where), ">" if side else "≤", ZERO)))
+            heads = dict.fromkeys(line(self.write(node)).partition("(")[0] for node in bent)
+            form: Box
+            if len(rows) == 1:
+                ((written, condition),) = rows
+                form, branch = row(written, word("where"), condition), "the active branch"
+                told = f"there {self.equal(bent, shown[0][0])}"
+            else:
+                form, branch = Cases(tuple(rows)), "each branch"
+                told = "; ".join(
+                    f"where {line(condition)}, {self.equal(bent, side)}"
+                    for side, (_, condition) in enumerate(rows)
+                )
+            rule = f"{listed([*heads])} collapses on {branch}"
+            self.say(Said(self.write(entry), (form,), rule, told, proof=self.passed(entry), indent=1))
+
+    def passed(self, entry: Expr) -> tuple[Box, ...]:
+        """eᵢ = yᵢ − aᵢ, aᵢ = max(0, zᵢ): the parts between a part and the last one, by their definitions."""
+        found: list[Box] = []
+        waiting = [entry]
+        for one in waiting:
+            part, at = one.params[:2]
+            opened = self.lower.opening(part)(part, at)
+            inner = [node for node in walk(opened) if node.op is entry_op and node.params[0] in self.named]
+            if inner:
+                found.append(row(self.write(one), "=", self.write.opened(opened)))
+            waiting += [node for node in inner if node not in waiting]
+        return tuple(found)
+
+    def on_side(self, expr: Expr, where: Expr, side: int, bent: dict[Expr, tuple[Expr, Expr]]) -> Expr:
+        """`expr` on one side of `where`, parts that hold a function with a piece there opened down to it."""
+        known: dict[Expr, Expr] = {}
+        for node in walk(expr):
+            if node.op is entry_op and node.params[0] in self.named and node is not where:
+                part, at = node.params[:2]
+                inner = self.lower.opening(part)(part, at)
+                opened = self.on_side(inner, where, side, bent)
+                if opened is not inner:
+                    known[node] = opened
+            elif (pieces := pieces_of(node)) is not None and pieces[0] is where:
+                bent[node] = pieces[1:]
+                known[node] = pieces[1 + side]
+        return simplify(replace(expr, known), BOOK, self.named) if known else expr
+
+    def equal(self, bent: Mapping[Expr, tuple[Expr, Expr]], side: int) -> str:
+        """max(0, zᵢ) = zᵢ."""
+        return listed([f"{self.text(node)} = {self.text(pieces[side])}" for node, pieces in bent.items()])
 
     def moved(self, rest: Expr, slope: Expr) -> list[Box]:
         """Factors for one example, and ∂zᵢ/∂w."""
@@ -257,14 +353,40 @@ class Narrator:
 
     def proof(self, last: Expr, parameter: Expr, slope: Expr) -> tuple[Box, ...]:
         """The same entry by entry: zᵢ = Σⱼ Xᵢⱼ wⱼ + b, so ∂zᵢ/∂wⱼ = Xᵢⱼ."""
-        entries = self.lower.fully()
+        entries, at = self.lower.fully(), self.place_in(parameter)
         opened = entries.opening(last)(last, (self.index,) * last.rank)
         definition = row(self.at(last), "=", self.write.opened(opened))
-        if not parameter.rank:
-            return (definition,)
-        j = (entries.letter(parameter.shape[0], {self.index}),)
-        entry = Frac(row("∂", self.at(last)), row("∂", self.write(entries(parameter, j))))
-        return definition, row(entry, "=", self.write(entries(slope, j, frozenset({self.index}))))
+        entry = self.write(entries(slope, at, frozenset({self.index})))
+        return definition, row(self.by_entry(parameter, self.at(last)), "=", entry)
+
+    def proof_together(self, last: Expr, parameter: Expr, slope: Expr) -> tuple[Box, ...]:
+        """∂C/∂zᵢ = …, ∂C/∂wⱼ = Σᵢ ∂C/∂zᵢ ∂zᵢ/∂wⱼ = …: what comes through every example is added."""
+        entries, at = self.lower.fully(), self.place_in(parameter)
+        G = self.example(self.d.cotangents[last])
+        by_last = Frac(row("∂", self.write(self.loss)), row("∂", self.at(last)))
+        by_parameter = self.by_entry(parameter, self.write(self.loss))
+        moved = self.by_entry(parameter, self.at(last))
+        slope_at = entries(slope, at, frozenset({self.index}))
+        front, rest = split(simplify(multiply(G, slope_at), BOOK, self.named))
+        inside = number(1) if rest is None else rest
+        total = sigma(self.index, self.batch, inside if front is None else front * inside)
+        self.claims.append(Claim(total, self.d.answers[self.name(parameter)], at))
+        summed = self.summed(front, [fenced(self.write.written(inside), PRODUCT)])
+        through = self.summed(None, [by_last, moved])
+        return row(by_last, "=", self.write(G)), row(by_parameter, "=", through, "=", summed)
+
+    def place_in(self, parameter: Expr) -> tuple[str, ...]:
+        """An index for an entry of a parameter, if it has entries."""
+        return tuple(self.lower.letter(size, {self.index}) for size in parameter.shape)
+
+    def by_entry(self, parameter: Expr, of: Box) -> Box:
+        """∂(of)/∂wⱼ."""
+        entry = self.lower.fully()(parameter, self.place_in(parameter))
+        return Frac(row("∂", of), row("∂", self.write(entry)))
+
+    def opened(self, part: Expr) -> Expr:
+        """A part at example i by its definition."""
+        return self.lower.opening(part)(part, (self.index,) * part.rank)
 
     # ------------------------------------------------------------------------------------------- writing
 
@@ -332,15 +454,6 @@ class Narrator:
         written = self.write.written(lowered)
         bare = lowered.op is entry_op or not lowered.args or stands_alone(written.box)
         return written.box if bare else Fence("(", written.box, ")")
-
-
-def branches(expr: Expr) -> tuple[Expr, Expr, Expr] | None:
-    """u, and what `expr` is where u ≤ 0 and where u > 0, if the mask 1[u > 0] is the only one in it."""
-    masks = [node for node in walk(expr) if node.op is greater_op]
-    if len(masks) != 1 or value_of(masks[0].args[1]) != 0:
-        return None
-    off, on = (simplify(replace(expr, {masks[0]: number(side)}), BOOK) for side in (0, 1))
-    return masks[0].args[0], off, on
 
 
 def split(g: Expr) -> tuple[Expr | None, Expr | None]:

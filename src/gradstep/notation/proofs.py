@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache, lru_cache
+from itertools import chain, count
 
 from gradstep.calculus.derivation import derive
 from gradstep.calculus.forward import differential
@@ -16,24 +17,95 @@ from gradstep.calculus.laws import BOOK
 from gradstep.calculus.rewriting import simplify
 from gradstep.expression.boxes import Box, Fence, Frac, row
 from gradstep.expression.errors import MathError
-from gradstep.expression.node import Expr, Operation, Params
+from gradstep.expression.node import Expr, Operation, Params, walk
+from gradstep.expression.node import replace as replace_nodes
 from gradstep.expression.records import record, replaced
 from gradstep.notation.checking import Claim, check
 from gradstep.notation.indices import Index, entry_op
 from gradstep.notation.lowering import Lowering
 from gradstep.notation.plain import line
 from gradstep.notation.presentation import Said
+from gradstep.notation.wording import listed
 from gradstep.notation.writing import Writer, name_box, stands_alone
 from gradstep.operations.leaves import is_constant, symbol, symbol_op, value_of
 from gradstep.operations.toeplitz import diagonal_sums_op
 
 LETTERS = "zuv"
 LONGEST = 90  # a derivative with more letters than this explains nothing
+SHORT = 24  # what a letter stands for is said if it has no more letters
 KEPT = 2000  # operations of which the Jacobians are remembered
 SEED = 5
 UNINDEXED = frozenset({diagonal_sums_op})
 # Names for the result of an operation and for what it is made of, where these have none: as vectors.
 RESULT, OPERANDS = "ypqfgh", "xzuvstbcd"
+
+
+@record
+class Cast:
+    """Who plays in a proof: what stands for each operand of an operation, and what it is called.
+
+    stand  for each operand that is no constant a variable; what does not move and is short stays as it is
+    boxes  the names of the variables
+    name   that of the result
+    taken  letters that mean something
+    words  what the letters stand for that the reader has not met: "u for e²"
+    """
+
+    stand: Mapping[Expr, Expr]
+    boxes: Mapping[Expr, Box]
+    name: Box
+    taken: frozenset[str]
+    words: str
+
+    def entries(self, place: Expr) -> tuple[Expr, ...]:
+        """The operands of a function of each entry at one place: zᵢ, 1/2."""
+        lower = Lowering(None, self.boxes, reserved=self.taken)
+        at = lower.indices(place)
+        return tuple(lower(self.stand.get(x, x), at if x.rank else ()) for x in place.args)
+
+    def slope(self, y: Expr, k: int, numbers: Sequence[Expr], write: Writer) -> Box:
+        """dy/dx, or ∂y/∂x where there are several: y in brackets where it needs them."""
+        sign = "∂" if sum(not is_constant(x) for x in numbers) > 1 else "d"
+        return Frac(row(sign, standing(write(y))), row(sign, write(numbers[k])))
+
+
+def cast_of(
+    place: Expr, moving: Collection[Expr], names: Mapping[Expr, Box], reserved: frozenset[str]
+) -> Cast:
+    """Who plays: what has a name is called by it, what has none gets a letter that is not `reserved`."""
+    seen = walk(place, stop=lambda node: node is not place and node in names)
+    write = Writer({node: names[node] for node in seen if node in names})
+    operands = [arg for arg in dict.fromkeys(place.args) if not is_constant(arg)]
+    told = {arg: line(write(arg)) for arg in operands}
+    as_it_is = [x for x in operands if x not in moving and x not in names and len(told[x]) <= SHORT]
+    met = [x for x in operands if x not in as_it_is]
+    met += [x for x in walk(*as_it_is, stop=names.__contains__) if x in names or x.op is symbol_op]
+    taken = {*reserved} | {name.lower() for name in reserved if len(name) == 1}
+    taken |= {str(size) for x in operands for size in x.shape}
+    boxes: dict[Expr, Box] = {}
+    for x in (*met, place):
+        if x in names or x.op is symbol_op:
+            boxes[x] = write(x)
+            taken.add(line(boxes[x]))
+    words: list[str] = []
+    for x in (*operands, place):
+        if x in boxes or x in as_it_is:
+            continue
+        letters = RESULT if x is place else OPERANDS
+        letters = letters.upper() if x.rank > 1 else letters
+        letter = next(a for a in chain(letters, (f"{letters[0]}_{k}" for k in count(1))) if a not in taken)
+        boxes[x] = name_box(letter, x)
+        taken.add(letter)
+        if x is not place and len(told[x]) <= SHORT:
+            words.append(f"{letter} for {told[x]}")
+    stand = {x: symbol_op(params=(f"•{k}", x.shape, ())) for k, x in enumerate(dict.fromkeys(met))}
+    return Cast(
+        {x: stand[x] if x in stand else replace_nodes(x, stand) for x in operands},
+        {stand[x]: boxes[x] for x in stand},
+        boxes[place],
+        frozenset(taken),
+        f"with {listed(words)}" if words else "",
+    )
 
 
 # ------------------------------------------------------------------------------------------- by definition
@@ -55,22 +127,25 @@ def slopes_proved(op: Operation, params: Params) -> dict[Expr, tuple[Expr, Expr]
     return {letter: (answers[str(letter.params[0])], slopes[letter]) for letter in moving}
 
 
-def proof_of_slope(expr: Expr) -> tuple[Said, ...]:
-    """The lines that show why the slope of the operation of `expr` is what its rule says."""
-    proofs = slopes_proved(expr.op, expr.params)
-    if not proofs or expr.op.definition is None:
+def proof_of_slope(place: Expr, moving: Collection[Expr], cast: Cast) -> tuple[Said, ...]:
+    """The lines that show why the slope of the operation of `place` is what its rule says."""
+    proofs = slopes_proved(place.op, place.params)
+    if not proofs or place.op.definition is None:
         return ()
-    letters = [symbol(LETTERS[k], ()) for k in range(len(expr.args))]
-    write = Writer()
-    y, meant = expr.op(*letters, params=expr.params), expr.op.definition(expr.params, *letters)
+    numbers = cast.entries(place)
+    letters = {symbol(LETTERS[k], ()): x for k, x in enumerate(numbers)}
+    y, meant = place.op(*numbers, params=place.params), place.op.definition(place.params, *numbers)
+    write = Writer(cast.boxes)
     origin = f"from {line(write(y))} = {line(write(meant))}"
     said = []
     for letter, both in proofs.items():
-        forms = {line(write(form)): write(form) for form in both}
+        k = LETTERS.index(str(letter.params[0]))
+        if place.args[k] not in moving:
+            continue
+        boxes = [write(simplify(replace_nodes(form, letters), BOOK)) for form in both]
+        forms = {line(box): box for box in boxes}
         if max(map(len, (*forms, origin))) <= LONGEST:
-            sign = "d" if len(letters) == 1 else "∂"
-            left = Frac(row(sign, standing(write(y))), row(sign, write(letter)))
-            said.append(Said(left, tuple(forms.values()), rule=origin))
+            said.append(Said(cast.slope(y, k, numbers, write), tuple(forms.values()), rule=origin))
     return tuple(said)
 
 
@@ -114,38 +189,19 @@ def entries_of(y: Expr, moving: tuple[Expr, ...], reserved: frozenset[str]) -> E
     return Entries(at, formula, slopes)
 
 
-def proof_by_entries(
-    place: Expr, moving: Collection[Expr], names: Mapping[Expr, Box], reserved: frozenset[str]
-) -> tuple[Said, ...]:
-    """pᵢ = exp(zᵢ)/(Σⱼ exp(zⱼ)), ∂pᵢ/∂zⱼ = pᵢ (δᵢⱼ − pⱼ): how each entry of `place` moves with each operand.
-
-    What has no name gets a letter that is not `reserved`: x for what an operation is of, y for its result.
-    """
-    operands = [arg for arg in dict.fromkeys(place.args) if not is_constant(arg)]
-    given = [names.get(arg) or (name_box(str(arg.params[0]), arg) if arg.op is symbol_op else None)
-             for arg in (*operands, place)]  # fmt: skip
-    taken = (
-        {*reserved}
-        | {line(box) for box in given if box is not None}
-        | {str(size) for x in operands for size in x.shape}
-    )
-    boxes = []
-    for part, box in zip((*operands, place), given, strict=True):
-        letters = RESULT if part is place else OPERANDS
-        letter = next(x for x in (letters.upper() if part.rank > 1 else letters) if x not in taken)
-        boxes.append(name_box(letter, part) if box is None else box)
-        taken.add(line(boxes[-1]))
-    stand = {x: symbol_op(params=(f"•{k}", x.shape, ())) for k, x in enumerate(operands)}
-    y = place.op(*(stand.get(arg, arg) for arg in place.args), params=place.params)
-    write = Writer({**dict(zip(stand.values(), boxes, strict=False)), y: boxes[-1]})
-    moved = tuple(stand[x] for x in operands if x in moving)
+def proof_by_entries(place: Expr, moving: Collection[Expr], cast: Cast) -> tuple[Said, ...]:
+    """pᵢ = exp(zᵢ)/(Σⱼ exp(zⱼ)), ∂pᵢ/∂zⱼ = pᵢ (δᵢⱼ − pⱼ): how each entry of `place` moves."""
+    y = place.op(*(cast.stand.get(arg, arg) for arg in place.args), params=place.params)
+    write = Writer({**cast.boxes, y: cast.name})
+    moved = tuple(x for arg, x in cast.stand.items() if arg in moving)
     if y.op in UNINDEXED:
         return moved_whole(y, moved, write)
-    found = entries_of(y, moved, frozenset(taken))
+    found = entries_of(y, moved, cast.taken)
     left = write(entry_op(params=(y, found.at)) if any(found.at) else y)
     opened = found.formula is not y and not (found.formula.op is entry_op and found.formula.params[0] is y)
     formula = (left, write(found.formula)) if opened else (write(y), write.opened(y))
-    said = [Said(formula[0], formula[1:], rule="entry by entry" if y.rank and opened else "")]
+    told = ["entry by entry"] if y.rank and opened else []
+    said = [Said(formula[0], formula[1:], rule=", ".join([*told, *filter(None, [cast.words])]))]
     for x, (at, slope) in found.slopes.items():
         own = at[y.rank :]
         below = write(entry_op(params=(x, own)) if any(own) else x)
@@ -192,25 +248,32 @@ def proof_of_operation(
 
     For a function of each entry that is its slope, derived from its definition where there is one.
     """
+    cast = cast_of(place, moving, names, reserved)
     if place.op.slopes is None or len({arg.rank for arg in place.args}) > 1:
-        return proof_by_entries(place, moving, names, reserved)
-    return proof_of_slope(place) or stated_slopes(place, moving)
+        return proof_by_entries(place, moving, cast)
+    said = proof_of_slope(place, moving, cast) or stated_slopes(place, moving, cast)
+    return tuple(
+        replaced(one, rule=", ".join(filter(None, [one.rule, cast.words]))) if not k else one
+        for k, one in enumerate(said)
+    )
 
 
-def stated_slopes(place: Expr, moving: Collection[Expr]) -> tuple[Said, ...]:
-    """dsin(z)/dz = cos(z), and the reason; a number among the operands stays."""
-    op, letters = place.op, iter(LETTERS)
-    args = [arg if is_constant(arg) and not arg.rank else symbol(next(letters), ()) for arg in place.args]
+def stated_slopes(place: Expr, moving: Collection[Expr], cast: Cast) -> tuple[Said, ...]:
+    """d sin(z)/dz = cos(z), and the reason."""
+    op, numbers, write = place.op, cast.entries(place), Writer(cast.boxes)
     assert op.slopes is not None
-    y, write = op(*args, params=place.params), Writer()
-    several = sum(arg.op is symbol_op for arg in args) > 1
-    said = []
-    for arg, x, slope in zip(place.args, args, op.slopes, strict=True):
-        if arg in moving and x.op is symbol_op:
-            sign = "∂" if several else "d"
-            left = Frac(row(sign, standing(write(y))), row(sign, write(x)))
-            said.append(Said(left, (write(simplify(slope(y, *args), BOOK)),), *reason(place, moving)))
-    return told_once(said)
+    y = op(*numbers, params=place.params)
+    return told_once(
+        [
+            Said(
+                cast.slope(y, k, numbers, write),
+                (write(simplify(slope(y, *numbers), BOOK)),),
+                *reason(place, moving),
+            )
+            for k, (arg, slope) in enumerate(zip(place.args, op.slopes, strict=True))
+            if arg in moving
+        ]
+    )
 
 
 def standing(box: Box) -> Box:

@@ -15,7 +15,7 @@ from gradstep.calculus.laws import BOOK
 from gradstep.calculus.naming import measures
 from gradstep.calculus.rewriting import simplify
 from gradstep.calculus.steps import Derivation, Rewrite, Step
-from gradstep.expression.boxes import POWER, Box, Fence, Frac, Row, Sup, Sym, fenced, row, word
+from gradstep.expression.boxes import Box, Fence, Frac, Row, Sym, row, word
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.records import replaced
@@ -23,20 +23,18 @@ from gradstep.expression.shapes import Size, shape_text
 from gradstep.notation import scalars
 from gradstep.notation.arrays import LAYOUTS, Arrays
 from gradstep.notation.checking import Claim, check
-from gradstep.notation.differentials import Differentials, grounds
+from gradstep.notation.differentials import Differentials
 from gradstep.notation.legend import legend
 from gradstep.notation.lowering import INDEX_LETTERS, Lowering
 from gradstep.notation.narrative import Narrator, tells
 from gradstep.notation.plain import line
 from gradstep.notation.presentation import Presentation, Said, Section
 from gradstep.notation.wording import Wording, about, listed, numbered, what_it_is
-from gradstep.notation.writing import Writer
+from gradstep.notation.writing import Writer, lying
 from gradstep.operations.arithmetic import multiply_op, negate_op, scale_op
-from gradstep.operations.broadcasting import TRANSPOSED
 from gradstep.operations.evaluation import mentioned, variables
-from gradstep.operations.families import JUXTAPOSED, SIGNED
 from gradstep.operations.leaves import symbol, symbol_op
-from gradstep.operations.products import matmul_op, transpose
+from gradstep.operations.products import transpose
 
 VIEWS = ("matrix", "sample", "index")
 STYLES = ("partials", "differential")
@@ -231,12 +229,14 @@ class _Telling:
                 self.claims.pop()
         if box is None or self.is_long:
             box = self.loss_box(self.write, self.lower.opening(self.loss))
-        said = Said(left, (box,), rule=self.index_words()), Said(None, (self.shapes(),))
+        said = Said(left, (box,), self.index_words() or self.function_words()), Said(None, (self.shapes(),))
         return (*said, *map(self.recognised, self.d.recognised))
 
     def recognised(self, rewrite: Rewrite) -> Said:
         """1/(1 + exp(−z)) = σ(z): a function that the user wrote out."""
-        return Said(self.lowered(rewrite.before), (self.lowered(rewrite.after),), rewrite.rule, rewrite.why)
+        read, at = rewrite.after, self.lower.indices(rewrite.after)
+        shown = self.write.opened(self.lower.opening(read)(read, at))
+        return Said(self.lowered(rewrite.before), (shown,), rewrite.rule, rewrite.why)
 
     def loss_box(self, write: Writer, lower: Lowering) -> Box:
         """The loss in this view, its sign in front."""
@@ -265,6 +265,12 @@ class _Telling:
         return ", ".join(
             [f"{small} is row {letter} of {large}", *(f"{row} of {table}" for row, table in others)]
         )
+
+    def function_words(self) -> str:
+        """What a function is whose values are vectors."""
+        if self.d.kind != "jacobian" or self.loss.rank != 1:
+            return ""
+        return f"a vector of functions: {line(self.write(self.loss))} has {self.loss.shape[0]} entries"
 
     def shapes(self) -> Box:
         """X is N×d, w has d entries, b is a number."""
@@ -357,8 +363,7 @@ class _Telling:
 
     def behind(self, step: Step) -> tuple[Said, ...]:
         """A step of a link, and why its rule is so."""
-        said, why = self.details.step(step), grounds(step, self.write.names, self.lower.reserved)
-        return (replaced(said, details=said.details[: len(said.details) - len(why)]), *why)
+        return self.details.step(step), *self.details.grounds(step)
 
     def several_ways(self, link: Link) -> str:
         """x reaches C directly and through u: what is said of a parameter that enters in several places."""
@@ -402,8 +407,18 @@ class _Telling:
             shown = self.details.opened(G) if G in self.shown else self.details.named(G)
             box = self.write(shown if self.narrated else self.claimed(shown, at, G))
             remark = "" if any(at) else shape if parameter.rank else "a number"
-            said.append(Said(self.partial(parameter, at), (box,), shape=remark))
+            proof = () if any(at) else self.entry_of(parameter, shown, G)
+            said.append(Said(self.partial(parameter, at), (box,), shape=remark, proof=proof))
         return tuple(said)
+
+    def entry_of(self, part: Expr, shown: Expr, G: Expr) -> tuple[Box, ...]:
+        """∂C/∂wⱼ = …: an answer entry by entry."""
+        at = self.entries.indices(part)
+        entry = self.entries(shown, at)
+        if self.write(entry) == self.write(shown):
+            return ()
+        self.claims.append(Claim(entry, G, at))
+        return (row(self.partial(self.entries(part, at)), "=", self.write(entry)),)
 
     def at_the_end(self, part: Expr) -> tuple[str | None, ...]:
         """The indices of an answer; none where the story ends with all examples at once."""
@@ -431,21 +446,10 @@ class _Telling:
                 continue
             named = self.details.named(self.d.answers[name])
             turned = simplify(transpose(named), BOOK, self.lower.named)
-            box = self.row_of(named) if parameter.rank == 1 else self.write(turned)
+            box = lying(named, self.write) if parameter.rank == 1 else self.write(turned)
             rule = "a row, an entry for each of " if parameter.rank == 1 else "the transpose of the shape of "
             said.append(Said(self.partial(parameter), (box,), rule=f"{rule}{self.pretty[name]}"))
         return tuple(said)
-
-    def row_of(self, vector: Expr) -> Box:
-        """A vector lying down: (c A v)ᵀ = c vᵀ Aᵀ."""
-        if vector.op is scale_op:
-            return row(fenced(self.write.written(vector.args[0]), SIGNED), self.row_of(vector.args[1]))
-        if vector.op is negate_op:
-            return row("−", self.row_of(vector.args[0]))
-        if vector.op is matmul_op and vector.args[0].rank == 2:
-            A, v = vector.args
-            return row(self.row_of(v), fenced(self.write.written(transpose(A)), JUXTAPOSED))
-        return Sup(fenced(self.write.written(vector), POWER + 5), TRANSPOSED)
 
     def called(self) -> list[Expr]:
         """The parts whose gradients the answers call by name, directly or not, in order."""

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gradstep.expression.boxes import Box, Fence, Of, Row, Sym, SymbolKind, Written
+from gradstep.expression.boxes import POWER, Box, Fence, Of, Row, Sup, Sym, SymbolKind, Written, fenced, row
 from gradstep.expression.node import Expr, walk
 from gradstep.notation.symbols import symbol
+from gradstep.operations.arithmetic import negate_op, scale_op
+from gradstep.operations.broadcasting import TRANSPOSED
+from gradstep.operations.families import JUXTAPOSED, SIGNED
 from gradstep.operations.leaves import symbol_op
+from gradstep.operations.products import matmul_op, transpose
 
 KINDS: tuple[SymbolKind, ...] = ("scalar", "vector", "matrix")
 
@@ -64,3 +68,15 @@ def stands_alone(box: Box) -> bool:
             return True
         case _:
             return isinstance(box, Fence)
+
+
+def lying(vector: Expr, write: Writer) -> Box:
+    """A vector lying down: (c A v)ᵀ = c vᵀ Aᵀ."""
+    if vector.op is scale_op:
+        return row(fenced(write.written(vector.args[0]), SIGNED), lying(vector.args[1], write))
+    if vector.op is negate_op:
+        return row("−", lying(vector.args[0], write))
+    if vector.op is matmul_op and vector.args[0].rank == 2:
+        A, v = vector.args
+        return row(lying(v, write), fenced(write.written(transpose(A)), JUXTAPOSED))
+    return Sup(fenced(write.written(vector), POWER + 5), TRANSPOSED)

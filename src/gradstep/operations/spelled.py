@@ -11,6 +11,7 @@ from collections.abc import Callable
 from gradstep.expression.node import Expr
 from gradstep.operations.activations import sigmoid, softplus, softplus_op, tanh
 from gradstep.operations.arithmetic import (
+    add,
     add_op,
     divide_op,
     exp_op,
@@ -20,9 +21,11 @@ from gradstep.operations.arithmetic import (
     scale_op,
     subtract_op,
 )
-from gradstep.operations.broadcasting import repeat_op, sum_op
+from gradstep.operations.broadcasting import repeat, repeat_op, squeeze, sum_op
+from gradstep.operations.entries import concatenate_op
 from gradstep.operations.families import is_one
 from gradstep.operations.leaves import number, value_of
+from gradstep.operations.products import matmul
 from gradstep.operations.rowwise import logsumexp, softmax
 from gradstep.operations.sums import sum
 
@@ -156,3 +159,29 @@ def share_of_exp(y: Expr) -> Expr | None:
     """A sigmoid or a softmax."""
     found = sigmoid_of(y)
     return softmax_of(y) if found is None else found
+
+
+def augmented(expr: Expr) -> Expr | None:
+    """X w + b of [X, 1] [w; b], w·x + b of [w; b]·[x; 1]: what is multiplied by the 1 is added."""
+    left, right = expr.args
+    if left.op is not concatenate_op or right.op is not concatenate_op or right.rank > 2:
+        return None
+    last = left.rank - 1
+    (A, a), (B, b) = left.args, right.args
+    if left.params != (last,) or right.params != (0,) or a.shape[last] != 1 or b.shape[0] != 1:
+        return None
+    product = matmul(A, B)
+    if is_one(a):
+        bias = without_axis(b, 0)
+        added = tuple(range(product.rank - bias.rank))
+    elif is_one(b):
+        bias = without_axis(a, last)
+        added = tuple(range(bias.rank, product.rank))
+    else:
+        return None
+    return add(product, repeat(bias, added, tuple(product.shape[k] for k in added)))
+
+
+def without_axis(x: Expr, axis: int) -> Expr:
+    """`x` without an axis of size one; a repetition along it is taken back."""
+    return x.args[0] if x.op is repeat_op and x.params == ((axis,), (1,)) else squeeze(x, axis)
