@@ -5,10 +5,12 @@ import pytest
 
 import gradstep as gs
 from gradstep.notation.plain import line
-from gradstep.notation.proofs import UNINDEXED, cast_of, proof_of_operation, proof_of_slope, slopes_proved
+from gradstep.notation.proofs import UNINDEXED, cast_of, proof_of_slope, slopes_proved
+from gradstep.notation.views import present
 from gradstep.operations import TABLE
 from gradstep.operations.evaluation import evaluate, variables
 from gradstep.operations.leaves import symbol
+from gradstep.operations.sums import sum as total
 
 DEFINED = [op for op in TABLE if op.slopes and op.definition]
 NONE: frozenset[str] = frozenset()
@@ -47,6 +49,7 @@ def test_most_functions_show_their_proof():
     )
 
 
+STILL = {op for op in TABLE if op.adjoint is None}
 EXAMPLES = [(op, params, shapes) for op in TABLE for params, shapes in op.example]
 CAPITALS = {True: "ABCDEFG", False: "abcdefg"}
 
@@ -62,13 +65,62 @@ def operands(op, shapes):
     ("op", "params", "shapes"), EXAMPLES, ids=lambda x: x.name if hasattr(x, "name") else str(x)
 )
 def test_every_operation_shows_why_it_moves_as_it_does(op, params, shapes):
-    """A line for each operand that can move, in names that a reader has seen; checked while it is made."""
+    """In a derivation that is opened: a line for each operand that moves, in names that a reader has seen."""
     args, moving = operands(op, shapes)
-    said = proof_of_operation(op(*args, params=params), moving, {}) if moving else ()
-    slopes = [one for one in said if one.left is not None and line(one.left)[0] in "d∂"]
-    assert len(slopes) == len(moving) or op.definition is not None
-    assert bool(slopes) == bool(moving)
-    assert all(one.forms and "•" not in line(one.left) + line(one.forms[-1]) for one in said)
+    y = op(*args, params=params)
+    if not moving or op.adjoint is None:
+        assert op in STILL or not moving
+        return
+    weight = symbol("R" if y.rank > 1 else "r", y.shape)
+    loss = total(y * weight) if y.rank else y * weight
+    d = gs.derive(loss, moving, certify=False)
+    step = next(step for step in d.steps if step.place is y and y not in [part for _, part in step.after])
+    (told,) = [said for said in d_lines(d) if said.number == d.steps.index(step) + 1]
+    left = [line(one.left) for one in told.details if one.left is not None]
+    moved = {str(part.params[0]) for _, part in step.after}
+    below = [text.rpartition("/")[2] for text in left if "/" in text]
+    shown = moved & {name.lstrip("d∂")[:1] for name in below if name[:1] in "d∂"}
+    assert shown == moved or op.definition is not None or op in UNINDEXED
+    assert bool(shown) == bool(moved) or op in UNINDEXED
+    assert all(one.forms and "•" not in line(one.left) + line(one.forms[-1]) for one in told.details)
+    assert all(text in " ".join(d.text(style="differential", opened=True).split()) for text in left)
+
+
+def d_lines(derivation):
+    """The lines of a derivation told by differentials."""
+    return [said for section in present(derivation, style="differential").sections for said in section.lines]
+
+
+def test_what_stands_still_opens_to_nothing():
+    d = gs.derive(gs.parse("r @ hardmax(x)", x="n", r="n"), "x", seed=1)
+    assert "∂C/∂x" in d.text(opened=True)
+
+
+def test_letters_do_not_run_out():
+    names = [*"xzuvstbcdy"]
+    loss = gs.parse("+".join(names) + " + sum(cumsum(w)**2)", w="n", **dict.fromkeys(names, ""))
+    told = " ".join(gs.derive(loss, "w", seed=1).text(opened=True).split())
+    assert "with x₁ for cumsum(w)" in told
+
+
+@pytest.mark.parametrize("view", ["matrix", "sample"])
+@pytest.mark.parametrize("kind", [gs.jacobian, gs.hessian])
+def test_every_line_of_an_array_is_proved_by_indices(kind, view):
+    text = "tanh(A @ x)" if kind is gs.jacobian else "sum(tanh(A @ x))"
+    told = present(kind(gs.parse(text, A="m n", x="n"), "x", seed=1), view=view, batch="m")
+    *_, work, result = told.sections
+    lines = [said for said in (*work.lines, *result.lines) if said.left is not None]
+    assert lines and all(said.proof for said in lines if "ᵢ" not in line(said.left))
+
+
+def test_every_line_of_the_story_opens():
+    loss = gs.parse("mean((y - relu(X @ w + b))**2)", X="N d", w="d", b="", y="N")
+    d = gs.derive(loss, ["w", "b"], seed=1)
+    story = present(d, view="sample").sections[2]
+    assert all(said.proof or said.details for said in story.lines)
+    opened = " ".join(d.text("sample", opened=True).split())
+    assert "∂zᵢ/∂b = 1" in opened and "∂C/∂wⱼ = Σᵢ (∂C/∂zᵢ) ∂zᵢ/∂wⱼ = −2/N Σᵢ eᵢ 1[zᵢ > 0] Xᵢⱼ" in opened
+    assert "None" not in d.markdown("sample") and d.markdown("sample").count("Entry by entry") == 2
 
 
 @pytest.mark.parametrize(

@@ -231,7 +231,11 @@ def markdown(presentation: Presentation) -> str:
         parts += [f"### {section.title}", _table(section.lines) if numbered else _displays(section.lines)]
         proofs = [said for said in section.lines if said.proof]
         if proofs:
-            rows = [f"{said.number}. " + ", ".join(map(_inline, said.proof)) for said in proofs]
+            numbers = ["-" if said.number is None else f"{said.number}." for said in proofs]
+            rows = [
+                f"{number} {', '.join(map(_inline, said.proof))}"
+                for number, said in zip(numbers, proofs, strict=True)
+            ]
             parts += ["<details><summary>Entry by entry</summary>", "\n".join(rows), "</details>"]
     parts += [*presentation.notes, presentation.proof]
     return "\n\n".join(parts) + "\n"

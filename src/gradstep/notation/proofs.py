@@ -97,7 +97,7 @@ def cast_of(
         boxes[x] = name_box(letter, x)
         taken.add(letter)
         if x is not place and len(told[x]) <= SHORT:
-            words.append(f"{letter} for {told[x]}")
+            words.append(f"{line(boxes[x])} for {told[x]}")
     stand = {x: symbol_op(params=(f"•{k}", x.shape, ())) for k, x in enumerate(dict.fromkeys(met))}
     return Cast(
         {x: stand[x] if x in stand else replace_nodes(x, stand) for x in operands},
@@ -246,8 +246,11 @@ def proof_of_operation(
 
     Letters in `reserved` mean something else where this is read.
 
-    For a function of each entry that is its slope, derived from its definition where there is one.
+    For a function of each entry that is its slope, derived from its definition where there is one. Where
+    nothing moves there is nothing to prove.
     """
+    if not any(arg in moving for arg in place.args):
+        return ()
     cast = cast_of(place, moving, names, reserved)
     if place.op.slopes is None or len({arg.rank for arg in place.args}) > 1:
         return proof_by_entries(place, moving, cast)
