@@ -280,6 +280,8 @@ def test_every_function_makes_operations_of_the_table(name):
         "matrix_power": (symbol("S", "n n"), 3),
         "diag": (symbol("S", "n n"),),
         "eye": ("n",),
+        "triu": (symbol("S", "n n"),),
+        "tril": (symbol("S", "n n"), 1),
         "einsum": ("ij,kj->ik", x, x),
         "zeros": ("n",),
         "cumsum": (x, 0),

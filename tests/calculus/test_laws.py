@@ -214,7 +214,7 @@ def _weigh(node: Expr, w: list[Weight]) -> Weight | int:
             return int(value_of(node) < 0)
         case "size" | "pi":
             return 0
-        case "eye":
+        case "eye" | "triangle":
             return 4
         case "diagonal_matrix":
             return w[0] + 4

@@ -147,6 +147,8 @@ def test_every_function_can_be_called_in_text(name):
         "solve": "X.T @ X, w",
         "matrix_power": "X.T @ X, 3",
         "eye": "N",
+        "triu": "X",
+        "tril": "X, -1",
         "where": "y > b, y, 0",
         "clip": "y, -1, b",
         "einsum": '"ij,ik->jk", X, X',

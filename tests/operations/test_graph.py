@@ -12,6 +12,7 @@ from gradstep.operations import TABLE
 from gradstep.operations.graph import from_json, to_json
 from gradstep.operations.leaves import number, pi, size, symbol
 from gradstep.operations.sums import mean
+from gradstep.operations.triangles import tril
 
 EXAMPLES = [
     pytest.param(op, params, shapes, id=f"{op.name}-{k}")
@@ -43,6 +44,7 @@ def test_leaves_come_back():
         "long": number(2) ** 64,
         "size": size("N") * symbol("v", "N"),
         "pi": pi,
+        "triangle": tril(symbol("T", "m n"), -2),
         "fixed": symbol("M", (3, "k")),
     }
     assert there_and_back(roots) == roots

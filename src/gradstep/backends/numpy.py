@@ -20,7 +20,16 @@ from gradstep.expression.shapes import Shape, minus, size_names
 from gradstep.operations.arithmetic import divide_op, multiply_op, negate_op, power_op, scale_op
 from gradstep.operations.broadcasting import repeat_op, squeeze_op, sum_op
 from gradstep.operations.choices import where_op
-from gradstep.operations.leaves import NAME, eye_op, is_constant, number_op, size_op, symbol_op, value_of
+from gradstep.operations.leaves import (
+    NAME,
+    eye_op,
+    is_constant,
+    number_op,
+    size_op,
+    symbol_op,
+    triangle_op,
+    value_of,
+)
 from gradstep.operations.products import matmul_op, transpose_op
 
 WIDTH = 100
@@ -151,6 +160,11 @@ class Speller:
         self.sizes.update(size_names(size))
         return f"np.eye({size}, dtype={self.kind})", ""
 
+    def triangle(self, expr: Expr) -> Text:
+        side, _, _, k = expr.params
+        ones = f"np.ones({self.shape(expr.shape)}, dtype={self.kind})"
+        return f"np.{side}({ones}{f', {k}' if k else ''})", ""
+
     def negate(self, expr: Expr) -> Text:
         code, head = self.number(expr.args[0])
         if not expr.rank and head in ("*", "/") and not re.match(r"[-(]|.*@", code):
@@ -252,6 +266,7 @@ WRITERS: dict[object, Callable[[Speller, Expr], Text]] = {
     number_op: Speller.constant,
     size_op: Speller.size,
     eye_op: Speller.eye,
+    triangle_op: Speller.triangle,
     negate_op: Speller.negate,
     multiply_op: Speller.multiply,
     scale_op: Speller.scale,

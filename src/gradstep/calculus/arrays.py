@@ -7,6 +7,7 @@ axes that add up to one, whatever they are, so that what is proved holds whichev
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, product
 from math import prod
@@ -18,6 +19,7 @@ from gradstep.operations.cumulative import cumsum_op, prod_op
 from gradstep.operations.entries import LINEAR, concatenate_op, embed_op, places, reshape_op, slice_op
 from gradstep.operations.extremes import hardmax_op
 from gradstep.operations.flips import flip_op
+from gradstep.operations.leaves import triangle_op
 from gradstep.operations.lookups import one_hot_op
 
 if TYPE_CHECKING:
@@ -134,6 +136,13 @@ def _one_hot(point: Point, node: Expr, a: Array) -> Array:
     return [int(x % length == k) for x in a for k in range(length)]
 
 
+def _triangle(point: Point, node: Expr) -> Array:
+    side, _, _, k = node.params
+    rows, columns = point.dims(node.shape)
+    holds = operator.le if side == "triu" else operator.ge
+    return [int(holds(i + k, j)) for i in range(rows) for j in range(columns)]
+
+
 ENTRIES_VALUES: dict[Operation, Callable[..., Array]] = {
     slice_op: _slice,
     embed_op: _embed,
@@ -144,6 +153,7 @@ ENTRIES_VALUES: dict[Operation, Callable[..., Array]] = {
     prod_op: _prod,
     hardmax_op: _hardmax,
     one_hot_op: _one_hot,
+    triangle_op: _triangle,
 }
 
 

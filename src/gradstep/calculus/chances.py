@@ -35,7 +35,16 @@ from gradstep.operations.arithmetic import (
 from gradstep.operations.cumulative import prod_op
 from gradstep.operations.entries import COUNTING, needs
 from gradstep.operations.inverses import det_op, inv_op
-from gradstep.operations.leaves import eye_op, is_constant, number_op, pi_op, size_op, symbol_op, value_of
+from gradstep.operations.leaves import (
+    eye_op,
+    is_constant,
+    number_op,
+    pi_op,
+    size_op,
+    symbol_op,
+    triangle_op,
+    value_of,
+)
 from gradstep.operations.toeplitz import diagonal_sums_op
 from gradstep.operations.trigonometry import cos_op, sin_op
 
@@ -209,7 +218,7 @@ class Degrees:
             return self._eliminated(node, args[0])
         if op is symbol_op:
             return self._symbol(node)
-        if op in (number_op, size_op, eye_op):
+        if op in (number_op, size_op, eye_op, triangle_op):
             return 0, 0
         if op is pi_op:  # the fourth power of a random number
             return 4, 0

@@ -17,10 +17,11 @@ from gradstep.operations.arithmetic import (
     scale_op,
     subtract_op,
 )
-from gradstep.operations.broadcasting import repeat, repeat_op, sum_over
+from gradstep.operations.broadcasting import ones, repeat, repeat_op, sum_over
 from gradstep.operations.diagonals import diag, diagonal_matrix_op, diagonal_op, eye, trace
-from gradstep.operations.leaves import eye_op, number, size
+from gradstep.operations.leaves import TRIANGLES, eye_op, number, size, triangle_op
 from gradstep.operations.products import matmul_op, outer, transpose_op
+from gradstep.operations.triangles import tril, triu
 
 c = wildcard("c")
 u, v, w = wildcard("u", ("m",)), wildcard("v", ("m",)), wildcard("w", ("n",))
@@ -71,7 +72,17 @@ def one_mask(expr: Expr, fences: Container[Expr]) -> Expr | None:
     return None
 
 
-MASKS = frozenset({greater_op, greater_equal_op})
+def turned_triangle(expr: Expr, fences: Container[Expr]) -> Expr | None:
+    """1[i ≤ j]ᵀ = 1[i ≥ j]: i and j change places."""
+    body = expr.args[0]
+    if body.op is not triangle_op or body in fences:
+        return None
+    side, rows, columns, k = body.params
+    (other,) = TRIANGLES.keys() - {side}
+    return triangle_op(params=(other, columns, rows, -k))
+
+
+MASKS = frozenset({greater_op, greater_equal_op, triangle_op})
 
 
 def _is_positive(exponent: Expr) -> bool:
@@ -221,4 +232,14 @@ MASKED = (
     ),
 )
 
-LAWS: tuple[Law, ...] = (*DIAGONAL, *OUTER, *MASKED)
+TRIANGULAR = (
+    Law(
+        "the other triangle",
+        "1[i ≤ j]ᵀ = 1[i ≥ j]: rows and columns change places",
+        apply=turned_triangle,
+        heads=(transpose_op,),
+        examples=lambda: (transpose_op(triu(ones("m", "n"), 1)), transpose_op(tril(ones("m", "n"), -2))),
+    ),
+)
+
+LAWS: tuple[Law, ...] = (*DIAGONAL, *OUTER, *MASKED, *TRIANGULAR)

@@ -9,7 +9,7 @@ from gradstep.expression.boxes import Accent, Big, Box, Cases, Fence, Frac, Of, 
 from gradstep.expression.node import Expr
 from gradstep.notation.plain import line
 from gradstep.notation.writing import Writer
-from gradstep.operations.leaves import symbol
+from gradstep.operations.leaves import symbol, triangle_op
 
 # What tells that a sign occurs, and what it means.
 MEANINGS = {
@@ -29,6 +29,7 @@ WORDS = {
     "log_softmax": "log softmax(z) = z − log Σ exp(z), row by row",
     "logsumexp": "logsumexp(z) = log Σ exp(z), row by row",
     "eye": "I is the identity matrix",
+    "triangle": "1[i ≤ j] is the matrix with 1 in row i and column j where that holds, and 0 elsewhere",
     "trace": "tr(A) is the sum of the entries on the diagonal of A",
     "diagonal": "diag of a matrix is the vector on its diagonal",
     "diagonal_matrix": "diag of a vector is the matrix with it on the diagonal and 0 elsewhere",
@@ -101,7 +102,7 @@ def _signs(boxes: Iterable[Box]) -> Iterator[str | Expr]:
         if id(box) in seen:
             continue
         seen.add(id(box))
-        stack += parts_of(box)
+        stack += [] if _is_triangle(box) else parts_of(box)
         match box:
             case Sym(text):
                 yield text
@@ -135,6 +136,11 @@ def _is_name(box: Box) -> bool:
     while isinstance(box, Sub | Accent):
         box = box.base
     return isinstance(box, Sym)
+
+
+def _is_triangle(box: Box) -> bool:
+    """Whether a box is 1[i ≤ j], which has a sentence of its own."""
+    return isinstance(box, Of) and isinstance(box.what, Expr) and box.what.op is triangle_op
 
 
 def _is_mask(sign: Box, fence: Box) -> bool:

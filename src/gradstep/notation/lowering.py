@@ -30,7 +30,7 @@ from gradstep.operations.einsums import einsum_of
 from gradstep.operations.entries import Cut, concatenate_op, cut, embed_op, is_whole, reshape_op, slice_op
 from gradstep.operations.flips import flip_op
 from gradstep.operations.inverses import INVERTED
-from gradstep.operations.leaves import eye_op, number, symbol_op
+from gradstep.operations.leaves import eye_op, number, symbol_op, triangle_op
 from gradstep.operations.lookups import one_hot_op, take_op
 from gradstep.operations.norms import norm_op, unit_op
 from gradstep.operations.products import matmul_op, outer, transpose
@@ -114,7 +114,7 @@ class Lowering:
         if expr.op is entry_op:
             rest = iter(at)
             return self.entry(expr.params[0], tuple(next(rest) if i is None else i for i in expr.params[1]))
-        if expr.op is eye_op:
+        if expr.op in (eye_op, triangle_op):
             return self.entry(expr, at) if any(at) else expr
         if not expr.args:
             return expr

@@ -30,6 +30,7 @@ from gradstep.operations import (
     subscripts,
     sums,
     toeplitz,
+    triangles,
     trigonometry,
 )
 
@@ -124,6 +125,7 @@ LEAVES: tuple[Operation, ...] = (
     leaves.size_op,
     leaves.pi_op,
     leaves.eye_op,
+    leaves.triangle_op,
 )
 
 # The functions a user may call, in text and from Python, by name.
@@ -153,6 +155,8 @@ FUNCTIONS: dict[str, Callable[..., Expr]] = {
     "trace": diagonals.trace,
     "diag": diagonals.diag,
     "eye": diagonals.eye,
+    "triu": triangles.triu,
+    "tril": triangles.tril,
     "einsum": einsums.einsum,
     "kron": kronecker.kron,
     "inv": inverses.inv,

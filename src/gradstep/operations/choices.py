@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradstep.expression.boxes import RELATION, Box, Cases, Written, number, row, word
+from gradstep.expression.boxes import RELATION, Box, Cases, Fence, Of, Row, Sym, Written, number, row, word
 from gradstep.expression.node import Expr, Number, walk
 from gradstep.operations.activations import maximum, minimum, relu
 from gradstep.operations.arithmetic import (
@@ -14,18 +14,29 @@ from gradstep.operations.arithmetic import (
 )
 from gradstep.operations.broadcasting import repeat_op, together
 from gradstep.operations.families import Write, elementwise, shown, spread_call_text
-from gradstep.operations.leaves import expression
+from gradstep.operations.leaves import expression, triangle_op
 from gradstep.operations.risks import Risks
 
 
 def _where_box(expr: Expr, write: Write) -> Written:
     """{a if the condition holds; b otherwise}"""
     condition, a, b = expr.args
-    holds: Box = row(shown(condition, write).box, "=", number(1))
+    holds: Box = _held(shown(condition, write).box)
     if condition.op in COMPARISONS:
         holds = relation(condition, COMPARISONS[condition.op], write)
     rows = (shown(a, write).box, holds), (shown(b, write).box, word("otherwise"))
     return Written(Cases(rows), RELATION)
+
+
+def _held(condition: Box) -> Box:
+    """What holds where this is 1: i ≤ j of the mask 1[i ≤ j]."""
+    inner = condition
+    while isinstance(inner, Of):
+        inner = inner.box
+    match inner:
+        case Row((Sym("1", "function"), Fence("[", inside))):
+            return inside
+    return row(condition, "=", number(1))
 
 
 def chosen(condition: Expr, a: Expr) -> Expr:
@@ -49,7 +60,8 @@ def refused(condition: Expr, b: Expr) -> Expr:
 def _is_bracket(condition: Expr) -> bool:
     """Whether `condition` is a comparison or a product of comparisons."""
     factors = walk(condition, stop=lambda node: node.op not in (multiply_op, repeat_op))
-    return all(node.op in COMPARISONS for node in factors if node.op not in (multiply_op, repeat_op))
+    brackets = (*COMPARISONS, triangle_op)
+    return all(node.op in brackets for node in factors if node.op not in (multiply_op, repeat_op))
 
 
 where_op = elementwise(

@@ -16,7 +16,7 @@ from gradstep.expression.shapes import Shape, contraction
 from gradstep.operations.broadcasting import ones
 from gradstep.operations.diagonals import eye
 from gradstep.operations.families import Spell, Write, multilinear
-from gradstep.operations.leaves import expression, eye_op
+from gradstep.operations.leaves import expression, eye_op, triangle_box, triangle_op
 
 LETTERS = "ijklmnopqrstuvwabcdefgh"
 Places = tuple[int, ...]  # what index stands at each axis; those of the result are 0, 1, 2 …
@@ -80,6 +80,9 @@ def entry_box(expr: Expr, letters: Sequence[str], write: Write) -> Written:
     for places, arg in zip(inputs, expr.args, strict=True):
         if not places:
             factors.append(fenced(write(arg), PRODUCT))
+            continue
+        if arg.op is triangle_op:
+            factors.append(triangle_box(arg, *(letters[k] for k in places)))
             continue
         index = Row(tuple(Sym(letters[k], "index") for k in places))
         base: Box = Sym("δ") if arg.op is eye_op else fenced(write(arg), ATOM)

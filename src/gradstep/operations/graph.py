@@ -18,6 +18,7 @@ from gradstep.expression.shapes import Lengths, size_names
 from gradstep.operations.declared import DECLARED, Declared, operation
 from gradstep.operations.entries import needs
 from gradstep.operations.leaves import (
+    TRIANGLES,
     checked_size,
     eye_op,
     number,
@@ -28,6 +29,7 @@ from gradstep.operations.leaves import (
     size_op,
     symbol,
     symbol_op,
+    triangle_op,
 )
 from gradstep.operations.lookups import lookups
 
@@ -173,6 +175,10 @@ def _leaf(at: int, name: object, params: Params) -> Expr:
                 return pi
             case eye_op.name, (str() | int() as n,):
                 return eye_op(params=(checked_size(n),))
+            case triangle_op.name, (str(side), str() | int() as m, str() | int() as n, Fraction() as k) if (
+                side in TRIANGLES and k.denominator == 1
+            ):
+                return triangle_op(params=(side, checked_size(m), checked_size(n), k))
     except MathError as error:
         raise _spoiled(f"node {at}: {error.what}") from None
     raise _spoiled(f"node {at} is neither a variable nor a number")

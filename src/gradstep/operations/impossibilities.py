@@ -10,7 +10,7 @@ from gradstep.operations.arithmetic import COMPARISONS, divide_op, multiply_op, 
 from gradstep.operations.choices import where_op
 from gradstep.operations.domains import CONDITIONS, INSIDE, ranges
 from gradstep.operations.hyperbolic import arccosh_op
-from gradstep.operations.leaves import value_of
+from gradstep.operations.leaves import triangle_op, value_of
 from gradstep.operations.ranges import SAME, ZERO, Range
 from gradstep.operations.trigonometry import arccos_op, arcsin_op
 
@@ -64,4 +64,4 @@ def _impossible(node: Expr, known: Mapping[Expr, Range], moves: bool) -> tuple[E
 def _is_mask(expr: Expr) -> bool:
     while expr.op in SAME:
         expr = expr.args[0]
-    return expr.op in COMPARISONS
+    return expr.op in COMPARISONS or expr.op is triangle_op

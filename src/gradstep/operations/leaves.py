@@ -11,7 +11,19 @@ from fractions import Fraction
 from functools import reduce
 from typing import Any
 
-from gradstep.expression.boxes import ATOM, PREFIX, PRODUCT, Box, Frac, Of, Sym, Written, letter_kind, row
+from gradstep.expression.boxes import (
+    ATOM,
+    PREFIX,
+    PRODUCT,
+    Box,
+    Fence,
+    Frac,
+    Of,
+    Sym,
+    Written,
+    letter_kind,
+    row,
+)
 from gradstep.expression.boxes import number as number_box
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Number, Spelled
@@ -129,6 +141,36 @@ eye_op = leaf(
     lambda expr, spell: (f"eye({expr.params[0]})", ATOM),
     lambda expr, write: Written(Of(expr, Sym("I", "matrix"))),
     "the identity does not move",
+)
+
+TRIANGLES = {"triu": ("≤", "<"), "tril": ("≥", ">")}  # how the index of a row stands to that of a column
+
+
+def triangle_box(expr: Expr, i: str, j: str) -> Box:
+    """1[i ≤ j], the entry of a triangle at these indices; 1[i < j] above the diagonal, then 1[i + 1 < j]."""
+    side, _, _, k = expr.params
+    strict = k > 0 if side == "triu" else k < 0
+    ahead = abs(k) - strict
+    left = f"{i} + {ahead}" if k > 0 and ahead else i
+    right = f"{j} + {ahead}" if k < 0 and ahead else j
+    inside = row(Sym(left, "index"), Sym(f" {TRIANGLES[side][strict]} ", "operator"), Sym(right, "index"))
+    return Of(expr, row(Sym("1", "function"), Fence("[", inside, "]")))
+
+
+# params: "triu" or "tril", the sizes, and which diagonal it begins at, a whole number. It stands still; its
+# entries are 1[i + k ≤ j] or 1[i + k ≥ j].
+triangle_op = leaf(
+    "triangle",
+    lambda params: (params[1], params[2]),
+    lambda np, sizes, params: getattr(np, params[0])(
+        np.ones([sizes[size] for size in params[1:3]]), int(params[3])
+    ),
+    lambda expr, spell: (
+        "{}(ones({}, {}){})".format(*expr.params[:3], f", {expr.params[3]}" if expr.params[3] else ""),
+        ATOM,
+    ),
+    lambda expr, write: Written(triangle_box(expr, "i", "j")),
+    "ones and zeros do not move",
 )
 
 LONGEST = 40  # digits of a number in text
@@ -249,7 +291,7 @@ def value_of(expr: Expr) -> Fraction | None:
     return expr.params[0] if expr.op is number_op else None
 
 
-CONSTANT_LEAVES = frozenset({number_op, size_op, pi_op, eye_op})
+CONSTANT_LEAVES = frozenset({number_op, size_op, pi_op, eye_op, triangle_op})
 
 
 def is_constant(expr: Expr) -> bool:

@@ -35,7 +35,7 @@ from gradstep.operations.arithmetic import (
 )
 from gradstep.operations.broadcasting import repeat_op, squeeze_op, sum_op
 from gradstep.operations.hyperbolic import cosh_op
-from gradstep.operations.leaves import number_op, pi_op, size_op, symbol_op, value_of
+from gradstep.operations.leaves import number_op, pi_op, size_op, symbol_op, triangle_op, value_of
 from gradstep.operations.norms import norm_op
 from gradstep.operations.products import matmul_op, outer_op, transpose_op
 from gradstep.operations.rowwise import softmax_op
@@ -144,7 +144,7 @@ KNOWN = {
     **dict.fromkeys((abs_op, norm_op, sqrt_op), NOT_NEGATIVE),
     **dict.fromkeys((sin_op, cos_op), AROUND_ZERO),
     **dict.fromkeys((cosh_op, size_op), ONE_OR_MORE),
-    **dict.fromkeys(COMPARISONS, Range(0, 1, False, False)),
+    **dict.fromkeys((*COMPARISONS, triangle_op), Range(0, 1, False, False)),
     sigmoid_op: UNIT,
     softmax_op: Range(0, 1, True, False),
     tanh_op: Range(-1, 1),
