@@ -109,6 +109,8 @@ if TYPE_CHECKING:
     from gradstep.operations.sums import sum as sum
     from gradstep.operations.sums import var as var
     from gradstep.operations.toeplitz import diagonal_sums as diagonal_sums
+    from gradstep.operations.triangles import tril as tril
+    from gradstep.operations.triangles import triu as triu
     from gradstep.operations.trigonometry import arccos as arccos
     from gradstep.operations.trigonometry import arcsin as arcsin
     from gradstep.operations.trigonometry import arctan as arctan
@@ -153,6 +155,7 @@ _ROOMS = {
     "gradstep.operations.diagonals": ["trace", "diag", "eye"],
     "gradstep.operations.einsums": ["einsum"],
     "gradstep.operations.toeplitz": ["diagonal_sums"],
+    "gradstep.operations.triangles": ["tril", "triu"],
     "gradstep.operations.inverses": ["inv", "det", "logdet", "solve", "matrix_power"],
     "gradstep.operations.sums": ["sum", "mean", "var"],
     "gradstep.operations.cumulative": ["cumsum", "prod", "prod_others"],

@@ -51,8 +51,10 @@ def _entry_layout(expr: Expr, write: Callable[[Expr], Written]) -> Written:
     of, at, *capital = expr.params
     if of.op is eye_op and all(at):
         return Written(Of(expr, Sub(Sym("δ"), Row(_letters(at)))))
-    if of.op is triangle_op and at[0] and at[1]:
-        return Written(triangle_box(of, at[0], at[1]))
+    if of.op is triangle_op:
+        if at[0] and at[1]:
+            return Written(triangle_box(of, at[0], at[1]))
+        return Written(Sub(Fence("(", write(of).box, ")"), Row(_letters((*([] if at[0] else [":"]), *at)))))
     small = expr.rank == 1 and len(at) == 2 and not capital
     kind = letter_kind(expr.rank)
     if of.op is cotangent_op:  # an entry of ∂C/∂Z is ∂C/∂ an entry of Z
@@ -77,7 +79,7 @@ def _indexed(box: Box, at: Sequence[Index], kind: SymbolKind, small: bool) -> Bo
             return Sub(Accent(lowered.base, mark), lowered.index) if isinstance(lowered, Sub) else lowered
         case Row((Sym("d", "operator") as d, inner)):  # an entry of dz is dzᵢ
             return Row((d, _indexed(inner, at, kind, small)))
-        case Sup() | Row():  # (X⁻¹)ᵢⱼ
+        case Sup():  # (X⁻¹)ᵢⱼ
             return Sub(Fence("(", box, ")"), Row(letters))
         case Sub(Sym(text, face), index):
             return Sub(Sub(Sym(_cased(text, small), kind if small else face), index), Row(letters))
