@@ -15,6 +15,7 @@ from gradstep.notation.judging import outcome
 from gradstep.notation.latex import latex
 from gradstep.notation.plain import line
 from gradstep.notation.truths import Truths
+from gradstep.notation.views import VIEWS, present
 from gradstep.notation.writing import Writer
 
 SHAPES = {"X": "N d", "w": "d", "b": "", "y": "N"}
@@ -78,9 +79,86 @@ def test_the_answers_of_the_cases_are_right_in_every_notation_and_their_neighbou
         for edit in edits(answer):
             if compare_values(answer, edit.expr, Random(1))[0] is False:
                 count += 1
-                assert verdict(d, str(edit.expr)) is False, (case["id"], str(edit.expr))
+                box = Writer(d.names)(edit.expr)
+                text = (str(edit.expr), line(box), latex(box))[count % 3]
+                assert verdict(d, text) is False, (case["id"], text)
                 break
     assert count > 150
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize(
+    ("text", "shapes", "wrt"),
+    [
+        (NEURON, SHAPES, ["w", "b"]),
+        (
+            "sum((tanh(X @ W1 + b1) @ W2 - Y)**2)/N",
+            {"X": "N d", "W1": "d h", "b1": "h", "W2": "h k", "Y": "N k"},
+            ["W1", "b1"],
+        ),
+        ("sin(x + x**2)", {"x": ""}, ["x"]),
+        ("-sum(Y*log(softmax(X @ W, axis=1)))/N", {"X": "N d", "W": "d k", "Y": "N k"}, ["W"]),
+    ],
+)
+def test_the_lines_that_gradstep_prints_are_right(text, shapes, wrt, view):
+    d = gs.derive(text if isinstance(text, gs.Expr) else gs.parse(text, **shapes), wrt)
+    count = 0
+    for section in present(d, view=view).sections:
+        left = None
+        for said in section.lines:
+            left = said.left or left
+            if left is None or not line(left).startswith("∂"):
+                continue
+            for form in said.forms:
+                count += 1
+                for written in (line, latex):
+                    claim = f"{written(left)} = {written(form)}"
+                    assert verdict(d, claim) is True, claim
+    assert count >= 2
+
+
+@pytest.mark.parametrize(
+    ("f", "shapes", "wrt", "claim", "hessian", "found"),
+    [
+        (NEURON, SHAPES, "w", "2/N X^T diag(1[z > 0]) X", True, (True, "")),
+        (NEURON, SHAPES, "w", "2 X^T diag(1[z > 0]) X", True, (False, "mean")),
+        (NEURON, SHAPES, "w", "2/N X^T X", True, (False, "")),
+        ("x @ A @ x", {"x": "n", "A": "n n"}, "x", "2 A", True, (False, "symmetric")),
+        (
+            "W @ tanh(V @ x)",
+            {"W": "k h", "V": "h d", "x": "d"},
+            "x",
+            "W diag(1 − tanh(V x)²) V",
+            False,
+            (True, ""),
+        ),
+        (
+            "W @ tanh(V @ x)",
+            {"W": "k h", "V": "h d", "x": "d"},
+            "x",
+            "V.T @ diag(1 - tanh(V @ x)**2) @ W.T",
+            False,
+            (True, "layout"),
+        ),
+        ("W @ tanh(V @ x)", {"W": "k h", "V": "h d", "x": "d"}, "x", "W @ V", False, (False, "slope")),
+        (
+            "W @ tanh(V @ x)",
+            {"W": "k h", "V": "h d", "x": "d"},
+            "x",
+            "W diag(1 − tanh(V x)) V",
+            False,
+            (False, "power"),
+        ),
+        ("softmax(z)", {"z": "n"}, "z", r"f_i (\delta_{ij} - f_j)", False, (True, "")),
+        ("softmax(z)", {"z": "n"}, "z", "diag(f)", False, (False, "missing term")),
+        ("X.T @ A", {"X": "m n", "A": "m k"}, "X", "[δᵢₗ Aₖⱼ]ᵢⱼₖₗ", False, (True, "")),
+        ("logsumexp(z)", {"z": "n"}, "z", r"\frac{e^{z_i}}{\sum_j e^{z_j}}", False, (True, "")),
+    ],
+)
+def test_arrays_are_judged_too(f, shapes, wrt, claim, hessian, found):
+    f = f if isinstance(f, gs.Expr) else gs.parse(f, **shapes)
+    verdict = gs.check(f, wrt, claim, hessian=hessian, seed=1)
+    assert (verdict.verdict, verdict.kind) == found, str(verdict)
 
 
 @pytest.mark.parametrize("entry", BANK, ids=lambda entry: entry[0])

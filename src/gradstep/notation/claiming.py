@@ -10,15 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from itertools import permutations
 
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
+from gradstep.expression.shapes import Shape
 from gradstep.notation.handwriting import Reader as WrittenReader
 from gradstep.notation.mending import Slip, mended
 from gradstep.notation.parsing import Reader
 from gradstep.notation.pieces import pieces
 from gradstep.notation.places import Formula
-from gradstep.notation.raising import Raised, settled
+from gradstep.notation.raising import Raised, lengths, settled
 from gradstep.notation.scanning import MOST_CHARACTERS, statements
 from gradstep.notation.truths import Subject, Truths
 from gradstep.notation.vocabulary import Words
@@ -205,9 +207,11 @@ class _Claiming:
         name, entry = self.text[start:end], bool(self.indices)
         if of is None or of is self.truths.loss:
             if entry:
-                return Subject("gradient", name, whole, entry)
+                whole_name = self.truths.gradient_name(by)
+                return Subject("gradient", f"{whole_name}, entry {', '.join(self.indices)}", whole, entry)
             return Subject("gradient", self.truths.gradient_name(by), by)
-        return Subject("slope", name, whole, entry)
+        total = None if entry else self.truths.total(of, by)
+        return Subject("slope", name, whole, entry, total)
 
     def change(self, start: int, end: int) -> Subject | None:
         """dC, d\\mathbf{z}."""
@@ -250,9 +254,9 @@ class _Claiming:
 
     def line(self, subject: Subject, start: int, end: int) -> Line:
         """One side, and what it should be."""
-        value = self.read(start, end, subject)
         truth = self.truths.truth(subject)
-        over = self.indices
+        value = self.read(start, end, subject, () if truth is None else truth.shape)
+        over = self.indices or entries_of(value, truth)
         shape = value.expr.shape if truth is None else truth.shape
         try:
             claim, free = settled(value, over, shape)
@@ -264,7 +268,7 @@ class _Claiming:
             self.defined[subject.name] = claim
         return Line(subject, start, end, claim, truth, free, value)
 
-    def read(self, start: int, end: int, subject: Subject | None = None) -> Raised:
+    def read(self, start: int, end: int, subject: Subject | None = None, shape: Shape = ()) -> Raised:
         """What text[start:end] writes, in NumPy's syntax or as mathematics."""
         changing = subject is not None and subject.kind == "change"
         if not WRITTEN.search(self.text[start:end]):
@@ -272,10 +276,11 @@ class _Claiming:
                 return Raised(self.numpy(start, end, changing))
             except MathError as error:
                 try:
-                    return self.whole(self.written(start, end, changing))
-                except MathError:
-                    raise self.placed(error) from None
-        return self.whole(self.written(start, end, changing))
+                    return self.whole(self.written(start, end, changing, shape))
+                except MathError as other:
+                    side_by_side = error.what.startswith("an operator is missing")
+                    raise (other if side_by_side else self.placed(error)) from None
+        return self.whole(self.written(start, end, changing, shape))
 
     def placed(self, error: MathError) -> MathError:
         if error.source is not None:
@@ -288,7 +293,8 @@ class _Claiming:
             reader.wrong("this is left over")
         return value
 
-    def written(self, start: int, end: int, changing: bool = False) -> WrittenReader:
+    def written(self, start: int, end: int, changing: bool = False, shape: Shape = ()) -> WrittenReader:
+        """The reader of written mathematics for this piece of text; a result of this shape is expected."""
         truths = self.truths
         words = Words(
             truths.values | self.defined,
@@ -298,7 +304,10 @@ class _Claiming:
         )
         source = self.source if len(self.source) == len(self.text) else self.text
         found = pieces(self.text, start, end)
-        return WrittenReader(source, found, words)
+        reader = WrittenReader(source, found, words)
+        reader.shape = shape
+        reader.sizes.update(zip(self.indices, shape, strict=False))
+        return reader
 
     def numpy(self, start: int, end: int, changing: bool) -> Expr:
         """The formula in NumPy's syntax; its places are those in the whole text."""
@@ -324,6 +333,17 @@ class _Claiming:
             return expression(" " * start + text)
         except Slip as slip:
             raise mended(slip, lambda candidate: expression(candidate.text)) from None
+
+
+def entries_of(value: Raised, truth: Expr | None) -> tuple[str, ...]:
+    """The indices of a claim that tells one entry of what is asked, as in eᶻⁱ/Σⱼ eᶻʲ: each an axis of it."""
+    if truth is None or not value.over or value.rank + len(value.over) != truth.rank:
+        return ()
+    for order in permutations(sorted(value.over)):
+        known = lengths(value)
+        if tuple(known[index] for index in order) == truth.shape[: len(order)]:
+            return order
+    return ()
 
 
 # ------------------------------------------------------------------------------------------- text

@@ -11,22 +11,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import OPERATORS
-from gradstep.expression.shapes import Size
+from gradstep.expression.shapes import Shape, Size
 from gradstep.notation import raising
+from gradstep.notation.called import ALIKE, CALLED, PAIRS
 from gradstep.notation.handwritten_signs import (
-    ALIKE,
     ATOMS,
-    CALLED,
     CONDITIONS,
     FACTORS,
     JOINED,
     LOOSE,
     OTHERWISE,
-    PAIRS,
     RELATIONS,
     applied,
     dotted,
@@ -58,7 +56,8 @@ class Reader:
         self.source, self.words = source, words
         self.pieces = list(chain.from_iterable(map(self.split, found, [None, *found])))
         self.at = 0
-        self.sizes: dict[str, Size] = {}
+        self.sizes: dict[str, Size] = {}  # how far indices run that have been met
+        self.shape: Shape = ()  # of the whole, where it is known
         self.bound: list[str] = []
 
     # ------------------------------------------------------------------------------------ pieces
@@ -113,7 +112,7 @@ class Reader:
         piece = piece or self.peek()
         raise MathError(what, source=self.source, span=(piece.start, piece.end), mend=mend)
 
-    def made(self, first: Piece, make: Callable[..., Raised], *values: Raised) -> Raised:
+    def made(self, first: Piece, make: Callable[..., Raised], *values: Any) -> Raised:
         """What `make` makes; where it refuses, the error points at what was read since `first`."""
         try:
             value = make(*values)
@@ -257,6 +256,8 @@ class Reader:
     def _letters(self, piece: Piece) -> list[str | int]:
         if piece.kind == "number" and piece.text.isdigit():
             return [int(piece.text)]
+        if piece.text == ":":
+            return [":"]
         if piece.kind != "name":
             self.wrong("an index is a letter or a number", piece)
         return list(piece.text)
@@ -324,7 +325,7 @@ class Reader:
             and (len(text) > 1 or self.peek().text in ("(", "′", "^", "_"))
         ):
             return self.called(piece)
-        if self.peek().text == "/" and is_slope(self, piece):
+        if is_slope(self, piece):
             return slope(self, piece, text[1:])
         follows = self.peek()
         if follows.kind == "number" and follows.start == piece.end and f"{text}_{follows.text}" in words.keys:
@@ -335,6 +336,8 @@ class Reader:
             return scalar(words.keys[f"{text}^{self.pieces[self.at - 1].text}"])
         if follows.text == "_" and (found := self.lowered_name(text)) is not None:
             return found
+        if text in words.rows and follows.text == "_" and text in words.keys:  # pᵢ, where p is a number
+            return scalar(words.rows[text])
         if text in words.keys and not (text == "d" and words.differential and self.starts_change(piece)):
             return scalar(words.keys[text])
         if text in words.rows and follows.text in "^_":
@@ -360,6 +363,8 @@ class Reader:
             if group:
                 self.expect("}")
             return raising.each(exp, value)
+        if text == "δ" and self.skip("_"):
+            return self.made(piece, raising.delta, self.indices(), self.sizes)
         if text == "π":
             return scalar(pi)
         known = [*self.words.keys]
@@ -394,9 +399,12 @@ class Reader:
         ):
             joined += "_" + self.peek(1).text
             self.at += 2
-        for key in (f"{text}_{joined}", text + joined):
-            if joined and key in keys:
-                return scalar(keys[key])
+        numbered = f"{text}_{joined}"
+        for table in (keys, self.words.rows):
+            if joined and numbered in table:
+                return scalar(table[numbered])
+        if joined and text not in keys and text + joined in keys:
+            return scalar(keys[text + joined])
         if len(parts) > 1 and parts[0].isdigit() and f"{text}_{parts[0]}" in keys:
             indices = [letter for part in parts[1:] if part != "," for letter in part]
             return self.made(

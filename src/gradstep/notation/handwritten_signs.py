@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.notation import raising
+from gradstep.notation.called import ENTRYWISE, PAIRS, ROWWISE
 from gradstep.notation.handwritten_slopes import fraction, nabla, partial
 from gradstep.notation.pieces import Piece
 from gradstep.notation.raising import ONES, Raised, entrywise, scalar, times
@@ -23,25 +24,6 @@ from gradstep.operations.toeplitz import diagonal_sums
 if TYPE_CHECKING:
     from gradstep.notation.handwriting import Reader
 
-ENTRYWISE = frozenset({
-    "exp", "log", "tanh", "sigmoid", "relu", "softplus", "sin", "cos", "tan", "arcsin", "arccos", "arctan",
-    "sinh", "cosh", "sign", "abs", "sqrt", "silu", "gelu", "erf", "log1p", "expm1", "softsign", "mish",
-    "elu", "selu", "floor", "ceil", "round",
-})  # fmt: skip
-ALIKE = {
-    "ln": "log",
-    "σ": "sigmoid",
-    "ReLU": "relu",
-    "Relu": "relu",
-    "sgn": "sign",
-    "Tr": "trace",
-    "tr": "trace",
-    "α": "diagonal sums",
-}
-ROWWISE = ("softmax", "logsumexp", "log_softmax")
-WHOLE = ("trace", "det", "logdet", "diag", "inv", "sum", "mean")
-PAIRS = {"max": "maximum", "min": "minimum", "maximum": "maximum", "minimum": "minimum", "dot": "dot"}
-CALLED = frozenset({*ENTRYWISE, *ALIKE, *ROWWISE, *WHOLE, *PAIRS})
 RELATIONS = {">": ">", "<": "<", "≥": ">=", "≤": "<=", "≠": "!=", "≡": "==", "=": "=="}
 CONDITIONS = ("if", "when", "for", "where")
 OTHERWISE = ("otherwise", "else")
@@ -118,11 +100,30 @@ JOINED: dict[str, Callable[[Raised, Raised], Raised]] = {
 def _bracket(reader: Reader, piece: Piece) -> Raised:
     """( ), { } of LaTeX, [ ], or the cases {0 if z ≤ 0; 1 if z > 0}."""
     close = {"(": ")", "[": "]", "{": "}"}[piece.text]
+    if piece.text == "[":
+        _expect_entries(reader)
     value = reader.condition() if piece.text == "[" else reader.sum()
     if piece.text == "{" and reader.peek().text != close:
         return _cases(reader, piece, value)
     reader.expect(close)
+    if piece.text == "[" and value.over and not value.rank and reader.skip("_"):
+        indices = [str(index) for index in reader.indices()]
+        return reader.made(piece, lambda v: raising.entries(v, indices), value)
     return value
+
+
+def _expect_entries(reader: Reader) -> None:
+    """[Fᵢₖ δⱼₗ]ᵢⱼₖₗ: where the shape of the whole is known, it says how far the indices run."""
+    begin, depth = reader.at, 1
+    while depth and reader.peek().kind != "end":
+        piece = reader.take()
+        depth += (piece.kind == "open") - (piece.kind == "close")
+    if reader.skip("_"):
+        indices = reader.indices()
+        if len(indices) == len(reader.shape):
+            for index, size in zip(indices, reader.shape, strict=True):
+                reader.sizes.setdefault(str(index), size)
+    reader.at = begin
 
 
 def _cases(reader: Reader, piece: Piece, first: Raised | None = None) -> Raised:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradstep.expression.node import Expr
 from gradstep.notation import raising
+from gradstep.notation.called import CALLED
 from gradstep.notation.pieces import Piece
 from gradstep.notation.raising import Raised, entrywise, scalar
 from gradstep.operations.arithmetic import divide
@@ -15,13 +15,19 @@ if TYPE_CHECKING:
 
 
 def is_slope(reader: Reader, piece: Piece) -> bool:
-    """Whether dC/dz stands here."""
-    return (
-        piece.text[0] == "d"
-        and len(piece.text) > 1
-        and reader.peek(1).kind == "name"
-        and reader.peek(1).text[0] == "d"
-    )
+    """Whether dC/dz or daᵢ/dzᵢ stands here."""
+    if piece.text[0] != "d" or len(piece.text) < len("dz"):
+        return False
+    ahead, depth = 0, 0
+    if reader.peek().text == "_":
+        ahead = 1
+        while ahead == 1 or depth:
+            depth += (reader.peek(ahead).kind == "open") - (reader.peek(ahead).kind == "close")
+            ahead += 1
+            if reader.peek(ahead).kind == "end":
+                return False
+    after = reader.peek(ahead + 1)
+    return reader.peek(ahead).text == "/" and after.kind == "name" and after.text[0] == "d"
 
 
 def is_change_over(reader: Reader) -> bool:
@@ -54,44 +60,49 @@ def below(reader: Reader) -> str:
     reader.wrong("∂ or d should stand here")
 
 
-def differentiated(reader: Reader, text: str) -> tuple[Expr | None, list[str | int]]:
-    """What is differentiated, or by what: a name and its indices. None is the loss."""
-    group = not text and reader.skip("(")
+def differentiated(reader: Reader, text: str) -> tuple[Raised | None, list[str | int]]:
+    """What is differentiated, or by what: a name and its indices, or a formula. None is the loss."""
+    words = reader.words
+    if not text and reader.peek().text == "(":
+        reader.take()
+        value: Raised | None = reader.sum()
+        reader.expect(")")
+        return value, reader.indices() if reader.skip("_") else []
+    if not text and reader.peek().text in CALLED and reader.peek().text not in words.keys:
+        return reader.factor(), []
     piece = reader.peek(-1) if text else reader.take()
     text = text or piece.text
-    value: Expr | None
+    numbered = f"{text}_{reader.peek().text}"
     found = reader.lowered_name(text) if reader.peek().text == "_" else None
     if found is not None:
-        value = found.expr
-    elif (
-        reader.peek().kind == "number"
-        and reader.peek().start == piece.end
-        and f"{text}_{reader.peek().text}" in reader.words.keys
-    ):
-        value = reader.words.keys[f"{text}_{reader.take().text}"]
-    elif text in reader.words.losses:
+        value = found
+    elif reader.peek().kind == "number" and reader.peek().start == piece.end and numbered in words.keys:
+        reader.take()
+        value = scalar(words.keys[numbered])
+    elif text in words.losses:
         value = None
-    elif reader.words.knows(text):
-        value = reader.words.keys[text] if text in reader.words.keys else reader.words.rows[text]
+    elif words.knows(text):
+        row = text in words.rows and (text not in words.keys or reader.peek().text == "_")
+        value = scalar(words.rows[text] if row else words.keys[text])
     else:
-        value = reader.unknown(piece).expr
-    if group:
-        reader.expect(")")
+        value = reader.unknown(piece)
     return value, reader.indices() if reader.skip("_") else []
 
 
-def derivative(
-    reader: Reader,
-    piece: Piece,
-    above: tuple[Expr | None, list[str | int]],
-    below: tuple[Expr | None, list[str | int]],
-) -> Raised:
+Side = tuple[Raised | None, list[str | int]]
+
+
+def derivative(reader: Reader, piece: Piece, above: Side, below: Side) -> Raised:
+    """The array ∂above/∂below at its indices."""
     (of, first), (by, second) = above, below
     if by is None:
         reader.wrong("the loss stands below the bar", piece)
-    array = reader.words.slope(of, by)
-    rank = 0 if of is None else of.rank
-    if first and len(first) != rank:
+    if by.over:
+        reader.wrong("a name, with its indices, stands below the bar", piece)
+    array = reader.words.slope(None if of is None else of.expr, by.expr)
+    if of is not None and of.over:
+        return reader.made(piece, lambda v: raising.lowered(v, second), Raised(array, of.over))
+    if first and of is not None and len(first) != of.rank:
         reader.wrong("an index for each axis stands above the bar, or none", piece)
     return reader.made(piece, lambda v: raising.lowered(v, [*first, *second]), scalar(array))
 

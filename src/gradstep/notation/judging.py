@@ -20,6 +20,9 @@ from gradstep.notation.claiming import PLAIN_NAME, Line, lines_of
 from gradstep.notation.truths import Truths
 from gradstep.notation.verdicts import Judged, Verdict
 from gradstep.operations.broadcasting import repeat
+from gradstep.operations.einsums import einsum_of
+from gradstep.operations.leaves import symbol
+from gradstep.operations.sums import sum as total
 
 LAYOUT = "right, in the other layout: the transpose has the shape that gradstep gives it"
 
@@ -99,7 +102,11 @@ def outcome(line: Line, rng: Random) -> tuple[Comparison, str]:
         return Comparison(True, "exact", 0, 0.0), ""
     truth, claim = expected(line), line.claim
     if truth.shape == claim.shape:
-        return compared(truth, claim, rng), ""
+        found = compared(truth, claim, rng)
+        total = line.subject.total
+        if found.verdict is False and total is not None and total.shape == claim.shape:
+            found = compared(total, claim, rng)
+        return found, ""
     if claim.rank == truth.rank >= 2 and claim.T.shape == truth.shape:
         result = compared(truth, claim.T, rng)
         if result.verdict:
@@ -138,15 +145,31 @@ def explained(line: Line, truths: Truths, rng: Random) -> tuple[Slip | None, Exa
     if line.free:
         slip: Slip | None = unbound(line)
     else:
-        part = line.subject.part if line.subject.kind == "gradient" and not line.subject.entry else None
-        loss = truths.loss if line.truth is not None else line.claim
-        slip = Diagnosis(
-            truth, line.claim, loss, part if not loss.rank else None, truths.derivation.parts, rng
-        ).found()
+        slip = diagnosed(line, truth, truths, rng)
     if slip is None and truth.shape != line.claim.shape:
         what = f"this is {shape_text(line.claim.shape)}, but {line.subject.name} is {shape_text(truth.shape)}"
         slip = Slip("shape", (what,))
     return slip, example
+
+
+def diagnosed(line: Line, truth: Expr, truths: Truths, rng: Random) -> Slip | None:
+    """The slip behind a line whose indices are all bound.
+
+    A Jacobian is looked at as a gradient: that of ⟨G, f⟩ is Σ G ∂f/∂x, whatever G is.
+    """
+    derivation, loss, claim = truths.derivation, truths.loss, line.claim
+    asked = line.subject.kind == "gradient" and not line.subject.entry
+    part = line.subject.part if asked else None
+    f = loss
+    if derivation.kind == "hessian" and derivation.base is not None and part is not None:
+        f = next(derivation.base.answers[n] for n, p in derivation.parameters.items() if p is part)
+    whole = Diagnosis(truth, claim, loss, None if f.rank else part, derivation.parts, rng).found()
+    if whole is not None or not f.rank or part is None or truth.shape != claim.shape:
+        return whole
+    G = symbol("G", f.shape)
+    axes, rest = list(range(f.rank)), list(range(f.rank, truth.rank))
+    right, yours = (einsum_of([axes, [*axes, *rest]], rest, [G, array]) for array in (truth, claim))
+    return Diagnosis(right, yours, total(G * f), part, derivation.parts, rng).found()
 
 
 def unbound(line: Line) -> Slip:

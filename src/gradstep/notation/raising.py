@@ -6,7 +6,7 @@ axis of its own, their product has both, and the sum takes i away. It is the mir
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gradstep.expression.errors import MathError
@@ -281,23 +281,42 @@ def lowered(value: Raised, indices: Sequence[str | int]) -> Raised:
     if len(indices) > value.rank:
         raise MathError(f"{len(indices)} indices for {described(value)}")
     at = len(value.over)
-    codes = {
-        index: k
-        for k, index in enumerate(dict.fromkeys([*value.over, *(i for i in indices if isinstance(i, str))]))
-    }
+    letters = [index for index in indices if isinstance(index, str) and index != ":"]
+    codes = {index: k for k, index in enumerate(dict.fromkeys([*value.over, *letters]))}
     expr, inputs = value.expr, [codes[i] for i in value.over]
+    rest: list[int] = []
     taken = 0
-    for k, index in enumerate(indices):
+    for k in range(value.rank):
+        index = indices[k] if k < len(indices) else ":"
         if isinstance(index, int):
             expr = _entry(expr, at + k - taken, index)
             taken += 1
-            continue
-        inputs.append(codes[index])
-    rest = [len(codes) + k for k in range(value.rank - len(indices))]
-    inputs += rest
+        elif index == ":":
+            rest.append(len(codes) + k)
+            inputs.append(rest[-1])
+        else:
+            inputs.append(codes[index])
     output = [*codes.values(), *rest]
     made = expr if inputs == output else einsum_of([inputs], output, [expr])
     return Raised(made, tuple(codes))
+
+
+def entries(value: Raised, indices: Sequence[str]) -> Raised:
+    """The array whose entries these are: [Aᵢₖ Bⱼ]ᵢⱼₖ has an axis for i, j and k."""
+    missing = [index for index in indices if index not in value.over]
+    if missing or len(set(indices)) < len(indices):
+        raise MathError(f"the entries do not depend on {missing[0]}" if missing else "an index stands twice")
+    rest = [index for index in value.over if index not in indices]
+    known = lengths(value)
+    return Raised(spread(value, {index: known[index] for index in (*rest, *indices)}, ()), tuple(rest))
+
+
+def delta(indices: Sequence[str | int], sizes: Mapping[str, Size]) -> Raised:
+    """δᵢⱼ, where it is known how far one of both indices runs."""
+    known = [sizes[str(index)] for index in indices if index in sizes]
+    if len(indices) != 2 or not all(isinstance(index, str) for index in indices) or not known:
+        raise MathError("δ takes two indices, and it should be known how far they run")
+    return lowered(Raised(eye(known[0])), indices)
 
 
 def _entry(expr: Expr, axis: int, place: int) -> Expr:

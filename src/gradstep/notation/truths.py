@@ -29,12 +29,14 @@ class Subject:
     name   as it is said: ∂C/∂w, dC, z
     part   the part; for a slope and an equation what the left side is worth
     entry  whether the left side has indices, so that `part` is the array that it is an entry of
+    total  for a slope: the same when the parts between move too, where ∂ may mean both
     """
 
     kind: str
     name: str
     part: Expr | None = None
     entry: bool = False
+    total: Expr | None = None
 
 
 class Truths:
@@ -68,7 +70,13 @@ class Truths:
         """∂C/∂name: a parameter or a part."""
         whole = next((n for n in self.losses if n in self.parts), "C") if self.loss.rank == 0 else "f"
         of = self.derivation.parts.get(self.loss)
-        return Subject("gradient", f"∂{of.name if of else whole}/∂{name}", self.values[name])
+        letter = of.name if of else whole
+        second = (
+            self.derivation.kind == "hessian" and self.values[name] in self.derivation.parameters.values()
+        )
+        return Subject(
+            "gradient", f"∂²{letter}/∂{name}²" if second else f"∂{letter}/∂{name}", self.values[name]
+        )
 
     def gradient_name(self, part: Expr | None) -> str:
         """∂C/∂z, however the claim calls it."""
@@ -97,6 +105,19 @@ class Truths:
         return self._slopes[key]
 
     def _slope(self, of: Expr | None, by: Expr) -> Expr:
+        """∂of/∂by: where `by` stands in a part directly, other parts that it is made of stand still."""
+        fences = {*self.derivation.parts} - {of, by}
+        if of is None or of not in self.derivation.parts:
+            return self.total(of, by)
+        inside = list(walk(of, stop=fences.__contains__))
+        if by not in inside or not (between := [node for node in inside if node in fences]):
+            return self.total(of, by)
+        table = {node: symbol_op(params=(f"•{k}", node.shape, ())) for k, node in enumerate(between)}
+        slope = self.total(replace(of, table), by)
+        return replace(slope, {still: node for node, still in table.items()})
+
+    def total(self, of: Expr | None, by: Expr) -> Expr:
+        """∂of/∂by, everything between moving with it."""
         derivation = self.derivation
         if of is None:
             for name, parameter in derivation.parameters.items():

@@ -31,7 +31,9 @@ class Words:
         self.keys = {key_of(symbol(name)): value for name, value in self.values.items()}
         self.keys |= {name: value for name, value in self.values.items() if name not in self.keys}
         for key, value in list(self.keys.items()):
-            if value.rank == 2 and key[:1].isupper() and (low := key[0].lower() + key[1:]) not in self.keys:
+            low = key[0].lower() + key[1:]
+            taken = self.keys.get(low)
+            if value.rank == 2 and key[:1].isupper() and (taken is None or not taken.rank):
                 self.rows[low] = value
 
     def knows(self, text: str) -> bool:
