@@ -35,11 +35,13 @@ def values(expr, scale=1.0):
     return {name: scale * rng.standard_normal(shape) for name, shape in SHAPES.items()}
 
 
+WEIGHTS = {"exp": 4, "log": 4, "divide": 4, "relu": 4, "maximum": 4, "minimum": 4}
+WEIGHTS |= {"subtract": 1, "concatenate": 1, "power": 1, "sqrt": 1, "abs": 1}
+
+
 def spelled(expr):
     """How much is left to recognise: every law replaces an exp, a log, a max, what is joined, taken back."""
-    heavy = {"exp": 4, "log": 4, "divide": 4, "relu": 4, "maximum": 4, "minimum": 4}
-    heavy |= {"subtract": 1, "concatenate": 1}
-    return sum(heavy.get(node.op.name, 0) for node in walk(expr))
+    return sum(WEIGHTS.get(node.op.name, 0) for node in walk(expr))
 
 
 @BY_NAME

@@ -11,7 +11,6 @@ from fractions import Fraction
 
 from gradstep.backends.scaling import SCALING
 from gradstep.backends.solving import SOLVING
-from gradstep.backends.stabilising import Alone, Improvement
 from gradstep.expression.boxes import ATOM
 from gradstep.expression.node import Expr, Operation, Spelled
 from gradstep.expression.shapes import Shape, Size, contraction
@@ -34,6 +33,7 @@ from gradstep.operations.broadcasting import LETTERS, repeat, repeat_op, squeeze
 from gradstep.operations.families import Spell, call_box, multilinear
 from gradstep.operations.leaves import is_constant, number, number_op, size, symbol, value_of
 from gradstep.operations.products import matmul_op, outer, outer_op, transpose_op
+from gradstep.operations.stabilising import Improvement, Uses
 from gradstep.operations.sums import count, sum
 
 MASKS = frozenset(COMPARISONS)
@@ -95,34 +95,34 @@ def _factors(expr: Expr) -> tuple[Expr, Expr] | None:
     return (expr.args[0], expr.args[0]) if expr.op is power_op and value_of(expr.args[1]) == 2 else None
 
 
-def _total(y: Expr, alone: Alone) -> Expr | None:
+def _total(y: Expr, uses: Uses) -> Expr | None:
     if not is_total(y):
         return None
     body = y.args[0]
     if body.op is add_op:  # not a difference: its terms may cancel entry by entry
-        a, b = (_total(sum(term), alone) for term in body.args)
+        a, b = (_total(sum(term), uses) for term in body.args)
         return add_op(a, b) if a is not None and b is not None else None
     factors = _factors(body)
     return inner_product(*factors) if factors else None
 
 
-def _sum_of_sums(y: Expr, alone: Alone) -> Expr | None:
+def _sum_of_sums(y: Expr, uses: Uses) -> Expr | None:
     """Σᵢ Σⱼ: one sum over both axes."""
     body = y.args[0]
-    if body.op is not sum_op or not alone(body):
+    if body.op is not sum_op or uses(body) > 1:
         return None
     left = [a for a in range(body.args[0].rank) if a not in body.params[0]]
     return sum_over(body.args[0], tuple(sorted((*body.params[0], *(left[a] for a in y.params[0])))))
 
 
-def _repeated_number(y: Expr, alone: Alone) -> Expr | None:
+def _repeated_number(y: Expr, uses: Uses) -> Expr | None:
     for factor, body in (y.args, y.args[::-1]):
         if factor.op is repeat_op and not factor.args[0].rank:
             return scale(factor.args[0], body)
     return None
 
 
-def _weighted_rows(y: Expr, alone: Alone) -> Expr | None:
+def _weighted_rows(y: Expr, uses: Uses) -> Expr | None:
     """Σᵢ vᵢ Mᵢⱼ, the weighted sum of rows, is a product; and so is the weighted sum of columns."""
     body = y.args[0]
     if body.rank != 2 or y.rank != 1 or body.op is not multiply_op or any(map(is_mask, body.args)):
@@ -134,21 +134,21 @@ def _weighted_rows(y: Expr, alone: Alone) -> Expr | None:
     return None
 
 
-def _row_times_transpose(y: Expr, alone: Alone) -> Expr | None:
+def _row_times_transpose(y: Expr, uses: Uses) -> Expr | None:
     a, b = y.args
     return matmul_op(b.args[0], a) if a.rank == 1 and b.op is transpose_op else None
 
 
-def _times_one(y: Expr, alone: Alone) -> Expr | None:
+def _times_one(y: Expr, uses: Uses) -> Expr | None:
     return y.args[1] if value_of(y.args[0]) == 1 else None
 
 
-def _product_chain(y: Expr, alone: Alone) -> Expr | None:
+def _product_chain(y: Expr, uses: Uses) -> Expr | None:
     """(A B) v = A (B v): a matrix and a vector cost less than two matrices."""
     a, b = y.args
-    if b.rank == 1 and a.rank == 2 and a.op is matmul_op and alone(a):
+    if b.rank == 1 and a.rank == 2 and a.op is matmul_op and uses(a) < 2:
         return matmul_op(a.args[0], matmul_op(a.args[1], b))
-    if a.rank == 1 and b.rank == 2 and b.op is matmul_op and alone(b):
+    if a.rank == 1 and b.rank == 2 and b.op is matmul_op and uses(b) < 2:
         return matmul_op(matmul_op(a, b.args[0]), b.args[1])
     return None
 
@@ -187,18 +187,18 @@ def scaled(expr: Expr) -> tuple[Expr, Expr] | None:
     return None
 
 
-def _twice_scaled(y: Expr, alone: Alone) -> Expr | None:
+def _twice_scaled(y: Expr, uses: Uses) -> Expr | None:
     outer_part = scaled(y)
     inner_part = outer_part and scaled(outer_part[1])
-    if not outer_part or not inner_part or not alone(outer_part[1]):
+    if not outer_part or not inner_part or not uses(outer_part[1]) < 2:
         return None
     return scale(times(outer_part[0], inner_part[0]), inner_part[1])
 
 
-def _onto_the_smaller(y: Expr, alone: Alone) -> Expr | None:
+def _onto_the_smaller(y: Expr, uses: Uses) -> Expr | None:
     """c (u vᵀ) = (c u) vᵀ: the number goes where there are fewer entries."""
     c, body = y.args
-    if body.op not in LINEAR or not alone(body):
+    if body.op not in LINEAR or uses(body) > 1:
         return None
     smallest = min(body.args, key=lambda arg: arg.rank)
     if smallest.rank >= body.rank:
@@ -207,19 +207,19 @@ def _onto_the_smaller(y: Expr, alone: Alone) -> Expr | None:
     return body.op(*body.args[:at], scale(c, smallest), *body.args[at + 1 :], params=body.params)
 
 
-def _out_of_the_larger(y: Expr, alone: Alone) -> Expr | None:
+def _out_of_the_larger(y: Expr, uses: Uses) -> Expr | None:
     """Σ c A = c Σ A, (c A) v = c (A v): the number waits until there are fewer entries."""
     for at, arg in enumerate(y.args):
-        if arg.op is scale_op and arg.rank > y.rank and alone(arg):
+        if arg.op is scale_op and arg.rank > y.rank and uses(arg) < 2:
             c, body = arg.args
             return scale(c, y.op(*y.args[:at], body, *y.args[at + 1 :], params=y.params))
     return None
 
 
-def _sign_of_scaled(y: Expr, alone: Alone) -> Expr | None:
+def _sign_of_scaled(y: Expr, uses: Uses) -> Expr | None:
     """−(c x) = (−c) x, and c (−x) = (−c) x."""
     if y.op is negate_op:
-        found = scaled(y.args[0]) if alone(y.args[0]) else None
+        found = scaled(y.args[0]) if uses(y.args[0]) < 2 else None
         return scale(opposite(found[0]), found[1]) if found else None
     found = scaled(y)
     if found and found[1].op is negate_op:
@@ -227,7 +227,7 @@ def _sign_of_scaled(y: Expr, alone: Alone) -> Expr | None:
     return None
 
 
-def _sign_in_sum(y: Expr, alone: Alone) -> Expr | None:
+def _sign_in_sum(y: Expr, uses: Uses) -> Expr | None:
     """a + (−b) = a − b, −a − b = −(a + b), and so on."""
     a, b = y.args
     minus_a, minus_b = (x.op is negate_op for x in y.args)
@@ -242,12 +242,12 @@ def _sign_in_sum(y: Expr, alone: Alone) -> Expr | None:
     return negate_op(add_op(a.args[0], b)) if minus_a else None
 
 
-def _sign_of_difference(y: Expr, alone: Alone) -> Expr | None:
+def _sign_of_difference(y: Expr, uses: Uses) -> Expr | None:
     body = y.args[0]
-    return subtract_op(*body.args[::-1]) if body.op is subtract_op and alone(body) else None
+    return subtract_op(*body.args[::-1]) if body.op is subtract_op and uses(body) < 2 else None
 
 
-def _sign_in_product(y: Expr, alone: Alone) -> Expr | None:
+def _sign_in_product(y: Expr, uses: Uses) -> Expr | None:
     """(−a) b = −(a b), unless there are more entries to turn round afterwards."""
     for at, arg in enumerate(y.args):
         if arg.op is negate_op and arg.rank >= y.rank and not (arg.rank == 0 and is_constant(arg)):
@@ -263,7 +263,7 @@ def repeated(x: Expr, axes: Sequence[int], shape: Shape) -> Expr:
     return repeat(x, tuple(axes), tuple(shape[a] for a in axes))
 
 
-def _after_repeating(y: Expr, alone: Alone) -> Expr | None:
+def _after_repeating(y: Expr, uses: Uses) -> Expr | None:
     """f(b repeated) = f(b) repeated: a function of each entry is computed once for equal entries."""
     entries = [arg for arg in y.args if arg.rank]
     if not entries or any(arg.op is not repeat_op for arg in entries):
@@ -282,7 +282,7 @@ def _after_repeating(y: Expr, alone: Alone) -> Expr | None:
     return repeated(once, common, y.shape)
 
 
-def _sum_of_repeated(y: Expr, alone: Alone) -> Expr | None:
+def _sum_of_repeated(y: Expr, uses: Uses) -> Expr | None:
     """The sum over copies is their number times one of them."""
     body = y.args[0]
     if body.op is not repeat_op:
@@ -298,7 +298,7 @@ def _sum_of_repeated(y: Expr, alone: Alone) -> Expr | None:
     return repeated(scale(count(copies), once), spread_again, y.shape)
 
 
-def _product_with_repeated(y: Expr, alone: Alone) -> Expr | None:
+def _product_with_repeated(y: Expr, uses: Uses) -> Expr | None:
     """A (c 𝟏) = c A 𝟏 is a sum, and A (v 𝟏ᵀ) = (A v) 𝟏ᵀ one product with a vector."""
     A, B = y.args
     if B.op is repeat_op:
@@ -316,26 +316,26 @@ def _product_with_repeated(y: Expr, alone: Alone) -> Expr | None:
     return None
 
 
-def _outer_with_repeated(y: Expr, alone: Alone) -> Expr | None:
+def _outer_with_repeated(y: Expr, uses: Uses) -> Expr | None:
     a, b = y.args
     if b.op is repeat_op:
         return repeated(scale(b.args[0], a), (1,), y.shape)
     return repeated(scale(a.args[0], b), (0,), y.shape) if a.op is repeat_op else None
 
 
-def _transposed_repetition(y: Expr, alone: Alone) -> Expr | None:
+def _transposed_repetition(y: Expr, uses: Uses) -> Expr | None:
     body = y.args[0]
     if body.op is not repeat_op or body.rank != 2:
         return None
     return repeated(body.args[0], sorted(1 - a for a in body.params[0]), y.shape)
 
 
-def _squeezed_repetition(y: Expr, alone: Alone) -> Expr | None:
+def _squeezed_repetition(y: Expr, uses: Uses) -> Expr | None:
     body = y.args[0]
     return body.args[0] if body.op is repeat_op and body.params[0] == y.params[0] else None
 
 
-def _root_of_number(y: Expr, alone: Alone) -> Expr | None:
+def _root_of_number(y: Expr, uses: Uses) -> Expr | None:
     """√d as d**0.5: a number of Python's own, which leaves float32 arrays in float32."""
     x = y.args[0]
     return power_op(x, number(Fraction(1, 2))) if is_constant(x) and not x.rank else None

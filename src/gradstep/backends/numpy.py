@@ -109,7 +109,7 @@ class Speller:
             raise MathError(f"{expr.op.name} cannot be written in NumPy yet")
         found = template(code)
         if expr.op.helper:
-            self.helpers[expr.op.helper] = None
+            self.helpers.update(dict.fromkeys(expr.op.helper.split("\n\n\n")))
         if sign := re.fullmatch(r"\(?\{0\} ?([-+*/@>=!]+) ?\{1\}\)?", found.text):
             if sign[1] in COMPARED and is_constant(once(expr.args[0])):  # z <= 1 rather than 1 >= z
                 return infix(operands[1], COMPARED[sign[1]], operands[0])
@@ -302,6 +302,7 @@ def write(program: Program, name: str = "") -> str:
         "\n",
         *_signature(name, arguments),
         *_docstring(program),
+        *_notes(program),
         *_sizes(program, speller.sizes),
         *lines,
         *returned,
@@ -346,6 +347,11 @@ def _docstring(program: Program) -> list[str]:
     whole = [entry.replace(" ", GLUE) if len(entry) < WIDTH - 4 else entry for entry in entries]
     rows = [row.replace(GLUE, " ") for row in _wrapped("  ".join(whole), 4)]
     return [*_wrapped(f'"""{header}.', 4), "", *rows, '    """']
+
+
+def _notes(program: Program) -> list[str]:
+    """A comment for each form that is computed in the place of the one that was written."""
+    return [f"    # {line}" for note in program.notes for line in textwrap.wrap(note, WIDTH - 6)]
 
 
 def _shape(shape: Shape) -> str:

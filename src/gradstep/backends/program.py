@@ -14,7 +14,6 @@ from typing import Literal
 
 from gradstep.backends.economy import LEAN, LINEAR, scaled
 from gradstep.backends.safe_names import Names
-from gradstep.backends.stabilising import improved, stabilised
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Spelled, rebuild, replace, walk
 from gradstep.expression.records import record
@@ -29,6 +28,7 @@ from gradstep.operations.guards import guarded
 from gradstep.operations.leaves import NAME, is_constant, size_op, symbol_op
 from gradstep.operations.lookups import lookups
 from gradstep.operations.products import transpose_op
+from gradstep.operations.stabilising import Improvement, improved, stabilised
 
 VIEWS = frozenset(
     {repeat_op, transpose_op, squeeze_op, slice_op, flip_op, reshape_op}
@@ -90,6 +90,7 @@ class Program:
     spare    variables that belong to the formula but are not needed: a caller may give them
     needs    what must not be negative, of the sizes as declared: n − 6 where the formula takes x[5]
     lookups  the inputs by name that look rows up, and how many rows there are
+    notes    what is computed in another form than it was written in, and why
     """
 
     inputs: tuple[Input, ...]
@@ -100,6 +101,7 @@ class Program:
     spare: frozenset[str] = frozenset()
     needs: tuple[Size, ...] = ()
     lookups: Mapping[str, Size] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def value(self) -> Expr:
@@ -138,7 +140,8 @@ def program(
     writing = _Writing(Names(), comments or {})
     inputs, sizes = writing.inputs(roots)
 
-    stable = stabilised(roots, list(names))
+    used: dict[Improvement, None] = {}
+    stable = stabilised(roots, list(names), used)
     strict = guarded([stable[node] for node in (*roots, *names)])
     stable = {node: strict.get(after, after) for node, after in stable.items()}
     called: dict[Expr, str] = {}
@@ -160,6 +163,7 @@ def program(
         spare,
         tuple(dict.fromkeys(size for node in order for size in needs(node))),
         {str(places.params[0]): size for places, size in lookups(order).items()},
+        tuple(dict.fromkeys(improvement.why for improvement in used if improvement.told)),
     )
 
 

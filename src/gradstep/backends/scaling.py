@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from gradstep.backends.stabilising import Alone, Improvement
 from gradstep.expression.node import Expr
 from gradstep.operations.arithmetic import multiply
 from gradstep.operations.broadcasting import repeat
 from gradstep.operations.diagonals import diagonal_matrix_op
 from gradstep.operations.leaves import symbol
 from gradstep.operations.products import matmul_op
+from gradstep.operations.stabilising import Improvement, Uses
 
 
-def _scaled(y: Expr, alone: Alone) -> Expr | None:
+def _scaled(y: Expr, uses: Uses) -> Expr | None:
     """diag(v) M has the rows vᵢ Mᵢ, and M diag(v) the columns vⱼ Mⱼ."""
     left, right = y.args
     if left.op is diagonal_matrix_op and right.rank == 2:

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from gradstep.backends.stabilising import Alone, Improvement
 from gradstep.expression.node import Expr
 from gradstep.operations.inverses import inv_op, solve_op
 from gradstep.operations.leaves import symbol
 from gradstep.operations.products import matmul_op, transpose, transpose_op
+from gradstep.operations.stabilising import Improvement, Uses
 
 
-def _system(factor: Expr, alone: Alone) -> Expr | None:
+def _system(factor: Expr, uses: Uses) -> Expr | None:
     """A where `factor` is A⁻¹ (Aᵀ where it is A⁻ᵀ), and nothing else uses it."""
     inner = factor.args[0] if factor.op is transpose_op else factor
-    if inner.op is not inv_op or not alone(factor) or not alone(inner):
+    if inner.op is not inv_op or uses(factor) > 1 or uses(inner) > 1:
         return None
     return inner.args[0] if inner is factor else transpose(inner.args[0])
 
 
-def _solved(y: Expr, alone: Alone) -> Expr | None:
+def _solved(y: Expr, uses: Uses) -> Expr | None:
     a, b = y.args
-    left = _system(a, alone) if a.rank == 2 else None
+    left = _system(a, uses) if a.rank == 2 else None
     if left is not None:
         return solve_op(left, b)
-    right = _system(b, alone) if b.rank == 2 else None
+    right = _system(b, uses) if b.rank == 2 else None
     if right is None or not y.rank:
         return None
     return transpose(solve_op(transpose(right), transpose(a)))

@@ -7,29 +7,55 @@ cancel, where those through exp(−z)/(1 + exp(−z))² would at |z| = 800.
 from __future__ import annotations
 
 from collections.abc import Callable, Container
+from fractions import Fraction
 
 from gradstep.calculus.pieces import both_sides, larger_multiple
 from gradstep.calculus.rewriting import Book, Law, Simplifier
 from gradstep.calculus.steps import Rewrite
 from gradstep.expression.node import Expr, Operation
-from gradstep.operations.activations import maximum, maximum_op, minimum, minimum_op, relu, softplus
-from gradstep.operations.arithmetic import add_op, divide_op, exp, log, log_op, scale_op, subtract_op
+from gradstep.operations.activations import (
+    abs,
+    maximum,
+    maximum_op,
+    minimum,
+    minimum_op,
+    relu,
+    softplus,
+    sqrt,
+    sqrt_op,
+)
+from gradstep.operations.arithmetic import (
+    add_op,
+    divide_op,
+    exp,
+    log,
+    log_op,
+    power,
+    power_op,
+    scale_op,
+    subtract_op,
+)
 from gradstep.operations.broadcasting import repeat
 from gradstep.operations.entries import concatenate
 from gradstep.operations.leaves import number, symbol
+from gradstep.operations.precise import log1p, log1p_op
 from gradstep.operations.products import matmul_op
 from gradstep.operations.spelled import (
     Recognise,
     augmented,
+    length_of,
     log_of_two_exps,
     logsumexp_of,
     sigmoid_of,
     softmax_of,
+    softplus_around,
     softplus_beside,
+    softplus_in_two_pieces,
     softplus_of,
     tanh_of,
+    variance_of,
 )
-from gradstep.operations.sums import sum
+from gradstep.operations.sums import mean, sum
 
 
 def _law(
@@ -76,10 +102,11 @@ RECOGNITION: tuple[Law, ...] = (
         "softplus",
         "log(1 + eᶻ) is softplus",
         softplus_of,
-        (log_op,),
+        (log_op, log1p_op),
         lambda: (
             log(1 + exp(_x)),
             log(exp(-_v * _w) + 1),
+            log1p(exp(_x)),
         ),
     ),
     _law(
@@ -162,6 +189,45 @@ RECOGNITION: tuple[Law, ...] = (
             concatenate([_M, repeat(number(1), (0, 1), ("m", 1))], 1) @ concatenate([_w, _x]),
             concatenate([_M, repeat(_u, 1, 1)], 1) @ concatenate([_w, number(1)]),
             concatenate([_u, number(1)]) @ concatenate([_M, repeat(_v, 0, 1)]),
+        ),
+    ),
+    _law(
+        "softplus in two pieces",
+        "max(z, 0) + log(1 + e⁻ˡᶻˡ) is softplus, which has no kink at 0",
+        softplus_in_two_pieces,
+        (add_op, subtract_op),
+        lambda: (
+            relu(_x) + softplus(-abs(_x)),
+            minimum(_v, 0) - softplus(-abs(_v)),
+        ),
+    ),
+    _law(
+        "softplus in two pieces",
+        "max(z, 0) − t z + log(1 + e⁻ˡᶻˡ) is softplus less t z, which has no kink at 0",
+        softplus_around,
+        (add_op,),
+        lambda: (relu(_v) - _w * _v + softplus(-abs(_v)),),
+    ),
+    _law(
+        "length",
+        "the root of a sum of squares is the length ‖x‖, which has a subgradient at 0",
+        length_of,
+        (sqrt_op, power_op),
+        lambda: (
+            sqrt(sum(_v**2)),
+            sqrt(_v @ _v),
+            power(sum(_M**2, 1), number(Fraction(1, 2))),
+            sqrt(mean(_v**2)),
+        ),
+    ),
+    _law(
+        "variance",
+        "the mean of the squares less the square of the mean is the variance, where nothing cancels",
+        variance_of,
+        (subtract_op,),
+        lambda: (
+            mean(_v**2) - mean(_v) ** 2,
+            mean(_M**2, 1) - mean(_M, 1) ** 2,
         ),
     ),
 )

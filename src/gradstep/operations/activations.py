@@ -21,6 +21,9 @@ from gradstep.operations.leaves import expression, value_of
 
 # ------------------------------------------------------------------------------------------- smooth
 
+# e⁻ˡˣˡ neither overflows nor loses digits: σ(x) is 1/(1 + e⁻ˣ) where x ≥ 0, and eˣ/(1 + eˣ) where x < 0.
+SIGMOID = "def sigmoid(x):\n    q = np.exp(-np.abs(x))\n    return np.where(x >= 0, 1, q) / (1 + q)\n"
+
 sqrt_op = elementwise(
     "sqrt",
     lambda y, x: 1 / (2 * y),
@@ -39,10 +42,11 @@ tanh_op = elementwise(
 sigmoid_op = elementwise(
     "sigmoid",
     lambda y, x: y * (1 - y),
-    code="np.exp(-np.logaddexp(0, -({0})))",
+    code="sigmoid({0})",
     why="the slope of σ is σ (1 − σ)",
     layout=lambda expr, write: Written(Row((Sym("σ", "function"), Fence("(", write(expr.args[0]).box, ")")))),
     definition=lambda params, x: 1 / (1 + exp(-x)),
+    helper=SIGMOID,
 )
 softplus_op = elementwise(
     "softplus",

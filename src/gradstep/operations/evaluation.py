@@ -9,8 +9,8 @@ from weakref import WeakKeyDictionary
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import Lengths, Size, shape_text, size_names, terms
-from gradstep.operations.guards import guarded
 from gradstep.operations.leaves import symbol_op
+from gradstep.operations.stabilising import ready
 
 # Variables that belong to an expression though it does not mention them (any more): their arrays still tell
 # the sizes. A gradient of mean(w * x) with respect to w needs N even where x is gone.
@@ -132,13 +132,14 @@ def evaluate(expr: Expr, /, **values: Any) -> Any:
     """The value of `expr` as a float64 NumPy array (a float when it is a number).
 
     Give every variable by name. Sizes come from the arrays, by the declared shapes. Raises `MathError` where
-    a value is missing, unknown or does not fit its declared shape. Outside its domain a function gives what
-    NumPy gives there (nan or inf); where a comparison fails, its product with that is 0.
+    a value is missing, unknown or does not fit its declared shape. What would overflow or cancel as it is
+    written, log(1 + exp(x)), is worked out in a safe form. Outside its domain a function gives what NumPy
+    gives there (nan or inf); where a comparison fails, its product with that is 0.
     """
     import numpy as np
 
     declared = variables(expr)
-    expr = guarded([expr])[expr]
+    expr = ready(expr)
     arrays = as_arrays(values)
     missing = sorted(v.params[0] for v in walk(expr) if v.op is symbol_op and v.params[0] not in arrays)
     if missing:

@@ -6,7 +6,9 @@ function its slope and one sentence, a product its adjoint.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Container, Sequence
+from fractions import Fraction
 from functools import reduce
 from itertools import product
 from typing import Any
@@ -163,6 +165,28 @@ def template_meaning(code: str, arity: int) -> Callable[..., Any]:
     return evaluate
 
 
+def helped(helper: str, code: str) -> Callable[..., Any]:
+    """The meaning of an operation whose code calls its helper: the same function, from the same source.
+
+    `code` calls it with {0}, {1} … for the operands and {p0}, {p1} … for the parameters.
+    """
+    names = re.sub(r"\{p(\d)\}", r"params[\1]", re.sub(r"\{(\d)\}", r"values[\1]", code))
+    made: list[Callable[..., Any]] = []
+
+    def evaluate(np: Any, sizes: Any, params: Params, *values: Any) -> Any:
+        if not made:
+            space = {"np": np}
+            exec(helper, space)  # our own constant, never a user's text
+            made.append(eval(f"lambda values, params: {names}", space))
+        return made[0]([np.asarray(value) for value in values], [_plain(p) for p in params])
+
+    return evaluate
+
+
+def _plain(param: Any) -> Any:
+    return float(param) if isinstance(param, Fraction) else param
+
+
 def alone(*told: tuple[str, str]) -> Told:
     """Another (rule, why) for each operand where it alone moves."""
 
@@ -246,7 +270,7 @@ def elementwise(
     return Operation(
         name,
         same_shape,
-        meaning or template_meaning(code, arity),
+        meaning or (helped(helper, code) if helper else template_meaning(code, arity)),
         text,
         layout or call_box(name),
         differential,

@@ -15,7 +15,7 @@ from typing import Any
 from gradstep.expression.boxes import ATOM, Fence, Row, Sym, Written
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Number, Params, Spelled
-from gradstep.operations.activations import abs, maximum, minimum, sigmoid, softplus, sqrt, tanh
+from gradstep.operations.activations import SIGMOID, abs, maximum, minimum, sigmoid, softplus, sqrt, tanh
 from gradstep.operations.arithmetic import exp, greater, greater_equal
 from gradstep.operations.choices import where
 from gradstep.operations.families import Spell, Write, elementwise
@@ -25,27 +25,26 @@ from gradstep.operations.precise import each, erf
 # ------------------------------------------------------------------------------------------- x times a gate
 
 
-def _silu_meaning(np: Any, sizes: Any, params: Params, x: Any) -> Any:
-    return x * np.exp(-np.logaddexp(0, -x))
-
-
 silu_op = elementwise(
     "silu",
     lambda y, x: sigmoid(x) + y * (1 - sigmoid(x)),
     code="silu({0})",
     why="silu(x) = x σ(x): by the product rule its slope is σ(x) + x σ(x) (1 − σ(x))",
-    meaning=_silu_meaning,
     definition=lambda params, x: x * sigmoid(x),
-    helper="def silu(x):\n    return x * np.exp(-np.logaddexp(0, -x))\n",
+    helper=SIGMOID + "\n\ndef silu(x):\n    return x * sigmoid(x)\n",
 )
 mish_op = elementwise(
     "mish",
     lambda y, x: tanh(softplus(x)) + x * (1 - tanh(softplus(x)) ** 2) * sigmoid(x),
     code="mish({0})",
-    meaning=lambda np, sizes, params, x: x * np.tanh(np.logaddexp(0, x)),
     why="mish(x) = x tanh(s), s = softplus(x): the product rule, where tanh(s) has slope (1 − tanh² s) σ(x)",
     definition=lambda params, x: x * tanh(softplus(x)),
-    helper="def mish(x):\n    return x * np.tanh(np.logaddexp(0, x))\n",
+    helper=(
+        "def mish(x):\n"
+        "    q = np.exp(-np.abs(x))\n"
+        "    top = np.where(x >= 0, 1 + 2 * q, q * (q + 2))\n"
+        "    return x * (top / (top + 2 * np.where(x >= 0, q * q, 1)))\n"
+    ),
 )
 
 

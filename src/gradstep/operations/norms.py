@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -27,7 +27,7 @@ from gradstep.operations.activations import abs, sqrt
 from gradstep.operations.arithmetic import divide, power, scale
 from gradstep.operations.broadcasting import repeat
 from gradstep.operations.extremes import max
-from gradstep.operations.families import JUXTAPOSED, Spell, Write, only
+from gradstep.operations.families import JUXTAPOSED, Spell, Write, helped, only
 from gradstep.operations.leaves import expression, number
 from gradstep.operations.sums import Axis, axes_of, degrees, kept, mean, sum
 
@@ -84,9 +84,39 @@ def _times(length: Expr, x: Expr, params: Params) -> Expr:
     return _back(length, x, params) * x if params else scale(length, x)
 
 
-def _unit_meaning(np: Any, sizes: Any, params: Params, x: Any) -> Any:
-    length = np.sqrt(np.sum(np.square(x), axis=params[0] if params else None, keepdims=True))
-    return x / np.where(length == 0, 1, length)
+# Squares of what is above 1e154 or below 1e-154 are infinite or lose digits: there all entries are first
+# divided by a power of two near the largest, which is exact.
+_SCALED = (
+    "def scaled(x, axes):\n"
+    '    """x, divided by a power of two where squares are out of range; its exponent; their sum."""\n'
+    "    squares = np.sum(np.square(x), axis=axes, keepdims=True)\n"
+    "    limits = np.finfo(squares.dtype)\n"
+    "    if np.all((squares > limits.tiny / limits.eps) & (squares < limits.max)):\n"
+    "        return x, 0, squares\n"
+    "    exponents = np.frexp(np.abs(x).max(axis=axes, keepdims=True))[1]\n"
+    "    x = np.ldexp(x, -exponents)\n"
+    "    return x, exponents, np.sum(np.square(x), axis=axes, keepdims=True)\n"
+)
+NORM = (
+    _SCALED + "\n\ndef norm(x, axes):\n"
+    "    _, exponents, squares = scaled(x, axes)\n"
+    "    return np.ldexp(np.sqrt(squares), exponents).squeeze(axes)[()]\n"
+)
+UNIT = (
+    _SCALED + "\n\ndef unit(x, axes):\n"
+    "    x, _, squares = scaled(x, axes)\n"
+    "    return x / np.where(squares == 0, 1, np.sqrt(squares))\n"
+)
+
+
+def _called(name: str) -> Callable[[Expr], str]:
+    """The code of a call: norm(x, None), norm(X, (1,))."""
+    return lambda expr: f"{name}({{0}}, {expr.params[0] if expr.params else None})"
+
+
+def _meaning(helper: str, name: str) -> Callable[..., Any]:
+    along = helped(helper, f"{name}({{0}}, *{{p0}})")
+    return lambda np, sizes, params, x: along(np, sizes, (params or (None,),), x)
 
 
 def _turned(y: Expr, x: Expr, d: Expr) -> Expr:
@@ -110,21 +140,17 @@ def _unit_box(expr: Expr, write: Write) -> Written:
 unit_op: Operation = Operation(
     "unit",
     _checked,
-    _unit_meaning,
+    _meaning(UNIT, "unit"),
     _text,
     _unit_box,
     lambda y, args, dargs: _turned(y, args[0], only(dargs)),
     lambda G, y, args: (_turned(y, args[0], G),),
     "direction rule",
     "x/‖x‖ keeps its length: only the part of dx across it counts, (I − uuᵀ)dx/‖x‖",
-    lambda expr: f"unit({{0}}, {expr.params[0] if expr.params else None})",
+    _called("unit"),
     definition=lambda params, x: _over(x, norm_op(x, params=params), params),
     kink="at x = 0 there is no direction, and gradstep takes 0",
-    helper=(
-        "def unit(x, axes):\n"
-        "    length = np.sqrt(np.sum(np.square(x), axis=axes, keepdims=True))\n"
-        "    return x / np.where(length == 0, 1, length)\n"
-    ),
+    helper=UNIT,
     example=_EXAMPLE,
 )
 
@@ -137,7 +163,7 @@ def _norm_adjoint(G: Expr, y: Expr, args: Sequence[Expr]) -> tuple[Expr]:
 norm_op: Operation = Operation(
     "norm",
     _lengths_shape,
-    lambda np, sizes, params, x: np.sqrt(np.sum(np.square(x), axis=params[0] if params else None)),
+    _meaning(NORM, "norm"),
     _text,
     lambda expr, write: Written(_bars(expr, write)),
     lambda y, args, dargs: sum(
@@ -146,9 +172,8 @@ norm_op: Operation = Operation(
     _norm_adjoint,
     "norm rule",
     "the length of x changes by the part of dx along x/‖x‖",
-    lambda expr: (
-        f"np.linalg.norm({{0}}, axis={_axis(expr.params)})" if expr.params else "np.linalg.norm({0})"
-    ),
+    _called("norm"),
+    helper=NORM,
     definition=lambda params, x: power(sum(power(x, 2), _axes(params, x.rank)), number(Fraction(1, 2))),
     kink="at x = 0 gradstep takes 0, the subgradient of smallest norm",
     example=_EXAMPLE,

@@ -12,6 +12,7 @@ from typing import Any
 
 from gradstep.expression.errors import MathError, SingularError
 from gradstep.expression.node import Expr, rebuild, walk
+from gradstep.operations.arithmetic import power_op
 from gradstep.operations.evaluation import sizes_of, variables
 from gradstep.operations.guards import guarded
 from gradstep.operations.leaves import number_op, pi_op, symbol_op
@@ -51,13 +52,29 @@ def evaluate_to(digits: int, expr: Expr, /, **values: Any) -> Any:
         elif node.op is pi_op:
             done[node] = +context.pi
         elif node.op.name in ELEMENTARY:
-            function = getattr(context, ELEMENTARY[node.op.name])
+            function = _real(context, getattr(context, ELEMENTARY[node.op.name]))
             done[node] = np.frompyfunc(function, 1, 1)(done[node.args[0]])
+        elif node.op is power_op:
+            power = np.frompyfunc(_real(context, context.power), 2, 1)
+            done[node] = power(done[node.args[0]], done[node.args[1]])
         elif node.op.name in LINEAR:
             done[node] = LINEAR[node.op.name](context, np, done[node.args[0]])
         else:
             done[node] = node.op.meaning(np, sizes, node.params, *(done[arg] for arg in node.args))
     return convert(done[expr])
+
+
+def _real(context: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function where it is a real number, no number elsewhere."""
+
+    def value(*numbers: Any) -> Any:
+        try:
+            found = function(*numbers)
+        except ZeroDivisionError:
+            return context.inf
+        return found if isinstance(found, context.mpf) else context.nan
+
+    return value
 
 
 def _context(digits: int) -> Any:

@@ -14,7 +14,7 @@ from gradstep.expression.node import Expr, Operation, Params
 from gradstep.expression.shapes import Shape, axis_number
 from gradstep.operations.arithmetic import exp, log
 from gradstep.operations.broadcasting import repeat
-from gradstep.operations.families import Write, axis_text, only
+from gradstep.operations.families import Write, axis_text, helped, only
 from gradstep.operations.leaves import expression
 from gradstep.operations.sums import Axis, axes_of, kept, sum
 
@@ -59,16 +59,58 @@ def _softmax_change(y: Expr, d: Expr) -> Expr:
     return weighted - y * totals(weighted, y)
 
 
+# exp(z − top) would magnify what rounding takes from the difference by |z|. It is exp z over exp top where
+# neither overflows; elsewhere what was taken (Knuth's TwoSum) is put back. Beside the largest entry the others
+# are summed by themselves, so that log1p keeps what they add.
+_EXPONENTIALS = (
+    "def exponentials(z, top):\n"
+    '    """exp(z - top)"""\n'
+    "    limit = np.log(np.finfo(z.dtype).max) / 2.1\n"
+    "    if -limit < z.min() and z.max() < limit:\n"
+    "        return np.exp(z) / np.exp(top)\n"
+    "    d = z - top\n"
+    "    back = d - z\n"
+    "    lost = (z - (d - back)) - (top + back)\n"
+    "    e = np.exp(d)\n"
+    "    return e + e * np.where(np.abs(d) < 800, lost, 0)\n"
+)
+_FINITE_MAX = (
+    "def finite_max(z, axis):\n"
+    '    """The largest z, or 0 in the place of an infinite one."""\n'
+    "    top = z.max(axis=axis, keepdims=True)\n"
+    "    return np.where(np.isfinite(top), top, 0)\n"
+)
+_LOG_TOTAL = (
+    f"{_EXPONENTIALS}\n\n{_FINITE_MAX}\n\ndef log_total(z, axis):\n"
+    '    """The largest z, and how far log(sum(exp(z))) is above it."""\n'
+    "    top = finite_max(z, axis)\n"
+    "    first = z == top\n"
+    "    rest = np.where(first, 0, exponentials(z, top)).sum(axis=axis, keepdims=True)\n"
+    "    others = first.sum(axis=axis, keepdims=True, dtype=z.dtype) - 1\n"
+    "    return top, np.log1p(rest + others)\n"
+)
+SOFTMAX = (
+    f"{_EXPONENTIALS}\n\n{_FINITE_MAX}\n\ndef softmax(z, axis):\n"
+    "    e = exponentials(z, finite_max(z, axis))\n"
+    "    return e / e.sum(axis=axis, keepdims=True)\n"
+)
+LOG_SOFTMAX = (
+    f"{_LOG_TOTAL}\n\ndef log_softmax(z, axis):\n"
+    "    top, more = log_total(z, axis)\n"
+    "    return (z - top) - more\n"
+)
+LOGSUMEXP = (
+    f"{_LOG_TOTAL}\n\ndef logsumexp(z, axis):\n"
+    "    top, more = log_total(z, axis)\n"
+    "    return (top + more).squeeze(axis)\n"
+)
 _EXAMPLE = (((0,), (("n",),)), ((1,), (("m", "n"),)), ((0,), (("m", "n"),)))
 
 # params: the axis.
 softmax_op = Operation(
     "softmax",
     lambda params, shape: shape,
-    lambda np, sizes, params, x: (
-        np.exp(x - np.max(x, axis=params[0], keepdims=True))
-        / np.sum(np.exp(x - np.max(x, axis=params[0], keepdims=True)), axis=params[0], keepdims=True)
-    ),
+    helped(SOFTMAX, "softmax({0}, {p0})"),
     axis_text,
     axis_box("softmax"),
     lambda y, args, dargs: _softmax_change(y, only(dargs)),
@@ -77,20 +119,13 @@ softmax_op = Operation(
     "a row p of softmax moves by (diag(p) − p pᵀ) dz",
     "softmax({0}, axis={p0})",
     definition=lambda params, x: exp(x) / back(sum(exp(x), params[0]), x, params[0]),
-    helper=(
-        "def softmax(z, axis):\n"
-        "    e = np.exp(z - z.max(axis=axis, keepdims=True))\n"
-        "    return e / e.sum(axis=axis, keepdims=True)\n"
-    ),
+    helper=SOFTMAX,
     example=_EXAMPLE,
 )
 log_softmax_op = Operation(
     "log_softmax",
     lambda params, shape: shape,
-    lambda np, sizes, params, x: (
-        (x - np.max(x, axis=params[0], keepdims=True))
-        - np.log(np.sum(np.exp(x - np.max(x, axis=params[0], keepdims=True)), axis=params[0], keepdims=True))
-    ),
+    helped(LOG_SOFTMAX, "log_softmax({0}, {p0})"),
     axis_text,
     axis_box("log softmax"),
     lambda y, args, dargs: only(dargs) - totals(softmax(args[0], y.params[0]) * only(dargs), y),
@@ -99,20 +134,13 @@ log_softmax_op = Operation(
     "log softmax(z) = z − logsumexp(z), and the gradient of logsumexp is softmax",
     "log_softmax({0}, axis={p0})",
     definition=lambda params, x: x - back(log(sum(exp(x), params[0])), x, params[0]),
-    helper=(
-        "def log_softmax(z, axis):\n"
-        "    z = z - z.max(axis=axis, keepdims=True)\n"
-        "    return z - np.log(np.exp(z).sum(axis=axis, keepdims=True))\n"
-    ),
+    helper=LOG_SOFTMAX,
     example=_EXAMPLE,
 )
 logsumexp_op = Operation(
     "logsumexp",
     lost,
-    lambda np, sizes, params, x: (
-        np.log(np.sum(np.exp(x - np.max(x, axis=params[0], keepdims=True)), axis=params[0]))
-        + np.max(x, axis=params[0])
-    ),
+    helped(LOGSUMEXP, "logsumexp({0}, {p0})"),
     axis_text,
     axis_box("logsumexp"),
     lambda y, args, dargs: sum(softmax(args[0], y.params[0]) * only(dargs), y.params[0]),
@@ -121,11 +149,7 @@ logsumexp_op = Operation(
     "the gradient of log Σ exp z is softmax(z)",
     "logsumexp({0}, axis={p0})",
     definition=lambda params, x: log(sum(exp(x), params[0])),
-    helper=(
-        "def logsumexp(z, axis):\n"
-        "    top = z.max(axis=axis, keepdims=True)\n"
-        "    return np.log(np.exp(z - top).sum(axis=axis)) + top.squeeze(axis)\n"
-    ),
+    helper=LOGSUMEXP,
     example=_EXAMPLE,
 )
 

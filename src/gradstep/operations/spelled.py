@@ -7,27 +7,45 @@ shorter: it stands for a form that neither overflows nor cancels, and whose deri
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 
 from gradstep.expression.node import Expr
-from gradstep.operations.activations import sigmoid, softplus, softplus_op, tanh
+from gradstep.operations.activations import (
+    abs_op,
+    minimum_op,
+    relu_op,
+    sigmoid,
+    softplus,
+    softplus_op,
+    sqrt,
+    sqrt_op,
+    tanh,
+)
 from gradstep.operations.arithmetic import (
     add,
     add_op,
     divide_op,
+    exp,
     exp_op,
+    greater_op,
     log_op,
     multiply_op,
     negate_op,
+    one_like,
+    power_op,
     scale_op,
     subtract_op,
 )
-from gradstep.operations.broadcasting import repeat, repeat_op, squeeze, sum_op
+from gradstep.operations.broadcasting import repeat, repeat_op, spread, squeeze, sum_op
+from gradstep.operations.choices import where_op
 from gradstep.operations.entries import concatenate_op
 from gradstep.operations.families import is_one
 from gradstep.operations.leaves import number, value_of
-from gradstep.operations.products import matmul
-from gradstep.operations.rowwise import logsumexp, softmax
-from gradstep.operations.sums import sum
+from gradstep.operations.norms import norm
+from gradstep.operations.precise import expm1_op, log1p_op
+from gradstep.operations.products import matmul, matmul_op
+from gradstep.operations.rowwise import log_softmax, logsumexp, logsumexp_op, softmax
+from gradstep.operations.sums import count, sum, var
 
 Recognise = Callable[[Expr], Expr | None]
 
@@ -110,8 +128,11 @@ def softmax_of(y: Expr) -> Expr | None:
 
 
 def softplus_of(y: Expr) -> Expr | None:
-    """log(1 + exp(x))."""
-    x = exponent_beside_one(y.args[0]) if y.op is log_op else None
+    """log(1 + exp(x)) and log1p(exp(x))."""
+    inner = y.args[0]
+    if y.op is log1p_op and inner.op is exp_op:
+        return softplus(inner.args[0])
+    x = exponent_beside_one(inner) if y.op is log_op else None
     return None if x is None else softplus(x)
 
 
@@ -122,9 +143,15 @@ def logsumexp_of(y: Expr) -> Expr | None:
 
 def tanh_of(y: Expr) -> Expr | None:
     """(eˣ − e⁻ˣ)/(eˣ + e⁻ˣ), and (e²ˣ − 1)/(e²ˣ + 1)."""
-    if y.op is not divide_op or y.args[0].op is not subtract_op or y.args[1].op is not add_op:
+    if y.op is not divide_op or y.args[1].op is not add_op:
         return None
-    (a, b), bottom = y.args[0].args, y.args[1].args
+    if y.args[0].op is expm1_op:  # which has taken the place of e²ˣ − 1
+        a, b = exp(y.args[0].args[0]), one_like(y)
+    elif y.args[0].op is subtract_op:
+        a, b = y.args[0].args
+    else:
+        return None
+    bottom = y.args[1].args
     if a.op is not exp_op or not (bottom == (a, b) or bottom == (b, a)):
         return None
     x = a.args[0]
@@ -185,3 +212,139 @@ def augmented(expr: Expr) -> Expr | None:
 def without_axis(x: Expr, axis: int) -> Expr:
     """`x` without an axis of size one; a repetition along it is taken back."""
     return x.args[0] if x.op is repeat_op and x.params == ((axis,), (1,)) else squeeze(x, axis)
+
+
+def softplus_in_two_pieces(y: Expr) -> Expr | None:
+    """max(x, 0) + log(1 + exp(−|x|)) = softplus(x), and min(x, 0) − log(1 + exp(−|x|)) = −softplus(−x)."""
+    if y.op not in (add_op, subtract_op):
+        return None
+    for straight, bent in [y.args, y.args[::-1]][: 2 if y.op is add_op else 1]:
+        if bent.op is not softplus_op or opposite(bent.args[0]).op is not abs_op:
+            continue
+        x = opposite(bent.args[0]).args[0]
+        if y.op is add_op and straight.op is relu_op and straight.args[0] is x:
+            return softplus(x)
+        if y.op is subtract_op and _is_negative_part(straight, x):
+            return negate_op(softplus(opposite(x)))
+    return None
+
+
+def _is_negative_part(expr: Expr, x: Expr) -> bool:
+    """Whether this is min(x, 0), by name or as a choice."""
+    zero = spread(number(0), x.shape)
+    choice = where_op(greater_op(x, zero), zero, x)
+    return expr is choice or expr in (minimum_op(x, zero), minimum_op(zero, x))
+
+
+def softplus_around(y: Expr) -> Expr | None:
+    """(max(x, 0) − t x) + log(1 + exp(−|x|)) = softplus(x) − t x; what is written keeps more digits."""
+    if y.op is not add_op or y.args[0].op not in (add_op, subtract_op):
+        return None
+    (first, second), bent = y.args[0].args, y.args[1]
+    found = softplus_in_two_pieces(first + bent)
+    return None if found is None else y.args[0].op(found, second)
+
+
+def squared(expr: Expr) -> Expr | None:
+    """x of x²."""
+    return expr.args[0] if expr.op is power_op and value_of(expr.args[1]) == 2 else None
+
+
+def root(expr: Expr) -> Expr | None:
+    """x of √x and x^½."""
+    if expr.op is power_op:
+        return expr.args[0] if value_of(expr.args[1]) == Fraction(1, 2) else None
+    return expr.args[0] if expr.op is sqrt_op else None
+
+
+def length_of(y: Expr) -> Expr | None:
+    """√Σ x² = ‖x‖, also √(x·x), and √(Σ x²/n) = ‖x‖/√n where n is a number of entries."""
+    total = root(y)
+    if total is None:
+        return None
+    if total.op is scale_op or (total.op is multiply_op and not total.rank):
+        factor, rest = total.args
+        found = length_of(sqrt(rest))
+        share = factor.op is divide_op and is_one(factor.args[0]) and _is_count(factor.args[1])
+        return None if found is None or not share else found / sqrt(factor.args[1])
+    if total.op is matmul_op and not total.rank and total.args[0] is total.args[1]:
+        return norm(total.args[0])
+    x = squared(total.args[0]) if total.op is sum_op else None
+    return None if x is None else norm(x, axis=total.params[0])
+
+
+def _is_count(expr: Expr) -> bool:
+    """Whether `expr` is a number above 0: a size, a product of sizes, a plain number."""
+    value = value_of(expr)
+    if value is not None:
+        return value > 0
+    if expr.op is multiply_op:
+        return all(map(_is_count, expr.args))
+    return expr.op.name == "size"
+
+
+def mean_of(expr: Expr) -> tuple[Expr, tuple[int, ...]] | None:
+    """x and the axes of mean(x)."""
+    if expr.op not in (scale_op, multiply_op) or expr.args[1].op is not sum_op:
+        return None
+    share, total = expr.args
+    x, axes = total.args[0], total.params[0]
+    whole = share.op is divide_op and share.args[1] is count([x.shape[axis] for axis in axes])
+    return (x, axes) if whole and is_one(share.args[0]) else None
+
+
+def deviations_of(y: Expr) -> tuple[Expr, tuple[int, ...]] | None:
+    """x and the axes of x − mean(x)."""
+    if y.op is not subtract_op or y.args[1].op is not repeat_op:
+        return None
+    found, axes = mean_of(y.args[1].args[0]), y.args[1].params[0]
+    return found if found == (y.args[0], axes) else None
+
+
+def variance_of(y: Expr) -> Expr | None:
+    """mean(x²) − mean(x)² = var(x)."""
+    if y.op is not subtract_op:
+        return None
+    mean = squared(y.args[1])
+    of_entries, of_squares = None if mean is None else mean_of(mean), mean_of(y.args[0])
+    if of_entries is None or of_squares is None:
+        return None
+    x, axes = of_entries
+    return var(x, axes) if squared(of_squares[0]) is x and of_squares[1] == axes else None
+
+
+def log_softmax_of(y: Expr) -> Expr | None:
+    """x − logsumexp(x), along one axis."""
+    if y.op is not subtract_op or y.args[1].op is not repeat_op or y.args[1].args[0].op is not logsumexp_op:
+        return None
+    total, axes = y.args[1].args[0], y.args[1].params[0]
+    same = total.args[0] is y.args[0] and axes == (total.params[0],)
+    return log_softmax(y.args[0], axes[0]) if same else None
+
+
+def log_sigmoid_of(y: Expr) -> Expr | None:
+    """x − log(1 + exp(x)) = −log(1 + exp(−x)), and x + log(1 + exp(−x)) = log(1 + exp(x))."""
+    if y.op not in (add_op, subtract_op):
+        return None
+    for x, bent in [y.args, y.args[::-1]][: 2 if y.op is add_op else 1]:
+        if bent.op is softplus_op:
+            if y.op is subtract_op and bent.args[0] is x:
+                return negate_op(softplus(opposite(x)))
+            if y.op is add_op and bent.args[0] is opposite(x):
+                return softplus(x)
+    return None
+
+
+def log1p_of(y: Expr) -> Expr | None:
+    """log(1 + x)."""
+    x = other_than_one(y.args[0]) if y.op is log_op else None
+    if x is None and y.op is log_op and y.args[0].op is subtract_op and is_one(y.args[0].args[0]):
+        x = opposite(y.args[0].args[1])
+    return None if x is None else log1p_op(x)
+
+
+def expm1_of(y: Expr) -> Expr | None:
+    """exp(x) − 1."""
+    if y.op is subtract_op and is_one(y.args[1]) and y.args[0].op is exp_op:
+        return expm1_op(*y.args[0].args)
+    return None
