@@ -208,7 +208,7 @@ def test_cross_entropy_and_its_gradient(text):
     d = gs.derive(gs.parse(text, z="n", y="n"), "z", certify=False)
     run = gs.compile(d)
     for row in ROWS:
-        if np.ptp(row) > 1e308:
+        if np.abs(row).max() >= 1e308:
             continue  # 0 · ∞
         chances, logs = softmax(long(row)), log_softmax(long(row))
         for place, one in enumerate(np.eye(len(row))):

@@ -60,8 +60,8 @@ def _softmax_change(y: Expr, d: Expr) -> Expr:
 
 
 # exp(z − top) would magnify what rounding takes from the difference by |z|. It is exp z over exp top where
-# neither overflows; elsewhere what was taken (Knuth's TwoSum) is put back. Beside the largest entry the others
-# are summed by themselves, so that log1p keeps what they add.
+# neither overflows; elsewhere what was taken (Knuth's TwoSum) is put back. The others are summed without the
+# largest entry, so that log1p keeps what they add.
 _EXPONENTIALS = (
     "def exponentials(z, top):\n"
     '    """exp(z - top)"""\n'
