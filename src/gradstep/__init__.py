@@ -97,7 +97,10 @@ if TYPE_CHECKING:
     from gradstep.operations.precise import expm1 as expm1
     from gradstep.operations.precise import log1p as log1p
     from gradstep.operations.products import dot as dot
+    from gradstep.operations.products import inner as inner
     from gradstep.operations.products import outer as outer
+    from gradstep.operations.products import vdot as vdot
+    from gradstep.operations.pseudoinverses import pinv as pinv
     from gradstep.operations.rowwise import log_softmax as log_softmax
     from gradstep.operations.rowwise import logsumexp as logsumexp
     from gradstep.operations.rowwise import softmax as softmax
@@ -154,6 +157,7 @@ _ROOMS = {
     "gradstep.operations.broadcasting": ["ones", "repeat", "squeeze", "zeros"],
     "gradstep.operations.diagonals": ["trace", "diag", "eye"],
     "gradstep.operations.einsums": ["einsum"],
+    "gradstep.operations.pseudoinverses": ["pinv"],
     "gradstep.operations.toeplitz": ["diagonal_sums"],
     "gradstep.operations.triangles": ["tril", "triu"],
     "gradstep.operations.inverses": ["inv", "det", "logdet", "solve", "matrix_power"],
@@ -164,7 +168,7 @@ _ROOMS = {
     "gradstep.operations.flips": ["flip"],
     "gradstep.operations.lookups": ["one_hot", "take"],
     "gradstep.operations.norms": ["norm", "std", "unit"],
-    "gradstep.operations.products": ["dot", "outer"],
+    "gradstep.operations.products": ["dot", "inner", "outer", "vdot"],
     "gradstep.operations.activations": [
         "sqrt", "tanh", "sigmoid", "softplus", "relu", "abs", "sign", "maximum", "minimum",
     ],

@@ -250,7 +250,7 @@ def _weigh(node: Expr, w: list[Weight]) -> Weight | int:
             return (32 if all(arg.rank == 2 for arg in node.args) else 16) * w[0] * w[1]
         case "outer" | "kron" | "einsum":
             return 9 * reduce(mul, w)
-        case "inv" | "matrix_power":
+        case "inv" | "pinv" | "matrix_power":
             return w[0] * w[0] * w[0] + -1
     total: Weight | int = 2
     for part in w:

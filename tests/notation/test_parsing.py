@@ -147,6 +147,7 @@ def test_every_function_can_be_called_in_text(name):
         "solve": "X.T @ X, w",
         "matrix_power": "X.T @ X, 3",
         "eye": "N",
+        "pinv": "X",
         "triu": "X",
         "tril": "X, -1",
         "where": "y > b, y, 0",

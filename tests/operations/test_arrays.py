@@ -296,6 +296,22 @@ def test_rows_are_looked_up_by_data(text):
         gs.derive(e, "k")
 
 
+@pytest.mark.parametrize("places", ["", "m", "m n"])
+@pytest.mark.parametrize("shape, axis", [("k", 0), ("k d", 0), ("k d", 1), ("k d", -1)])
+def test_places_may_be_a_matrix_and_look_up_along_any_axis(shape, axis, places):
+    rng, lengths = np.random.default_rng(2), {"k": 4, "d": 3, "m": 5, "n": 2}
+    x = rng.standard_normal([lengths[size] for size in shape.split()])
+    at = rng.integers(0, x.shape[axis], [lengths[size] for size in places.split()])
+    expected = np.take(x, at, axis)
+    f = gs.parse(f"take(x, at, axis={axis})", x=shape, at=places)
+    np.testing.assert_array_equal(gs.evaluate(f, x=x, at=at), expected)
+    d = gs.derive(gs.parse(f"sum(take(x, at, axis={axis})**2)/2", x=shape, at=places), "x", seed=1)
+    wanted = np.zeros_like(x)
+    np.add.at(np.moveaxis(wanted, axis, 0), at, np.take(np.moveaxis(x, axis, 0), at, 0))
+    np.testing.assert_allclose(gs.compile(d)(x=x, at=at)[1]["x"], wanted, rtol=1e-14)
+    assert d.certificate.verdict and gs.parse(str(f), x=shape, at=places) is f
+
+
 def test_one_class_or_one_row_is_looked_up():
     W = np.arange(12.0).reshape(4, 3)
     row = gs.compile(gs.derive(gs.parse("sum(W[c]**2)", W="K d", c=""), "W"))(W=W, c=1)

@@ -51,3 +51,18 @@ def test_values_and_gradients_are_those_of_pytorch(torch, text, theirs):
     for name in moved:
         gradient = gs.evaluate(answers[name], **given)
         np.testing.assert_allclose(gradient, tensors[name].grad.numpy(), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["inner", "vdot"])
+@pytest.mark.parametrize(
+    "shapes", [("", ""), ("n", "n"), ("m n", "m n"), ("m n", "n"), ("n", "m n"), ("m n", "k n")]
+)
+def test_inner_products_are_those_of_numpy(name, shapes):
+    rng, lengths = np.random.default_rng(1), {"m": 3, "n": 4, "k": 2}
+    a, b = (rng.standard_normal([lengths[size] for size in shape.split()]) for shape in shapes)
+    if name == "vdot" and a.shape != b.shape:
+        with pytest.raises(gs.MathError, match="the same shape"):
+            gs.parse("vdot(a, b)", a=shapes[0], b=shapes[1])
+        return
+    f = gs.parse(f"{name}(a, b)", a=shapes[0], b=shapes[1])
+    np.testing.assert_allclose(gs.evaluate(f, a=a, b=b), getattr(np, name)(a, b), rtol=1e-14)

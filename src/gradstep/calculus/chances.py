@@ -45,6 +45,7 @@ from gradstep.operations.leaves import (
     triangle_op,
     value_of,
 )
+from gradstep.operations.pseudoinverses import pinv_op
 from gradstep.operations.toeplitz import diagonal_sums_op
 from gradstep.operations.trigonometry import cos_op, sin_op
 
@@ -216,6 +217,8 @@ class Degrees:
             return _times((args[0], _inverse(args[1], self.entries(node))))
         if op in (inv_op, det_op):
             return self._eliminated(node, args[0])
+        if op is pinv_op:
+            return _times((self._eliminated(node, _times((args[0], args[0]))), args[0]))
         if op is symbol_op:
             return self._symbol(node)
         if op in (number_op, size_op, eye_op, triangle_op):
@@ -238,8 +241,8 @@ class Degrees:
         return (1, 1) if op is exp_op else VARIABLE
 
     def _eliminated(self, node: Expr, degree: Degree) -> Degree:
-        """det(N/d) = det N/dⁿ, and the inverse is d adj N/det N."""
-        (numerator, denominator), n = degree, self.sizes[node.args[0].shape[0]]
+        """det(N/d) = det N/dⁿ, and the inverse is d adj N/det N; of a pseudoinverse that of XᵀX."""
+        (numerator, denominator), n = degree, min(self.sizes[size] for size in node.args[0].shape)
         if node.op is det_op:
             return n * numerator, n * denominator
         return denominator + (n - 1) * numerator, n * numerator
@@ -317,6 +320,9 @@ class Degrees:
         elif op in (inv_op, det_op):  # −X⁻¹ dX X⁻¹, and det X tr(X⁻¹ dX)
             inverse = self._eliminated(inv_op(node.args[0]), args[0])
             slope = _times((inverse, inverse if op is inv_op else self._eliminated(node, args[0])))
+        elif op is pinv_op:  # (XᵀX)⁻¹ (dXᵀ − (dXᵀX + Xᵀ dX) X⁺)
+            inverse = self._eliminated(node, _times((args[0], args[0])))
+            slope = _times((inverse, args[0], inverse, args[0]))
         elif op not in _SUMS and op.indices is None:
             # No slope in the field is worse than y/x, 1/x or 1/(2y), or y/x log x where an exponent moves.
             entries, (n, d) = self.entries(node), self._degree(node, args)

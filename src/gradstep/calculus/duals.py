@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradstep.calculus.arrays import ENTRIES_MOVES, ENTRIES_VALUES, MOVING_ENTRIES, PICKING
 from gradstep.calculus.contractions import Array
-from gradstep.calculus.elimination import eliminated, trace_of_product
+from gradstep.calculus.elimination import eliminated, multiplied, trace_of_product, turned
 from gradstep.calculus.elimination import product as matrix_product
 from gradstep.expression.node import Expr, Operation
 from gradstep.operations.activations import sign_op, sqrt_op
@@ -39,6 +39,7 @@ from gradstep.operations.cumulative import prod_op
 from gradstep.operations.inverses import det_op, inv_op
 from gradstep.operations.leaves import eye_op, number_op, pi_op, size_op, symbol_op, value_of
 from gradstep.operations.precise import erf_op
+from gradstep.operations.pseudoinverses import pinv_op
 from gradstep.operations.toeplitz import diagonal_sums_op
 from gradstep.operations.trigonometry import arccos_op, arcsin_op, arctan_op, cos_op, sin_op
 
@@ -201,6 +202,21 @@ def _diagonal_sums(point: Point, node: Expr, a: Array) -> Array:
     return found
 
 
+def _pseudoinverse(point: Point, node: Expr, a: Array) -> Array:
+    """(AᵀA)⁻¹Aᵀ of a matrix with at least as many rows as columns, its mirror image of another."""
+    rows, columns = point.dims(node.args[0].shape)
+    if rows < columns:
+        return turned(_left_inverse(point, turned(a, columns), rows)[1], columns)
+    return _left_inverse(point, a, columns)[1]
+
+
+def _left_inverse(point: Point, a: Array, columns: int) -> tuple[Array, Array]:
+    """(AᵀA)⁻¹ and (AᵀA)⁻¹Aᵀ, where the columns are independent."""
+    p, t = point.prime, turned(a, columns)
+    inverse = point.inverse_matrix(multiplied(p, t, a, len(a) // columns))[0]
+    return inverse, multiplied(p, inverse, t, columns)
+
+
 def _identity(n: int) -> Array:
     return [int(k // n == k % n) for k in range(n * n)]
 
@@ -233,6 +249,7 @@ VALUES: dict[Operation, Callable[..., Array]] = {
     erf_op: lambda point, node, a: _asked(node, point, a),
     inv_op: _inverse,
     det_op: _determinant,
+    pinv_op: _pseudoinverse,
     diagonal_sums_op: _diagonal_sums,
     sign_op: _sign,
     greater_op: _greater,
@@ -316,6 +333,27 @@ def _move_determinant(point: Point, node: Expr, y: Array, args: Args, dargs: Cha
     return [det * trace_of_product(point.prime, inverse, dargs[0]) % point.prime]
 
 
+def _move_pseudoinverse(point: Point, node: Expr, y: Array, args: Args, dargs: Changes) -> Array | None:
+    (a,), (da,) = args, dargs
+    if da is None:
+        return None
+    rows, columns = point.dims(node.args[0].shape)
+    if rows < columns:
+        return turned(_move_left_inverse(point, turned(a, columns), turned(da, columns), rows), columns)
+    return _move_left_inverse(point, a, da, columns)
+
+
+def _move_left_inverse(point: Point, a: Array, da: Array, columns: int) -> Array:
+    """d((AᵀA)⁻¹Aᵀ) = (AᵀA)⁻¹ (dAᵀ − (dAᵀA + AᵀdA) (AᵀA)⁻¹Aᵀ)."""
+    p, rows = point.prime, len(a) // columns
+    inverse, left = _left_inverse(point, a, columns)
+    half = multiplied(p, turned(da, columns), a, rows)
+    both = [(x + y) % p for x, y in zip(half, turned(half, columns), strict=True)]
+    back = multiplied(p, both, left, columns)
+    rest = [(x - y) % p for x, y in zip(turned(da, columns), back, strict=True)]
+    return multiplied(p, inverse, rest, columns)
+
+
 def _move_where(point: Point, node: Expr, y: Array, args: Args, dargs: Changes) -> Array | None:
     """What is chosen moves; the condition stands still between its jumps."""
     mask, (_, da, db) = args[0], dargs
@@ -377,6 +415,7 @@ MOVES: dict[Operation, Callable[..., Array | None]] = {
     erf_op: _along(_steepness_of_erf),
     inv_op: _move_inverse,
     det_op: _move_determinant,
+    pinv_op: _move_pseudoinverse,
     diagonal_sums_op: _move_diagonal_sums,
     **dict.fromkeys(STANDING_STILL, _stands_still),
     **ENTRIES_MOVES,

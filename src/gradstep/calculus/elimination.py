@@ -37,9 +37,19 @@ def eliminated(p: int, matrix: Array) -> tuple[Array | None, int]:
 
 def product(p: int, a: Array, b: Array) -> Array:
     """The product of two square matrices modulo `p`."""
-    n = isqrt(len(a))
-    columns = [b[k::n] for k in range(n)]
-    return [sum(map(mul, a[k : k + n], column)) % p for k in range(0, n * n, n) for column in columns]
+    return multiplied(p, a, b, isqrt(len(a)))
+
+
+def multiplied(p: int, a: Array, b: Array, inner: int) -> Array:
+    """The product of two matrices modulo `p`; the first has `inner` columns, the second as many rows."""
+    across = len(b) // inner
+    rows, columns = [a[k : k + inner] for k in range(0, len(a), inner)], [b[k::across] for k in range(across)]
+    return [sum(map(mul, row, column)) % p for row in rows for column in columns]
+
+
+def turned(a: Array, columns: int) -> Array:
+    """The transpose of a matrix with so many columns."""
+    return [x for k in range(columns) for x in a[k::columns]]
 
 
 def trace_of_product(p: int, a: Array, b: Array) -> int:

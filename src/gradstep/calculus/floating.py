@@ -21,6 +21,7 @@ from gradstep.operations.extremes import hardmax_op, max_op, min_op
 from gradstep.operations.leaves import number, symbol_op
 from gradstep.operations.lookups import lookups
 from gradstep.operations.norms import norm_op, unit_op
+from gradstep.operations.pseudoinverses import pinv_op
 
 POINTS = 3  # as many random points must agree
 SIGNS = (0, -1, 1)  # of the entries, point by point: a law may hold for positive numbers only
@@ -29,6 +30,7 @@ TOLERANCE = 1e-9  # relative to the sum of the absolute values that are added
 ENTRIES = 5_000_000  # larger arrays are not tried
 STEP = 1e-3  # of the central differences
 MARGIN = 0.01  # how far from a kink a point must lie
+FURTHER = 30  # times as far where the curve bends the more the nearer it is: five points see (STEP/distance)⁴
 
 Values = Mapping[Expr, Any]
 Comparison = tuple[bool | None, float, float]  # None: no point was found; where they differ, both sides
@@ -240,11 +242,13 @@ def near_a_kink(np: Any, parts: Sequence[Expr], sizes: Mapping[Size, int], known
 def _distance(np: Any, node: Expr, first: Any, *others: Any) -> Any:
     """How far the operands of `node` are from its kink."""
     if node.op in (norm_op, unit_op):
-        return np.asarray(norm_op.meaning(np, {}, node.params, first))
+        return np.asarray(norm_op.meaning(np, {}, node.params, first)) / FURTHER
     if node.op in (max_op, min_op, hardmax_op):  # the two largest, or the two smallest, tie
         axes = node.params[0]
         rows = np.moveaxis(first, axes, range(-len(axes), 0))
         rows = np.sort(rows.reshape(*rows.shape[: rows.ndim - len(axes)], -1), axis=-1)
         ends = rows[..., :2] if node.op is min_op else rows[..., -2:]
         return np.diff(ends, axis=-1) if rows.shape[-1] > 1 else np.ones(())
+    if node.op is pinv_op:
+        return np.linalg.svd(first, compute_uv=False)
     return np.abs(first - others[0] if others else first)

@@ -16,6 +16,7 @@ from gradstep.calculus.kronecker_laws import LAWS as KRONECKER_LAWS
 from gradstep.calculus.matrix_laws import MATRIX_LAWS, orthogonal_law, symmetric_law
 from gradstep.calculus.pieces import PIECES
 from gradstep.calculus.procedures import PROCEDURES, unscaled
+from gradstep.calculus.pseudoinverse_laws import PSEUDOINVERSE_LAWS
 from gradstep.calculus.rewriting import Book, Domain, Law, wildcard
 from gradstep.calculus.shortening import SHORTENING
 from gradstep.calculus.shorter_parts import SHORTER_PARTS
@@ -33,6 +34,7 @@ from gradstep.operations.products import matmul_op, outer, outer_op, transpose_o
 from gradstep.operations.sums import sum
 
 ARRAYS: tuple[Shape, ...] = (("m",), ("m", "n"))
+STACKS: tuple[Shape, ...] = (*ARRAYS, ("k", "m", "n"))
 EVERYWHERE: tuple[Shape, ...] = ((), *ARRAYS)
 Form = tuple[Expr, Expr]
 
@@ -79,7 +81,7 @@ NEUTRAL = (
     law("subtracting itself", "x − x = 0", "x", lambda x: (x - x, zeros(x)), EVERYWHERE),
     law("minus minus", "−(−x) = x", "x", lambda x: (negate(-x), x), EVERYWHERE),
     law("minus a difference", "−(x − y) = y − x", "xy", lambda x, y: (-(x - y), y - x), EVERYWHERE),
-    law("multiplying by one", "1 ⊙ x = x", "x", lambda x: (x * one_like(x), x)),
+    law("multiplying by one", "1 ⊙ x = x", "x", lambda x: (x * one_like(x), x), STACKS),
     law("multiplying by one", "1 x = x", "x", lambda x: (1 * x, x)),
     law("multiplying by zero", "0 ⊙ x = 0", "x", lambda x: (x * zeros(x), zeros(x))),
     law("multiplying by zero", "0 x = 0", "x", lambda x: (0 * x, zeros(x))),
@@ -106,7 +108,7 @@ FRONT = (
     fraction(
         "the number comes out", "x ⊘ (c y) = (1/c)(x ⊘ y)", "xy", lambda x, y: (x / (c * y), 1 / c * (x / y))
     ),
-    law("a repeated number scales", "(s 𝟏) ⊙ x = s x", "x", lambda x: (copies(c, x) * x, c * x)),
+    law("a repeated number scales", "(s 𝟏) ⊙ x = s x", "x", lambda x: (copies(c, x) * x, c * x), STACKS),
     law("a repeated number scales", "c (s 𝟏) = (c s) 𝟏", "x", lambda x: (c * copies(d, x), copies(c * d, x))),
     fraction(
         "a number under every entry", "x ⊘ (s 𝟏) = (1/s) x", "x", lambda x: (x / copies(c, x), 1 / c * x)
@@ -315,6 +317,7 @@ LAWS: tuple[Law, ...] = (
     *DIAGONAL_LAWS,
     *ARRAY_LAWS,
     *MATRIX_LAWS,
+    *PSEUDOINVERSE_LAWS,
     *KRONECKER_LAWS,
     *SHORTENING,
     *SHORTER_PARTS,

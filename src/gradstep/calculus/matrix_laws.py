@@ -79,7 +79,7 @@ def _reduced(pair: Pair) -> Apply:
     def apply(expr: Expr, fences: Container[Expr]) -> Expr | None:
         a, b = expr.args
         left = factors(a, fences) if a.rank == 2 else [a]
-        right = factors(b, fences) if b.rank == 2 else _vector_factors(b, fences)
+        right = factors(b, fences) if b.rank == 2 else vector_factors(b, fences)
         fewer = pair(left[-1], right[0])  # what stands further inside was met before
         if fewer is None:
             return None
@@ -89,7 +89,7 @@ def _reduced(pair: Pair) -> Apply:
     return apply
 
 
-def _vector_factors(vector: Expr, fences: Container[Expr]) -> Factors:
+def vector_factors(vector: Expr, fences: Container[Expr]) -> Factors:
     """A, B, x of A (B x); a product with the vector on the left is one factor."""
     found: Factors = []
     while vector.op is matmul_op and vector not in fences and vector.rank == 1 and vector.args[0].rank == 2:
@@ -136,7 +136,7 @@ def _parted(term: Expr, fences: Container[Expr]) -> tuple[Expr, Factors]:
     if term not in fences and term.op is scale_op:
         front, term = scale(front, term.args[0]), term.args[1]
     if term.rank == 1 and term not in fences:
-        return front, _vector_factors(term, fences)
+        return front, vector_factors(term, fences)
     return front, factors(term, fences)
 
 

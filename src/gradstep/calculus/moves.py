@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from random import Random
 
 from gradstep.calculus.certificate import Certificate, Failure, Method, is_oracle
-from gradstep.calculus.chances import VARIABLE, Degrees, bits_needed, chosen_seed, draw_sizes, random_prime
+from gradstep.calculus.chances import VARIABLE, Degrees, bits_needed, chosen_seed, random_prime
 from gradstep.calculus.field import Direction, NotInField, Point, Redraw
 from gradstep.calculus.floating import compare_moves
+from gradstep.calculus.lengths import fitting_sizes
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.records import record, replaced
 
@@ -45,7 +46,7 @@ def certify_moves(moves: Sequence[Move], *, seed: int | None = None) -> Certific
     seed = chosen_seed(seed)
     rng = Random(seed)
     nodes = list(walk(*(e for m in moves for e in (m.part, m.form, *m.given, *m.given.values()))))
-    draws = draw_sizes(nodes, TRIALS, rng)
+    draws = fitting_sizes(nodes, TRIALS, rng)
     degrees = Degrees({size: max(draw[size] for draw in draws) for size in draws[0]})
     degrees.learn(nodes)
     roots = degrees.roots if degrees.roots <= TRUE_ROOTS else 0

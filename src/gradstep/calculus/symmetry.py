@@ -17,12 +17,14 @@ from gradstep.operations.inverses import inv_op, matrix_power_op
 from gradstep.operations.kronecker import kron_op
 from gradstep.operations.leaves import eye_op
 from gradstep.operations.products import matmul_op, outer_op, transpose_op
+from gradstep.operations.pseudoinverses import pinv_op
 
 MOST = 200  # nodes that are looked at; a larger matrix counts as not symmetric
 LONGEST = 40  # factors of a product
 
 Chain = tuple[int, ...]
-ALIKE = frozenset({subtract_op, negate_op, inv_op, matrix_power_op, kron_op})  # transposed operand by operand
+# Transposed operand by operand.
+ALIKE = frozenset({subtract_op, negate_op, inv_op, pinv_op, matrix_power_op, kron_op})
 UNORDERED = frozenset({add_op, multiply_op})
 
 

@@ -32,8 +32,6 @@ ELSEWHERE = {
     "absolute": "abs",
     "average": "mean",
     "total": "sum",
-    "inner": "dot",
-    "vdot": "dot",
     "lrelu": "leaky_relu",
     "swish": "silu",
     "asin": "arcsin",

@@ -36,6 +36,8 @@ WORDS = {
     "einsum": "[Aᵢₖ Bₖⱼ]ᵢⱼ is the array with these entries, summed over the indices that it has not",
     "kron": "A ⊗ B has the blocks Aᵢⱼ B",
     "inv": "A⁻¹ is the inverse of A, and A⁻ᵀ that of Aᵀ",
+    "pinv": "A⁺ is the pseudoinverse of A: (AᵀA)⁻¹Aᵀ where its columns are independent, Aᵀ(AAᵀ)⁻¹ where its "
+    "rows are",
     "det": "det(A) is the determinant of A",
     "logdet": "log|det A| is the logarithm of the size of the determinant",
     "solve": "A⁻¹b is the solution x of A x = b",

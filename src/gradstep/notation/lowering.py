@@ -34,6 +34,7 @@ from gradstep.operations.leaves import eye_op, number, symbol_op, triangle_op
 from gradstep.operations.lookups import one_hot_op, take_op
 from gradstep.operations.norms import norm_op, unit_op
 from gradstep.operations.products import matmul_op, outer, transpose
+from gradstep.operations.pseudoinverses import pinv_op
 from gradstep.operations.toeplitz import diagonal_sums_op
 
 INDEX_LETTERS = "ijklmnpqrstuvacfgh"
@@ -299,7 +300,7 @@ class Lowering:
 
         An inverse, a determinant, a solution and the sums of diagonals are functions of whole matrices.
         """
-        if expr.op in INVERTED or expr.op is diagonal_sums_op or len(expr.args) != 1:
+        if expr.op in INVERTED or expr.op in (pinv_op, diagonal_sums_op) or len(expr.args) != 1:
             return self.opened(expr, at, taken)
         (arg,), said = expr.args, expr.params[:1]
         axes = (said if isinstance(said[0], int) else said[0]) if said else tuple(range(arg.rank))

@@ -28,6 +28,7 @@ from gradstep.notation.presentation import Said
 from gradstep.notation.wording import listed
 from gradstep.notation.writing import Writer, name_box, stands_alone
 from gradstep.operations.leaves import is_constant, symbol, symbol_op, value_of
+from gradstep.operations.pseudoinverses import pinv_op
 from gradstep.operations.toeplitz import diagonal_sums_op
 
 LETTERS = "zuv"
@@ -35,7 +36,7 @@ LONGEST = 90  # a derivative with more letters than this explains nothing
 SHORT = 24  # what a letter stands for is said if it has no more letters
 KEPT = 2000  # operations of which the Jacobians are remembered
 SEED = 5
-UNINDEXED = frozenset({diagonal_sums_op})
+UNINDEXED = frozenset({diagonal_sums_op, pinv_op})
 # Names for the result of an operation and for what it is made of, where these have none: as vectors.
 RESULT, OPERANDS = "ypqfgh", "xzuvstbcd"
 

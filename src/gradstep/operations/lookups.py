@@ -12,11 +12,14 @@ from typing import Any
 from gradstep.expression.boxes import ATOM, Sub, Written, fenced
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Operation, Params, Spelled
-from gradstep.expression.shapes import Shape, Size, shape_text
+from gradstep.expression.shapes import Shape, Size, axis_number, shape_text
+from gradstep.operations.einsums import einsum_of
 from gradstep.operations.entries import repeated_zeros
 from gradstep.operations.families import Spell, call_box
 from gradstep.operations.leaves import checked_size, expression, symbol_op
 from gradstep.operations.products import matmul, outer, transpose
+
+MOST_PLACES = 2  # axes
 
 
 def check_places(np: Any, name: str, places: Any, length: int) -> None:
@@ -41,8 +44,8 @@ def _hot(np: Any, places: Any, length: int) -> Any:
 
 def _one_hot_shape(params: Params, places: Shape) -> Shape:
     (size,) = params
-    if len(places) > 1:
-        raise MathError(f"places are a number or a vector, not {shape_text(places)}")
+    if len(places) > MOST_PLACES:
+        raise MathError(f"places are a number, a vector or a matrix, not {shape_text(places)}")
     return (*places, checked_size(size))
 
 
@@ -64,15 +67,15 @@ one_hot_op: Operation = Operation(
         "    places = np.asarray(places)\n"
         "    return np.equal(places[..., None], np.arange(size)).astype(places.dtype)\n"
     ),
-    example=((("k",), (("n",),)), (("k",), ((),))),
+    example=((("k",), (("n",),)), (("k",), ((),)), (("k",), (("m", "n"),))),
 )
 
 
 def _take_shape(params: Params, rows: Shape, places: Shape) -> Shape:
-    if len(rows) not in (1, 2) or len(places) > 1:
+    if len(rows) not in (1, 2) or len(places) > MOST_PLACES:
         raise MathError(
-            f"rows are looked up in a matrix by a vector of places, not in {shape_text(rows)} "
-            f"by {shape_text(places)}"
+            "rows are looked up in a matrix by places that are a vector or a matrix, "
+            f"not in {shape_text(rows)} by {shape_text(places)}"
         )
     return (*places, *rows[1:])
 
@@ -94,15 +97,32 @@ take_op: Operation = Operation(
     "lookup rule",
     "a row moves every copy that was looked up: its derivative is the sum over these copies",
     "{0}[np.asarray({1}, np.intp)]",
-    definition=lambda params, rows, k: matmul(one_hot_op(k, params=(rows.shape[0],)), rows),
+    definition=lambda params, rows, k: _picked(one_hot_op(k, params=(rows.shape[0],)), rows),
     domain="places",
-    example=(((), (("k", "n"), ("m",))), ((), (("k", "n"), ())), ((), (("k",), ("m",)))),
+    example=(
+        ((), (("k", "n"), ("m",))),
+        ((), (("k", "n"), ())),
+        ((), (("k",), ("m",))),
+        ((), (("k", "n"), ("m", "m"))),
+        ((), (("k",), ("m", "n"))),
+    ),
 )
+
+
+def _picked(hot: Expr, rows: Expr) -> Expr:
+    """The product along the last axis of the one and the first of the other."""
+    if hot.rank <= MOST_PLACES:
+        return matmul(hot, rows)
+    row = list(range(3, 2 + rows.rank))
+    return einsum_of([(0, 1, 2), (2, *row)], (0, 1, *row), [hot, rows])
 
 
 def _scattered(G: Expr, rows: Expr, places: Expr) -> Expr:
     """The rows of G added up where they were looked up: one_hot(places)ᵀ G."""
     hot = one_hot_op(places, params=(rows.shape[0],))
+    if places.rank > 1:
+        row = list(range(3, 2 + rows.rank))
+        return einsum_of([(0, 1, 2), (0, 1, *row)], (2, *row), [hot, G])
     if places.rank:
         return matmul(transpose(hot), G)
     return outer(hot, G) if G.rank else G * hot
@@ -134,6 +154,15 @@ def one_hot(places: Expr, size: Size) -> Expr:
     return one_hot_op(_places("one_hot", places), params=(checked_size(size),))
 
 
-def take(rows: Expr, places: Expr) -> Expr:
-    """The rows of a matrix, or the entries of a vector, at the `places`, a variable with whole numbers."""
-    return take_op(expression(rows), _places("take", places))
+def take(rows: Expr, places: Expr, axis: int = 0) -> Expr:
+    """The rows of a matrix, or the entries of a vector, at the `places`, a variable with whole numbers.
+
+    Along `axis` 1 the columns. Where the places are a matrix, its axes stand in the place of the one axis.
+    """
+    rows, places = expression(rows), _places("take", places)
+    if not axis_number(axis, rows.rank):
+        return take_op(rows, places)
+    taken = take_op(transpose(rows), places)  # the axis of the rows stands last
+    if places.rank < 2:
+        return transpose(taken)
+    return einsum_of([(1, 2, 0)], (0, 1, 2), [taken])

@@ -11,7 +11,7 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Params, Spelled
 from gradstep.expression.shapes import Shape, contraction, shape_text
 from gradstep.operations.arithmetic import multiply, scale
-from gradstep.operations.broadcasting import TRANSPOSED
+from gradstep.operations.broadcasting import TRANSPOSED, sum_over
 from gradstep.operations.families import (
     DOTTED,
     JUXTAPOSED,
@@ -165,6 +165,25 @@ def dot(a: Any, b: Any) -> Expr:
     """NumPy's dot: the product of numbers, the inner product of vectors, the product of matrices."""
     a, b = expression(a), expression(b)
     return multiply(a, b) if not a.rank or not b.rank else matmul_op(a, b)
+
+
+def inner(a: Any, b: Any) -> Expr:
+    """NumPy's inner: the sum of products along the last axes, x·y of vectors and A Bᵀ of matrices."""
+    a, b = expression(a), expression(b)
+    if not a.rank or not b.rank:
+        return multiply(a, b)
+    return matmul_op(b, a) if a.rank < b.rank else matmul_op(a, transpose(b))
+
+
+def vdot(a: Any, b: Any) -> Expr:
+    """NumPy's vdot: the sum of all products of entries at the same place, of arrays of one shape."""
+    a, b = expression(a), expression(b)
+    if a.shape != b.shape:
+        raise MathError(
+            "vdot takes two arrays of the same shape",
+            facts=[f"here they are {shape_text(a.shape)} and {shape_text(b.shape)}"],
+        )
+    return matmul_op(a, b) if a.rank == 1 else sum_over(multiply(a, b), tuple(range(a.rank)))
 
 
 # ------------------------------------------------------------------------------------------- outer product
