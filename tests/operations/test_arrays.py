@@ -296,6 +296,11 @@ def test_rows_are_looked_up_by_data(text):
         gs.derive(e, "k")
 
 
+def test_a_slice_may_be_empty_at_some_sizes():
+    loss = gs.parse("sum(X[-4:1]*X[-4:1])", X="m n")
+    assert all(gs.derive(loss, "X", seed=seed).certificate.verdict for seed in range(4))
+
+
 @pytest.mark.parametrize("places", ["", "m", "m n"])
 @pytest.mark.parametrize("shape, axis", [("k", 0), ("k d", 0), ("k d", 1), ("k d", -1)])
 def test_places_may_be_a_matrix_and_look_up_along_any_axis(shape, axis, places):

@@ -30,6 +30,8 @@ def _places(letters: str, over: str, length: Mapping[str, int]) -> list[int]:
 
 def _getter(places: Sequence[int]) -> Callable[[Array], Array]:
     """A function that picks these entries."""
+    if not places:
+        return itemgetter(slice(0, 0))
     first, step = places[0], places[1] - places[0] if len(places) > 1 else 1
     if step > 0 and list(places) == list(range(first, first + step * len(places), step)):
         return itemgetter(slice(first, places[-1] + 1, step))
