@@ -17,7 +17,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gradstep.calculus.counting import length
@@ -383,6 +383,7 @@ def expressions(draw, shape=None, depth=4):
 
 @settings(max_examples=150)
 @given(expressions(), st.integers(0, 7), st.integers(0, 2**32))
+@example(symbol("m", ()) / number(-2), 0, 0)
 def test_tidying_ends_keeps_the_value_and_has_nothing_to_do_twice(expr, fenced, seed):
     fences = {node for place, node in enumerate(walk(expr)) if node.args and place % 5 == fenced}
     tidy, rewrites, laws = Simplifier(BOOK, fences)(expr)

@@ -42,7 +42,7 @@ def _number(node: Expr) -> int:
 
 
 def _own(node: Expr) -> int:
-    """The operations that `node` itself prints: x/s is one, though it is held as 1/s · x."""
+    """The operations that `node` itself prints: x/s is one, though it is held as 1/s · x; so is x/2."""
     if node.op in SILENT:
         return 0
     if node.op is diagonal_matrix_op and node.args[0].op is repeat_op:  # repeated where nothing else says so
@@ -52,4 +52,7 @@ def _own(node: Expr) -> int:
     factor, body = node.args
     if body.op is sum_op and mean(body.args[0], body.params[0]) is node:
         return -length(factor)
+    number = value_of(factor)
+    if number is not None and number.denominator > 1 and abs(number.numerator) == 1:
+        return 0  # the bar is counted with the number
     return int(factor.op is not divide_op or value_of(factor.args[0]) not in (1, -1))
