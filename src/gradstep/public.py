@@ -10,7 +10,7 @@ from gradstep.calculus.jacobians import hvp as hvp_of
 from gradstep.calculus.jacobians import jacobian as jacobian_of
 from gradstep.calculus.jacobians import jvp as jvp_of
 from gradstep.calculus.steps import Derivation
-from gradstep.expression.errors import MathError
+from gradstep.expression.errors import MathError, shallow
 from gradstep.expression.node import Expr, walk
 from gradstep.notation import terminal
 from gradstep.notation.depending import Dependences, depending
@@ -24,6 +24,7 @@ from gradstep.operations.leaves import checked_name
 Names = str | Sequence[str] | Mapping[str, str] | Mapping[Expr, str]
 
 
+@shallow
 def derive(
     loss: Expr,
     wrt: str | Sequence[str],
@@ -107,6 +108,7 @@ def _part(of: Expr, text: str, name: str) -> Expr:
     return part
 
 
+@shallow
 def jacobian(
     f: Expr,
     wrt: str | Sequence[str],
@@ -130,6 +132,7 @@ def jacobian(
     )
 
 
+@shallow
 def hessian(
     loss: Expr,
     wrt: str | Sequence[str],
@@ -153,6 +156,7 @@ def hessian(
     )
 
 
+@shallow
 def jvp(
     f: Expr,
     wrt: str | Sequence[str],
@@ -169,6 +173,7 @@ def jvp(
     return jvp_of(f, wrt, direction, names=called, only=only, again=again, certify=certify, seed=seed)
 
 
+@shallow
 def hvp(
     loss: Expr,
     wrt: str | Sequence[str],

@@ -5,12 +5,13 @@ from __future__ import annotations
 from gradstep.backends import compile_outputs
 from gradstep.backends.compiled import Compiled
 from gradstep.calculus.steps import Derivation
-from gradstep.expression.errors import MathError
+from gradstep.expression.errors import MathError, shallow
 from gradstep.expression.node import Expr
 from gradstep.learn.objective import compiled
 from gradstep.notation.parsing import names_of
 
 
+@shallow
 def compile(what: Derivation | Expr, backend: str = "numpy") -> Compiled:
     """A derivation or an expression as a fast function of arrays by name.
 

@@ -27,7 +27,7 @@ BACKENDS: Mapping[str, Backend] = {"numpy": Backend("numpy", numpy.write, numpy.
 
 def backend_named(name: str) -> Backend:
     """The back end of this name; an unknown one is a `MathError` that lists the known."""
-    if name not in BACKENDS:
+    if not isinstance(name, str) or name not in BACKENDS:
         near = get_close_matches(str(name), BACKENDS, 1)
         raise MathError(
             f"there is no back end {name!r:.60}",

@@ -15,7 +15,7 @@ from typing import Literal
 from gradstep.backends.economy import LEAN, LINEAR, scaled
 from gradstep.backends.safe_names import Names
 from gradstep.expression.errors import MathError
-from gradstep.expression.node import Expr, Spelled, rebuild, replace, walk
+from gradstep.expression.node import Expr, Spelled, rebuild, replace, tree_size, walk
 from gradstep.expression.records import record
 from gradstep.expression.shapes import Shape, Size, minus, size_names
 from gradstep.expression.shapes import renamed as with_names
@@ -435,21 +435,13 @@ class _Writing:
         """What is computed, in one sentence: C = mean(…) and ∂C/∂w, ∂C/∂b."""
         value = finished[0]
         whole = next(iter(outputs.values()))
-        text = spelled(whole, self.leaves)[0] if _leaves_of(whole) <= COLUMNS else ""
+        text = spelled(whole, self.leaves)[0] if tree_size(whole) <= 2 * COLUMNS else ""
         name = self.spell(value)[0] if value.op is symbol_op else "C"
         slopes = ", ".join(f"∂{name}/∂{parameter}" for parameter in list(outputs)[1:])
         short = 0 < len(text) <= COLUMNS
         if not slopes:
             return text if short else "The value"
         return f"{name} = {text} and {slopes}" if short else f"{name} and {slopes}"
-
-
-def _leaves_of(expr: Expr) -> int:
-    """How many leaves `expr` has where it is written out: of a recurrence more than could be written."""
-    count: dict[Expr, int] = {}
-    for node in walk(expr):
-        count[node] = sum(count[arg] for arg in node.args) or 1
-    return count[expr]
 
 
 def _is_work(node: Expr) -> bool:

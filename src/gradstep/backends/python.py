@@ -93,14 +93,19 @@ SIGNS: dict[type[ast.AST], str] = {
 @cache
 def template(code: str) -> Template:
     """A template read by Python's own grammar, which knows where a hole needs parentheses."""
-    code = re.sub(r"(?<![\w\]])\((\{\d\})\)", r"\1", code)  # the holes get their own
+    code = re.sub(r"(?<![\w\]])\((\{\d+\})\)", r"\1", code)  # the holes get their own
     tree = ast.parse(re.sub(r"\{(\w+)\}", r"HOLE\1", code), mode="eval").body
     accepts: dict[str, Callable[[str], bool]] = {}
     for parent in ast.walk(ast.Expression(tree)):
         for child in ast.iter_child_nodes(parent):
-            if isinstance(child, ast.Name) and re.fullmatch(r"HOLE\d", child.id):
+            if isinstance(child, ast.Name) and re.fullmatch(r"HOLE\d+", child.id):
                 accepts[child.id] = _accepts(parent, child)
-    return Template(code, _head(tree), tuple(accepts[hole] for hole in sorted(accepts)))
+    return Template(code, _head(tree), tuple(accepts[hole] for hole in sorted(accepts, key=_place)))
+
+
+def _place(hole: str) -> int:
+    """Which operand a hole is for: 12 for HOLE12."""
+    return int(hole.removeprefix("HOLE"))
 
 
 def _head(node: ast.AST) -> str:

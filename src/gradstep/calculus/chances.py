@@ -24,6 +24,7 @@ from gradstep.expression.node import Expr
 from gradstep.expression.shapes import Lengths, Size, size_names
 from gradstep.operations.activations import sqrt_op
 from gradstep.operations.arithmetic import (
+    MOST_EXPONENT,
     add_op,
     divide_op,
     exp_op,
@@ -267,7 +268,8 @@ class Degrees:
         base, exponent = args[0], value_of(node.args[1])
         if exponent is None:
             self._ask(node, args)
-            return 65 * base[0] + 65 * base[1] + 1, 65 * base[0] * self.entries(node) + 65 * base[1]
+            most = MOST_EXPONENT + 1  # where it comes out as a whole number
+            return most * (base[0] + base[1]) + 1, most * (base[0] * self.entries(node) + base[1])
         half = exponent.denominator == 2
         if half:
             base, exponent = self._root(node.args[0], base), Fraction(exponent.numerator)

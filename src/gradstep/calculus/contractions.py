@@ -12,6 +12,11 @@ from operator import itemgetter, mul
 
 Array = Sequence[int]  # row-major, modulo a prime
 Contraction = Callable[..., Array]  # (prime, *arrays) -> array
+MOST_PRODUCTS = 1_000_000  # of entries
+
+
+class TooMany(Exception):
+    """An index string asks for more products of entries than are worked out one by one."""
 
 
 def _places(letters: str, over: str, length: Mapping[str, int]) -> list[int]:
@@ -45,6 +50,8 @@ def contraction(indices: str, shapes: Sequence[Sequence[int]], shape: Sequence[i
     length = dict(zip(output, shape, strict=True))
     for letters, lengths in zip(operands, shapes, strict=True):
         length.update(zip(letters, lengths, strict=True))
+    if prod(length.values()) > MOST_PRODUCTS:
+        raise TooMany
     bound = "".join(dict.fromkeys(x for x in inputs if x != "," and x not in output))
     outer = [_places(letters, output, length) for letters in operands]
     inner = [_places(letters, bound, length) for letters in operands]

@@ -20,7 +20,7 @@ from gradstep.calculus.rewriting import Book, Law, Simplifier
 from gradstep.calculus.steps import Derivation, Line, Rewrite, Step, Term
 from gradstep.calculus.structures import Inside, structure_of
 from gradstep.expression.errors import MathError
-from gradstep.expression.node import Expr, describe, rebuild, walk
+from gradstep.expression.node import Expr, describe, rebuild, tree_size, walk
 from gradstep.expression.places import place_of
 from gradstep.expression.shapes import shape_text
 from gradstep.expression.shapes import size_names as names_of_size
@@ -34,6 +34,7 @@ from gradstep.operations.leaves import number, symbol_op
 from gradstep.operations.lookups import lookups
 
 BACK = "substituting back"
+WRITTEN_OUT = 2_000  # nodes of a gradient in which intermediate variables are written out
 HEAVY = 14  # a cotangent with more symbols than this is called by its name rather than written out
 
 
@@ -255,8 +256,7 @@ class Opening:
         self._fences = _Either(named, self.fenced)
         self.written = frozenset(walk(start))
         self.simplify = Simplifier(book, self._fences, written=self.written)
-        quiet = Book(law for law in book.laws if law.quiet)
-        self.quietly = Simplifier(quiet, self._fences, written=self.written)
+        self.quietly = Simplifier(book.quiet, self._fences, written=self.written)
 
     def run(self) -> None:
         if self.start not in self.moving:
@@ -316,6 +316,8 @@ class Opening:
         """The names of parts are given up at the end: what the laws can do then is one more step."""
         for variable in [node for node in self.cotangents if node in self.stops]:
             G = self.cotangents[variable]
+            if tree_size(G) > WRITTEN_OUT:
+                continue
             after, rewrites, _ = Simplifier(self.book, ())(G)
             if after is not G:
                 rule, why = BACK, "each intermediate variable is written out, then simplified"

@@ -31,12 +31,13 @@ from functools import lru_cache
 from math import prod
 from random import Random
 
-from gradstep.calculus.contractions import Array, Contraction, contraction
+from gradstep.calculus.contractions import Array, Contraction, TooMany, contraction
 from gradstep.calculus.duals import MOVES, VALUES
 from gradstep.calculus.elimination import eliminated
 from gradstep.calculus.unfolding import Unfolded, declared_slopes, unfolded
 from gradstep.expression.node import Expr, Operation, Params
 from gradstep.expression.shapes import Lengths, Shape, Size
+from gradstep.operations.arithmetic import MOST_EXPONENT
 
 SMALL = 1000  # a random element is that small about never
 
@@ -47,6 +48,9 @@ class Redraw(Exception):
 
 class Singular(Redraw):
     """A matrix has no inverse here: another point may do, or other sizes."""
+
+
+MOST_ENTRIES = 100_000  # of an array that is worked out one by one
 
 
 class NotInField(Exception):
@@ -138,6 +142,8 @@ class Point:
     def _compute(self, node: Expr, args: Sequence[Array], sheet: Sheet) -> Array:
         """The value of `node` from those of its operands."""
         op = node.op
+        if prod(self.dims(node.shape)) > MOST_ENTRIES:
+            raise NotInField(op.name)
         rule = VALUES.get(op)
         if rule is not None:
             return rule(self, node, *args)
@@ -162,7 +168,10 @@ class Point:
         found = self._contractions.get(node)
         if found is None:
             shapes = tuple([self.dims(arg.shape) for arg in node.args])
-            found = _contraction_of(node.op, node.params, shapes, self.dims(node.shape))
+            try:
+                found = _contraction_of(node.op, node.params, shapes, self.dims(node.shape))
+            except TooMany:
+                raise NotInField(node.op.name) from None
             self._contractions[node] = found
         return found
 
@@ -283,10 +292,10 @@ class Point:
     def power(self, x: int, n: int) -> int:
         """xⁿ: an integer power, or an oracle with xⁿ⁺¹ = x xⁿ."""
         p = self.prime
-        if n <= 64 or n >= p - 64:
-            if x == 0 and n > 64:
+        if n <= MOST_EXPONENT or n >= p - MOST_EXPONENT:
+            if x == 0 and n > MOST_EXPONENT:
                 raise Redraw("a negative power of zero")
-            return pow(x, n if n <= 64 else n - p, p)
+            return pow(x, n if n <= MOST_EXPONENT else n - p, p)
         known = self._powers.setdefault(x, [])
         for m, value in known:
             shift = (n - m) % p

@@ -19,6 +19,7 @@ from gradstep.operations.arithmetic import (
     multiply_op,
     negate_op,
     one_like,
+    power,
     power_op,
     scale,
     scale_op,
@@ -87,7 +88,7 @@ def product(rational: Fraction | int, *factors: Expr) -> Expr:
 def powers(of: Mapping[Expr, int], sign: int) -> list[Expr]:
     """The factors above (sign 1) or below (sign −1) the bar."""
     found = [(base, sign * n) for base, n in of.items() if sign * n > 0]
-    return [base if n == 1 else power_op(base, number(n)) for base, n in found]
+    return [base if n == 1 else power(base, n) for base, n in found]
 
 
 def written(m: Monomial) -> Expr:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from gradstep.calculus.counting import length
@@ -144,6 +145,11 @@ class Book:
                 self._forms.setdefault((left.op, left.rank), []).append((law, left, right, needs))
             for head in law.heads:
                 (self._proposing if law.propose else self._procedures).setdefault(head, []).append(law)
+
+    @cached_property
+    def quiet(self) -> Book:
+        """The quiet laws alone."""
+        return Book(law for law in self.laws if law.quiet)
 
     def first(self, expr: Expr, fences: Container[Expr]) -> tuple[Law, Expr] | None:
         """The first law that applies at the root of `expr`, and what it makes of it."""

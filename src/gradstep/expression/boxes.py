@@ -146,3 +146,20 @@ def number(value: object) -> Sym:
 def fenced(written: Written, level: int) -> Box:
     """The box of `written`, in parentheses when it binds more loosely than `level`."""
     return written.box if written.level >= level else Fence("(", written.box, ")")
+
+
+def parts_of(box: Box) -> list[Box]:
+    """The boxes directly inside `box`."""
+    match box:
+        case Row(items):
+            return [*items]
+        case Of(_, inner) | Root(inner) | Accent(inner) | Fence(_, inner):
+            return [inner]
+        case Sup(a, b) | Sub(a, b) | Frac(a, b):
+            return [a, b]
+        case Big(_, below, above, body):
+            return [part for part in (below, above, body) if part is not None]
+        case Cases(rows):
+            return [part for pair in rows for part in pair]
+        case _:
+            return []

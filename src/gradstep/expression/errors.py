@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 WIDTH = 80  # facts share a line up to here
 
@@ -48,6 +50,25 @@ class MathError(ValueError):
         if self.mend:
             parts.append(f"Perhaps {self.mend}")
         return "\n".join(parts)
+
+
+Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
+
+
+def shallow(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """`function`, where a formula that nests deeper than it can go is a `MathError`."""
+
+    @wraps(function)
+    def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        try:
+            return function(*args, **kwargs)
+        except RecursionError:
+            raise MathError(
+                "this formula nests too deeply", mend="names for its parts, z = …; …, or a sum in place of +"
+            ) from None
+
+    return guarded
 
 
 class SingularError(MathError):

@@ -308,3 +308,15 @@ def uses(roots: Iterable[Expr]) -> dict[Expr, int]:
         for arg in node.args:
             counts[arg] = counts.get(arg, 0) + 1
     return counts
+
+
+def tree_size(expr: Expr, stop: Callable[[Expr], bool] | None = None, most: int = 10**9) -> int:
+    """How many nodes `expr` has written out as a tree, where what is shared is written wherever it is used.
+
+    What `stop` holds for counts one; the count goes no further than `most`.
+    """
+    sizes: dict[Expr, int] = {}
+    for node in walk(expr, stop=stop):
+        ends = stop is not None and stop(node)
+        sizes[node] = 1 if ends else min(most, 1 + sum(sizes[arg] for arg in node.args))
+    return sizes[expr]

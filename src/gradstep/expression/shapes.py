@@ -170,6 +170,19 @@ def broadcast(a: Shape, b: Shape) -> Shape:
     return result
 
 
+def listed_axes(axis: object) -> tuple[int, ...]:
+    """An axis, or several, as written: 0, (0, -1)."""
+    axes = tuple(axis) if isinstance(axis, tuple | list) else (axis,)
+    if len(set(map(repr, axes))) < len(axes):
+        raise MathError("an axis is given twice", facts=[f"the axes are {axes!r:.60}"])
+    return axes
+
+
+def listed_sizes(size: object) -> tuple[Size, ...]:
+    """A size, or several, as written: "N", ("N", 3)."""
+    return tuple(size) if isinstance(size, tuple | list) else (size,)  # type: ignore[return-value]
+
+
 def axis_number(axis: int, rank: int) -> int:
     """`axis` counted from the front; negative axes count from the back, as in NumPy."""
     if not isinstance(axis, int) or isinstance(axis, bool):

@@ -12,10 +12,11 @@ from typing import NoReturn
 
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
-from gradstep.expression.shapes import Size, minus, plus, times
+from gradstep.expression.shapes import Size, minus, plus, terms, times
 from gradstep.notation.mending import Slip, nearest
 from gradstep.notation.places import Formula
 from gradstep.operations import FUNCTIONS
+from gradstep.operations.leaves import LARGEST_SIZE
 
 # What to evaluate first, and what to make of it.
 Plan = tuple[Sequence[ast.expr], Callable[..., Expr]]
@@ -304,7 +305,10 @@ def whole(formula: Formula, node: ast.expr, sizes: Collection[Size]) -> Size:
     if sum(1 for _ in islice(ast.walk(node), MOST_PARTS + 1)) > MOST_PARTS:
         formula.wrong(node, "this has too many parts for a size")
     try:
-        return _counted(formula, node, sizes)
+        found = _counted(formula, node, sizes)
+        if max(map(abs, terms(found).values()), default=0) > LARGEST_SIZE:
+            formula.wrong(node, f"a size is at most {LARGEST_SIZE:,}")
+        return found
     except Slip:
         raise
     except MathError as error:

@@ -108,9 +108,14 @@ def _assumptions(assume: Assumptions | None, shapes: Mapping[str, Shape]) -> dic
                 facts=[f"the variables are {', '.join(shapes) or 'none'}"],
                 mend=" or ".join(close) or None,
             )
-        found[name] = sorted({words} if isinstance(words, str) else set(words))
-        for word in found[name]:
+        if not isinstance(words, str | list | tuple | set | frozenset):
+            raise MathError(
+                f"what is known of {name} is said in words", mend=f'assume={{"{name}": "symmetric"}}'
+            )
+        listed = [words] if isinstance(words, str) else [*words]
+        for word in listed:
             _check_assumption(name, shapes[name], word)
+        found[name] = sorted(set(listed))
     return found
 
 

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gradstep.calculus.steps import Derivation, Line, Step
-from gradstep.expression.boxes import Big, Box, Fence, Frac, Of, Row, Sup, Sym, row
+from gradstep.expression.boxes import Big, Box, Fence, Frac, Of, Row, Sup, Sym, parts_of, row
 from gradstep.notation.latex import PACKAGES
 from gradstep.notation.latex import latex as mathematics
-from gradstep.notation.legend import parts_of
 from gradstep.notation.plain import Drawing, drawing, line, width
 from gradstep.notation.presentation import Presentation, Said, Section
 from gradstep.notation.prose import prose, vocabulary

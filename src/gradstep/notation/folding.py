@@ -11,9 +11,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from gradstep.expression.boxes import Accent, Big, Box, Cases, Fence, Frac, Of, Root, Row, Sub, Sup, Sym, row
+from gradstep.expression.boxes import (
+    Accent,
+    Big,
+    Box,
+    Cases,
+    Fence,
+    Frac,
+    Of,
+    Root,
+    Row,
+    Sub,
+    Sup,
+    Sym,
+    parts_of,
+    row,
+)
 from gradstep.expression.records import record, replaced
-from gradstep.notation.legend import parts_of
 from gradstep.notation.presentation import Presentation, Said, Section
 
 FEWEST = 3  # layers that are told as one

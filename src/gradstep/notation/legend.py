@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
-from gradstep.expression.boxes import Accent, Big, Box, Cases, Fence, Frac, Of, Root, Row, Sub, Sup, Sym
+from gradstep.expression.boxes import (
+    Accent,
+    Box,
+    Fence,
+    Of,
+    Row,
+    Sub,
+    Sym,
+    parts_of,
+)
 from gradstep.expression.node import Expr
 from gradstep.notation.plain import line
 from gradstep.notation.writing import Writer
@@ -114,23 +123,6 @@ def _signs(boxes: Iterable[Box]) -> Iterator[str | Expr]:
                 yield left
             case Of(Expr() as what, inner) if not (what.args and _is_name(inner)):
                 yield what
-
-
-def parts_of(box: Box) -> list[Box]:
-    """The boxes directly inside `box`."""
-    match box:
-        case Row(items):
-            return [*items]
-        case Of(_, inner) | Root(inner) | Accent(inner) | Fence(_, inner):
-            return [inner]
-        case Sup(a, b) | Sub(a, b) | Frac(a, b):
-            return [a, b]
-        case Big(_, below, above, body):
-            return [part for part in (below, above, body) if part is not None]
-        case Cases(rows):
-            return [part for pair in rows for part in pair]
-        case _:
-            return []
 
 
 def _is_name(box: Box) -> bool:

@@ -64,6 +64,7 @@ class Lowering:
     letters: Mapping[Size, str] = field(default_factory=dict)
     reserved: frozenset[str] = frozenset()
     capitals: Container[Expr] = ()
+    _done: dict[object, Expr] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def opening(self, part: Expr) -> Lowering:
         """The same, but `part` is opened one level, although it has a name."""
@@ -110,6 +111,12 @@ class Lowering:
         """`expr` at `indices` (one per axis); `taken` are letters already in use outside."""
         at = tuple(indices)
         taken = taken | {i for i in at if i}
+        key = expr, at, taken
+        if key not in self._done:  # what is shared is lowered once
+            self._done[key] = self._lowered(expr, at, taken)
+        return self._done[key]
+
+    def _lowered(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
         if expr in self.named or expr.op is symbol_op or expr.op is cotangent_op:
             return self.entry(expr, at) if any(at) else expr
         if expr.op is entry_op:

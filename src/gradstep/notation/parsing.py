@@ -28,7 +28,6 @@ from gradstep.operations import FUNCTIONS
 from gradstep.operations.evaluation import declared_with
 from gradstep.operations.leaves import checked_name, number, number_op, pi, size
 
-MOST_NODES = 50_000
 MOST_ENTRIES = 10**10  # of an array whose sizes are known
 
 BINARY: dict[type[ast.AST], str] = {
@@ -115,7 +114,6 @@ class Reader:
         self.variables = dict(variables)
         self.sizes = {n for given in variables.values() for size in given.shape for n in size_names(size)}
         self.given: dict[str, Expr] = {}
-        self.nodes = 0
 
     def parsed(self) -> Parsed:
         """What the text says."""
@@ -155,9 +153,6 @@ class Reader:
             if plan is not None:
                 done[node] = self.made(formula, node, plan, [done.pop(part) for part in plan[0]])
                 continue
-            self.nodes += 1
-            if self.nodes > MOST_NODES:
-                formula.wrong(node, f"this text has more than {MOST_NODES:,} parts")
             if depth > DEEPEST:
                 formula.wrong(node, f"formulas nest at most {DEEPEST} deep", "names for the parts: z = …; …")
             plan = self.plan(formula, node)

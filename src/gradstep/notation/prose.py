@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from gradstep.expression.boxes import Box, Of, Sub, Sym
+from gradstep.expression.boxes import Box, Of, Sub, Sym, parts_of
 from gradstep.expression.node import Expr
 from gradstep.notation.latex import FUNCTIONS, LETTERS, SAFE, latex
-from gradstep.notation.legend import parts_of
 from gradstep.notation.plain import SUBSCRIPTS, SUPERSCRIPTS, line
 
 RAISED = {chr(small): chr(letter) for letter, small in SUPERSCRIPTS.items() if chr(letter) != chr(small)}

@@ -17,7 +17,7 @@ from gradstep.calculus.laws import BOOK
 from gradstep.calculus.rewriting import simplify
 from gradstep.calculus.steps import Derivation, Rewrite
 from gradstep.expression.boxes import Box, Fence, Row, Sym, row, word
-from gradstep.expression.node import Expr, walk
+from gradstep.expression.node import Expr, tree_size, walk
 from gradstep.expression.records import replaced as changed
 from gradstep.notation.differentials import rewrites
 from gradstep.notation.inwards import (
@@ -39,14 +39,14 @@ from gradstep.notation.writing import Writer
 from gradstep.operations.arithmetic import add
 from gradstep.operations.leaves import is_constant, number, symbol_op
 
-LARGEST = 120  # nodes of a function that is told like this
+LARGEST = 120  # nodes of a function that is told like this, what is shared written out
 LONG = 3  # names of a chain in a sentence
 
 
 def tells(derivation: Derivation) -> bool:
     """Whether this is a function of numbers, and not too long to be told one rule a line."""
     first = derivation.kind in ("gradient", "jacobian")
-    return first and is_of_numbers(derivation.of) and sum(1 for _ in walk(derivation.of)) <= LARGEST
+    return first and is_of_numbers(derivation.of) and tree_size(derivation.of) <= LARGEST
 
 
 class Scalars(Teller):

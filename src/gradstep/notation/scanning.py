@@ -20,6 +20,7 @@ from gradstep.operations.leaves import LONGEST, checked_name
 
 MOST_CHARACTERS = 400_000
 MOST_IN_A_STATEMENT = 20_000
+MOST_PIECES = 20_000  # names, numbers and signs
 DEEPEST = 100
 MOST_POWERS_OF_TEN = 300
 
@@ -41,6 +42,7 @@ TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+PIECE = re.compile(r"[A-Za-z_]\w*|[0-9.]+|[^\w\s]")
 STRANGE = re.compile(r"[^ -~\n\t]")
 REPEATED = re.compile(r"(?:[-+]\s*){21}|(?:\.\s*T\s*){21}")
 PAIRS = {")": "(", "]": "["}
@@ -111,6 +113,7 @@ def statements(source: str) -> list[Statement]:
     """The statements of `source`, or a `MathError` about the first thing that no formula has."""
     _check_length(len(source), MOST_CHARACTERS, "text")
     _check_length(max(map(len, re.split("[\n;]", source))), MOST_IN_A_STATEMENT, "statement")
+    _check_length(len(PIECE.findall(source)), MOST_PIECES, "text", "names, numbers and signs")
     if letter := STRANGE.search(source):
         _strange(source, Token("other", letter[0], letter.start()))
     if run := REPEATED.search(source):
@@ -162,10 +165,10 @@ def _opens_einsum(source: str, token: Token) -> bool:
     return before[-1:] == "(" and before[:-1].rstrip().endswith("einsum")
 
 
-def _check_length(length: int, most: int, what: str) -> None:
+def _check_length(length: int, most: int, what: str, unit: str = "characters") -> None:
     if length > most:
         raise MathError(
-            f"this {what} has {length:,} characters: at most {most:,} can be read",
+            f"this {what} has {length:,} {unit}: at most {most:,} can be read",
             mend="sum(…) for a long sum, names for the parts: z = …; …",
         )
 

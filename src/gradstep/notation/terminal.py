@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 
 from gradstep.expression.boxes import Box
+from gradstep.expression.errors import MathError
 from gradstep.expression.records import record, replaced
 from gradstep.notation.plain import block, display_width, line, wrap
 from gradstep.notation.presentation import Presentation, Said, Section
@@ -29,6 +30,8 @@ def text(presentation: Presentation, width: int = 100, *, opened: bool = False, 
 
     `opened` shows under each line the steps that make it and its proof entry by entry; `colour` is for ANSI.
     """
+    if not isinstance(width, int):
+        raise MathError(f"a width is a number of columns, not {width!r:.40}", mend="width=100")
     page = _Page(max(40, width), opened, colour)
     for section in presentation.sections:
         page.section(section)

@@ -16,8 +16,8 @@ from gradstep.calculus.naming import measures
 from gradstep.calculus.rewriting import simplify
 from gradstep.calculus.steps import Derivation, Rewrite, Step
 from gradstep.expression.boxes import Box, Fence, Frac, Row, Sym, row, word
-from gradstep.expression.errors import MathError
-from gradstep.expression.node import Expr, walk
+from gradstep.expression.errors import MathError, shallow
+from gradstep.expression.node import Expr, tree_size, walk
 from gradstep.expression.records import replaced
 from gradstep.expression.shapes import Size, shape_text
 from gradstep.notation import scalars
@@ -45,6 +45,7 @@ DESCENT = "One step down the slope, with learning rate η"
 FEW = 4  # parameters that a sentence lists
 
 
+@shallow
 def present(
     derivation: Derivation,
     *,
@@ -89,8 +90,8 @@ def batch_size(derivation: Derivation, batch: str | None = None) -> Size | None:
     parameters = set(derivation.parameters.values())
     carried = {size for p in parameters for size in p.shape}
     if batch is not None:
-        if batch not in {size for s in symbols for size in s.shape}:
-            raise MathError(f"no variable has an axis of size {batch}")
+        if not isinstance(batch, str | int) or batch not in {size for s in symbols for size in s.shape}:
+            raise MathError(f"no variable has an axis of size {batch!s:.60}")
         return batch
     found = (size for s in symbols if s not in parameters for size in s.shape[:1] if size not in carried)
     return next(found, None)
@@ -119,7 +120,7 @@ class _Telling:
             derivation, self.write, self.wording, self.shown, self.movers, self.lower
         )
         self.claims = self.details.claims
-        self.is_long = sum(1 for _ in walk(self.loss)) > READABLE
+        self.is_long = sum(1 for _ in walk(self.loss)) > READABLE or tree_size(self.loss) > 10 * READABLE
         self.narrator = Narrator(self.d, self.lower, self.write, self.wording) if self.narrated else None
 
     def lowering(self) -> Lowering:

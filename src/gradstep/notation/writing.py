@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gradstep.expression.boxes import POWER, Box, Fence, Of, Row, Sup, Sym, SymbolKind, Written, fenced, row
+from gradstep.expression.boxes import (
+    POWER,
+    Box,
+    Fence,
+    Of,
+    Row,
+    Sup,
+    Sym,
+    SymbolKind,
+    Written,
+    fenced,
+    parts_of,
+    row,
+)
+from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, walk
 from gradstep.notation.symbols import symbol
 from gradstep.operations.arithmetic import negate_op, scale_op
@@ -14,6 +28,7 @@ from gradstep.operations.leaves import symbol_op
 from gradstep.operations.products import matmul_op, transpose
 
 KINDS: tuple[SymbolKind, ...] = ("scalar", "vector", "matrix")
+MOST_BOXES = 60_000  # of one formula: about 2,000 terms
 
 
 def kind_of(expr: Expr) -> SymbolKind:
@@ -35,6 +50,7 @@ class Writer:
             for part, name in (names or {}).items()
         }
         self._done: dict[Expr, Written] = {}
+        self._weights: dict[int, int] = {}  # of the boxes in _done, by identity
 
     def __call__(self, expr: Expr) -> Box:
         """`expr` as a box, by its name if it has one."""
@@ -49,7 +65,9 @@ class Writer:
         for node in walk(expr, stop=lambda node: node in self.names or node in self._done):
             if node not in self._done:
                 named = self.names.get(node)
-                self._done[node] = Written(named) if named is not None else self._laid_out(node)
+                written = Written(named) if named is not None else self._laid_out(node)
+                self._done[node] = written
+                self._weights.setdefault(id(written.box), self._weight(written.box))
         return self._done[expr]
 
     def _laid_out(self, expr: Expr) -> Written:
@@ -57,6 +75,22 @@ class Writer:
             return Written(name_box(str(expr.params[0]), expr))
         written = expr.op.layout(expr, self.written)
         return Written(Of(expr, written.box), written.level)
+
+    def _weight(self, box: Box) -> int:
+        """How many boxes are drawn for `box`: what is shared is drawn wherever it stands."""
+        weight, stack = 0, [box]
+        while stack:
+            inner = stack.pop()
+            known = self._weights.get(id(inner))
+            weight += known or 1
+            if known is None:
+                stack += parts_of(inner)
+        if weight > MOST_BOXES:
+            raise MathError(
+                f"a formula here is too long to be written: more than {MOST_BOXES:,} signs and brackets",
+                mend="names for its parts: z = …; …",
+            )
+        return weight
 
 
 def stands_alone(box: Box) -> bool:

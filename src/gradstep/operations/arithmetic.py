@@ -46,7 +46,7 @@ from gradstep.operations.families import (
     same_shape,
     shown,
 )
-from gradstep.operations.leaves import expression, is_constant, number, number_text, size_op, value_of
+from gradstep.operations.leaves import expression, is_constant, number, size_op, value_of
 
 
 def one_like(x: Expr) -> Expr:
@@ -445,6 +445,9 @@ def divide(a: Expr | Number, b: Expr | Number) -> Expr:
     return divide_op(*together("/", a, b))
 
 
+MOST_EXPONENT = 1_000
+
+
 def power(a: Expr | Number, n: Expr | Number) -> Expr:
     """aⁿ, entry by entry; the exponent is a number, or an array with one for each entry.
 
@@ -452,10 +455,12 @@ def power(a: Expr | Number, n: Expr | Number) -> Expr:
     """
     a, n = expression(a), expression(n)
     x, k = value_of(a), value_of(n)
-    if k is not None and (abs(k) > 64 or k.denominator > 1000):
+    if k is not None and (abs(k) > MOST_EXPONENT or k.denominator > 1000):
         raise MathError(
-            f"the exponent {number_text(k)[0]:.30} is out of bounds",
-            facts=["exponents lie between −64 and 64"],
+            f"the exponent {float(k):.12g} is out of bounds",
+            facts=[
+                f"exponents lie between −{MOST_EXPONENT:,} and {MOST_EXPONENT:,}; of a fraction p/q, q too"
+            ],
         )
     if x is not None and k is not None and k.denominator == 1:
         if x == 0 and k < 0:

@@ -26,7 +26,15 @@ from gradstep.expression.boxes import (
 from gradstep.expression.boxes import number as number_box
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Number, Params, Spelled, describe
-from gradstep.expression.shapes import Shape, Size, axis_number, broadcast, shape_text
+from gradstep.expression.shapes import (
+    Shape,
+    Size,
+    axis_number,
+    broadcast,
+    listed_axes,
+    listed_sizes,
+    shape_text,
+)
 from gradstep.operations.families import JUXTAPOSED, Spell, Write, enclosed, multilinear
 from gradstep.operations.leaves import checked_size, expression, number, value_of
 
@@ -133,8 +141,7 @@ def _axes_text(expr: Expr) -> str:
 def repeat(x: Expr | Number, axis: int | tuple[int, ...], size: Size | tuple[Size, ...]) -> Expr:
     """`x` repeated along new axes: `axis` are their places in the result, `size` how often."""
     x = expression(x)
-    axes = (axis,) if isinstance(axis, int) else tuple(axis)
-    sizes = (size,) if isinstance(size, int | str) else tuple(size)
+    axes, sizes = listed_axes(axis), listed_sizes(size)
     if len(axes) != len(sizes):
         raise MathError("repeat needs one size for every new axis")
     if not axes:
@@ -153,7 +160,7 @@ def repeat(x: Expr | Number, axis: int | tuple[int, ...], size: Size | tuple[Siz
 
 def squeeze(x: Expr, axis: int | tuple[int, ...]) -> Expr:
     """`x` without the axes of size one that `axis` names."""
-    axes = tuple(sorted(axis_number(a, x.rank) for a in ((axis,) if isinstance(axis, int) else axis)))
+    axes = tuple(sorted(axis_number(a, x.rank) for a in listed_axes(axis)))
     for a in axes:
         if x.shape[a] != 1:
             raise MathError(f"axis {a} has size {x.shape[a]}: only an axis of size 1 can be squeezed")

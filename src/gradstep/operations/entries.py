@@ -25,7 +25,17 @@ from gradstep.expression.boxes import (
 )
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Operation, Params, Spelled
-from gradstep.expression.shapes import Shape, Size, axis_number, minus, plus, same, shape_text, times
+from gradstep.expression.shapes import (
+    Shape,
+    Size,
+    axis_number,
+    listed_sizes,
+    minus,
+    plus,
+    same,
+    shape_text,
+    times,
+)
 from gradstep.operations.broadcasting import MOST_AXES, repeat, repeat_op
 from gradstep.operations.families import Spell, Write, call_box, enclosed, only
 from gradstep.operations.flips import flip_op
@@ -447,7 +457,7 @@ reshape_op: Operation = Operation(
 def reshape(x: Expr, size: Size | Sequence[Size]) -> Expr:
     """The entries of `x`, row by row, in a new shape with as many entries."""
     x = expression(x)
-    sizes = (size,) if isinstance(size, int | str) else tuple(size)
+    sizes = listed_sizes(size)
     if not x.rank or not sizes:
         raise MathError("reshape makes arrays of arrays", facts=[f"its operand is {shape_text(x.shape)}"])
     sizes = tuple(map(checked_size, sizes))

@@ -138,6 +138,10 @@ def evaluate(expr: Expr, /, **values: Any) -> Any:
     """
     import numpy as np
 
+    if not isinstance(expr, Expr):
+        raise MathError(
+            f"evaluate takes an expression, not {type(expr).__name__}", mend='gs.parse(text, X="N d", …)'
+        )
     declared = variables(expr)
     expr = ready(expr)
     arrays = as_arrays(values)

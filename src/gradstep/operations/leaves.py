@@ -26,7 +26,7 @@ from gradstep.expression.boxes import (
 )
 from gradstep.expression.boxes import number as number_box
 from gradstep.expression.errors import MathError
-from gradstep.expression.node import Expr, Number, Spelled
+from gradstep.expression.node import Expr, Number, Spelled, walk
 from gradstep.expression.shapes import Size, plus, size_names, terms
 from gradstep.operations.families import SIGNED, Write, leaf
 
@@ -296,10 +296,4 @@ CONSTANT_LEAVES = frozenset({number_op, size_op, pi_op, eye_op, triangle_op})
 
 def is_constant(expr: Expr) -> bool:
     """Whether `expr` is made of numbers and sizes alone."""
-    stack = [expr]
-    while stack:
-        node = stack.pop()
-        if not node.args and node.op not in CONSTANT_LEAVES:
-            return False
-        stack.extend(node.args)
-    return True
+    return all(node.args or node.op in CONSTANT_LEAVES for node in walk(expr))

@@ -7,7 +7,7 @@ from functools import reduce
 
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Number
-from gradstep.expression.shapes import Size, axis_number
+from gradstep.expression.shapes import Size, axis_number, listed_axes
 from gradstep.operations.arithmetic import divide, multiply, power, scale
 from gradstep.operations.broadcasting import repeat, sum_over
 from gradstep.operations.leaves import expression, size, value_of
@@ -19,7 +19,7 @@ def axes_of(x: Expr, axis: Axis) -> tuple[int, ...]:
     """The axes that `axis` names, all of them for None."""
     if axis is None:
         return tuple(range(x.rank))
-    return tuple(sorted({axis_number(a, x.rank) for a in ((axis,) if isinstance(axis, int) else axis)}))
+    return tuple(sorted({axis_number(a, x.rank) for a in listed_axes(axis)}))
 
 
 def kept(result: Expr, axes: tuple[int, ...], keepdims: bool) -> Expr:
