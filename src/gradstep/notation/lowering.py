@@ -64,7 +64,10 @@ class Lowering:
     letters: Mapping[Size, str] = field(default_factory=dict)
     reserved: frozenset[str] = frozenset()
     capitals: Container[Expr] = ()
-    _done: dict[object, Expr] = field(default_factory=dict, init=False, compare=False, repr=False)
+    done: dict[object, Expr] = field(default_factory=dict)  # of this very lowering: another starts anew
+
+    def __post_init__(self) -> None:
+        self.done = {}
 
     def opening(self, part: Expr) -> Lowering:
         """The same, but `part` is opened one level, although it has a name."""
@@ -112,9 +115,9 @@ class Lowering:
         at = tuple(indices)
         taken = taken | {i for i in at if i}
         key = expr, at, taken
-        if key not in self._done:  # what is shared is lowered once
-            self._done[key] = self._lowered(expr, at, taken)
-        return self._done[key]
+        if key not in self.done:  # what is shared is lowered once
+            self.done[key] = self._lowered(expr, at, taken)
+        return self.done[key]
 
     def _lowered(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
         if expr in self.named or expr.op is symbol_op or expr.op is cotangent_op:
