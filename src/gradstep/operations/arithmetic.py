@@ -46,7 +46,7 @@ from gradstep.operations.families import (
     same_shape,
     shown,
 )
-from gradstep.operations.leaves import expression, is_constant, number, size_op, value_of
+from gradstep.operations.leaves import expression, is_constant, number, number_text, size_op, value_of
 
 
 def one_like(x: Expr) -> Expr:
