@@ -12,6 +12,7 @@ from gradstep.expression.records import record
 from gradstep.expression.shapes import shape_text, size_names
 from gradstep.operations.evaluation import sizes_of
 from gradstep.operations.lookups import check_places
+from gradstep.operations.memory import check_room
 
 
 @record
@@ -91,6 +92,7 @@ def arguments(program: Program, values: Mapping[str, Any]) -> list[Any]:
         if sizes[need] < 0:
             known = [f"{name} = {sizes[name]}" for name in size_names(need)]
             raise MathError(f"some entry is not there: {need} should not be negative", facts=known)
+    check_room(program.grown, sizes)
     for name, size in program.lookups.items():
         check_places(np, name, arrays[name], sizes[size])
     return [arrays[name] for name in declared]

@@ -7,7 +7,7 @@ write the lines down in its language; what is shared, what is stable and what is
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
@@ -91,6 +91,7 @@ class Program:
     needs    what must not be negative, of the sizes as declared: n − 6 where the formula takes x[5]
     lookups  the inputs by name that look rows up, and how many rows there are
     notes    what is computed in another form than it was written in, and why
+    grown    the shapes, as declared, of arrays that are made and that no input has
     """
 
     inputs: tuple[Input, ...]
@@ -102,6 +103,7 @@ class Program:
     needs: tuple[Size, ...] = ()
     lookups: Mapping[str, Size] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    grown: tuple[Shape, ...] = ()
 
     @property
     def value(self) -> Expr:
@@ -164,7 +166,14 @@ def program(
         tuple(dict.fromkeys(size for node in order for size in needs(node))),
         {str(places.params[0]): size for places, size in lookups(order).items()},
         tuple(dict.fromkeys(improvement.why for improvement in used if improvement.told)),
+        _grown(order, {given.declared.shape for given in inputs}),
     )
+
+
+def _grown(nodes: Iterable[Expr], given: Collection[Shape]) -> tuple[Shape, ...]:
+    """The shapes of what is made of the inputs, where they are none of theirs; a view makes nothing."""
+    made = dict.fromkeys(node.shape for node in nodes if node.args and node.op not in VIEWS)
+    return tuple(shape for shape in made if shape and shape not in given)
 
 
 # ------------------------------------------------------------------------------------------- the check

@@ -67,11 +67,18 @@ def in_a_terminal() -> Iterator[None]:
 def check_outputs(*paths: str | None) -> None:
     """Files that are to be written can be: an error before the work, not after it."""
     for path in paths:
-        folder = Path(path).parent if path else None
-        if path and Path(path).is_dir():
+        if not path:
+            continue
+        try:
+            is_folder, has_folder = Path(path).is_dir(), Path(path).parent.is_dir()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise MathError(f"{shown(path)} cannot be written: {reason.lower()}") from None
+        if is_folder:
             raise MathError(f"{shown(path)} is a folder: a file name is needed")
-        if folder is not None and not folder.is_dir():
-            raise MathError(f"{shown(str(path))} cannot be written: there is no folder {shown(str(folder))}")
+        if not has_folder:
+            what = f"there is no folder {shown(str(Path(path).parent))}"
+            raise MathError(f"{shown(path)} cannot be written: {what}")
 
 
 def read(path: str, style: Mapping[str, Any], kinds: Mapping[str, str] | None = None) -> Table:

@@ -237,11 +237,11 @@ def year(name: str, cell: str, place: str) -> float:
     """A date as a year with decimals: the middle of 2001 is 2001.5."""
     try:
         moment = datetime.fromisoformat(cell if len(cell) > 7 else cell + "-01")
-    except ValueError:
+        moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    except (ValueError, OverflowError):
         raise MathError(
             f"the column {shown(name)} holds {shown(cell)} {place}: there is no such date"
         ) from None
-    moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
     start = datetime(moment.year, 1, 1)
     days = 366 if moment.year % 4 == 0 and (moment.year % 100 != 0 or moment.year % 400 == 0) else 365
     return moment.year + (moment - start).total_seconds() / (86_400 * days)

@@ -64,6 +64,8 @@ def read_table(
     if not isinstance(separator, str) or len(separator) != 1 or separator in '\r\n"':
         raise MathError(f"a separator is one character, not {separator!r}", mend='separator=","')
     records = _records(text, separator, source)
+    if not isinstance(names, Sequence | None) or isinstance(names, str):
+        raise MathError("the names of columns are a list of texts", mend='names=["x", "y"]')
     if names is None:
         first = next(records, None)
         if first is None:
@@ -241,6 +243,8 @@ def _check_names(header: Mapping[int, str], source: str) -> None:
 
 def _wanted(kinds: Mapping[str, str] | None, header: Mapping[int, str]) -> dict[str, Kind]:
     wanted: dict[str, Kind] = {}
+    if not isinstance(kinds, Mapping | None):
+        raise MathError("kinds are given by the name of a column", mend='kinds={"code": "category"}')
     for name, kind in (kinds or {}).items():
         if kind not in ("number", "category"):
             raise MathError(

@@ -25,6 +25,8 @@ def content(path: str | os.PathLike[str], limit: int) -> tuple[bytes, str]:
     """The bytes of a regular file of bounded size, and its name for messages."""
     if not isinstance(path, str | os.PathLike):
         raise MathError(f"a path is text, not of type {type(path).__name__}", mend='"data.csv"')
+    if not isinstance(limit, int):
+        raise MathError(f"a limit is a number of bytes, not {limit!r:.40}", mend="limit=100_000_000")
     where = os.fspath(path)
     try:
         about = os.stat(where)

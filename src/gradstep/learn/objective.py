@@ -14,6 +14,8 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.learn.coordinates import Arrays
 from gradstep.learn.surface import Objective, Parameters
+from gradstep.operations.evaluation import sizes_of
+from gradstep.operations.memory import check_room
 
 LONG = 120  # a loss that is longer is not repeated above its code
 
@@ -64,8 +66,15 @@ def worth(expr: Expr, known: Arrays) -> NDArray[np.float64]:
     """What an expression is worth; `known` may hold more than it needs."""
     function = compile_outputs({"": expr})
     arrays = [known[name] for name in needed(function, known)]
+    check_memory(function, known)
     with np.errstate(all="ignore"):
         return np.asarray(function.raw(*arrays), dtype=np.float64)
+
+
+def check_memory(function: Compiled, arrays: Arrays) -> None:
+    """Raises `MathError` where the function would make an array that is too large for this machine."""
+    declared = {given.name: given.declared for given in function.program.inputs}
+    check_room(function.program.grown, sizes_of(declared, arrays))
 
 
 def objective(function: Compiled, data: Arrays) -> Objective:

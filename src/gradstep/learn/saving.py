@@ -28,9 +28,10 @@ from gradstep.learn.saved import fields, spoiled, text_of
 from gradstep.learn.scaling import Array, Scaler
 from gradstep.operations.evaluation import mentioned, sizes_of
 from gradstep.operations.graph import from_json, to_json
+from gradstep.operations.memory import SHARE, memory, spoken
 
 FORMAT = 1
-LARGEST = 4_000_000_000  # bytes
+LONGEST = 20_000_000  # letters of a description
 KEYS = ("format", "formula", "tensors", "features", "encoder", "scaling", "title")
 
 
@@ -153,10 +154,20 @@ def _unpacked(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str,
         if not stat.S_ISREG(about.st_mode):
             what = "a folder" if stat.S_ISDIR(about.st_mode) else "not a regular file"
             raise MathError(f"{shown(where)} is {what}", mend="a .safetensors file that gradstep saved")
-        if about.st_size > LARGEST:
-            raise MathError(f"{shown(where)} has {about.st_size:,} bytes: no model of gradstep is that large")
+        if about.st_size > memory() // SHARE:
+            raise MathError(
+                f"{shown(where)} has {spoken(about.st_size)}: more than a quarter of the memory here",
+                facts=[f"the memory is {spoken(memory())}"],
+            )
         with safe_open(where, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            names = [*file.keys()]
+            for name in names:
+                if file.get_slice(name).get_dtype() != "F64":
+                    raise spoiled(f"{shown(name)} does not hold 64-bit numbers")
+            notes = file.metadata() or {}
+            if sum(map(len, notes.values())) > LONGEST:
+                raise spoiled(f"its description is longer than {LONGEST:,} letters")
+            return {name: file.get_tensor(name) for name in names}, notes
     except FileNotFoundError:
         raise MathError(f"there is no file {shown(where)}") from None
     except SafetensorError as error:
@@ -165,6 +176,8 @@ def _unpacked(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str,
             facts=[str(error)[:120]],
             mend="a .safetensors file that gradstep saved",
         ) from None
+    except MathError:
+        raise
     except (OSError, ValueError, TypeError, KeyError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise MathError(f"{shown(where)} cannot be read: {reason.lower()[:120]}") from None

@@ -27,7 +27,7 @@ from gradstep.learn.descent import Batches, Descent, descend
 from gradstep.learn.encoding import Prepared
 from gradstep.learn.fit import Fit
 from gradstep.learn.models import Model, share_below_zero
-from gradstep.learn.objective import compiled, needed, objective, watch_of, worth
+from gradstep.learn.objective import check_memory, compiled, needed, objective, watch_of, worth
 from gradstep.learn.plan import Plan, planned
 from gradstep.learn.progress import Progress, progress_bar
 from gradstep.learn.scaling import Array
@@ -95,6 +95,7 @@ def train(
     needed(function, {*given.arrays, *derivation.wrt})
     inside = units.data(mine)
     shapes = _shapes(derivation, _known(given.sizes, sizes), start)
+    check_memory(function, {**inside, **{name: np.empty(shape) for name, shape in shapes.items()}})
     first, from_user = start_of(derivation, shapes, start, units, plan, seed)
     first = alive(derivation, first, inside, set(from_user))
     with _shown(progress) as show:

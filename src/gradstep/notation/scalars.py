@@ -46,7 +46,8 @@ LONG = 3  # names of a chain in a sentence
 def tells(derivation: Derivation) -> bool:
     """Whether this is a function of numbers, and not too long to be told one rule a line."""
     first = derivation.kind in ("gradient", "jacobian")
-    return first and is_of_numbers(derivation.of) and tree_size(derivation.of) <= LARGEST
+    of_numbers = is_of_numbers(derivation.of) and not any(v.rank for v in derivation.parameters.values())
+    return first and of_numbers and tree_size(derivation.of) <= LARGEST
 
 
 class Scalars(Teller):

@@ -10,6 +10,7 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import Lengths, Size, shape_text, size_names, terms
 from gradstep.operations.leaves import symbol_op
+from gradstep.operations.memory import check_room
 from gradstep.operations.stabilising import ready
 
 # Variables that belong to an expression though it does not mention them (any more): their arrays still tell
@@ -134,7 +135,8 @@ def evaluate(expr: Expr, /, **values: Any) -> Any:
     Give every variable by name. Sizes come from the arrays, by the declared shapes. Raises `MathError` where
     a value is missing, unknown or does not fit its declared shape. What would overflow or cancel as it is
     written, log(1 + exp(x)), is worked out in a safe form. Outside its domain a function gives what NumPy
-    gives there (nan or inf); where a comparison fails, its product with that is 0.
+    gives there (nan or inf); where a comparison fails, its product with that is 0. An array that would
+    take more than a quarter of the memory is refused before it is made.
     """
     import numpy as np
 
@@ -156,6 +158,7 @@ def evaluate(expr: Expr, /, **values: Any) -> Any:
                 done[node] = arrays[str(node.params[0])]
                 continue
             try:
+                check_room((node.shape,), sizes)
                 done[node] = node.op.meaning(np, sizes, node.params, *(done[arg] for arg in node.args))
             except KeyError as error:
                 raise MathError(

@@ -38,6 +38,7 @@ MOST_NODES = 100_000
 MOST_DIGITS = 1_100
 LARGEST_SIZE = 1_000_000  # of an axis that is given as a number
 MOST_ENTRIES = 20_000_000  # of the arrays that check the nodes
+MOST_PRODUCTS = 1_000_000_000  # of their entries, at most
 SMALL_SIZES = (2, 3, 5, 7, 4, 6)  # what the named sizes are while nodes are checked
 
 MOST_FUNCTIONS = 100
@@ -258,6 +259,13 @@ def _check_by_computing(made: Sequence[Expr]) -> None:
     entries = sum(map(math.prod, shapes))
     if entries > MOST_ENTRIES:
         raise _spoiled(f"even on small data it would need {entries:,} numbers")
+    products = sum(
+        math.prod(shape) * max((sizes[size] for arg in node.args for size in arg.shape), default=1)
+        for node, shape in zip(made, shapes, strict=True)
+        if node.op.slopes is None
+    )
+    if products > MOST_PRODUCTS:
+        raise _spoiled(f"even on small data it would take {products:,} products")
     done: dict[Expr, Any] = {}
     rows = lookups(made)
     for at, (node, shape) in enumerate(zip(made, shapes, strict=True)):

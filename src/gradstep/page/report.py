@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradstep.calculus.steps import Derivation
+from gradstep.learn.saving import write_whole
 from gradstep.notation.folding import folded
 from gradstep.notation.views import present
 from gradstep.page import pictures
@@ -124,8 +125,5 @@ def _descent(report: Report) -> list[Block]:
 
 def save(page_of: Page, path: str | Path) -> Path:
     """Write the page, whole or not at all; returns the path of the file."""
-    target = Path(path)
-    part = target.with_name(target.name + ".part")
-    part.write_text(page_of.html(), encoding="utf-8")
-    part.replace(target)
-    return target.resolve()
+    write_whole(path, page_of.html().encode(errors="replace"))
+    return Path(path).resolve()
