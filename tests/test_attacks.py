@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import fuzz
+
 SECONDS = 0.5  # of processor time
 MEGABYTES = 300
 WORK = 8.0  # seconds for what is read, derived, proved, told and compiled
@@ -51,3 +53,11 @@ def test_messages_are_short_and_printable(outcomes):
     for outcome in outcomes:
         assert len(outcome["said"]) < 2500, told(outcome)
         assert outcome["said"].replace("\n", "").isprintable(), told(outcome)
+
+
+@pytest.mark.parametrize("deep, count", [(False, 1000), (True, 6)])
+def test_a_sample_of_the_fuzz(deep, count):
+    tally = fuzz.run(20, count, deep)
+    assert tally.crashes == []
+    assert tally.ends["refused"] and tally.ends.total() == count
+    assert tally.ends["derive"] if deep else tally.ends["read"] > count / 5
