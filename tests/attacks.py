@@ -6,17 +6,24 @@ process measures one attack truly, and a limit of the system ends what would han
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import resource
+import struct
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
+
 import gradstep as gs
 from gradstep.expression.errors import MathError
+from gradstep.learn.data import read_table
 from gradstep.operations.graph import from_json
 
 HANG, HUGE = 10, 2 << 30  # seconds and bytes at which the system ends an attack
@@ -269,6 +276,77 @@ def graphs() -> Iterator[Attack]:
         yield Attack("graph", name, None, lambda data=data: str(from_json(data)["loss"]))
 
 
+def header(*of: object, body: bytes = b"") -> bytes:
+    """A .safetensors file with this header, whatever it claims."""
+    text = json.dumps(of[0]).encode() if not isinstance(of[0], bytes) else of[0]
+    return struct.pack("<Q", len(text)) + text + body
+
+
+def tensor(kind: str, shape: list[int], end: int) -> dict[str, object]:
+    return {"w": {"dtype": kind, "shape": shape, "data_offsets": [0, end]}}
+
+
+TABLES: dict[str, list[bytes]] = {
+    "is empty": [b"", b"\n" * 500_000],
+    "NUL byte": [b"a,b\n1,\0\n", b"\0" * 1000],
+    "control character": [b"a,b\n\x01,2\n"],
+    "two columns called": [b"a,a\n1,2\n"],
+    "not 2 as the header": [b"a,b\n1,2\n3\n", b"a,b\n" + b"," * 100_000 + b"\n"],
+    "never closed": [b'a,b\n"1,2\n', b'"' * 100_001],
+    "not a text table": [b"PK\x03\x04", b"PAR1", gzip.compress(bytes(10**7)), b"\x93NUMPY"],
+    "not valid UTF-16": [b"\xff\xfea"],
+    "no such date": [
+        b"a,b\n0000-01-01,2\n0001-01-01,3\n",
+        b"a,b\n0001-01-01T00:00:00+23:59,2\n2001-01-01,3\n",
+    ],
+    "not a finite number": [b"a,b\n1e400,2\n1,2\n", b"a,b\n1e" + b"9" * 5000 + b",2\n1,3\n"],
+}
+PATHS = ["/dev/zero", "/etc", "/proc/self/mem", "a\0b", "x" * 5000, "", None, 3, "http://a/b", "\ud800"]
+MODELS = [
+    b"", b"PK\x03\x04", b"\x80\x04\x95pickle", struct.pack("<Q", 2**62) + b"{}", header(b"[" * 10**6),
+    struct.pack("<Q", 99_000_000) + b"{" + b" " * 100,
+    header({"__metadata__": {"gradstep": "x" * 2_000_000}}),
+    header(tensor("F64", [10**6, 10**6], 8 * 10**12)),
+    header(tensor("F64", [2**32, 2**32], 8), body=bytes(8)),
+    header(tensor("F64", [-1], 8), body=bytes(8)), header(tensor("F64", [0, 10**18], 0)),
+    header(tensor("F8_E5M2", [1], 1), body=b"\0"), header(tensor("BF16", [1], 2), body=bytes(2)),
+]  # fmt: skip
+
+
+def files() -> Iterator[Attack]:
+    def opened(reader: Callable[[str], object], content: bytes) -> object:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            return reader(file.name)
+
+    for words, listed in TABLES.items():
+        for content in listed:
+            yield Attack("table", repr(content[:40]), words, partial(opened, read_table, content))
+    for content in MODELS:
+        yield Attack("model", repr(content[:40]), "", partial(opened, gs.load, content))
+    for path in PATHS:
+        yield Attack("path", repr(path)[:40], "", partial(read_table, path))
+        yield Attack("path", repr(path)[:40], "", partial(gs.load, path))
+
+
+def arrays() -> Iterator[Attack]:
+    """Small data, and arrays that no memory holds."""
+    zeros = np.zeros(1_000_000)
+    for text, data in {
+        "sum(one_hot(y, 10000000000))": {"y": [1, 2]},
+        "sum(cumsum(ones(10000000000)*b))": {"b": 1.0},
+        "mean(exp(y[:, None] - y[None, :]))": {"y": zeros},
+    }.items():
+        loss = gs.parse(text, y="N", b="")
+        for run in (partial(gs.evaluate, loss), gs.compile(loss)):
+            yield Attack("arrays", text, "more than a quarter of the", partial(run, **data))
+    trained = gs.parse("mean(exp(y[:, None] - y[None, :]))*b**2", y="N", b="")
+    yield Attack(
+        "arrays", "train", "more than a quarter of the", partial(gs.train, trained, {"y": zeros}, "b")
+    )
+
+
 # ------------------------------------------------------------------------------------------- the judge
 
 
@@ -308,7 +386,7 @@ def measured(attack: Attack) -> dict[str, object]:
 
 
 def attacks() -> Iterator[Attack]:
-    for door in (texts, work, graphs):
+    for door in (texts, work, graphs, files, arrays):
         yield from door()
 
 

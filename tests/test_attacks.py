@@ -1,14 +1,17 @@
 """Does whatever comes in end well: read, or refused with a reason, at once and in little memory?"""
 
+import csv
 import json
 import os
 import subprocess
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from benchmarks import fuzz
+from gradstep.cli import main
 
 SECONDS = 0.5  # of processor time
 MEGABYTES = 300
@@ -33,6 +36,7 @@ def test_every_attack_ends_as_it_should(outcomes):
     for outcome in outcomes:
         words = outcome["words"]
         right = outcome["end"] == ("read" if words is None else "refused") if words != "" else True
+        right = right and (outcome["end"] == "refused" or outcome["door"] not in ("model", "path"))
         if outcome["end"] in ("crash", "killed") or not right or (words and words not in outcome["said"]):
             wrong.append(told(outcome))
     assert wrong == []
@@ -61,3 +65,41 @@ def test_a_sample_of_the_fuzz(deep, count):
     assert tally.crashes == []
     assert tally.ends["refused"] and tally.ends.total() == count
     assert tally.ends["derive"] if deep else tally.ends["read"] > count / 5
+
+
+HEADS = [
+    "</script><img src=x onerror=alert(1)>", '"><svg onload=alert(2)>', "' onmouseover='alert(3)",
+    "\\input{x}",
+    '=cmd|"/C calc"!A0', "\u202eevil\u200b", "{{7*7}}${7*7}", "<!--", "]]>", "%s%n",
+]  # fmt: skip
+
+
+class Markup(HTMLParser):
+    """Whatever on a page would run or load something."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag in ("script", "img", "iframe", "object", "embed", "b"):
+            self.found.append(tag)
+        for name, value in attrs:
+            if name.startswith("on") or (name in ("href", "src") and not value.startswith(("#", "data:"))):
+                self.found.append((tag, name, value))
+
+
+def test_names_of_columns_stay_words_on_a_page(tmp_path):
+    with open(tmp_path / "table.csv", "w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow([*HEADS, "kind", "<b>target</b>"])
+        for k in range(40):
+            rows.writerow([*(k * n % 7 for n in range(1, 11)), f"<b>{k % 3}", k % 5 + 0.1 * k])
+    options = ["--target", "<b>target</b>", "--steps", "3", "--quiet", "--page", str(tmp_path / "page.html")]
+    with pytest.raises(SystemExit) as left:
+        main(["train", str(tmp_path / "table.csv"), *options])
+    page = (tmp_path / "page.html").read_text("utf-8")
+    found = Markup()
+    found.feed(page)
+    assert (left.value.code, found.found) == (0, [])
+    assert not {"\u202e", "\u200b"} & set(page)

@@ -195,8 +195,9 @@ def check_finite(
     if infinite.size:
         row = int(infinite[0])
         more = f" and {infinite.size - 1} more" if infinite.size > 1 else ""
+        held = f"{cells[row]!s:.40} {table.place(row)}"
         raise MathError(
-            f"the column {shown(name)} holds {cells[row]} {table.place(row)}{more}: not a finite number",
+            f"the column {shown(name)} holds {held}{more}: not a finite number",
             mend="a number, or an empty cell for a missing value",
         )
 
