@@ -136,7 +136,7 @@ FORGERIES = {
     "another shape": (lambda d: None, {"W": np.zeros((7, 3))}, "features, but its table has"),
     "shapes that clash": (lambda d: None, {"b": np.zeros(2)}, "does not fit"),
     "NaN": (lambda d: None, {"b": np.array([0, np.nan, 1])}, "not finite"),
-    "float32": (lambda d: None, {"b": np.zeros(3, dtype=np.float32)}, "not those that were saved"),
+    "float32": (lambda d: None, {"b": np.zeros(3, dtype=np.float32)}, "does not hold 64-bit numbers"),
     "a stranger": (lambda d: None, {"q": np.zeros(3)}, "does not know q"),
     "a swapped fingerprint": (lambda d: d["tensors"].update(b="0" * 64), {}, "not those that were saved"),
     "a lost fingerprint": (lambda d: d["tensors"].pop("b"), {}, "not those of its description"),

@@ -24,7 +24,6 @@ from gradstep.expression.node import Expr
 from gradstep.expression.shapes import Lengths, Size, size_names
 from gradstep.operations.activations import sqrt_op
 from gradstep.operations.arithmetic import (
-    MOST_EXPONENT,
     add_op,
     divide_op,
     exp_op,
@@ -37,6 +36,7 @@ from gradstep.operations.cumulative import prod_op
 from gradstep.operations.entries import COUNTING, needs
 from gradstep.operations.inverses import det_op, inv_op
 from gradstep.operations.leaves import (
+    MOST_EXPONENT,
     eye_op,
     is_constant,
     number_op,

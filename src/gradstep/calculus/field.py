@@ -37,7 +37,7 @@ from gradstep.calculus.elimination import eliminated
 from gradstep.calculus.unfolding import Unfolded, declared_slopes, unfolded
 from gradstep.expression.node import Expr, Operation, Params
 from gradstep.expression.shapes import Lengths, Shape, Size
-from gradstep.operations.arithmetic import MOST_EXPONENT
+from gradstep.operations.leaves import MOST_EXPONENT
 
 SMALL = 1000  # a random element is that small about never
 

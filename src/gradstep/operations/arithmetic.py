@@ -46,7 +46,7 @@ from gradstep.operations.families import (
     same_shape,
     shown,
 )
-from gradstep.operations.leaves import expression, is_constant, number, number_text, size_op, value_of
+from gradstep.operations.leaves import check_exponent, expression, is_constant, number, size_op, value_of
 
 
 def one_like(x: Expr) -> Expr:
@@ -123,7 +123,7 @@ def _multiply_text(expr: Expr, spell: Spell) -> Spelled:
     factor, body = expr.args
     value = value_of(factor)
     over = factor.args[1] if factor.op is divide_op and value_of(factor.args[0]) == 1 else None
-    if value is not None and value.numerator == 1 and "/" in number_text(value)[0]:
+    if value is not None and value.numerator == 1 and "/" in str(factor):
         over = number(value.denominator)
     if over is not None and divide(body, over) is expr:
         return f"{enclosed(spell(body), PRODUCT)}/{enclosed(spell(over), PRODUCT + 1)}", PRODUCT
@@ -445,9 +445,6 @@ def divide(a: Expr | Number, b: Expr | Number) -> Expr:
     return divide_op(*together("/", a, b))
 
 
-MOST_EXPONENT = 1_000
-
-
 def power(a: Expr | Number, n: Expr | Number) -> Expr:
     """aⁿ, entry by entry; the exponent is a number, or an array with one for each entry.
 
@@ -455,13 +452,8 @@ def power(a: Expr | Number, n: Expr | Number) -> Expr:
     """
     a, n = expression(a), expression(n)
     x, k = value_of(a), value_of(n)
-    if k is not None and (abs(k) > MOST_EXPONENT or k.denominator > 1000):
-        raise MathError(
-            f"the exponent {float(k):.12g} is out of bounds",
-            facts=[
-                f"exponents lie between −{MOST_EXPONENT:,} and {MOST_EXPONENT:,}; of a fraction p/q, q too"
-            ],
-        )
+    if k is not None:
+        check_exponent(k)
     if x is not None and k is not None and k.denominator == 1:
         if x == 0 and k < 0:
             raise MathError("division by zero")

@@ -176,6 +176,7 @@ triangle_op = leaf(
 LONGEST = 40  # digits of a number in text
 MOST_BITS = 3400  # of a numerator or a denominator: 1,000 digits
 LARGEST_SIZE = 10**15
+MOST_EXPONENT = 1_000
 SUM_OF_SIZES = re.compile(r"(?=.{3,200}\Z)[A-Za-z0-9_]{1,64}([-+*][A-Za-z0-9_]{1,64})+\Z", re.ASCII)
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 RESERVED: set[str] = {"pi"}  # and the names of all functions: operations/__init__.py adds them
@@ -279,6 +280,13 @@ def size(of: Size) -> Expr:
         for names, k in terms(of).items()
     ]
     return reduce(operator.add, parts)
+
+
+def check_exponent(value: Fraction) -> None:
+    """Raises `MathError` for an exponent that is out of bounds."""
+    if abs(value) > MOST_EXPONENT or value.denominator > MOST_EXPONENT:
+        bounds = f"exponents lie between −{MOST_EXPONENT:,} and {MOST_EXPONENT:,}, as do their denominators"
+        raise MathError(f"the exponent {float(value):.12g} is out of bounds", facts=[bounds])
 
 
 def expression(value: Expr | Number) -> Expr:
