@@ -168,16 +168,16 @@ def texts() -> Iterator[Attack]:
 
 # Texts that are read, and what makes most work of them. Each is told or refused; none runs away.
 WORK = {
-    chain("{0} + {0}", 30) + "; z30": "b",
-    chain("sin({0})*{0}", 25) + "; z25": "b",
-    chain("maximum({0}, {0}*b)", 12) + "; z12": "b",
-    "*".join(["sin(b)"] * 12): "b",
+    chain("{0} + {0}", 25) + "; z25": "b",
+    chain("sin({0})*{0}", 12) + "; z12": "b",
+    chain("maximum({0}, {0}*b)", 6) + "; z6": "b",
+    "*".join(["sin(b)"] * 7): "b",
     "b**64*b**64": "b",
     "((b**64)**64)**64": "b",
-    "trace(matrix_power(S, 64))": "S",
+    "trace(matrix_power(S, 20))": "S",
     chain("inv({0} @ S)", 5, "S") + "; trace(z5)": "S",
-    chain("concatenate([{0}, {0}])", 12, "v") + "; sum(z12**2)": "v",
-    f"sum(concatenate([{', '.join(['v'] * 300)}])**2)": "v",
+    chain("concatenate([{0}, {0}])", 8, "v") + "; sum(z8**2)": "v",
+    f"sum(concatenate([{', '.join(['v'] * 250)}])**2)": "v",
     "prod(v)*prod(prod(X, axis=0))": "v",
     "sum(kron(kron(S, S), S))": "S",
     "einsum(\"" + ",".join(["ab"] * 12) + "->\", " + ", ".join(["S"] * 12) + ")": "S",
