@@ -184,6 +184,14 @@ WORK = {
 }  # fmt: skip
 
 
+def deep(length: int) -> object:
+    """A recurrence that no text could write."""
+    z, c = gs.symbols(z="", c="")
+    for _ in range(length):
+        z = gs.tanh(z) * c
+    return gs.derive(z, "c")
+
+
 def derived(text: str, wrt: str) -> object:
     d = gs.derive(gs.parse(text, **SHAPES), wrt, seed=1)
     assert d.certificate is not None and d.certificate.verdict is True
@@ -195,6 +203,7 @@ def derived(text: str, wrt: str) -> object:
 def work() -> Iterator[Attack]:
     for text, wrt in WORK.items():
         yield Attack("work", text[:60], "", lambda text=text, wrt=wrt: derived(text, wrt))
+    yield Attack("work", "10^5 operations", "more than 10,000 operations", partial(deep, 50_000))
 
 
 # ------------------------------------------------------------------------------------------- files

@@ -34,6 +34,7 @@ from gradstep.operations.leaves import number, symbol_op
 from gradstep.operations.lookups import lookups
 
 BACK = "substituting back"
+MOST_OPERATIONS = 10_000  # of a formula; a layer of a network has about five
 WRITTEN_OUT = 2_000  # nodes of a gradient in which intermediate variables are written out
 HEAVY = 14  # a cotangent with more symbols than this is called by its name rather than written out
 
@@ -219,7 +220,9 @@ def moving_nodes(loss: Expr, parameters: Iterable[Expr]) -> set[Expr]:
                 f"there is no derivative with respect to {places.params[0]}: it holds whole numbers",
                 facts=[f"{places.params[0]} says which rows are looked up"],
             )
-    for node in walk(loss):
+    for count, node in enumerate(walk(loss)):
+        if count >= MOST_OPERATIONS:
+            raise MathError(f"a formula of more than {MOST_OPERATIONS:,} operations is not derived")
         if any(arg in moving for arg in node.args):
             moving.add(node)
             if node.op is where_op:
