@@ -145,10 +145,10 @@ def test_the_domain_says_whether_the_left_side_is_defined_everywhere(law):
 
 @pytest.mark.parametrize("law", [law for law in LAWS if law.apply], ids=lambda law: law.name)
 def test_a_procedure_has_nothing_to_do_twice(law):
-    for example in law.examples():
-        once = law.apply(example, ())
+    for written in law.examples():
+        once = law.apply(written, ())
         again = law.apply(once, ()) if once.op in law.heads else None
-        assert again in (None, once), f"{said(example)} -> {said(once)}"
+        assert again in (None, once), f"{said(written)} -> {said(once)}"
 
 
 @pytest.mark.parametrize("law", ASSUMED, ids=lambda law: law.name)
