@@ -129,3 +129,10 @@ def expressions(draw):
 @given(expressions())
 def test_any_expression_reads_back(expr):
     assert unread(expr, SHAPES, FACTS) is None
+
+
+def test_what_a_constant_divides_reads_back():
+    """A number over √n is 1/√n times it, however it came about."""
+    d = gs.derive(gs.parse("std(x)", x="n"), "x", certify=False)
+    held = {*d.parts, *d.answers.values()} | {G for step in d.steps for G, _ in (*step.before, *step.after)}
+    assert [text for expr in held if (text := unread(expr, {"x": "n"}))] == []

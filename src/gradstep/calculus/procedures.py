@@ -27,7 +27,7 @@ from gradstep.operations.arithmetic import (
 )
 from gradstep.operations.broadcasting import repeat, repeat_op, sum_op, sum_over
 from gradstep.operations.families import is_one
-from gradstep.operations.leaves import number, number_op, size, size_op, value_of
+from gradstep.operations.leaves import is_constant, number, number_op, size, size_op, value_of
 from gradstep.operations.products import matmul_op, outer_op
 from gradstep.operations.sums import count, mean, sum
 
@@ -102,7 +102,10 @@ def written(m: Monomial) -> Expr:
     if top == -1 and (above or factors) and not holds_sign:
         return negate_op(written(Monomial(-m.rational, m.sizes, m.factors)))
     if divisors:
-        return divide_op(product(top, *above, *factors), product(bottom, *below, *divisors))
+        over = product(bottom, *below, *divisors)
+        if factors and all(map(is_constant, divisors)):  # x/√n is 1/√n x, as the door makes it
+            return product(1, divide_op(product(top, *above), over), *factors)
+        return divide_op(product(top, *above, *factors), over)
     front = product(m.rational, *above)
     if below:
         front = divide_op(product(top, *above), product(bottom, *below))
