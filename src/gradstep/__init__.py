@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gradstep.backends.compiled import Compiled as Compiled
-    from gradstep.calculus.certificate import Certificate as Certificate
     from gradstep.calculus.steps import Derivation as Derivation
     from gradstep.calculus.steps import Step as Step
+    from gradstep.calculus.verdicts import Certificate as Certificate
     from gradstep.checks import check as check
     from gradstep.expression.errors import MathError as MathError
     from gradstep.expression.node import Expr as Expr
@@ -142,7 +142,7 @@ _ROOMS = {
     "gradstep.notation.parsing": ["parse", "symbols"],
     "gradstep.notation.functions": ["function", "_redeclared"],
     "gradstep.calculus.steps": ["Derivation", "Step"],
-    "gradstep.calculus.certificate": ["Certificate"],
+    "gradstep.calculus.verdicts": ["Certificate"],
     "gradstep.backends.compiled": ["Compiled"],
     "gradstep.learn.training": ["train"],
     "gradstep.learn.saving": ["load"],

@@ -212,8 +212,9 @@ def text(
     width: int = 100,
     batch: str | None = None,
     layout: str = "parameter",
+    certify: bool = False,
     opened: bool = False,
 ) -> str:
     """`Derivation.text`."""
-    told = present(derivation, view=view, style=style, batch=batch, layout=layout)
+    told = present(derivation, view=view, style=style, batch=batch, layout=layout, certify=certify)
     return terminal.text(told if opened else folded(told), width, opened=opened)

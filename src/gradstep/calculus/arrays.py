@@ -119,21 +119,18 @@ def _move_prod(
 
 
 def _hardmax(point: Point, node: Expr, a: Array) -> Array:
-    """Weights that add up to one; the same wherever all entries differ by the same."""
-    p = point.prime
+    """Which entry is the largest: weights that add up to one."""
     result = [0] * len(a)
     for line in lines(point.dims(node.args[0].shape), node.params[0]):
-        key = tuple((a[k] - a[line[0]]) % p for k in line)
-        weights = [point.oracle(("hardmax", k, key)) for k in range(len(line) - 1)]
-        for k, weight in zip(line, [*weights, (1 - sum(weights)) % p], strict=True):
+        for k, weight in zip(line, point.largest([a[k] for k in line]), strict=True):
             result[k] = weight
     return result
 
 
 def _one_hot(point: Point, node: Expr, a: Array) -> Array:
-    """Data of whole numbers: any of the places, by the remainder."""
+    """Data of whole numbers: any of the places, by a remainder."""
     length = point.sizes[node.params[0]]
-    return [int(x % length == k) for x in a for k in range(length)]
+    return [int(hash(x) % length == k) for x in a for k in range(length)]
 
 
 def _triangle(point: Point, node: Expr) -> Array:

@@ -9,245 +9,38 @@ integer without rounding, so lines are compared with no tolerance at all:
 - every small rewrite, entry by entry;
 - the answers: what stands beside dw in the last line, once for each parameter.
 
-A line that only the real functions satisfy, not our oracles, is compared in floating point (`floating.py`)
-and marked so. Only a line that such a law has rewritten may be: the opening of an operation is exact or
-wrong. That no law loses points where a line was defined is tested law by law, in the tests of the law book.
+A line that only the real functions satisfy, not our oracles, is looked at again (`doubts.py`): in a field
+that has their signs and exponents, with 50 digits, in floating point; and marked so. Only a line that such a
+law has rewritten may be: the opening of an operation is exact or wrong. No rewrite may lose points at which
+a line has a value, and a line that asks for more than the one before says so (`definedness.py`).
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from math import ceil, log10, prod, sqrt
+from dataclasses import dataclass, replace
+from math import prod, sqrt
 from operator import mul
 from random import Random
-from typing import Literal
 
 from gradstep.calculus.chances import KEPT, Degrees, bits_needed, chosen_seed, draw_sizes, random_prime
+from gradstep.calculus.checks import Check, Lines, Values, gather
+from gradstep.calculus.definedness import domains
+from gradstep.calculus.doubts import Settled, settle, settle_long
 from gradstep.calculus.duals import RATIONAL, STANDING_STILL
+from gradstep.calculus.faithful import FaithfulPoint
 from gradstep.calculus.field import Direction, NotInField, Point, Redraw
-from gradstep.calculus.floating import compare_lines, compare_values
-from gradstep.calculus.laws import zeros
 from gradstep.calculus.lengths import fitting_sizes
-from gradstep.calculus.steps import Derivation, Line, Step, Term
+from gradstep.calculus.steps import Derivation, Line, Term
 from gradstep.calculus.structures import Along
+from gradstep.calculus.verdicts import SEVERITY, Certificate, Checked, Failure, Method
 from gradstep.expression.node import Expr, walk
-from gradstep.expression.shapes import Size, shape_text
-from gradstep.operations.declared import DECLARED
+from gradstep.expression.shapes import Size
 from gradstep.operations.leaves import number
 
-Method = Literal["exact", "floating point", "not checked", "wrong"]
-Number = int | float
-
 TRUE_ROOTS = 4  # up to so many square roots points are redrawn until all of them exist
+REDRAWS = 60  # for a point at which all numbers that must be positive are
 WORK = 300_000  # multiplications that are worth taking long integer sizes as they are
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A place where the check failed: `step` counts from 1; `left` and `right` should be equal.
-
-    The sides are integers of the field, floats where it had to be floating point, None where nothing is worth
-    a number (a shape that does not fit, an answer that is missing).
-    """
-
-    step: int
-    rule: str
-    what: str
-    left: Number | None = None
-    right: Number | None = None
-
-    def __str__(self) -> str:
-        sides = "" if self.left is None else f": {self.left} is not {self.right}"
-        return f"step {self.step} ({self.rule}): {self.what}{sides}"
-
-
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """How the lines of a derivation were checked, and whether they hold.
-
-    verdict   True, False, or None where a line could not be checked
-    lines     how many there are, one more than the steps
-    exact     how many of them hold as integers modulo `prime`; `floating` in floating point
-    number    the integer that all lines are, at the first random point
-    chance    a bound on the chance that a wrong line passed the exact check
-    methods   how each line was checked
-    sides     whether the lines are equations, checked side against side, and not all one number
-    """
-
-    verdict: bool | None
-    lines: int
-    exact: int
-    floating: int
-    number: int | None
-    prime: int
-    seed: int
-    trials: int
-    chance: float
-    failures: tuple[Failure, ...]
-    methods: tuple[Method, ...]
-    sides: bool = False
-
-    def __str__(self) -> str:
-        return self.told()
-
-    def told(self, shown: int = 0) -> str:
-        """The verdict in one sentence; `shown` lines of the chain rule were printed and worked out again."""
-        field = f"prime of {self.prime.bit_length()} bits, seed {self.seed}"
-        error = f"{field}; chance of error {_below(self.chance)}"
-        if self.verdict is False:
-            more = f" (and {len(self.failures) - 1} more)" if len(self.failures) > 1 else ""
-            return f"✗ wrong: {self.failures[0]}{more} ({field})"
-        others = [
-            f"{count} of {self.lines} lines {'was' if count == 1 else 'were'} {how}"
-            for count, how in (
-                (self.floating, "checked in floating point"),
-                (self.methods.count("not checked"), "not checked"),
-            )
-            if count
-        ]
-        if self.verdict is None:
-            return f"? not proved: {', '.join(others)} ({field})"
-        if self.sides:
-            word = "checked" if others else "proved"
-            both = f"in {self.exact} lines" if others else f"in each of the {self.lines} lines"
-            if self.lines == 1:
-                both = "in the line"
-            rest = "".join(f", {other}" for other in others)
-            return f"✓ {word}: {both} both sides are the same integers, entry by entry{rest} ({error})"
-        if others:
-            return f"✓ checked: {self.exact} lines are the same integer, {', '.join(others)} ({error})"
-        if shown:
-            lines = f"the {shown} numbered lines hold" if shown > 1 else "the numbered line holds"
-            behind = f"the {self.lines} lines dC = ⟨…⟩ behind them are one integer"
-            return f"✓ proved: {lines} entry by entry, and {behind} ({error})"
-        same = f"all {self.lines} lines are" if self.lines > 1 else "both sides of the line are"
-        return f"✓ proved: {same} the same integer ({error})"
-
-
-def _below(chance: float) -> str:
-    """< 10⁻¹⁷"""
-    return "< 10" + str(ceil(log10(chance))).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-
-
-# ------------------------------------------------------------------------------------------- what is compared
-
-
-@dataclass(frozen=True, slots=True)
-class _Lines:
-    """Both lines are worth the same, however the parts of the second move."""
-
-    step: int
-    rule: str
-    what: str
-    by_law: bool
-    before: Line
-    after: Line
-
-    @property
-    def exprs(self) -> Iterable[Expr]:
-        return (expr for term in (*self.before, *self.after) for expr in term)
-
-
-@dataclass(frozen=True, slots=True)
-class _Values:
-    """Both expressions have the same entries."""
-
-    step: int
-    rule: str
-    what: str
-    by_law: bool
-    before: Expr
-    after: Expr
-
-    @property
-    def exprs(self) -> Iterable[Expr]:
-        return self.before, self.after
-
-
-_Check = _Lines | _Values | Along
-
-
-def _gather(derivation: Derivation) -> tuple[list[_Check], list[Failure]]:
-    """Everything that has to be equal, and what is wrong before any number is drawn."""
-    checks: list[_Check] = []
-    failures: list[Failure] = []
-    dC: Term = (number(1), derivation.of)
-    line = Counter([dC])
-    for rewrite in derivation.recognised:
-        what = f"what was read as {rewrite.rule} is something else"
-        checks.append(_Values(0, rewrite.rule, what, True, rewrite.before, rewrite.after))
-    for k, step in enumerate(derivation.steps, 1):
-        line.subtract(step.before)
-        if any(line[term] < 0 for term in step.before):
-            failures.append(Failure(k, step.rule, "it replaces a term that does not stand in the line"))
-        line.update(step.after)
-        failures += _misfits(k, step)
-        if all(G.shape == N.shape for G, N in (*step.before, *step.after)):
-            what = "the line changes its value"
-            checks.append(_Lines(k, step.rule, what, _by_law(step), step.before, step.after))
-        for rewrite in step.details:
-            if rewrite.before.shape == rewrite.after.shape:
-                what = f"the two sides of “{rewrite.rule}” differ"
-                checks.append(_Values(k, step.rule, what, True, rewrite.before, rewrite.after))
-    last = len(derivation.steps)
-    variables = set(derivation.parameters.values())
-    left = Counter(line).elements()
-    if not derivation.steps and derivation.of not in variables:
-        left = iter(())
-        checks.append(_Lines(last, "answer", "the loss moves, but no step opens it", False, (dC,), ()))
-    beside: dict[Expr, list[Expr]] = {}
-    for G, N in left:
-        beside.setdefault(N, []).append(G)
-    for N in beside:
-        if N not in variables:
-            failures.append(Failure(last, "answer", f"the last line still has a part to open: {N.op.name}"))
-    for name, variable in derivation.parameters.items():
-        answer = derivation.answers.get(name)
-        found = beside.get(variable, [])
-        if answer is None:
-            failures.append(Failure(last, "answer", f"there is no answer for {name}"))
-        elif answer.shape != variable.shape:
-            shapes = f"{shape_text(answer.shape)}, but {name} is {shape_text(variable.shape)}"
-            failures.append(Failure(last, "answer", f"the answer for {name} is {shapes}"))
-        elif len(found) > 1:
-            what = f"{name} stands in {len(found)} terms of the last line"
-            failures.append(Failure(last, "answer", what))
-        elif not found:
-            what = f"{name} has left the line, so its gradient is 0"
-            checks.append(_Values(last, "answer", what, False, answer, zeros(answer)))
-        elif name in derivation.structures:
-            what = f"the answer for {name} is not the slope along its independent entries"
-            kind = derivation.structures[name].kind
-            checks.append(Along(last, "answer", what, False, derivation.of, variable, answer, kind))
-        elif answer is not found[0]:
-            what = f"the answer for {name} is not what stands in the last line"
-            checks.append(_Values(last, "answer", what, False, found[0], answer))
-    return checks, failures
-
-
-def _misfits(k: int, step: Step) -> Iterable[Failure]:
-    """Terms and rewrites whose two sides have different shapes."""
-    sides = [(G.shape, N.shape, "a cotangent") for G, N in (*step.before, *step.after)]
-    sides += [(r.before.shape, r.after.shape, f"a side of “{r.rule}”") for r in step.details]
-    for one, other, what in sides:
-        if one != other:
-            yield Failure(k, step.rule, f"{what} is {shape_text(one)} where it should be {shape_text(other)}")
-
-
-def _by_law(step: Step) -> bool:
-    """Whether a law is at work that no detail states: it alone rewrites a cotangent, or it made the slopes.
-
-    The slopes of a declared function were derived; where floating point had to look at that derivation, it
-    has to look at what they are used for.
-    """
-    declared = DECLARED.get(step.place.op.name)
-    if declared is not None and any(told.certificate.floating for told in declared.told.values()):
-        return True
-    if step.details or len(step.before) != 1 or len(step.after) != 1:
-        return False
-    return step.before[0][1] is step.after[0][1]
 
 
 # ------------------------------------------------------------------------------------------- at one point
@@ -267,56 +60,68 @@ class _Trial:
     reference: int | None
     worths: dict[Term, int]
 
-    def outcome(self, check: _Check) -> _Outcome:
+    def outcome(self, check: Check) -> _Outcome:
         """Whether the two sides are the same integers here."""
         if isinstance(check, Along):
-            found = check.difference(self.point)
-            return _EXACT if found is None else ("wrong", *found)
-        if isinstance(check, _Values):
+            pairs = zip(*check.sides(self.point), strict=True)
+            return next((("wrong", x, y) for x, y in pairs if x != y), _EXACT)
+        if isinstance(check, Values):
             sides = zip(self.point.value(check.before), self.point.value(check.after), strict=True)
             return next((("wrong", x, y) for x, y in sides if x != y), _EXACT)
-        lines, p = (check.before, check.after), self.point.prime
+        before, after, p = check.before, check.after, self.point.prime
         if self.reference is not None:
-            one, other = (sum(map(self.in_line, line)) % p for line in lines)
+            one, other = self.in_lines(before) % p, self.in_lines(after) % p
             if one != other:
                 return "wrong", one, other
-        fresh = {N: self.point.draw(N.shape) if N in self.moving else None for _, N in check.after}
+        draw = self.point.draw
+        fresh = {N: draw(N.shape) if N in self.moving else None for _, N in after}
         free = Direction(self.point, fresh, self.ground)
-        one, other = (sum(self.worth(term, free) for term in line) % p for line in lines)
+        one, other = self.total(before, free) % p, self.total(after, free) % p
         return _EXACT if one == other else ("wrong", one, other)
 
-    def in_line(self, term: Term) -> int:
-        """What a term is worth in the direction of all lines."""
-        found = self.worths.get(term)
-        if found is None:
-            found = self.worths[term] = self.worth(term, self.ground)
-        return found
+    def in_lines(self, line: Line) -> int:
+        """What a line is worth in the direction of all lines."""
+        total = 0
+        for term in line:
+            found = self.worths.get(term)
+            if found is None:
+                found = self.worths[term] = self.total((term,), self.ground)
+            total += found
+        return total
 
-    def worth(self, term: Term, direction: Direction) -> int:
-        """⟨G, dN⟩."""
-        G, N = term
-        change = direction.of(N)
-        return 0 if change is None else sum(map(mul, self.point.value(G), change))
+    def total(self, line: Line, direction: Direction) -> int:
+        """Σ ⟨G, dN⟩."""
+        total = 0
+        for G, N in line:
+            change = direction.of(N)
+            if change is not None:
+                total += sum(map(mul, self.point.value(G), change))
+        return total
 
 
 def _trial(
     derivation: Derivation,
-    checks: Sequence[_Check],
+    checks: Sequence[Check],
     moving: Collection[Expr],
     prime: int,
     sizes: Mapping[Size, int],
     rng: Random,
     roots: bool,
-) -> tuple[list[_Outcome], int | None]:
-    """The outcomes of all checks at one random point, and dC there; an unlucky point is drawn again."""
+    in_one: bool,
+) -> tuple[list[_Outcome], _Trial]:
+    """The outcomes of all checks at one random point; an unlucky point is drawn again.
+
+    Where lines are looked at `in_one` direction too, all of them are one integer. That follows from the
+    steps, which hold in every direction, so it is looked at once.
+    """
     attempts = 8 << TRUE_ROOTS if roots else 4
     for left in reversed(range(attempts)):
         point = Point(prime, sizes, rng, roots and left > 0)
         given = {variable: point.draw(variable.shape) for variable in derivation.parameters.values()}
         trial = _Trial(point, Direction(point, given), moving, None, {})
         try:
-            change = trial.ground.of(derivation.of)
-            trial.reference = 0 if change is None else change[0]
+            change = trial.ground.of(derivation.of) if in_one else None
+            trial.reference = (0 if change is None else change[0]) if in_one else None
         except Redraw:
             if left:
                 continue
@@ -331,7 +136,7 @@ def _trial(
                     break
                 outcomes.append(_UNKNOWN)
         else:
-            return outcomes, trial.reference
+            return outcomes, trial
     raise AssertionError("the last point is not drawn again")
 
 
@@ -343,8 +148,9 @@ class _Proof:
     """What the exact checks say, at several points together."""
 
     outcomes: list[_Outcome]
-    number: int | None
+    first: _Trial
     prime: int
+    degree: int
     chance: float
 
 
@@ -357,7 +163,7 @@ def certify(derivation: Derivation, *, seed: int | None = None, trials: int = 2)
     """
     seed = chosen_seed(seed)
     rng = Random(seed)
-    checks, failures = _gather(derivation)
+    checks, failures = gather(derivation)
     parameters = derivation.parameters.values()
     nodes = list(walk(derivation.of, *parameters, *(expr for check in checks for expr in check.exprs)))
     moving = _moving(nodes, parameters)
@@ -369,37 +175,76 @@ def certify(derivation: Derivation, *, seed: int | None = None, trials: int = 2)
         if final:
             proof = _prove(derivation, checks, nodes, moving, rng, trials, literal=True)
 
-    methods: list[list[Method]] = [["exact"] for _ in range(len(derivation.steps) + 1)]
+    needs, lost = domains(derivation, nodes, Random(seed))
+    failures += lost
+    settled: list[list[Settled]] = [[Settled("exact")] for _ in range(len(derivation.steps) + 1)]
     for failure in failures:
-        methods[failure.step].append("wrong")
+        settled[failure.step].append(Settled("wrong", reason=failure.what))
     found = list(zip(checks, proof.outcomes, strict=True))
     doubtful = {check.step for check, (method, _, _) in found if check.by_law and method != "exact"}
     for check, outcome in found:
-        by_law = check.by_law or (isinstance(check, _Lines) and check.step in doubtful)
-        method, left, right = _settled(check, outcome, final, by_law, moving, rng)
-        if method == "wrong":
-            failures.append(Failure(check.step, check.rule, check.what, left, right))
-        methods[check.step].append(method)
-    of_lines = tuple(max(of_line, key=_SEVERITY.index) for of_line in methods)
+        by_law = check.by_law or (isinstance(check, Lines) and check.step in doubtful)
+        word = _settled(check, outcome, final, by_law, moving, rng)
+        if word.method == "wrong":
+            failures.append(Failure(check.step, check.rule, check.what, word.left, word.right))
+            word = replace(word, reason=check.what)
+        settled[check.step].append(word)
+    weakest = [max(words, key=lambda word: (SEVERITY.index(word.method), word.chance)) for words in settled]
+    of_lines = tuple(word.method for word in weakest)
+    numbers = _numbers(derivation, proof.first, any(word.chance for word in weakest), rng)
+    rules = ("how the loss moves", *(step.rule for step in derivation.steps))
     return Certificate(
         verdict=False if failures else None if "not checked" in of_lines else True,
         lines=len(of_lines),
         exact=of_lines.count("exact"),
+        digits=of_lines.count("50 digits"),
         floating=of_lines.count("floating point"),
-        number=proof.number,
+        number=proof.first.reference,
         prime=proof.prime,
         seed=seed,
         trials=trials,
-        chance=proof.chance,
+        chance=proof.chance + sum(word.chance for words in settled for word in words),
         failures=tuple(sorted(failures, key=lambda failure: failure.step)),
         methods=of_lines,
+        degree=proof.degree,
+        checked=tuple(
+            Checked(rule, word.method, number, word.reason, asked)
+            for rule, word, number, asked in zip(rules, weakest, numbers, needs, strict=True)
+        ),
     )
 
 
+def _numbers(derivation: Derivation, trial: _Trial, doubtful: bool, rng: Random) -> list[int | None]:
+    """What each line is worth at the first point; at one with signs and exponents where a law needed them."""
+    if doubtful:
+        for _ in range(REDRAWS):
+            point = FaithfulPoint(trial.point.prime, trial.point.sizes, rng)
+            given = {variable: point.draw(variable.shape) for variable in derivation.parameters.values()}
+            try:
+                return _worths(derivation, _Trial(point, Direction(point, given), trial.moving, None, {}))
+            except Redraw:
+                continue
+            except NotInField:
+                break
+    try:
+        return _worths(derivation, trial)
+    except (Redraw, NotInField):
+        return [None] * (len(derivation.steps) + 1)
+
+
+def _worths(derivation: Derivation, trial: _Trial) -> list[int | None]:
+    """What each line is worth: as the one before, without what a step replaces, with what it puts there."""
+    p = trial.point.prime
+    worths: list[int | None] = [total := trial.in_lines(((number(1), derivation.of),)) % p]
+    for step in derivation.steps:
+        worths.append(total := (total - trial.in_lines(step.before) + trial.in_lines(step.after)) % p)
+    return worths
+
+
 def _settled(
-    check: _Check, outcome: _Outcome, final: bool, by_law: bool, moving: Collection[Expr], rng: Random
-) -> tuple[Method, Number, Number]:
-    """The last word on a check: that of the field, or of floating point where the field has none.
+    check: Check, outcome: _Outcome, final: bool, by_law: bool, moving: Collection[Expr], rng: Random
+) -> Settled:
+    """The last word on a check: that of the field, or of a second look where functions are more than oracles.
 
     What is wrong in the field is wrong, unless long sizes were shortened (not `final`), or a law (`by_law`)
     was at work that goes beyond + − ⊙ ⊘ and products: it may be true of real functions only.
@@ -407,18 +252,11 @@ def _settled(
     method, left, right = outcome
     real = by_law and any(is_oracle(node) for node in walk(*check.exprs))
     if method == "exact" or (method == "wrong" and final and not real):
-        return outcome
-    if isinstance(check, Along):
-        agrees, one, other = check.compare(rng)
-    elif isinstance(check, _Lines):
-        agrees, one, other = compare_lines(check.before, check.after, moving, rng)
-    else:
-        agrees, one, other = compare_values(check.before, check.after, rng)
-    if agrees is None:
-        return "not checked", one, other
-    if agrees:
-        return "floating point", one, other
-    return "wrong", *((left, right) if method == "wrong" else (one, other))
+        return Settled(method, left, right)
+    if method == "wrong" and not real:
+        return settle_long(check, moving, rng)
+    found = settle(check, moving, rng, final, method == "wrong")
+    return replace(found, left=left, right=right) if method == found.method == "wrong" else found
 
 
 def is_oracle(node: Expr) -> bool:
@@ -428,7 +266,7 @@ def is_oracle(node: Expr) -> bool:
 
 def _prove(
     derivation: Derivation,
-    checks: Sequence[_Check],
+    checks: Sequence[Check],
     nodes: Sequence[Expr],
     moving: Collection[Expr],
     rng: Random,
@@ -443,24 +281,25 @@ def _prove(
     degree = max((_degree(check, degrees, moving) for check in checks), default=0)
     weight = (1 + degree + degrees.arguments**2 * degrees.argument) << 2 * roots
     prime = random_prime(bits_needed(weight, trials), rng)
-    runs = [_trial(derivation, checks, moving, prime, sizes, rng, roots > 0) for sizes in draws]
+    runs = [
+        _trial(derivation, checks, moving, prime, sizes, rng, roots > 0, in_one=not k)
+        for k, sizes in enumerate(draws)
+    ]
     return _Proof(
         outcomes=[max(found, key=_severity) for found in zip(*(run[0] for run in runs), strict=True)],
-        number=runs[0][1],
+        first=runs[0][1],
         prime=prime,
+        degree=weight,
         chance=max((weight / 2 ** (prime.bit_length() - 1)) ** trials, 1e-300),
     )
 
 
-_SEVERITY: tuple[Method, ...] = ("exact", "floating point", "not checked", "wrong")
-
-
 def _severity(outcome: _Outcome) -> int:
-    return _SEVERITY.index(outcome[0])
+    return SEVERITY.index(outcome[0])
 
 
-def _degree(check: _Check, degrees: Degrees, moving: Collection[Expr]) -> int:
-    if isinstance(check, _Values):
+def _degree(check: Check, degrees: Degrees, moving: Collection[Expr]) -> int:
+    if isinstance(check, Values):
         return sum(sum(degrees.known[expr]) for expr in check.exprs)
     if isinstance(check, Along):
         slope = degrees.of_terms(((number(1), check.of),), [check.variable], moving)

@@ -21,7 +21,7 @@ from gradstep.calculus.steps import Line
 from gradstep.calculus.unfolding import unfolded
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
-from gradstep.expression.shapes import Lengths, Size, size_names
+from gradstep.expression.shapes import Lengths, Shape, Size, size_names
 from gradstep.operations.activations import sqrt_op
 from gradstep.operations.arithmetic import (
     add_op,
@@ -104,12 +104,16 @@ OWN_LENGTHS = 8  # up to so many sizes each gets a length of its own; beyond, si
 KEPT = 6  # integer sizes up to this are taken as they are; larger ones are shortened at first
 
 
+SIZED = COUNTING | {size_op}  # whose parameters name sizes too
+
+
 def draw_sizes(nodes: Iterable[Expr], draws: int, rng: Random, literal: bool = False) -> list[Lengths]:
     """For each draw a small length for every size of the nodes, another one than in the draw before.
 
     Integer sizes stay as they are if they are small, if they are counted (an axis is cut or joined), or if
     `literal`; other sizes get other lengths than these.
     """
+    met: set[tuple[Shape, ...]] = set()
     meeting = []
     counted: set[Size] = set()
     exact: set[Size] = set()
@@ -117,7 +121,10 @@ def draw_sizes(nodes: Iterable[Expr], draws: int, rng: Random, literal: bool = F
     needed: set[Size] = set()
     sizes: dict[Size, None] = {}
     for node in nodes:
-        shapes = (node.shape, *(arg.shape for arg in node.args))
+        shapes = (node.shape, *[arg.shape for arg in node.args])
+        if shapes in met and node.op not in SIZED:
+            continue
+        met.add(shapes)
         found: dict[Size, None] = {}
         for size in (size for shape in shapes for size in shape):
             names = size_names(size)

@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from gradstep.calculus.certificate import Method, is_oracle
+from gradstep.calculus.certificate import is_oracle
 from gradstep.calculus.chances import Degrees, bits_needed, random_prime
 from gradstep.calculus.field import NotInField, Point, Redraw
 from gradstep.calculus.floating import compare_values, compute, points
 from gradstep.calculus.lengths import fitting_sizes
+from gradstep.calculus.verdicts import Method
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import Lengths
 from gradstep.operations.arithmetic import equal_op, greater_equal_op, greater_op, not_equal_op

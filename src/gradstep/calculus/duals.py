@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from gradstep.calculus.arrays import ENTRIES_MOVES, ENTRIES_VALUES, MOVING_ENTRIES, PICKING
 from gradstep.calculus.contractions import Array
-from gradstep.calculus.elimination import eliminated, multiplied, trace_of_product, turned
+from gradstep.calculus.elimination import multiplied, trace_of_product, turned
 from gradstep.calculus.elimination import product as matrix_product
 from gradstep.expression.node import Expr, Operation
-from gradstep.operations.activations import sign_op, sqrt_op
+from gradstep.operations.activations import relu_op, sign_op, sqrt_op
 from gradstep.operations.arithmetic import (
     add_op,
     divide_op,
@@ -104,9 +104,7 @@ def _orthogonal(point: Point, vectors: Sequence[int], n: int) -> list[int]:
 def _number(point: Point, node: Expr) -> Array:
     value = node.params[0]
     assert isinstance(value, Fraction)
-    if value.denominator == 1:
-        return [value.numerator % point.prime]
-    return [value.numerator * pow(value.denominator, -1, point.prime) % point.prime]
+    return [point.fraction(value)]
 
 
 def _add(point: Point, node: Expr, a: Array, b: Array) -> Array:
@@ -141,7 +139,7 @@ def _power(point: Point, node: Expr, x: Array, n: Array) -> Array:
         return _whole_power(point, [point.root(base) for base in x], exponent.numerator)
     part = exponent - floor(exponent)
     front = _whole_power(point, x, floor(exponent))
-    return [f * point.oracle(("power", base, part)) % p for f, base in zip(front, x, strict=True)]
+    return [f * point.part_of_power(base, part) % p for f, base in zip(front, x, strict=True)]
 
 
 def _each(n: Array, x: Array) -> Array:
@@ -152,19 +150,7 @@ def _each(n: Array, x: Array) -> Array:
 def _whole_power(point: Point, x: Array, n: int) -> Array:
     if n < 0:
         x, n = point.inverses(x), -n
-    return [pow(base, n, point.prime) for base in x]
-
-
-def _circle(point: Point, x: int) -> tuple[int, int]:
-    """cos and sin as oracles: a random point of the circle for each angle, its mirror image for −x.
-
-    (1 − t²)/(1 + t²) and 2t/(1 + t²) run over the circle; −1 is no square, so nothing is divided by zero.
-    """
-    p = point.prime
-    near = min(x, p - x)
-    t = point.oracle(("half angle", near)) if x else 0
-    below = pow(1 + t * t, -1, p)
-    return (1 - t * t) * below % p, (2 * t if x == near else -2 * t) * below % p
+    return [point.raised(base, n) for base in x]
 
 
 def _asked(node: Expr, point: Point, a: Array) -> Array:
@@ -174,6 +160,11 @@ def _asked(node: Expr, point: Point, a: Array) -> Array:
 
 def _sign(point: Point, node: Expr, a: Array) -> Array:
     return [(2 * point.above(x) - 1) % point.prime if x else 0 for x in a]
+
+
+def _relu(point: Point, node: Expr, a: Array) -> Array:
+    p = point.prime
+    return [x * point.above(x) % p for x in a]
 
 
 def _greater(point: Point, node: Expr, a: Array, b: Array) -> Array:
@@ -189,7 +180,7 @@ def _inverse(point: Point, node: Expr, a: Array) -> Array:
 
 
 def _determinant(point: Point, node: Expr, a: Array) -> Array:
-    return [eliminated(point.prime, a)[1]]
+    return [point.eliminated(a)[1]]
 
 
 def _diagonal_sums(point: Point, node: Expr, a: Array) -> Array:
@@ -241,8 +232,8 @@ VALUES: dict[Operation, Callable[..., Array]] = {
     exp_op: lambda point, node, a: [point.exp(x) for x in a],
     log_op: lambda point, node, a: [point.log(x) for x in a],
     sqrt_op: lambda point, node, a: [point.root(x) for x in a],
-    sin_op: lambda point, node, a: [_circle(point, x)[1] for x in a],
-    cos_op: lambda point, node, a: [_circle(point, x)[0] for x in a],
+    sin_op: lambda point, node, a: [point.circle(x)[1] for x in a],
+    cos_op: lambda point, node, a: [point.circle(x)[0] for x in a],
     arcsin_op: lambda point, node, a: _asked(node, point, a),
     arccos_op: lambda point, node, a: _asked(node, point, a),
     arctan_op: lambda point, node, a: _asked(node, point, a),
@@ -252,6 +243,7 @@ VALUES: dict[Operation, Callable[..., Array]] = {
     pinv_op: _pseudoinverse,
     diagonal_sums_op: _diagonal_sums,
     sign_op: _sign,
+    relu_op: _relu,
     greater_op: _greater,
     greater_equal_op: _greater_equal,
     equal_op: lambda point, node, a, b: [int(x == y) for x, y in zip(a, b, strict=True)],
@@ -290,12 +282,12 @@ def _move_divide(point: Point, node: Expr, y: Array, args: Args, dargs: Changes)
 
 def _move_power(point: Point, node: Expr, y: Array, args: Args, dargs: Changes) -> Array | None:
     """d(xⁿ) = n xⁿ/x dx + xⁿ log(x) dn; for half-integers by the root, for n > 0 without dividing by x."""
-    p, (x, n), (dx, dn) = point.prime, args, dargs
+    (x, n), (dx, dn) = args, dargs
     n = _each(n, x)
     exponent, changes = value_of(node.args[1]), []
     if dx is not None:
         if exponent is not None and exponent.denominator == 1 and exponent > 0:
-            slope: Array = [pow(base, exponent.numerator - 1, p) for base in x]
+            slope: Array = [point.raised(base, exponent.numerator - 1) for base in x]
         elif exponent is not None and exponent.denominator == 2:
             slope = _whole_power(point, [point.root(base) for base in x], exponent.numerator - 2)
         else:
@@ -407,12 +399,13 @@ MOVES: dict[Operation, Callable[..., Array | None]] = {
     log_op: _move_log,
     sqrt_op: _move_sqrt,
     where_op: _move_where,
-    sin_op: _along(lambda point, x: _circle(point, x)[0]),
-    cos_op: _along(lambda point, x: -_circle(point, x)[1]),
+    sin_op: _along(lambda point, x: point.circle(x)[0]),
+    cos_op: _along(lambda point, x: -point.circle(x)[1]),
     arcsin_op: _along(_steepness_of_arcsin),
     arccos_op: _along(lambda point, x: -_steepness_of_arcsin(point, x)),
     arctan_op: _along(_steepness_of_arctan),
     erf_op: _along(_steepness_of_erf),
+    relu_op: _along(lambda point, x: point.above(x)),
     inv_op: _move_inverse,
     det_op: _move_determinant,
     pinv_op: _move_pseudoinverse,

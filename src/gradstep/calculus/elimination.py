@@ -14,7 +14,10 @@ Array = Sequence[int]  # row-major, modulo a prime
 
 
 def eliminated(p: int, matrix: Array) -> tuple[Array | None, int]:
-    """The inverse of a square matrix modulo `p`, None where it is singular, and its determinant."""
+    """The inverse of a square matrix modulo `p`, None where it is singular, and its determinant.
+
+    A `p` that is no integer leaves numbers as they are: the matrix is then one of real numbers.
+    """
     n = isqrt(len(matrix))
     rows = [[*matrix[k : k + n], *(int(j * n == k) for j in range(n))] for k in range(0, n * n, n)]
     determinant = 1
@@ -27,7 +30,7 @@ def eliminated(p: int, matrix: Array) -> tuple[Array | None, int]:
             determinant = -determinant
         head = rows[column][column]
         determinant = determinant * head % p
-        over = pow(head, -1, p)
+        over = pow(head, -1, p) if isinstance(p, int) else 1 / head
         lead = rows[column] = [x * over % p for x in rows[column]]
         for k, row in enumerate(rows):
             if k != column and (times := row[column]):

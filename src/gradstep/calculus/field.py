@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import lru_cache
 from math import prod
 from random import Random
@@ -97,6 +98,7 @@ class Point:
         self._bits = prime.bit_length() - 1
         self._random = rng.getrandbits
         self._contractions: dict[Expr, Contraction] = {}
+        self._dims: dict[Shape, tuple[int, ...]] = {}
         self._exp: dict[int, int] = {0: 1}
         self._log: dict[int, int] = {1: 0}
         self._above: dict[int, int] = {0: 0}
@@ -108,7 +110,10 @@ class Point:
     def value(self, expr: Expr) -> Array:
         """The value of `expr`, row-major."""
         values = self.sheet.values
-        stack = [] if expr in values else [expr]
+        found = values.get(expr)
+        if found is not None:
+            return found
+        stack = [expr]
         while stack:
             node = stack[-1]
             if node in values:
@@ -124,8 +129,11 @@ class Point:
 
     def dims(self, shape: Shape) -> tuple[int, ...]:
         """The lengths of the axes of an array of this shape."""
-        sizes = self.sizes
-        return tuple([sizes[size] for size in shape])
+        found = self._dims.get(shape)
+        if found is None:
+            sizes = self.sizes
+            found = self._dims[shape] = tuple([sizes[size] for size in shape])
+        return found
 
     def draw(self, shape: Shape) -> Array:
         """Random numbers in this shape."""
@@ -228,12 +236,48 @@ class Point:
             before[k], rest = before[k] * rest % p, rest * values[k] % p
         return before
 
+    def fraction(self, value: Fraction) -> int:
+        """A number of the field from a fraction."""
+        if value.denominator == 1:
+            return value.numerator % self.prime
+        return value.numerator * pow(value.denominator, -1, self.prime) % self.prime
+
+    def raised(self, x: int, n: int) -> int:
+        """xⁿ for n ≥ 0."""
+        return pow(x, n, self.prime)
+
+    def circle(self, x: int) -> tuple[int, int]:
+        """cos and sin as oracles: a random point of the circle for each angle, its mirror image for −x.
+
+        (1 − t²)/(1 + t²) and 2t/(1 + t²) run over the circle; −1 is no square, so nothing is divided by zero.
+        """
+        p = self.prime
+        near = min(x, p - x)
+        t = self.oracle(("half angle", near)) if x else 0
+        below = pow(1 + t * t, -1, p)
+        return (1 - t * t) * below % p, (2 * t if x == near else -2 * t) * below % p
+
+    def part_of_power(self, x: int, part: Fraction) -> int:
+        """x to a fraction between 0 and 1, as an oracle."""
+        return self.oracle(("power", x, part))
+
+    def largest(self, line: Array) -> Array:
+        """Weights that add up to one, as an oracle: the same wherever all entries differ by the same."""
+        p = self.prime
+        key = tuple((x - line[0]) % p for x in line)
+        weights = [self.oracle(("hardmax", k, key)) for k in range(len(line) - 1)]
+        return [*weights, (1 - sum(weights)) % p]
+
+    def eliminated(self, matrix: Array) -> tuple[Array | None, int]:
+        """The inverse of a square matrix, None where it is singular, and its determinant."""
+        return eliminated(self.prime, matrix)
+
     def inverse_matrix(self, matrix: Array) -> tuple[Array, int]:
         """The inverse of a square matrix, and its determinant."""
         key = tuple(matrix)
         found = self._inverses.get(key)
         if found is None:
-            inverse, determinant = eliminated(self.prime, matrix)
+            inverse, determinant = self.eliminated(matrix)
             if inverse is None:
                 raise Singular("a singular matrix")
             found = self._inverses[key] = inverse, determinant
@@ -327,14 +371,15 @@ class Direction:
         point.value(expr)
         stack = [expr]
         while stack:
-            node = stack[-1]
+            node = stack.pop()
             if node in moves:
-                stack.pop()
-            elif not node.args:
+                continue
+            if not node.args:
                 moves[node] = ground.get(node)
-            elif node in ground and ground[node] is None:
+            elif ground.get(node, node) is None:
                 moves[node] = None
             elif waiting := [arg for arg in node.args if arg not in moves]:
+                stack.append(node)
                 stack += waiting
             else:
                 moves[node] = point.move(node, [moves[arg] for arg in node.args], point.sheet)

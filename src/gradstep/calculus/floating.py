@@ -17,13 +17,15 @@ from gradstep.expression.errors import SingularError
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import Size
 from gradstep.operations.arithmetic import add_op, subtract_op
+from gradstep.operations.choices import where_op
 from gradstep.operations.extremes import hardmax_op, max_op, min_op
 from gradstep.operations.leaves import number, symbol_op
 from gradstep.operations.lookups import lookups
 from gradstep.operations.norms import norm_op, unit_op
 from gradstep.operations.pseudoinverses import pinv_op
 
-POINTS = 3  # as many random points must agree
+POINTS = 3  # as many random points must agree,
+BENT_POINTS = 40  # or so many where it matters on which side of a kink each entry is
 SIGNS = (0, -1, 1)  # of the entries, point by point: a law may hold for positive numbers only
 ATTEMPTS = 60
 TOLERANCE = 1e-9  # relative to the sum of the absolute values that are added
@@ -41,7 +43,7 @@ def compare_values(before: Expr, after: Expr, rng: Random) -> Comparison:
     import numpy as np
 
     agreed = 0
-    for sizes, values in points((before, after), rng, (before,)):
+    for sizes, values in points((before, after), rng, (before,), enough(before, after)):
         left, right, *terms = compute(np, (before, after, *_terms(before)), sizes, values)
         scale = max(np.abs(term).max() for term in (left, right, *terms))
         wrong = ~(np.abs(left - right) <= TOLERANCE * scale)
@@ -63,7 +65,7 @@ def compare_lines(before: Line, after: Line, moving: Collection[Expr], rng: Rand
     agreed = 0
     frontier = [N for _, N in after if N in moving]
     whole = [expr for term in (*before, *after) for expr in term]
-    for sizes, values in points(whole, rng, whole):
+    for sizes, values in points(whole, rng, whole, enough(*whole)):
         free = {part: compute(np, (part,), sizes, values)[0] for part in frontier}
         free.update({node: values[node] for node in walk(*whole) if node.op is symbol_op and node in moving})
         still = {node: value for node, value in values.items() if node not in free}
@@ -122,7 +124,7 @@ def compare_slopes(
 
     agreed = 0
     line = ((number(1), of),)
-    for sizes, values in points((of, variable, answer), rng, (of, answer)):
+    for sizes, values in points((of, variable, answer), rng, (of, answer), enough(of, answer)):
         start = values[variable]
         still = {node: value for node, value in values.items() if node is not variable}
         (entries,) = compute(np, (answer,), sizes, values)
@@ -169,14 +171,14 @@ def compute(np: Any, roots: Sequence[Expr], sizes: Mapping[Size, int], known: Va
 
 
 def points(
-    exprs: Iterable[Expr], rng: Random, defined: Sequence[Expr]
+    exprs: Iterable[Expr], rng: Random, defined: Sequence[Expr], wanted: int = POINTS
 ) -> Iterator[tuple[dict[Size, int], dict[Expr, Any]]]:
-    """Random values of the variables where all of `defined` are finite: at most `POINTS` of them."""
+    """Random values of the variables where all of `defined` are finite: at most `wanted` of them."""
     import numpy as np
 
     nodes = list(walk(*exprs))
     given = 0
-    for attempt in range(ATTEMPTS):
+    for attempt in range(ATTEMPTS + 3 * (wanted - POINTS)):
         (sizes,) = draw_sizes(nodes, 1, rng, literal=True)
         if any(prod(sizes[s] for s in node.shape) > ENTRIES for node in nodes):
             return
@@ -192,8 +194,14 @@ def points(
         if _is_defined(np, defined, sizes, values):
             yield sizes, values
             given += 1
-            if given == POINTS:
+            if given == wanted:
                 return
+
+
+def enough(*exprs: Expr) -> int:
+    """How many points must agree: more where signs decide what is done, at kinks and comparisons."""
+    bent = any(node.op.kink or node.op is where_op for node in walk(*exprs))
+    return BENT_POINTS if bent else POINTS
 
 
 def _is_defined(np: Any, exprs: Sequence[Expr], sizes: Mapping[Size, int], values: Values) -> bool:

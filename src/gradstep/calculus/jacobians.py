@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from gradstep.calculus.assumptions import believing, facts_of
-from gradstep.calculus.certificate import Certificate
 from gradstep.calculus.derivation import (
     check_defined,
     chosen_parameters,
@@ -27,6 +26,7 @@ from gradstep.calculus.recognising import Recognition
 from gradstep.calculus.rewriting import Book
 from gradstep.calculus.steps import Change, Derivation, Kind
 from gradstep.calculus.structures import STRUCTURES
+from gradstep.calculus.verdicts import Certificate
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.expression.shapes import shape_text

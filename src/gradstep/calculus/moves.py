@@ -8,15 +8,18 @@ floating point with central differences, and marked so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from random import Random
 
-from gradstep.calculus.certificate import Certificate, Failure, Method, is_oracle
+from gradstep.calculus.certificate import is_oracle
 from gradstep.calculus.chances import VARIABLE, Degrees, bits_needed, chosen_seed, random_prime
+from gradstep.calculus.doubts import Settled, settle
 from gradstep.calculus.field import Direction, NotInField, Point, Redraw
-from gradstep.calculus.floating import compare_moves
+from gradstep.calculus.floating import Comparison, compare_moves
 from gradstep.calculus.lengths import fitting_sizes
+from gradstep.calculus.verdicts import Certificate, Checked, Failure, Method
 from gradstep.expression.node import Expr, walk
+from gradstep.expression.node import replace as exchange
 from gradstep.expression.records import record, replaced
 
 TRIALS = 2
@@ -40,6 +43,43 @@ class Move:
     tidied: bool  # whether laws have rewritten the form
     still: tuple[Expr, ...] = ()
 
+    @property
+    def exprs(self) -> Iterable[Expr]:
+        """Everything that is evaluated."""
+        return self.part, self.form
+
+    @property
+    def halves(self) -> tuple[Iterable[Expr], Iterable[Expr]]:
+        """What is evaluated on either side."""
+        return (self.part,), (self.form,)
+
+    def frontier(self) -> Iterable[Expr]:
+        """The parts that move freely."""
+        return self.given
+
+    def exchanged(self, table: Mapping[Expr, Expr]) -> Move:
+        """The same with other parts in the place of those in the table."""
+        part, form = exchange(self.part, table), exchange(self.form, table)
+        given = {exchange(N, table): symbol for N, symbol in self.given.items()}
+        still = tuple(exchange(N, table) for N in self.still)
+        return replaced(self, part=part, given=given, form=form, still=still)
+
+    def sides(self, point: Point, moving: Collection[Expr] = ()) -> Iterator[Sequence[int]]:
+        """How the part moves, and how its line says that it does."""
+        given = {N: point.value(symbol) for N, symbol in self.given.items()}
+        change = Direction(point, {**dict.fromkeys(self.still), **given}).of(self.part)
+        point.value(self.part)
+        yield [0] * len(point.draw(self.form.shape)) if change is None else change
+        yield point.value(self.form)
+
+    def keeps_points(self, rng: Random) -> bool:
+        """Whether the right side is known to have a real value wherever the left one has."""
+        return False
+
+    def compare(self, moving: Collection[Expr], rng: Random) -> Comparison:
+        """The same in floating point."""
+        return compare_moves(self.part, self.given, self.form, self.still, rng)
+
 
 def certify_moves(moves: Sequence[Move], *, seed: int | None = None) -> Certificate:
     """Checks every line at random points, each with sizes of its own; the same seed, the same certificate."""
@@ -56,24 +96,34 @@ def certify_moves(moves: Sequence[Move], *, seed: int | None = None) -> Certific
     trials = [_outcomes(moves, prime, sizes, rng, roots > 0) for sizes in draws]
     methods: list[Method] = []
     failures: list[Failure] = []
+    checked: list[Checked] = []
+    chance = max((weight / 2 ** (prime.bit_length() - 1)) ** TRIALS, 1e-300)
     for k, (move, found) in enumerate(zip(moves, zip(*trials, strict=True), strict=True), 1):
-        method, left, right = _settled(move, found, rng)
-        methods.append(method)
-        if method == "wrong":
-            failures.append(Failure(k, move.rule, move.what, left, right))
+        settled = _settled(move, found, rng)
+        methods.append(settled.method)
+        chance += settled.chance
+        reason = settled.reason
+        if settled.method == "wrong":
+            failures.append(Failure(k, move.rule, move.what, settled.left, settled.right))
+            reason = move.what
+        both = found[0][1] if found[0][0] == "exact" else None
+        checked.append(Checked(move.rule, settled.method, both, reason))
     return Certificate(
         verdict=False if failures else None if "not checked" in methods else True,
         lines=len(methods),
         exact=methods.count("exact"),
+        digits=methods.count("50 digits"),
         floating=methods.count("floating point"),
         number=None,
         prime=prime,
         seed=seed,
         trials=TRIALS,
-        chance=max((weight / 2 ** (prime.bit_length() - 1)) ** TRIALS, 1e-300),
+        chance=chance,
         failures=tuple(failures),
         methods=tuple(methods),
         sides=True,
+        degree=weight,
+        checked=tuple(checked),
     )
 
 
@@ -87,23 +137,26 @@ def joined(base: Certificate | None, other: Certificate) -> Certificate:
         verdict=False if False in verdicts else None if None in verdicts else True,
         lines=base.lines + other.lines,
         exact=base.exact + other.exact,
+        digits=base.digits + other.digits,
         floating=base.floating + other.floating,
         number=base.number,
         chance=base.chance + other.chance,
         failures=(*base.failures, *other.failures),
         methods=(*base.methods, *other.methods),
+        degree=max(base.degree, other.degree),
+        checked=(*base.checked, *other.checked),
     )
 
 
-Sided = tuple[Method, int, int]
-NOT_CHECKED: Sided = ("not checked", 0, 0)
+_Outcome = tuple[Method, int, int]
+NOT_CHECKED: _Outcome = ("not checked", 0, 0)
 
 
 def _outcomes(
     moves: Sequence[Move], prime: int, sizes: Mapping[str | int, int], rng: Random, roots: bool
-) -> list[Sided]:
+) -> list[_Outcome]:
     """Both sides of every line at one point; an unlucky point is drawn again."""
-    found: list[Sided] = []
+    found: list[_Outcome] = []
     point = Point(prime, sizes, rng, roots)
     for move in moves:
         if point.roots is not roots:
@@ -122,29 +175,21 @@ def _outcomes(
     return found
 
 
-def _compared(move: Move, point: Point) -> Sided:
-    """The first entry in which the sides differ."""
-    given = {n: point.value(symbol) for n, symbol in move.given.items()}
-    changed = Direction(point, {**dict.fromkeys(move.still), **given}).of(move.part)
-    stated = point.value(move.form)
-    pairs = zip(changed or [0] * len(stated), stated, strict=True)
-    return next((("wrong", x, y) for x, y in pairs if x != y), ("exact", 0, 0))
+def _compared(move: Move, point: Point) -> _Outcome:
+    """The first entry in which the sides differ, or the first of all."""
+    pairs = [*zip(*move.sides(point), strict=True)]
+    return next((("wrong", x, y) for x, y in pairs if x != y), ("exact", *pairs[0]))
 
 
-def _settled(
-    move: Move, outcomes: Sequence[Sided], rng: Random
-) -> tuple[Method, int | float | None, int | float | None]:
-    """The last word on a line: that of the field, or of floating point where the field has none."""
+def _settled(move: Move, outcomes: Sequence[_Outcome], rng: Random) -> Settled:
+    """The last word on a line: that of the field, or of a second look where functions are no mere oracles."""
     wrong = next((found for found in outcomes if found[0] == "wrong"), None)
     if all(found[0] == "exact" for found in outcomes):
-        return "exact", None, None
+        return Settled("exact")
     real = move.tidied and any(is_oracle(node) for node in walk(move.part, move.form))
     if wrong is not None and not real:
-        return wrong
-    agrees, left, right = compare_moves(move.part, move.given, move.form, move.still, rng)
-    if agrees is None:
-        return "not checked", None, None
-    return ("floating point", None, None) if agrees else ("wrong", left, right)
+        return Settled(*wrong)
+    return settle(move, _moving(move), rng, defined=wrong is not None)
 
 
 def _degree(move: Move, degrees: Degrees) -> int:

@@ -14,9 +14,9 @@ from gradstep.expression.node import Expr, upstairs
 from gradstep.expression.records import record
 
 if TYPE_CHECKING:
-    from gradstep.calculus.certificate import Certificate
     from gradstep.calculus.naming import Part
     from gradstep.calculus.structures import Inside
+    from gradstep.calculus.verdicts import Certificate
 
 Term = tuple[Expr, Expr]  # (G, N): the inner product ⟨G, dN⟩; G has the shape of N
 Line = tuple[Term, ...]
@@ -154,6 +154,7 @@ class Derivation:
         width: int = 100,
         batch: str | None = None,
         layout: str = "parameter",
+        certify: bool = False,
         opened: bool = False,
     ) -> str:
         """The derivation as plain text, no line wider than `width`.
@@ -162,10 +163,13 @@ class Derivation:
         chain rule) or "differential" (dC = ⟨…⟩). `batch` names the axis of examples where several could be
         it; `opened` shows the proof of each line too. `layout` says how derivatives stand: "parameter" (a
         gradient in the shape of its parameter, a Jacobian in numerator layout), "numerator" (gradients are
-        rows, a Jacobian has a row for each entry of f) or "denominator" (the transposes of these).
+        rows, a Jacobian has a row for each entry of f) or "denominator" (the transposes of these). `certify`
+        adds the integers by which every line was checked.
         """
         return str(
-            upstairs("_text")(self, view, style, width=width, batch=batch, layout=layout, opened=opened)
+            upstairs("_text")(
+                self, view, style, width=width, batch=batch, layout=layout, certify=certify, opened=opened
+            )
         )
 
     def latex(
@@ -175,9 +179,10 @@ class Derivation:
         *,
         batch: str | None = None,
         layout: str = "parameter",
+        certify: bool = False,
     ) -> str:
         """The derivation as LaTeX (amsmath, amssymb): paste it into a paper."""
-        return str(upstairs("_latex")(self, view, style, batch=batch, layout=layout))
+        return str(upstairs("_latex")(self, view, style, batch=batch, layout=layout, certify=certify))
 
     def markdown(
         self,
@@ -186,9 +191,10 @@ class Derivation:
         *,
         batch: str | None = None,
         layout: str = "parameter",
+        certify: bool = False,
     ) -> str:
         """The derivation as Markdown with formulas in $$."""
-        return str(upstairs("_markdown")(self, view, style, batch=batch, layout=layout))
+        return str(upstairs("_markdown")(self, view, style, batch=batch, layout=layout, certify=certify))
 
     def html(
         self,
@@ -197,9 +203,12 @@ class Derivation:
         *,
         batch: str | None = None,
         layout: str = "parameter",
+        certify: bool = False,
     ) -> str:
         """The derivation as one HTML file that works offline, by double click."""
-        return str(upstairs("_html")(self, view=view, style=style, batch=batch, layout=layout))
+        return str(
+            upstairs("_html")(self, view=view, style=style, batch=batch, layout=layout, certify=certify)
+        )
 
     def to_json(
         self,
@@ -208,9 +217,12 @@ class Derivation:
         *,
         batch: str | None = None,
         layout: str = "parameter",
+        certify: bool = False,
     ) -> dict[str, Any]:
         """The derivation as data that JSON can hold: the formula as a graph, steps, answers, certificate."""
-        data: dict[str, Any] = upstairs("_json")(self, view, style, batch=batch, layout=layout)
+        data: dict[str, Any] = upstairs("_json")(
+            self, view, style, batch=batch, layout=layout, certify=certify
+        )
         return data
 
     def __str__(self) -> str:

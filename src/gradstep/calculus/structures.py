@@ -7,7 +7,7 @@ itself when X moves inside its structure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from random import Random
 
 from gradstep.calculus.field import Direction, Point
@@ -134,18 +134,35 @@ class Along:
         """Everything that is evaluated."""
         return number(1), self.of, self.variable, self.answer
 
-    def difference(self, point: Point) -> tuple[int, int] | None:
-        """A slope and the entry of the answer that is not the same integer, if there is one."""
+    @property
+    def halves(self) -> tuple[Iterable[Expr], Iterable[Expr]]:
+        """What is evaluated on either side."""
+        return (self.of,), (self.answer,)
+
+    def frontier(self) -> Iterable[Expr]:
+        """The variable, which moves by itself."""
+        return ()
+
+    def exchanged(self, table: Mapping[Expr, Expr]) -> Along:
+        """The whole is looked at."""
+        return self
+
+    def sides(self, point: Point, moving: Collection[Expr] = ()) -> Iterator[Sequence[int]]:
+        """The slopes in every direction, and the entries of the answer at their places."""
         n = point.dims(self.variable.shape)[0]
-        answer = point.value(self.answer)
+        slopes, at = [], []
         for places, step in directions(self.kind, n):
             change = Direction(point, {self.variable: step}).of(self.of)
-            slope = 0 if change is None else change[0]
-            for i, j in places:
-                if answer[i * n + j] != slope:
-                    return slope, answer[i * n + j]
-        return None
+            slopes += [0 if change is None else change[0]] * len(places)
+            at += [i * n + j for i, j in places]
+        yield slopes
+        answer = point.value(self.answer)
+        yield [answer[k] for k in at]
 
-    def compare(self, rng: Random) -> Comparison:
+    def keeps_points(self, rng: Random) -> bool:
+        """Whether the right side is known to have a real value wherever the left one has."""
+        return False
+
+    def compare(self, moving: Collection[Expr], rng: Random) -> Comparison:
         """The same in floating point."""
         return compare_slopes(self.of, self.variable, self.answer, lambda n: directions(self.kind, n), rng)

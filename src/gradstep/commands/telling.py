@@ -39,6 +39,7 @@ def telling_options(command: Command) -> Command:
             help="Which parts go by names: auto, none (everything written out), or a list such as z,e.",
         ),
         click.option("--seed", type=int, help="Seed of the certificate's random points."),
+        click.option("--certify", is_flag=True, help="Show the integers by which every line was checked."),
         click.option("--width", type=click.IntRange(40), help=f"Columns; {WIDTH} at most by itself."),
         click.option(
             "--open", "opened", is_flag=True, help="Show the steps and the proof behind every line too."
@@ -98,20 +99,21 @@ def say(
     layout: str,
     to: str,
     opened: bool,
+    certify: bool,
     width: int | None,
 ) -> None:
     """Prints a derivation as it was asked for."""
     if to == "text":
-        told = present(derivation, view=view, style=style, batch=batch, layout=layout)
+        told = present(derivation, view=view, style=style, batch=batch, layout=layout, certify=certify)
         told = told if opened else folded(told)
         click.echo(text(told, width or columns(), opened=opened, colour=is_colourful()), color=True)
     elif to == "json":
         import json  # not worth its time to load for the others
 
-        data = derivation.to_json(view, style, batch=batch, layout=layout)
+        data = derivation.to_json(view, style, batch=batch, layout=layout, certify=certify)
         click.echo(json.dumps(data, ensure_ascii=False, indent=1))
     else:
-        click.echo(getattr(derivation, to)(view, style, batch=batch, layout=layout))
+        click.echo(getattr(derivation, to)(view, style, batch=batch, layout=layout, certify=certify))
 
 
 def columns() -> int:

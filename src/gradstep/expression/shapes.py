@@ -80,6 +80,7 @@ def minus(a: Size, b: Size) -> Size:
     return plus(a, times(-1, b))
 
 
+@lru_cache(maxsize=1024)
 def size_names(size: Size) -> tuple[str, ...]:
     """The names that a size is made of: m and n for m*n+1."""
     return tuple(dict.fromkeys(name for names in terms(size) for name in names))

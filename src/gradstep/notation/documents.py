@@ -397,6 +397,18 @@ def _certificate(derivation: Derivation) -> dict[str, Any] | None:
         "trials": found.trials,
         "chance": found.chance,
         "methods": list(found.methods),
+        "digits": found.digits,
+        "degree": str(found.degree),
+        "checked": [
+            {
+                "rule": line.rule,
+                "method": line.method,
+                "number": None if line.number is None else str(line.number),
+                "reason": line.reason,
+                "needs": list(line.needs),
+            }
+            for line in found.checked
+        ],
     }
 
 

@@ -17,9 +17,12 @@ def latex(
     *,
     batch: str | None = None,
     layout: str = "parameter",
+    certify: bool = False,
 ) -> str:
     """`Derivation.latex`."""
-    return documents.latex(folded(present(derivation, view=view, style=style, batch=batch, layout=layout)))
+    return documents.latex(
+        folded(present(derivation, view=view, style=style, batch=batch, layout=layout, certify=certify))
+    )
 
 
 def markdown(
@@ -29,9 +32,12 @@ def markdown(
     *,
     batch: str | None = None,
     layout: str = "parameter",
+    certify: bool = False,
 ) -> str:
     """`Derivation.markdown`."""
-    return documents.markdown(folded(present(derivation, view=view, style=style, batch=batch, layout=layout)))
+    return documents.markdown(
+        folded(present(derivation, view=view, style=style, batch=batch, layout=layout, certify=certify))
+    )
 
 
 def json(
@@ -41,10 +47,11 @@ def json(
     *,
     batch: str | None = None,
     layout: str = "parameter",
+    certify: bool = False,
 ) -> dict[str, Any]:
     """`Derivation.to_json`."""
     return documents.to_json(
-        derivation, present(derivation, view=view, style=style, batch=batch, layout=layout)
+        derivation, present(derivation, view=view, style=style, batch=batch, layout=layout, certify=certify)
     )
 
 

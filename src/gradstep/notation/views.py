@@ -24,6 +24,7 @@ from gradstep.notation import scalars
 from gradstep.notation.arrays import LAYOUTS, Arrays
 from gradstep.notation.checking import Claim, check
 from gradstep.notation.differentials import Differentials
+from gradstep.notation.evidence import evidence
 from gradstep.notation.legend import legend
 from gradstep.notation.lowering import INDEX_LETTERS, Lowering
 from gradstep.notation.narrative import Narrator, tells
@@ -53,11 +54,12 @@ def present(
     style: str = "partials",
     batch: str | None = None,
     layout: str = "parameter",
+    certify: bool = False,
 ) -> Presentation:
     """The derivation as sections of lines. Unknown views and styles are a `MathError`.
 
-    What is printed is worked out again, if the derivation was checked: a line that is not what it stands for
-    is a `MathError`.
+    `certify` adds the integers behind its certificate. What is printed is worked out again, if the derivation
+    was checked: a line that is not what it stands for is a `MathError`.
     """
     if view not in VIEWS:
         raise MathError(f"there is no view {view!r:.40}", facts=[f"the views are {', '.join(VIEWS)}"])
@@ -76,11 +78,12 @@ def present(
                 facts=[line(telling.write(shown))],
                 mend="another view, and reporting this loss to the authors of gradstep",
             )
-        if "not checked" in outcomes:
-            count = outcomes.count("not checked")
+        if count := outcomes.count("not checked"):
             left = f"{count} of the formulas printed here could not be worked out again"
-            proof = f"{derivation.certificate}; {left}"
-            return replaced(told, proof=proof)
+            told = replaced(told, proof=f"{derivation.certificate}; {left}")
+    if certify and derivation.certificate is not None:
+        notes = (*told.notes, "; ".join(derivation.certificate.facts()))
+        told = replaced(told, sections=(*told.sections, *telling.evidence()), notes=notes)
     return told
 
 
@@ -490,6 +493,11 @@ class _Telling:
         shown = self.lower(expr, at)
         self.claims.append(Claim(shown, meant, tuple(at)))
         return shown
+
+    def evidence(self) -> tuple[Section, ...]:
+        """The numbers behind the lines and what is printed in this view."""
+        shown = (claim for claim in self.claims if self.view != "matrix" or not any(claim.at))
+        return evidence(self.d, [*shown], self.write, self.lower, self.partial)
 
     def partial(self, part: Expr, at: Sequence[str | None] | None = None) -> Box:
         """∂C/∂part."""

@@ -154,11 +154,12 @@ def html(
     style: str = "partials",
     batch: str | None = None,
     layout: str = "parameter",
+    certify: bool = False,
     codes: Mapping[str, str] | None = None,
     title: str = "",
 ) -> str:
     """The derivation as one HTML file that works offline. `codes`: sources to show, by language."""
-    told = folded(present(derivation, view=view, style=style, batch=batch, layout=layout))
+    told = folded(present(derivation, view=view, style=style, batch=batch, layout=layout, certify=certify))
     sections = list(told_sections(told, derivation).values())
     if codes:
         sections.append(Section("The code", [Code(list(codes.items()))]))
