@@ -7,31 +7,45 @@ what it stands for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 from gradstep.calculus.steps import Derivation
 from gradstep.calculus.verdicts import Checked
 from gradstep.expression.boxes import Box, Sym, row, word
 from gradstep.expression.node import Expr, walk
+from gradstep.expression.records import replaced
 from gradstep.notation.checking import Claim, witnesses
 from gradstep.notation.indices import Index
 from gradstep.notation.lowering import Lowering
-from gradstep.notation.presentation import Said, Section
+from gradstep.notation.presentation import Presentation, Said, Section
 from gradstep.notation.writing import Writer
 from gradstep.operations.leaves import symbol_op
 
 SOME = 60  # formulas that are shown with their numbers
 
-Slope = Callable[[Expr, Sequence[Index]], Box]
+
+class Telling(Protocol):
+    """How a view writes, and what it has written."""
+
+    view: str
+    claims: list[Claim]
+    write: Writer
+    lower: Lowering
+
+    def partial(self, part: Expr, at: Sequence[Index] | None = None) -> Box:
+        """∂C/∂part, at indices."""
 
 
-def evidence(
-    derivation: Derivation, claims: Sequence[Claim], write: Writer, lower: Lowering, slope: Slope
-) -> tuple[Section, ...]:
-    """The sections that show the numbers of a derivation that was checked.
+def with_evidence(told: Presentation, derivation: Derivation, telling: Telling) -> Presentation:
+    """A derivation as told, and the numbers behind it, if it was checked."""
+    if derivation.certificate is None:
+        return told
+    notes = (*told.notes, "; ".join(derivation.certificate.facts()))
+    return replaced(told, sections=(*told.sections, *_sections(derivation, telling)), notes=notes)
 
-    `slope` writes ∂C/∂N, at indices.
-    """
+
+def _sections(derivation: Derivation, telling: Telling) -> tuple[Section, ...]:
     certificate = derivation.certificate
     if certificate is None:
         return ()
@@ -40,7 +54,7 @@ def evidence(
     lines = certificate.checked
     sections = []
     if count:
-        loss = row("d ", write(derivation.of))
+        loss = row("d ", telling.write(derivation.of))
         said = (_line(k, checked, None if k else loss) for k, checked in enumerate(lines[:count]))
         sections.append(Section("The proof: every line is one integer modulo p", tuple(said)))
     if lines[count:]:
@@ -48,7 +62,7 @@ def evidence(
         sections.append(
             Section("The proof: both sides of each line begin with one integer modulo p", tuple(said))
         )
-    printed = tuple(_printed(derivation, claims, write, lower, slope))
+    printed = tuple(_printed(derivation, telling))
     if printed:
         sections.append(Section("What is printed: an entry of either side modulo p", printed))
     return tuple(sections)
@@ -62,10 +76,9 @@ def _line(k: int, checked: Checked, left: Box | None) -> Said:
     return Said(left, (number,), f"{checked.rule}{how}{asked}", checked.reason, number=k or None)
 
 
-def _printed(
-    derivation: Derivation, claims: Sequence[Claim], write: Writer, lower: Lowering, slope: Slope
-) -> Iterator[Said]:
+def _printed(derivation: Derivation, telling: Telling) -> Iterator[Said]:
     """z = X w + b, and an entry of both sides."""
+    claims = (claim for claim in telling.claims if telling.view != "matrix" or not any(claim.at))
     chosen = list({claim.shown: claim for claim in claims if _is_plain(claim)}.values())[:SOME]
     slopes = {
         G: part for part, G in derivation.cotangents.items() if part in derivation.parts or not part.args
@@ -75,10 +88,10 @@ def _printed(
             continue
         left = None
         if claim.meant in slopes:
-            left = slope(slopes[claim.meant], claim.at)
+            left = telling.partial(slopes[claim.meant], claim.at)
         elif claim.meant in derivation.parts:
-            left = write(lower(claim.meant, claim.at))
-        yield Said(left, (write.opened(claim.shown),), " = ".join(map(str, pair)))
+            left = telling.write(telling.lower(claim.meant, claim.at))
+        yield Said(left, (telling.write.opened(claim.shown),), " = ".join(map(str, pair)))
 
 
 def _is_plain(claim: Claim) -> bool:

@@ -24,7 +24,7 @@ from gradstep.notation import scalars
 from gradstep.notation.arrays import LAYOUTS, Arrays
 from gradstep.notation.checking import Claim, check
 from gradstep.notation.differentials import Differentials
-from gradstep.notation.evidence import evidence
+from gradstep.notation.evidence import with_evidence
 from gradstep.notation.legend import legend
 from gradstep.notation.lowering import INDEX_LETTERS, Lowering
 from gradstep.notation.narrative import Narrator, tells
@@ -81,10 +81,7 @@ def present(
         if count := outcomes.count("not checked"):
             left = f"{count} of the formulas printed here could not be worked out again"
             told = replaced(told, proof=f"{derivation.certificate}; {left}")
-    if certify and derivation.certificate is not None:
-        notes = (*told.notes, "; ".join(derivation.certificate.facts()))
-        told = replaced(told, sections=(*told.sections, *telling.evidence()), notes=notes)
-    return told
+    return with_evidence(told, derivation, telling) if certify else told
 
 
 def batch_size(derivation: Derivation, batch: str | None = None) -> Size | None:
@@ -493,11 +490,6 @@ class _Telling:
         shown = self.lower(expr, at)
         self.claims.append(Claim(shown, meant, tuple(at)))
         return shown
-
-    def evidence(self) -> tuple[Section, ...]:
-        """The numbers behind the lines and what is printed in this view."""
-        shown = (claim for claim in self.claims if self.view != "matrix" or not any(claim.at))
-        return evidence(self.d, [*shown], self.write, self.lower, self.partial)
 
     def partial(self, part: Expr, at: Sequence[str | None] | None = None) -> Box:
         """∂C/∂part."""
