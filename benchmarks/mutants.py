@@ -175,6 +175,11 @@ class Mutant:
     changes: Callable[[], bool]
     refuted: Callable[[], bool]
 
+    @property
+    def kind(self) -> str:
+        """The slip, without the place."""
+        return self.slip.partition(",")[0]
+
     def __str__(self) -> str:
         return f"{self.of}: {self.slip}"
 
@@ -457,11 +462,17 @@ def all_mutants(every: bool = False) -> list[Mutant]:
 
 
 def a_few(mutants: Sequence[Mutant]) -> list[Mutant]:
-    """One slip for each record, another one each time, so that every kind of slip has its turn."""
+    """One slip for each record, of the kind that has had the fewest turns."""
     records: dict[str, list[Mutant]] = {}
     for mutant in mutants:
         records.setdefault(mutant.of, []).append(mutant)
-    return [slips[turn % len(slips)] for turn, slips in enumerate(records.values())]
+    turns: Counter[str] = Counter()
+    chosen = []
+    for slips in records.values():
+        mutant = min(slips, key=lambda slip: turns[slip.kind])
+        turns[mutant.kind] += 1
+        chosen.append(mutant)
+    return chosen
 
 
 def judge(mutants: Iterator[Mutant] | Sequence[Mutant]) -> tuple[Counter[str], list[str], list[str]]:
@@ -470,7 +481,7 @@ def judge(mutants: Iterator[Mutant] | Sequence[Mutant]) -> tuple[Counter[str], l
     missed, equivalent = [], []
     for mutant in mutants:
         if mutant.refuted():
-            caught[mutant.slip.partition(",")[0]] += 1
+            caught[mutant.kind] += 1
             if not mutant.changes():
                 missed.append(f"{mutant} (changes nothing, yet is refuted)")
         elif mutant.changes():

@@ -18,7 +18,7 @@ a line has a value, and a line that asks for more than the one before says so (`
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod, sqrt
 from operator import mul
 from random import Random
@@ -35,6 +35,7 @@ from gradstep.calculus.steps import Derivation, Line, Term
 from gradstep.calculus.structures import Along
 from gradstep.calculus.verdicts import SEVERITY, Certificate, Checked, Failure, Method
 from gradstep.expression.node import Expr, walk
+from gradstep.expression.records import record, replaced
 from gradstep.expression.shapes import Size
 from gradstep.operations.leaves import number
 
@@ -143,7 +144,7 @@ def _trial(
 # ------------------------------------------------------------------------------------------- the certificate
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Proof:
     """What the exact checks say, at several points together."""
 
@@ -187,7 +188,7 @@ def certify(derivation: Derivation, *, seed: int | None = None, trials: int = 2)
         word = _settled(check, outcome, final, by_law, moving, rng)
         if word.method == "wrong":
             failures.append(Failure(check.step, check.rule, check.what, word.left, word.right))
-            word = replace(word, reason=check.what)
+            word = replaced(word, reason=check.what)
         settled[check.step].append(word)
     weakest = [max(words, key=lambda word: (SEVERITY.index(word.method), word.chance)) for words in settled]
     of_lines = tuple(word.method for word in weakest)
@@ -256,7 +257,7 @@ def _settled(
     if method == "wrong" and not real:
         return settle_long(check, moving, rng)
     found = settle(check, moving, rng, final, method == "wrong")
-    return replace(found, left=left, right=right) if method == found.method == "wrong" else found
+    return replaced(found, left=left, right=right) if method == found.method == "wrong" else found
 
 
 def is_oracle(node: Expr) -> bool:

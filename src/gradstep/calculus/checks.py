@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from operator import mul
 from random import Random
 
@@ -20,6 +19,7 @@ from gradstep.calculus.structures import Along
 from gradstep.calculus.verdicts import Failure
 from gradstep.expression.node import Expr
 from gradstep.expression.node import replace as exchange
+from gradstep.expression.records import record, replaced
 from gradstep.expression.shapes import shape_text
 from gradstep.operations.declared import DECLARED
 from gradstep.operations.leaves import number
@@ -27,7 +27,7 @@ from gradstep.operations.leaves import number
 Array = Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Lines:
     """Both lines are worth the same, however the parts of the second move."""
 
@@ -63,7 +63,7 @@ class Lines:
             tuple((exchange(G, table), exchange(N, table)) for G, N in line)
             for line in (self.before, self.after)
         )
-        return replace(self, before=before, after=after)
+        return replaced(self, before=before, after=after)
 
     def sides(self, point: Point, moving: Collection[Expr]) -> Iterator[Array]:
         """What each line is worth when the parts of the second and what is in `moving` move at random."""
@@ -86,7 +86,7 @@ class Lines:
         return compare_lines(self.before, self.after, moving, rng)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Values:
     """Both expressions have the same entries."""
 
@@ -113,7 +113,7 @@ class Values:
 
     def exchanged(self, table: Mapping[Expr, Expr]) -> Values:
         """The same with other parts in the place of those in the table."""
-        return replace(self, before=exchange(self.before, table), after=exchange(self.after, table))
+        return replaced(self, before=exchange(self.before, table), after=exchange(self.after, table))
 
     def sides(self, point: Point, moving: Collection[Expr]) -> Iterator[Array]:
         """Both values."""

@@ -14,7 +14,6 @@ choices of them, so points are drawn until a wrong check passes them all with a 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import ceil, log2, prod
 from random import Random
 from typing import Protocol, TypeVar
@@ -30,6 +29,7 @@ from gradstep.calculus.reals import DIGITS, RealPoint, many_digits
 from gradstep.calculus.shorter_parts import POSITIVE
 from gradstep.calculus.verdicts import Method, Number
 from gradstep.expression.node import Expr, walk
+from gradstep.expression.records import record
 from gradstep.expression.shapes import Lengths
 from gradstep.operations.activations import sign_op, sqrt_op
 from gradstep.operations.arithmetic import (
@@ -93,7 +93,7 @@ class Sided(Protocol):
         """The same in floating point."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Settled:
     """What a second look found, and why it was taken; `chance` bounds that of a wrong check called exact."""
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil, log10
 from typing import Literal
+
+from gradstep.expression.records import record
 
 Method = Literal["exact", "50 digits", "floating point", "not checked", "wrong"]
 SEVERITY: tuple[Method, ...] = ("exact", "50 digits", "floating point", "not checked", "wrong")
 Number = int | float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Failure:
     """A place where the check failed: `step` counts from 1; `left` and `right` should be equal.
 
@@ -30,7 +31,7 @@ class Failure:
         return f"step {self.step} ({self.rule}): {self.what}{sides}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Checked:
     """One line and how it was checked.
 
@@ -54,7 +55,7 @@ class Checked:
         return f"{self.method}{f': {self.reason}' if self.reason else ''}{asked}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Certificate:
     """How the lines of a derivation were checked, and whether they hold.
 
