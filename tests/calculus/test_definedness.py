@@ -63,7 +63,7 @@ def test_a_product_asks_what_its_factors_ask():
 
 
 NEEDS = {
-    "sqrt(sum(x**2))": ("sum(x**2) ≠ 0",),
+    "sqrt(1 - sum(x**2))": ("1 - sum(x**2) ≠ 0",),
     "det(A @ A)": ("A invertible",),
     "log(det(A))": (),
     "sum(log(x))": (),
