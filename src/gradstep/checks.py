@@ -24,7 +24,7 @@ from gradstep.public import Names, asked
 def check(
     f: Expr,
     wrt: str | Sequence[str],
-    claim: str | Expr | Sequence[str] | Callable[..., Any],
+    claim: str | Expr | Sequence[str] | Mapping[str, str | Expr] | Callable[..., Any],
     *,
     hessian: bool = False,
     given: Dependences | None = None,
@@ -36,7 +36,8 @@ def check(
 
     `claim` is text: NumPy's syntax, LaTeX or what gradstep prints. One formula is the gradient (the Jacobian,
     if `f` is an array); lines such as `dz = …`, `∂C/∂w = … = …` or `dC = ⟨G, dN⟩` are checked one by one. It
-    may use the names of parts, those of the loss and those that gradstep gives.
+    may use the names of parts, those of the loss and those that gradstep gives. {"w": …, "b": …} has a
+    formula for each.
 
     `claim` may also be a backward function, `backward(X, w, b, y)` with NumPy arrays, that returns the
     gradients (for an array `f` it takes the gradient that arrives too), or a `torch.autograd.Function`: it is
@@ -57,7 +58,9 @@ def check(
         derivation = jacobian_of(f, wrt, names=called, only=only, seed=seed)
     else:
         derivation = derive_expression(f, wrt, names=called, only=only, structure=structure, seed=seed)
-    text = str(claim) if isinstance(claim, Expr) else claim if isinstance(claim, str) else "\n".join(claim)
+    if isinstance(claim, Mapping):
+        claim = [f"∂C/∂{name} = {formula}" for name, formula in claim.items()]
+    text = claim if isinstance(claim, str) else str(claim) if isinstance(claim, Expr) else "\n".join(claim)
     return judge(derivation, called, text, seed)
 
 

@@ -205,6 +205,50 @@ def test_a_number_is_not_taken_for_a_size_that_happens_to_be_equal(size):
     assert gs.check(fixed, "w", claim).verdict is True
 
 
+def test_a_formula_for_each_parameter():
+    right = {"w": "-2/N * X.T @ (e * (z > 0))", "b": gs.derive(NEURON, "b").answers["b"]}
+    assert gs.check(NEURON, ["w", "b"], right).verdict is True
+    found = gs.check(NEURON, ["w", "b"], right | {"w": "2/N * X.T @ e"})
+    assert (found.verdict, found.first) == (False, 1)
+
+
+SIGNS = [
+    *"()[]{}=+-*/^_|.,;&<>'\\ \n0129aeXwz∂ΣᵀᵢΣ⟨⟩‖√⊙−δ",
+    r"\frac",
+    r"\sum_",
+    r"\left",
+    "1[",
+    "dC",
+    "\x00",
+    "😀",
+]
+
+
+def test_a_garbled_claim_is_wrong_or_an_error_and_never_more():
+    rng = Random(1)
+    d = gs.derive(NEURON, "w", certify=False)
+    for _ in range(200):
+        letters = list(rng.choice(RIGHT))
+        for _ in range(rng.choice((1, 1, 2, 3))):
+            letters[rng.randrange(len(letters))] = rng.choice(SIGNS)
+        try:
+            lines_of("".join(letters), Truths(d, {}))
+        except MathError as error:
+            assert str(error)
+
+
+def test_a_long_derivation_is_shown_around_the_place_that_matters():
+    layers = 9
+    parts = [
+        f"Z{k} = {f'A{k - 1}' if k > 1 else 'X'} @ W{k}; A{k} = tanh(Z{k})" for k in range(1, layers + 1)
+    ]
+    shapes = {f"W{k}": "h h" for k in range(1, layers + 1)}
+    loss = gs.parse("; ".join([*parts, f"sum(A{layers})"]), X="N h", **shapes)
+    found = gs.check(loss, "W1", "2*X.T @ Z1")
+    assert found.verdict is False
+    assert len(str(found).splitlines()) < 60
+
+
 def test_the_first_wrong_line_is_found_and_later_ones_are_judged_for_themselves():
     claim = "∂C/∂e = 2/N e\n∂C/∂a = 2/N e\n∂C/∂z = ∂C/∂a ⊙ 1[z > 0]\n∂C/∂w = Xᵀ ∂C/∂z"
     found = gs.check(NEURON, "w", claim)

@@ -25,7 +25,7 @@ from gradstep.operations.sums import mean
 from gradstep.operations.sums import sum as total
 
 MOST_NODES = 200  # of a loss whose derivation is gone through rule by rule
-MOST_TRIALS = 4000
+WORK = 60_000  # nodes that are worked out in trials of one kind
 FACTS = {
     "symmetric": (" is symmetric",),
     "rows sum to one": ("the rows of ", " sum to one"),
@@ -75,6 +75,7 @@ class Diagnosis:
             drawn = drawn_samples((truth, claim, loss), (truth, claim), rng)
         self.samples = Samples(truth, claim, loss, drawn)
         self.later: list[Slip] = []
+        self.most = WORK // (1 + sum(1 for _ in walk(truth, claim, loss)))
 
     def found(self) -> Slip | None:
         """The first slip that explains the claim."""
@@ -190,9 +191,10 @@ class Diagnosis:
 
     def rules(self) -> Iterator[Slip]:
         """One rule used wrongly: what would have come out is the claim."""
+        start = self.samples.trials
         for node, k, G, H, right in self.contributions():
             for edit in (*edits(H, whole=G, still={G, node, *node.args}), *skipped(node, G, H)):
-                if self.samples.trials > MOST_TRIALS:
+                if self.samples.trials > start + self.most:
                     return
                 if edit.expr.shape != H.shape:
                     continue
@@ -244,7 +246,7 @@ class Diagnosis:
         parts = list(dict.fromkeys([*(node for node in walk(self.loss) if node.rank), *slopes]))
         start = self.samples.trials
         for edit in edits(self.claim, still=self.parts, parts=parts, mending=True):
-            if self.samples.trials > start + MOST_TRIALS:
+            if self.samples.trials > start + self.most:
                 return
             if self.samples.same(self.truth, edit.expr):
                 kind, words = edit.kind, edit.words

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from gradstep.calculus.examples import Example, numeral
 from gradstep.expression.node import Expr, walk
 from gradstep.notation.plain import line as written
 from gradstep.notation.plain import wrap
-from gradstep.notation.presentation import Presentation, Section
+from gradstep.notation.presentation import Presentation, Said, Section
 from gradstep.notation.terminal import text as drawn
 from gradstep.notation.views import present
 from gradstep.notation.writing import Writer
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from gradstep.notation.verdicts import Verdict
 
 WIDTH = 100
+MANY = 8  # lines of a derivation that are shown as they are; of more only those
+AROUND = 3  # so near to the place that matters
 
 
 class Telling:
@@ -153,39 +155,40 @@ class Telling:
         return f"d{self.formula(variables[name[1:]])}" if name[1:] in variables else name
 
     def ours(self) -> Iterator[str]:
-        """Our derivation to the place where the claim leaves it."""
+        """Our derivation to the place where the claim leaves it, and where it ends."""
         derivation, verdict = self.truths.derivation, self.verdict
         assert verdict.first is not None
         if derivation.kind != "gradient" or not derivation.steps or verdict.kind == "error":
             return
         told = present(derivation)
-        sections = [s for s in told.sections if any(said.number for said in s.lines)]
-        if not sections:
-            return
-        subject = verdict.lines[verdict.first - 1].line.subject
-        found = links(derivation)
-        last = next((k for k, link in enumerate(found, 1) if link.part is subject.part), len(found))
-        place = verdict.slip.place if verdict.slip else None
-        leaves = next(
-            (
-                k
-                for k, link in enumerate(found, 1)
-                if place is not None and any(s.place is place for s in link.steps)
-            ),
-            None,
+        lines: Sequence[Said] = next(
+            (s.lines for s in told.sections if any(said.number for said in s.lines)), ()
         )
-        lines = sections[0].lines
-        numbered = [said.number for said in lines if said.number]
-        if len(numbered) == len(found):
-            kept = [said for said in lines if (said.number or 0) <= last]
-            upto = next((k for k, said in enumerate(lines) if said.number and said.number > last), len(lines))
-            kept = list(lines[:upto])
-        else:
-            kept, leaves = list(lines), None
-        title = "How it goes" if leaves is None else f"How it goes: yours leaves it at line {leaves}"
+        if not lines:
+            return
+        found = links(derivation)
+        leaves = None
+        if sum(1 for said in lines if said.number) == len(found):
+            subject = verdict.lines[verdict.first - 1].line.subject
+            last = next((k for k, link in enumerate(found, 1) if link.part is subject.part), len(found))
+            place = verdict.slip.place if verdict.slip else None
+            steps = ((k, step) for k, link in enumerate(found[:last], 1) for step in link.steps)
+            leaves = next((k for k, step in steps if step.place is place), None)
+            lines = self.shortened(lines, last, leaves)
         yield ""
-        page = Presentation(told.view, told.style, (Section(title, tuple(kept)),))
-        yield drawn(page, WIDTH)
+        title = "How it goes" if leaves is None else f"How it goes: yours leaves it at line {leaves}"
+        yield drawn(Presentation(told.view, told.style, (Section(title, tuple(lines)),)), WIDTH)
+
+    def shortened(self, lines: Sequence[Said], last: int, leaves: int | None) -> list[Said]:
+        """The numbered lines up to `last`; of many those around the place where the claim leaves them."""
+        kept: list[Said] = []
+        number = 0
+        for said in lines:
+            number = said.number or number
+            near = number > last - AROUND if leaves is None else abs(number - leaves) < AROUND
+            if number <= last and (last <= MANY or near or number == last):
+                kept.append(said)
+        return kept
 
     def proof(self) -> str:
         """How it was found out that a claim is right."""
