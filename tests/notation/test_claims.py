@@ -151,6 +151,7 @@ def test_the_lines_that_gradstep_prints_are_right(text, shapes, wrt, view):
         ),
         ("softmax(z)", {"z": "n"}, "z", r"f_i (\delta_{ij} - f_j)", False, (True, "")),
         ("softmax(z)", {"z": "n"}, "z", "diag(f)", False, (False, "missing term")),
+        ("sum(norm(X, axis=0))", {"X": "n m"}, "X", "X ⊘ ‖X‖_(axis 0)", False, (True, "")),
         ("X.T @ A", {"X": "m n", "A": "m k"}, "X", "[δᵢₗ Aₖⱼ]ᵢⱼₖₗ", False, (True, "")),
         ("logsumexp(z)", {"z": "n"}, "z", r"\frac{e^{z_i}}{\sum_j e^{z_j}}", False, (True, "")),
     ],

@@ -203,6 +203,9 @@ def _length(reader: Reader, piece: Piece) -> Raised:
     """‖e‖."""
     value = _until(reader, "‖")
     if reader.skip("_"):
+        if reader.peek(1).text == "axis":  # ‖X‖_(axis 0): of each column
+            axis = len(value.over) + reader.axis()
+            return reader.made(piece, lambda v: Raised(norm(v.expr, axis=axis), v.over), value)
         reader.indices()
     if value.over:
         squares = entrywise(multiply, value, value)
