@@ -128,9 +128,9 @@ def _hardmax(point: Point, node: Expr, a: Array) -> Array:
 
 
 def _one_hot(point: Point, node: Expr, a: Array) -> Array:
-    """Data of whole numbers: any of the places, by a remainder."""
+    """Which place is meant: weights that add up to one, the same for the same number."""
     length = point.sizes[node.params[0]]
-    return [int(hash(x) % length == k) for x in a for k in range(length)]
+    return [weight for x in a for weight in point.place(x, length)]
 
 
 def _triangle(point: Point, node: Expr) -> Array:

@@ -268,6 +268,11 @@ class Point:
         weights = [self.oracle(("hardmax", k, key)) for k in range(len(line) - 1)]
         return [*weights, (1 - sum(weights)) % p]
 
+    def place(self, x: int, length: int) -> Array:
+        """Weights that add up to one for the place x, as an oracle: no two places are the same by chance."""
+        weights = [self.oracle(("place", k, x)) for k in range(length - 1)]
+        return [*weights, (1 - sum(weights)) % self.prime]
+
     def eliminated(self, matrix: Array) -> tuple[Array | None, int]:
         """The inverse of a square matrix, None where it is singular, and its determinant."""
         return eliminated(self.prime, matrix)

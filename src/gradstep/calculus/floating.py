@@ -199,8 +199,8 @@ def points(
 
 
 def enough(*exprs: Expr) -> int:
-    """How many points must agree: more where signs decide what is done, at kinks and comparisons."""
-    bent = any(node.op.kink or node.op is where_op for node in walk(*exprs))
+    """How many points must agree: more where signs decide what is done, or whole numbers do."""
+    bent = any(node.op.kink or node.op is where_op or node.op.domain == "places" for node in walk(*exprs))
     return BENT_POINTS if bent else POINTS
 
 

@@ -188,6 +188,10 @@ class RealPoint(Point):
         top = [int(x == max(line)) for x in line]
         return [Decimal(x) / sum(top) for x in top]
 
+    def place(self, x: Any, length: int) -> Array:
+        """1 at one of so many places, 0 elsewhere."""
+        return [int(hash(x) % length == k) for k in range(length)]
+
     def oracle(self, key: object) -> Any:
         """A function of one number by its name."""
         if isinstance(key, tuple) and key[0] in FUNCTIONS and len(key) == 2:
