@@ -14,7 +14,6 @@ from gradstep.expression.errors import MathError, shallow
 from gradstep.expression.node import Expr, walk
 from gradstep.notation import terminal
 from gradstep.notation.depending import Dependences, depending
-from gradstep.notation.folding import folded
 from gradstep.notation.parsing import names_of, parse
 from gradstep.notation.views import present
 from gradstep.operations.evaluation import variables
@@ -216,5 +215,14 @@ def text(
     opened: bool = False,
 ) -> str:
     """`Derivation.text`."""
-    told = present(derivation, view=view, style=style, batch=batch, layout=layout, certify=certify)
-    return terminal.text(told if opened else folded(told), width, opened=opened)
+    told = present(
+        derivation,
+        view=view,
+        style=style,
+        batch=batch,
+        layout=layout,
+        certify=certify,
+        fold=not opened,
+        opened=opened,
+    )
+    return terminal.text(told, width, opened=opened)

@@ -9,7 +9,6 @@ from notation.judged import complaints, formulas
 
 from gradstep.calculus.certificate import certify
 from gradstep.notation.documents import latex, latex_document, markdown, mimebundle, to_json
-from gradstep.notation.folding import folded
 from gradstep.notation.prose import prose
 from gradstep.notation.views import STYLES, VIEWS, present
 from gradstep.operations import graph
@@ -36,7 +35,8 @@ def presentations():
         for view in VIEWS:
             for style in STYLES:
                 if name != "12 layers" or style == "partials":
-                    found[name, view, style] = d, folded(present(d, view=view, style=style))
+                    opened = (view, style) == ("matrix", "partials")
+                    found[name, view, style] = d, present(d, view=view, style=style, fold=True, opened=opened)
     return found
 
 
@@ -66,6 +66,13 @@ def test_katex_reads_the_documents(katex, articles):
 def test_the_document_needs_amsmath_and_amssymb_alone(presentations):
     _, told = presentations["neuron", "matrix", "partials"]
     assert re.findall(r"\\usepackage\{(.*?)\}", latex_document(told)) == ["amsmath", "amssymb"]
+
+
+def test_a_document_has_what_its_lines_open_to(presentations, articles):
+    for (name, view, style), article in articles.items():
+        told = presentations[name, view, style][1]
+        opened = (view, style) == ("matrix", "partials")
+        assert ("step by step" in article) == ("<summary>Step by step" in markdown(told)) == opened, name
 
 
 def test_markdown_keeps_its_tables_and_formulas_whole(presentations):

@@ -88,7 +88,11 @@ def test_every_operation_shows_why_it_moves_as_it_does(op, params, shapes):
 
 def d_lines(derivation):
     """The lines of a derivation told by differentials."""
-    return [said for section in present(derivation, style="differential").sections for said in section.lines]
+    return [
+        said
+        for section in present(derivation, style="differential", opened=True).sections
+        for said in section.lines
+    ]
 
 
 def test_what_stands_still_opens_to_nothing():
@@ -107,7 +111,7 @@ def test_letters_do_not_run_out():
 @pytest.mark.parametrize("kind", [gs.jacobian, gs.hessian])
 def test_every_line_of_an_array_is_proved_by_indices(kind, view):
     text = "tanh(A @ x)" if kind is gs.jacobian else "sum(tanh(A @ x))"
-    told = present(kind(gs.parse(text, A="m n", x="n"), "x", seed=1), view=view, batch="m")
+    told = present(kind(gs.parse(text, A="m n", x="n"), "x", seed=1), view=view, batch="m", opened=True)
     *_, work, result = told.sections
     lines = [said for said in (*work.lines, *result.lines) if said.left is not None]
     assert lines and all(said.proof for said in lines if "ᵢ" not in line(said.left))
@@ -116,7 +120,7 @@ def test_every_line_of_an_array_is_proved_by_indices(kind, view):
 def test_every_line_of_the_story_opens():
     loss = gs.parse("mean((y - relu(X @ w + b))**2)", X="N d", w="d", b="", y="N")
     d = gs.derive(loss, ["w", "b"], seed=1)
-    story = present(d, view="sample").sections[2]
+    story = present(d, view="sample", opened=True).sections[2]
     assert all(said.proof or said.details for said in story.lines)
     opened = " ".join(d.text("sample", opened=True).split())
     assert "∂zᵢ/∂b = 1" in opened and "∂C/∂wⱼ = Σᵢ (∂C/∂zᵢ) ∂zᵢ/∂wⱼ = −2/N Σᵢ eᵢ 1[zᵢ > 0] Xᵢⱼ" in opened

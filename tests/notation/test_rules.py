@@ -173,7 +173,7 @@ def test_a_jacobian_stands_in_the_other_layout_too():
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.number} {rule.name}")
 def test_a_rule_is_a_named_step_with_its_reason(rule):
-    told = present(derive(rule.expr(), rule.wrt.split()), view=rule.view)
+    told = present(derive(rule.expr(), rule.wrt.split()), view=rule.view, opened=True)
     reasons = [one.why for one in said(told) if rule.called in one.rule]
     assert reasons, f"no step is called {rule.called}"
     assert any(rule.reason in why for why in reasons), reasons
@@ -182,7 +182,7 @@ def test_a_rule_is_a_named_step_with_its_reason(rule):
 
 @pytest.mark.parametrize(("number", "name", "text", "given", "wrt", "view", "expected"), STATED)
 def test_a_rule_is_a_line(number, name, text, given, wrt, view, expected):
-    told = present(derive(parse(text, **shapes(given)), wrt.split()), view=view)
+    told = present(derive(parse(text, **shapes(given)), wrt.split()), view=view, opened=True)
     lines = [
         f"{line(one.left)} = {line(form)}" if one.left is not None else line(form)
         for one in said(told)

@@ -36,7 +36,7 @@ def formula(said):
 def test_what_is_printed_is_what_was_derived(loss):
     d = loss.derived()
     for view, style in COMBINATIONS:
-        telling = views._Telling(d, view, style, None)
+        telling = views._Telling(d, view, style, None, "parameter", [])
         told = telling.all()
         assert set(check(d, telling.claims, seed=1)) <= {"exact"}, (view, style)
         lines = numbered(told)
@@ -115,12 +115,13 @@ def test_every_gradient_is_an_answer():
             told = present(d, view=view, style=style)
             lefts = {line(said.left) for section in told.sections for said in section.lines if said.left}
             for parameter in d.wrt:
-                pretty = f"∂C/∂{line(views._Telling(d, view, style, None).write(d.parameters[parameter]))}"
+                telling = views._Telling(d, view, style, None, "parameter", [])
+                pretty = f"∂C/∂{line(telling.write(d.parameters[parameter]))}"
                 assert any(left.replace("∂(", "∂").startswith(pretty) for left in lefts), (name, view, style)
 
 
 def test_a_matrix_line_opens_to_its_proof_by_indices():
-    told = present(LOSSES["neuron"].derived())
+    told = present(LOSSES["neuron"].derived(), opened=True)
     (said,) = [said for said in numbered(told) if formula(said).startswith("∂C/∂w")]
     assert [line(box) for box in said.proof] == ["zᵢ = Σⱼ Xᵢⱼ wⱼ + b", "∂C/∂wⱼ = Σᵢ Xᵢⱼ ∂C/∂zᵢ"]
     steps = [detail for detail in said.details if line(detail.left).startswith("⟨")]
@@ -194,6 +195,22 @@ def test_a_line_that_is_not_what_was_derived_is_never_shown(view, monkeypatch):
     monkeypatch.setattr(views, "links", wrong_links)
     with pytest.raises(MathError, match="failed its check"):
         present(d, view=view)
+
+
+def test_a_proof_is_made_and_checked_where_it_is_opened(monkeypatch):
+    d = LOSSES["2 layers"].derived()
+    d.certificate = certify(d, seed=1)
+    true_proof = views._Telling.proof
+
+    def wrong_proof(self, link):
+        boxes = true_proof(self, link)
+        self.claims[-1] = replaced(self.claims[-1], shown=2 * self.claims[-1].shown)
+        return boxes
+
+    monkeypatch.setattr(views._Telling, "proof", wrong_proof)
+    assert not any(said.proof or said.details for said in numbered(present(d)))
+    with pytest.raises(MathError, match="failed its check"):
+        present(d, opened=True)
 
 
 # ------------------------------------------------------------------------------------------- deep networks

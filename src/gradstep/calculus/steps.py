@@ -180,9 +180,12 @@ class Derivation:
         batch: str | None = None,
         layout: str = "parameter",
         certify: bool = False,
+        opened: bool = False,
     ) -> str:
-        """The derivation as LaTeX (amsmath, amssymb): paste it into a paper."""
-        return str(upstairs("_latex")(self, view, style, batch=batch, layout=layout, certify=certify))
+        """The derivation as LaTeX (amsmath, amssymb): paste it into a paper. `opened` as in `text`."""
+        return str(
+            upstairs("_latex")(self, view, style, batch=batch, layout=layout, certify=certify, opened=opened)
+        )
 
     def markdown(
         self,
@@ -192,9 +195,14 @@ class Derivation:
         batch: str | None = None,
         layout: str = "parameter",
         certify: bool = False,
+        opened: bool = True,
     ) -> str:
-        """The derivation as Markdown with formulas in $$."""
-        return str(upstairs("_markdown")(self, view, style, batch=batch, layout=layout, certify=certify))
+        """The derivation as Markdown with formulas in $$; below each section what its lines open to."""
+        return str(
+            upstairs("_markdown")(
+                self, view, style, batch=batch, layout=layout, certify=certify, opened=opened
+            )
+        )
 
     def html(
         self,

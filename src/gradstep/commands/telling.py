@@ -12,7 +12,6 @@ import click
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
 from gradstep.notation.arrays import LAYOUTS
-from gradstep.notation.folding import folded
 from gradstep.notation.terminal import text
 from gradstep.notation.views import STYLES, VIEWS, present
 
@@ -104,14 +103,24 @@ def say(
 ) -> None:
     """Prints a derivation as it was asked for."""
     if to == "text":
-        told = present(derivation, view=view, style=style, batch=batch, layout=layout, certify=certify)
-        told = told if opened else folded(told)
+        told = present(
+            derivation,
+            view=view,
+            style=style,
+            batch=batch,
+            layout=layout,
+            certify=certify,
+            fold=not opened,
+            opened=opened,
+        )
         click.echo(text(told, width or columns(), opened=opened, colour=is_colourful()), color=True)
     elif to == "json":
         import json  # not worth its time to load for the others
 
         data = derivation.to_json(view, style, batch=batch, layout=layout, certify=certify)
         click.echo(json.dumps(data, ensure_ascii=False, indent=1))
+    elif to == "latex":
+        click.echo(derivation.latex(view, style, batch=batch, layout=layout, certify=certify, opened=opened))
     else:
         click.echo(getattr(derivation, to)(view, style, batch=batch, layout=layout, certify=certify))
 

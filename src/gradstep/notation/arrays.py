@@ -23,7 +23,7 @@ from gradstep.notation.differentials import without
 from gradstep.notation.indices import Index, entry_op
 from gradstep.notation.lowering import Lowering
 from gradstep.notation.plain import line
-from gradstep.notation.presentation import Said, Section
+from gradstep.notation.presentation import Behind, Said, Section
 from gradstep.notation.proofs import proof_of_operation
 from gradstep.notation.wording import listed, numbered
 from gradstep.notation.writing import Writer
@@ -47,10 +47,11 @@ class Arrays:
         layout: str,
         lower: Lowering,
         names: Mapping[Expr, Box | str],
+        claims: list[Claim],
     ) -> None:
         self.d, self.style, self.layout, self.lower = derivation, style, layout, lower
         self.f = derivation.of
-        self.claims: list[Claim] = []
+        self.claims = claims
         self.shown = {G: cotangent(part, self.f) for G, part in derivation.fences.items()}
         self.table = {**{part: part for part in derivation.parts if part is not self.f}, **self.shown}
         plain = Writer(names)
@@ -132,8 +133,7 @@ class Arrays:
             why=reason(change.rules),
             number=self.number(),
             kink=change.kink,
-            proof=self.proof(change),
-            details=() if rule else self.behind(change),
+            behind=lambda: Behind(self.proof(change), () if rule else self.behind(change)),
         )
 
     def line(self, change: Change) -> tuple[Box, tuple[Box]]:
@@ -188,23 +188,21 @@ class Arrays:
 
     def chained(self, found: Chain) -> tuple[Said, ...]:
         """∂a/∂z = diag(1 − a²), …, and the products."""
-        said = []
-        for local in found.locals:
-            rules = ", ".join(dict.fromkeys(rule for rule, _ in local.rules))
-            said.append(
-                Said(
-                    self.partial(local.part, local.by),
-                    (self.array(local.array),),
-                    rule=rules,
-                    why=self.why(local),
-                    number=self.number(),
-                    kink=local.kink,
-                    proof=self.proof_of_link(local),
-                    details=self.behind(self.known[local.part]),
-                )
-            )
+        said = [*map(self.link, found.locals)]
         self.whole = {total.part for total in found.totals}
         return (*said, *map(self.total, found.totals))
+
+    def link(self, local: Local) -> Said:
+        """∂a/∂z = diag(1 − a²)."""
+        return Said(
+            self.partial(local.part, local.by),
+            (self.array(local.array),),
+            rule=", ".join(dict.fromkeys(rule for rule, _ in local.rules)),
+            why=self.why(local),
+            number=self.number(),
+            kink=local.kink,
+            behind=lambda: Behind(self.proof_of_link(local), self.behind(self.known[local.part])),
+        )
 
     def proof_of_link(self, local: Local) -> tuple[Box, ...]:
         """zᵢ = Σⱼ Aᵢⱼ xⱼ, ∂zᵢ/∂xⱼ = Aᵢⱼ."""
@@ -239,8 +237,8 @@ class Arrays:
             rule=rule,
             why=why,
             number=self.number(),
-            proof=self.proof_of_total(total),
             because=("the factors put in",),
+            behind=lambda: Behind(self.proof_of_total(total)),
         )
 
     def ways(self, total: Total) -> Box:
@@ -339,7 +337,7 @@ class Arrays:
                 (self.write(self.claimed(named, answer, at)),),
                 rule="all put together, with the direction in the place of the change",
                 shape=self.shape(answer),
-                proof=self.proof_of_product(answer, named, x),
+                behind=lambda: Behind(self.proof_of_product(answer, named, x)),
             )
         at, whole = self.lower.indices(answer), answer
         entries = any(at)
@@ -361,9 +359,14 @@ class Arrays:
         )
         inside = self.d.structures.get(str(y.params[0]))
         why = "" if inside is None else f"{inside.structure.rule}: {inside.structure.why}"
-        proof = () if entries else self.proof_of_answer(whole, x, y)
-        how, shape = self.how(answer, x, y), self.shape(answer)
-        return Said(left, (self.write(shown),), how, why, shape=shape, proof=proof)
+        return Said(
+            left,
+            (self.write(shown),),
+            self.how(answer, x, y),
+            why,
+            shape=self.shape(answer),
+            behind=None if entries else lambda: Behind(self.proof_of_answer(whole, x, y)),
+        )
 
     def proof_of_answer(self, answer: Expr, x: Expr, y: Expr) -> tuple[Box, ...]:
         """∂fᵢ/∂xⱼ = …, the entry that stands at these indices."""

@@ -13,7 +13,7 @@ from gradstep.notation.checking import Claim
 from gradstep.notation.indices import Index
 from gradstep.notation.lowering import Lowering
 from gradstep.notation.plain import line
-from gradstep.notation.presentation import Said
+from gradstep.notation.presentation import Behind, Said
 from gradstep.notation.proofs import proof_of_operation
 from gradstep.notation.wording import Wording
 from gradstep.notation.writing import Writer, stands_alone
@@ -36,10 +36,11 @@ class Differentials:
         shown: dict[Expr, Expr],
         parameters: str,
         lower: Lowering,
+        claims: list[Claim],
     ) -> None:
         self.d, self.write, self.wording, self.shown = derivation, write, wording, shown
         self.parameters, self.lower = parameters, lower
-        self.claims: list[Claim] = []
+        self.claims = claims
         self.derived = {G for step in derivation.steps for G, _ in (*step.before, *step.after)}
         # A named part stands for itself: what is beneath it is not looked at.
         self.table = {**{part: part for part in derivation.parts}, **shown}
@@ -79,7 +80,11 @@ class Differentials:
 
     def step(self, step: Step, number_: int | None = None, whole: Box | None = None) -> Said:
         """One step as a numbered line, or by itself: what it replaced, and by what."""
-        details = small(step, self.write, self.named)
+
+        def behind() -> Behind:
+            details = small(step, self.write, self.named)
+            return Behind((), details if whole is None else (*details, *self.grounds(step)))
+
         return Said(
             self.terms(step.before) if whole is None else None,
             (self.terms(step.after) if whole is None else whole,),
@@ -87,7 +92,7 @@ class Differentials:
             why=self.wording.reason(step, self.parameters),
             number=number_,
             kink=step.kink,
-            details=details if whole is None else (*details, *self.grounds(step)),
+            behind=behind,
         )
 
     def grounds(self, step: Step) -> tuple[Said, ...]:
@@ -215,7 +220,7 @@ def declared_slopes(step: Step) -> tuple[Said, ...]:
             continue
         write = Writer({told.of: declared.name})
         lines = Differentials(
-            told, write, Wording(told, write, write), {}, variable, Lowering((), ())
+            told, write, Wording(told, write, write), {}, variable, Lowering((), ()), []
         ).lines()
         said += [replace_fields(each, number=None, left=lines[0].left) for each in lines]
     return tuple(said)

@@ -10,7 +10,7 @@ from gradstep.expression.boxes import Big, Box, Fence, Frac, Of, Row, Sup, Sym, 
 from gradstep.notation.latex import PACKAGES
 from gradstep.notation.latex import latex as mathematics
 from gradstep.notation.plain import Drawing, drawing, line, width
-from gradstep.notation.presentation import Presentation, Said, Section
+from gradstep.notation.presentation import Presentation, Said
 from gradstep.notation.prose import prose, vocabulary
 from gradstep.notation.terminal import text
 from gradstep.notation.writing import Writer, name_box
@@ -68,7 +68,9 @@ class _Article:
         for section in self.told.sections:
             yield ""
             yield rf"\medskip\noindent\textbf{{{self.prose(section.title)}}}\nopagebreak"
-            yield from self.section(section)
+            yield from self.lines(section.lines)
+            for said in section.lines:
+                yield from self.behind(said)
         for note in (*self.told.notes, self.told.proof):
             yield rf"\par\medskip\noindent{{\footnotesize {self.prose(note)}\par}}"
         yield r"\endgroup"
@@ -77,11 +79,18 @@ class _Article:
         """A sentence, with the names in it as they are set in formulas."""
         return prose(sentence, self.names)
 
-    def section(self, section: Section) -> Iterator[str]:
-        """The lines of a section in one alignment; bare formulas in a display, and bare sentences as text."""
-        bare = [said for said in section.lines if said.left is None and said.number is None]
+    def behind(self, said: Said) -> Iterator[str]:
+        """What a line opens to: its steps, and its proof entry by entry."""
+        for heading, lines in said.openings():
+            number = f"line {said.number}, " if said.number is not None else ""
+            yield rf"\par\noindent{{\footnotesize {number}{heading}}}\nopagebreak"
+            yield from self.lines(lines)
+
+    def lines(self, lines: Sequence[Said]) -> Iterator[str]:
+        """Lines in one alignment; bare formulas in a display, and bare sentences as text."""
+        bare = [said for said in lines if said.left is None and said.number is None]
         sentences = [said for said in bare if any(map(_is_words, _flat(said.forms[0])))]
-        lined = [said for said in section.lines if said not in bare]
+        lined = [said for said in lines if said not in bare]
         widest = max((self.width(form) for said in lined for form in said.forms), default=0)
         lefts = max((self.width(said.left) for said in lined), default=0)
         used = max(widest, 8) + max(0, lefts - 8)
@@ -228,14 +237,13 @@ def markdown(presentation: Presentation) -> str:
     for section in presentation.sections:
         numbered = any(said.number is not None for said in section.lines)
         parts += [f"### {section.title}", _table(section.lines) if numbered else _displays(section.lines)]
-        proofs = [said for said in section.lines if said.proof]
-        if proofs:
-            numbers = ["-" if said.number is None else f"{said.number}." for said in proofs]
-            rows = [
-                f"{number} {', '.join(map(_inline, said.proof))}"
-                for number, said in zip(numbers, proofs, strict=True)
-            ]
-            parts += ["<details><summary>Entry by entry</summary>", "\n".join(rows), "</details>"]
+        behind: dict[str, list[str]] = {}
+        for said in section.lines:
+            number = "-" if said.number is None else f"{said.number}."
+            for heading, lines in said.openings():
+                behind.setdefault(heading, []).append(f"{number} {'<br>'.join(map(_stated, lines))}")
+        for heading, rows in behind.items():
+            parts += [f"<details><summary>{heading.capitalize()}</summary>", "\n".join(rows), "</details>"]
     parts += [*presentation.notes, presentation.proof]
     return "\n\n".join(parts) + "\n"
 
@@ -255,17 +263,18 @@ def _table(lines: Sequence[Said]) -> str:
 
 def _displays(lines: Sequence[Said]) -> str:
     """Formulas that only state something, each on a line of its own."""
-    shown = []
-    for said in lines:
-        items: list[Box | str] = [said.left] if said.left is not None else []
-        for form in said.forms:
-            items += ["=", form] if items else [form]
-        if any(map(_is_words, _flat(said.forms[0]))):
-            shown.append(f"{_sentence(said.forms[0])}  ")
-            continue
-        remark = f"{', '.join(part for part in (said.rule, said.shape) if part)} {said.where}".strip()
-        shown.append(f"{_inline(row(*items))}{f' — {remark}' if remark else ''}  ")
-    return "\n".join(shown)
+    return "\n".join(f"{_stated(said)}  " for said in lines)
+
+
+def _stated(said: Said) -> str:
+    """A formula and what it is, or a sentence."""
+    items: list[Box | str] = [said.left] if said.left is not None else []
+    for form in said.forms:
+        items += ["=", form] if items else [form]
+    if any(map(_is_words, _flat(said.forms[0]))):
+        return _sentence(said.forms[0])
+    remark = _remark(said)
+    return f"{_inline(row(*items))}{f' — {remark}' if remark else ''}"
 
 
 def _inline(box: Box) -> str:

@@ -173,8 +173,7 @@ class _Folding:
             rule=words(said.rule),
             why=words(said.why),
             because=tuple(map(words, said.because)),
-            proof=(),
-            details=(),
+            behind=None,
         )
 
     def index(self, offset: int) -> Box:

@@ -9,7 +9,7 @@ The lines are the steps that derive every gradient, ⟨G, dN⟩ read as G · ∂
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from functools import reduce
+from functools import partial, reduce
 
 from gradstep.calculus.derivation import Opening, moving_nodes
 from gradstep.calculus.duals import STANDING_STILL
@@ -24,7 +24,7 @@ from gradstep.notation.branches import branches
 from gradstep.notation.checking import Claim
 from gradstep.notation.differentials import opposite, rewrites
 from gradstep.notation.plain import line
-from gradstep.notation.presentation import Said
+from gradstep.notation.presentation import Behind, Said
 from gradstep.notation.wording import listed
 from gradstep.notation.writing import Writer, name_box, stands_alone
 from gradstep.operations.arithmetic import add, add_op, multiply, power_op, subtract_op
@@ -74,7 +74,7 @@ def carried(node: Expr, ends: Collection[Expr] = ()) -> set[Expr]:
 class Teller:
     """Tells how one thing changes with another; `claims` are the expressions that it has printed."""
 
-    def __init__(self, derivation: Derivation) -> None:
+    def __init__(self, derivation: Derivation, claims: list[Claim]) -> None:
         self.d, self.f = derivation, derivation.of
         names = derivation.names
         self.parts = [part for part in derivation.parts if part is not self.f]
@@ -83,7 +83,7 @@ class Teller:
         self.f_box = name_box(names[self.f], self.f)
         self.variables = [node for node in walk(self.f) if node.op is symbol_op]
         self.reserved = frozenset({*names.values(), *(str(v.params[0]) for v in self.variables)})
-        self.claims: list[Claim] = []
+        self.claims = claims
         self.count = 0
 
     def made_of(self, part: Expr) -> list[Expr]:
@@ -224,7 +224,8 @@ class _Lines:
             return
         said = whole.say(self.left if not self.said else None, box, rule, why, kink)
         if step is not None:
-            said = changed(said, details=rewrites(step, whole.write, lambda node: node, whole.reserved))
+            behind = partial(rewrites, step, whole.write, lambda node: node, whole.reserved)
+            said = changed(said, behind=lambda: Behind((), behind()))
         self.said.append(said)
         self.check(terms)
 

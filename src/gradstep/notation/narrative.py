@@ -9,7 +9,8 @@ The lines are the derivation's own steps: ⟨G, dN⟩ reads Σᵢ Gᵢ ∂Nᵢ/�
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from gradstep.calculus.derivation import Opening, moving_nodes
 from gradstep.calculus.laws import BOOK
@@ -19,14 +20,14 @@ from gradstep.calculus.steps import Derivation, Step, Term
 from gradstep.expression.boxes import PRODUCT, Big, Box, Cases, Fence, Frac, Row, Sup, Sym, fenced, row, word
 from gradstep.expression.node import Expr, replace, walk
 from gradstep.expression.records import replaced as changed
-from gradstep.expression.shapes import Size
+from gradstep.notation.batches import direct_parts
 from gradstep.notation.branches import branches, pieces_of
 from gradstep.notation.checking import Claim
 from gradstep.notation.differentials import exchanged, opposite, rewrites
 from gradstep.notation.indices import entry_op, sigma
 from gradstep.notation.lowering import Lowering
 from gradstep.notation.plain import line
-from gradstep.notation.presentation import Said
+from gradstep.notation.presentation import Behind, Said
 from gradstep.notation.wording import Wording, listed, numbered
 from gradstep.notation.writing import Writer, stands_alone
 from gradstep.operations.arithmetic import (
@@ -47,41 +48,18 @@ TRANSPOSED = Sym("ᵀ", "operator")
 ZERO = Sym("0", "number")
 
 
-def tells(derivation: Derivation, batch: Size | None) -> bool:
-    """Whether each example has one number for every named part, and a parameter enters through one part."""
-    if batch is None or not derivation.steps:
-        return False
-    parts = [part for part in derivation.parts if part is not derivation.of and part in derivation.cotangents]
-    entered = [direct_parts(derivation, p) for p in derivation.parameters.values()]
-    return (
-        bool(parts)
-        and all(part.shape in ((batch,), ()) for part in parts)
-        and all(p.rank < 2 and batch not in p.shape for p in derivation.parameters.values())
-        and all(len(through) < 2 and derivation.of not in through for through in entered)
-        and not any(_adds_examples(derivation, part, batch) for through in entered for part in through)
-    )
-
-
-def _adds_examples(derivation: Derivation, part: Expr, batch: Size) -> bool:
-    """Whether a parameter enters `part` through a sum over the examples, so that it is no matter of one."""
-    return any(
-        node in derivation.cotangents
-        and batch not in node.shape
-        and any(batch in arg.shape for arg in node.args)
-        for node in walk(part, stop=lambda node: node is not part and node in derivation.parts)
-    )
-
-
 class Narrator:
     """Tells one derivation example by example; `claims` are the expressions that it has printed."""
 
-    def __init__(self, derivation: Derivation, lower: Lowering, write: Writer, wording: Wording) -> None:
+    def __init__(
+        self, derivation: Derivation, lower: Lowering, write: Writer, wording: Wording, claims: list[Claim]
+    ) -> None:
         self.d, self.lower, self.write, self.wording = derivation, lower, write, wording
         self.loss = derivation.of
         ((self.batch, self.index),) = lower.letters.items()
         self.named = lower.named
         self.said: list[Said] = []
-        self.claims: list[Claim] = []
+        self.claims = claims
 
     def lines(self) -> tuple[Said, ...]:
         """The whole story: in full for the first parameter, and what differs for the others."""
@@ -134,7 +112,7 @@ class Narrator:
                 if step.place.op is power_op and opens:
                     rule = f"{rule} and chain rule"
                 said = Said(left, (self.sum(terms, parameter),), rule, why, kink=step.kink)
-                said = changed(said, details=self.folded(step))
+                said = changed(said, behind=self.folded(step))
                 if (
                     slopes and self.said[-1].indent
                 ):  # a slope stands between: say again what this line continues
@@ -144,7 +122,7 @@ class Narrator:
                     before is not None and before.forms == said.forms
                 ):  # tidied already: one line, both reasons
                     self.said[-1] = changed(
-                        before, rule=f"{before.rule}, {rule}", details=before.details + said.details
+                        before, rule=f"{before.rule}, {rule}", behind=together(before, said)
                     )
                 else:
                     main = self.say(said)
@@ -171,8 +149,8 @@ class Narrator:
         why = f"{part} depends on {self.text(parameter)} only through {through}"
         definition = row(self.at(node), "=", self.write.opened(self.opened(node)))
         by, moved = (self.by_entry(parameter, self.at(one)) for one in (inner, node))
-        proof = definition, row(moved, "=", slope, by)
-        return self.say(Said(left, (self.summed(front, body),), "chain rule", why, proof=proof))
+        proof = Behind((definition, row(moved, "=", slope, by)))
+        return self.say(Said(left, (self.summed(front, body),), "chain rule", why, behind=lambda: proof))
 
     def slope(self, step: Step) -> int:
         """The slope of an activation, in pieces if it has any."""
@@ -184,21 +162,21 @@ class Narrator:
         name = Frac(row("d", self.at(node)), row("d", self.at(inner)))
         if pieces is None:
             said = Said(name, (self.write(lowered),), step.rule, step.why, kink=step.kink, indent=1)
-            return self.say(changed(said, details=self.folded(step)))
+            return self.say(changed(said, behind=self.folded(step)))
         where, off, on = pieces
         z = self.write(where)
         box = Cases(((self.write(off), row(z, "≤", ZERO)), (self.write(on), row(z, ">", ZERO))))
         straight = "straight " if is_constant(off) and is_constant(on) else ""
         said = Said(name, (box,), step.rule, f"two {straight}pieces", kink=step.kink, indent=1)
-        return self.say(changed(said, details=self.folded(step)))
+        return self.say(changed(said, behind=self.folded(step)))
 
     def bent(self, step: Step) -> tuple[Expr, Expr]:
         """The activation that a step opens, and what it is of."""
         return step.place, next(arg for arg in step.place.args if arg in self.d.cotangents)
 
-    def folded(self, step: Step) -> tuple[Said, ...]:
+    def folded(self, step: Step) -> Callable[[], Behind]:
         """The small rewrites inside a step."""
-        return rewrites(step, self.write, self.lowered, self.lower.reserved)
+        return lambda: Behind((), rewrites(step, self.write, self.lowered, self.lower.reserved))
 
     def lowered(self, expr: Expr) -> Expr:
         """`expr` at example i."""
@@ -221,25 +199,24 @@ class Narrator:
             rule, why = "affine function", f"{self.text(parameter)} stands alone in {line(self.at(last))}"
         factor = self.row_box(unsigned)
         shown = factor if negative is None else row("−", factor)
-        proof = self.proof(last, parameter, slope)
-        side = self.say(
-            Said(self.partial(parameter, self.at(last)), (shown,), rule, why, proof=proof, indent=1)
-        )
-        together = (
+        by_last = self.partial(parameter, self.at(last))
+        proof = partial(self.proof, last, parameter, slope)
+        side = self.say(Said(by_last, (shown,), rule, why, indent=1, behind=proof))
+        told = (
             f"{as_before}; with {numbered([side])}"
             if as_before
             else f"{numbered([*used, side])} put together"
         )
-        by_entries = self.proof_together(last, parameter, slope)
+        by_entries = partial(self.proof_together, last, parameter, slope)
         front, rest = self.gathered(last, negative is not None)
         pieces = branches(rest)
         if pieces is None:
             self.claim(parameter, front, rest, unsigned)
             box = self.summed(front, self.moved(rest, unsigned))
-            self.say(Said(self.partial(parameter), (box,), together, proof=by_entries))
+            self.say(Said(self.partial(parameter), (box,), told, behind=by_entries))
             return
         box = self.in_pieces(parameter, last, front, pieces, unsigned)
-        self.say(Said(self.partial(parameter), (box,), together, proof=by_entries))
+        self.say(Said(self.partial(parameter), (box,), told, behind=by_entries))
         if not as_before:
             self.collapse(*pieces)
 
@@ -303,9 +280,10 @@ class Narrator:
                     for side, (_, condition) in enumerate(rows)
                 )
             rule = f"{listed([*heads])} collapses on {branch}"
-            self.say(Said(self.write(entry), (form,), rule, told, proof=self.passed(entry), indent=1))
+            passed = partial(self.passed, entry)
+            self.say(Said(self.write(entry), (form,), rule, told, indent=1, behind=passed))
 
-    def passed(self, entry: Expr) -> tuple[Box, ...]:
+    def passed(self, entry: Expr) -> Behind:
         """eᵢ = yᵢ − aᵢ, aᵢ = max(0, zᵢ): the parts between a part and the last one, by their definitions."""
         found: list[Box] = []
         waiting = [entry]
@@ -316,7 +294,7 @@ class Narrator:
             if inner:
                 found.append(row(self.write(one), "=", self.write.opened(opened)))
             waiting += [node for node in inner if node not in waiting]
-        return tuple(found)
+        return Behind(tuple(found))
 
     def on_side(self, expr: Expr, where: Expr, side: int, bent: dict[Expr, tuple[Expr, Expr]]) -> Expr:
         """`expr` on one side of `where`, parts that hold a function with a piece there opened down to it."""
@@ -351,15 +329,15 @@ class Narrator:
         total = sigma(self.index, self.batch, rest * slope if (front is None) else front * rest * slope)
         self.claims.append(Claim(total, self.d.answers[self.name(parameter)], (None,) * parameter.rank))
 
-    def proof(self, last: Expr, parameter: Expr, slope: Expr) -> tuple[Box, ...]:
+    def proof(self, last: Expr, parameter: Expr, slope: Expr) -> Behind:
         """The same entry by entry: zᵢ = Σⱼ Xᵢⱼ wⱼ + b, so ∂zᵢ/∂wⱼ = Xᵢⱼ."""
         entries, at = self.lower.fully(), self.place_in(parameter)
         opened = entries.opening(last)(last, (self.index,) * last.rank)
         definition = row(self.at(last), "=", self.write.opened(opened))
         entry = self.write(entries(slope, at, frozenset({self.index})))
-        return definition, row(self.by_entry(parameter, self.at(last)), "=", entry)
+        return Behind((definition, row(self.by_entry(parameter, self.at(last)), "=", entry)))
 
-    def proof_together(self, last: Expr, parameter: Expr, slope: Expr) -> tuple[Box, ...]:
+    def proof_together(self, last: Expr, parameter: Expr, slope: Expr) -> Behind:
         """∂C/∂zᵢ = …, ∂C/∂wⱼ = Σᵢ ∂C/∂zᵢ ∂zᵢ/∂wⱼ = …: what comes through every example is added."""
         entries, at = self.lower.fully(), self.place_in(parameter)
         G = self.example(self.d.cotangents[last])
@@ -373,7 +351,7 @@ class Narrator:
         self.claims.append(Claim(total, self.d.answers[self.name(parameter)], at))
         summed = self.summed(front, [fenced(self.write.written(inside), PRODUCT)])
         through = self.summed(None, [by_last, moved])
-        return row(by_last, "=", self.write(G)), row(by_parameter, "=", through, "=", summed)
+        return Behind((row(by_last, "=", self.write(G)), row(by_parameter, "=", through, "=", summed)))
 
     def place_in(self, parameter: Expr) -> tuple[str, ...]:
         """An index for an entry of a parameter, if it has entries."""
@@ -456,6 +434,11 @@ class Narrator:
         return written.box if bare else Fence("(", written.box, ")")
 
 
+def together(first: Said, second: Said) -> Callable[[], Behind]:
+    """What two lines open to that became one."""
+    return lambda: Behind((), first.opened().details + second.opened().details)
+
+
 def split(g: Expr) -> tuple[Expr | None, Expr | None]:
     """A number at one example as (constant in front, the rest); None for a factor of one."""
     constants: list[Expr] = []
@@ -481,16 +464,3 @@ def factors_of(expr: Expr) -> list[Expr]:
             others = [factor for factor in above if not is_constant(factor)]
             return [*constants, *(1 / factor for factor in moved), product(1, *others) / product(1, *rest)]
     return [expr]
-
-
-def direct_parts(derivation: Derivation, parameter: Expr) -> list[Expr]:
-    """The parts, the loss among them, that the parameter enters without passing another part."""
-    reached = {parameter}
-    found = []
-    for node in walk(derivation.of):
-        if any(arg in reached for arg in node.args):
-            if node in derivation.parts:
-                found.append(node)
-            else:
-                reached.add(node)
-    return found

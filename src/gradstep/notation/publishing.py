@@ -6,7 +6,6 @@ from typing import Any
 
 from gradstep.calculus.steps import Derivation
 from gradstep.notation import documents
-from gradstep.notation.folding import folded
 from gradstep.notation.views import present
 
 
@@ -18,10 +17,20 @@ def latex(
     batch: str | None = None,
     layout: str = "parameter",
     certify: bool = False,
+    opened: bool = False,
 ) -> str:
     """`Derivation.latex`."""
     return documents.latex(
-        folded(present(derivation, view=view, style=style, batch=batch, layout=layout, certify=certify))
+        present(
+            derivation,
+            view=view,
+            style=style,
+            batch=batch,
+            layout=layout,
+            certify=certify,
+            fold=True,
+            opened=opened,
+        )
     )
 
 
@@ -33,10 +42,20 @@ def markdown(
     batch: str | None = None,
     layout: str = "parameter",
     certify: bool = False,
+    opened: bool = True,
 ) -> str:
     """`Derivation.markdown`."""
     return documents.markdown(
-        folded(present(derivation, view=view, style=style, batch=batch, layout=layout, certify=certify))
+        present(
+            derivation,
+            view=view,
+            style=style,
+            batch=batch,
+            layout=layout,
+            certify=certify,
+            fold=True,
+            opened=opened,
+        )
     )
 
 
@@ -51,10 +70,11 @@ def json(
 ) -> dict[str, Any]:
     """`Derivation.to_json`."""
     return documents.to_json(
-        derivation, present(derivation, view=view, style=style, batch=batch, layout=layout, certify=certify)
+        derivation,
+        present(derivation, view=view, style=style, batch=batch, layout=layout, certify=certify, opened=True),
     )
 
 
 def bundle(derivation: Derivation) -> dict[str, str]:
     """`Derivation._repr_mimebundle_`."""
-    return documents.mimebundle(folded(present(derivation)))
+    return documents.mimebundle(present(derivation, fold=True, opened=True))

@@ -19,6 +19,7 @@ from gradstep.calculus.steps import Derivation, Rewrite
 from gradstep.expression.boxes import Box, Fence, Row, Sym, row, word
 from gradstep.expression.node import Expr, tree_size, walk
 from gradstep.expression.records import replaced as changed
+from gradstep.notation.checking import Claim
 from gradstep.notation.differentials import rewrites
 from gradstep.notation.inwards import (
     GATHERING,
@@ -33,7 +34,7 @@ from gradstep.notation.inwards import (
     times,
 )
 from gradstep.notation.plain import line
-from gradstep.notation.presentation import Said, Section
+from gradstep.notation.presentation import Behind, Said, Section
 from gradstep.notation.wording import listed, numbered
 from gradstep.notation.writing import Writer
 from gradstep.operations.arithmetic import add
@@ -53,8 +54,8 @@ def tells(derivation: Derivation) -> bool:
 class Scalars(Teller):
     """Tells one derivation of a function of numbers; `claims` are the expressions that it has printed."""
 
-    def __init__(self, derivation: Derivation) -> None:
-        super().__init__(derivation)
+    def __init__(self, derivation: Derivation, claims: list[Claim]) -> None:
+        super().__init__(derivation, claims)
         self.openly = Writer({})
         self.slopes: dict[tuple[Expr, Expr], Expr] = {}
         self.lines_of: dict[tuple[Expr, Expr], int] = {}
@@ -262,12 +263,12 @@ class Scalars(Teller):
         if bare(self.openly(answer)) != bare(shown):
             final = self.say(None, self.openly(answer), "simplifying", "")
             steps = [step for step in self.d.steps if step.rule == BACK and step.after[0][0] is answer]
-            details = (
-                said
-                for step in steps
-                for said in rewrites(step, self.openly, lambda node: node, self.reserved)
-            )
-            said.append(changed(final, details=tuple(details)))
+
+            def behind() -> Behind:
+                found = (rewrites(step, self.openly, lambda node: node, self.reserved) for step in steps)
+                return Behind((), tuple(said for details in found for said in details))
+
+            said.append(changed(final, behind=behind))
         self.claim(last, answer)
         return said
 

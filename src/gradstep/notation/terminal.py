@@ -75,13 +75,11 @@ class _Page:
     def behind(self, said: Said) -> None:
         """What a line opens to: its steps, and its proof entry by entry."""
         margin = " " * (MARGIN + ASIDE)
-        proof = tuple(Said(None, (box,)) for box in said.proof)
-        for heading, lines in (("step by step", said.details), ("entry by entry", proof)):
-            if lines:
-                inner = _Page(self.width - len(margin), False, self.colour)
-                inner.table(lines)
-                self.lines.append(margin + self.painted(heading, FAINT))
-                self.lines += [margin + text for text in inner.lines]
+        for heading, lines in said.openings():
+            inner = _Page(self.width - len(margin), False, self.colour)
+            inner.table(lines)
+            self.lines.append(margin + self.painted(heading, FAINT))
+            self.lines += [margin + text for text in inner.lines]
         if said.details or said.proof:
             self.lines.append("")
 

@@ -9,6 +9,7 @@ A presentation is boxes and sentences: a terminal, LaTeX, Markdown, JSON and the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from gradstep.calculus.chains import Link, cotangent, cotangent_op, links
 from gradstep.calculus.laws import BOOK
@@ -19,17 +20,19 @@ from gradstep.expression.boxes import Box, Fence, Frac, Row, Sym, row, word
 from gradstep.expression.errors import MathError, shallow
 from gradstep.expression.node import Expr, tree_size, walk
 from gradstep.expression.records import replaced
-from gradstep.expression.shapes import Size, shape_text
+from gradstep.expression.shapes import shape_text
 from gradstep.notation import scalars
 from gradstep.notation.arrays import LAYOUTS, Arrays
+from gradstep.notation.batches import batch_size, tells
 from gradstep.notation.checking import Claim, check
 from gradstep.notation.differentials import Differentials
 from gradstep.notation.evidence import with_evidence
+from gradstep.notation.folding import folded
 from gradstep.notation.legend import legend
 from gradstep.notation.lowering import INDEX_LETTERS, Lowering
-from gradstep.notation.narrative import Narrator, tells
+from gradstep.notation.narrative import Narrator
 from gradstep.notation.plain import line
-from gradstep.notation.presentation import Presentation, Said, Section
+from gradstep.notation.presentation import Behind, Presentation, Said, Section
 from gradstep.notation.wording import Wording, about, listed, numbered, what_it_is
 from gradstep.notation.writing import Writer, lying
 from gradstep.operations.arithmetic import multiply_op, negate_op, scale_op
@@ -55,11 +58,14 @@ def present(
     batch: str | None = None,
     layout: str = "parameter",
     certify: bool = False,
+    fold: bool = False,
+    opened: bool = False,
 ) -> Presentation:
     """The derivation as sections of lines. Unknown views and styles are a `MathError`.
 
-    `certify` adds the integers behind its certificate. What is printed is worked out again, if the derivation
-    was checked: a line that is not what it stands for is a `MathError`.
+    `certify` adds the integers behind its certificate; the layers of a deep network are told once if it is to
+    be folded; lines that are `opened` have the steps and the proof behind them. What is printed is worked out
+    again, if the derivation was checked: a line that is not what it stands for is a `MathError`.
     """
     if view not in VIEWS:
         raise MathError(f"there is no view {view!r:.40}", facts=[f"the views are {', '.join(VIEWS)}"])
@@ -67,8 +73,9 @@ def present(
         raise MathError(f"there is no style {style!r:.40}", facts=[f"the styles are {', '.join(STYLES)}"])
     if layout not in LAYOUTS:
         raise MathError(f"there is no layout {layout!r:.40}", facts=[f"the layouts are {', '.join(LAYOUTS)}"])
-    telling = _Telling(derivation, view, style, batch, layout)
+    telling = _Telling(derivation, view, style, batch, layout, claims=[])
     told = telling.all()
+    told = (folded(told) if fold else told).each(Said.opened if opened else Said.closed)
     if derivation.certificate is not None:
         outcomes = check(derivation, telling.claims, derivation.certificate.seed)
         if "wrong" in outcomes:
@@ -84,27 +91,20 @@ def present(
     return with_evidence(told, derivation, telling) if certify else told
 
 
-def batch_size(derivation: Derivation, batch: str | None = None) -> Size | None:
-    """The batch axis: the one that data carry, no parameter carries, and the loss sums over."""
-    symbols = [node for node in walk(derivation.of) if node.op is symbol_op]
-    parameters = set(derivation.parameters.values())
-    carried = {size for p in parameters for size in p.shape}
-    if batch is not None:
-        if not isinstance(batch, str | int) or batch not in {size for s in symbols for size in s.shape}:
-            raise MathError(f"no variable has an axis of size {batch!s:.60}")
-        return batch
-    found = (size for s in symbols if s not in parameters for size in s.shape[:1] if size not in carried)
-    return next(found, None)
-
-
 class _Telling:
     """The work of one presentation."""
 
     def __init__(
-        self, derivation: Derivation, view: str, style: str, batch: str | None, layout: str = "parameter"
+        self,
+        derivation: Derivation,
+        view: str,
+        style: str,
+        batch: str | None,
+        layout: str,
+        claims: list[Claim],
     ) -> None:
         self.d, self.view, self.style = derivation, view, style
-        self.batch_asked, self.layout = batch, layout
+        self.batch_asked, self.layout, self.claims = batch, layout, claims
         self.loss = derivation.of
         here = {**mentioned(self.loss), **derivation.parameters}
         self.known = {name: v for name, v in variables(self.loss).items() if name in here}
@@ -117,11 +117,12 @@ class _Telling:
         self.wording = Wording(derivation, self.lowered, self.write)
         self.movers = about([*self.pretty.values()])
         self.details = Differentials(
-            derivation, self.write, self.wording, self.shown, self.movers, self.lower
+            derivation, self.write, self.wording, self.shown, self.movers, self.lower, self.claims
         )
-        self.claims = self.details.claims
         self.is_long = sum(1 for _ in walk(self.loss)) > READABLE or tree_size(self.loss) > 10 * READABLE
-        self.narrator = Narrator(self.d, self.lower, self.write, self.wording) if self.narrated else None
+        self.narrator = (
+            Narrator(self.d, self.lower, self.write, self.wording, self.claims) if self.narrated else None
+        )
 
     def lowering(self) -> Lowering:
         """Which axes become indices, and which letters these are."""
@@ -142,19 +143,16 @@ class _Telling:
     def all(self) -> Presentation:
         """Every section."""
         if self.style == "partials" and scalars.tells(self.d):
-            story = scalars.Scalars(self.d)
+            story = scalars.Scalars(self.d, self.claims)
             sections = [*story.sections()]
             if measures(self.loss):
                 sections.append(Section(DESCENT, self.update()))
-            self.claims += story.claims
             return self.presented(sections, story.count)
         parts = tuple(self.part(part) for part in self.d.parts if part is not self.loss)
         if self.d.kind != "gradient":
             return self.array(parts)
         by_terms = self.style == "differential" or not parts
         work = self.details.lines() if by_terms else self.narrator.lines() if self.narrator else self.links()
-        if self.narrator:
-            self.claims += self.narrator.claims
         sections = [
             Section("The loss", self.loss_lines()),
             Section("Name the parts", parts + self.loss_of(parts)),
@@ -172,7 +170,7 @@ class _Telling:
 
     def array(self, parts: Sequence[Said]) -> Presentation:
         """A Jacobian, a Hessian or a product with a vector; for a Hessian the gradient comes first."""
-        told = Arrays(self.d, self.style, self.layout, self.lower, self.d.names)
+        told = Arrays(self.d, self.style, self.layout, self.lower, self.d.names, self.claims)
         sections = [
             Section(
                 "The loss" if self.d.base else "The function", self.loss_lines()[self.loss.op is symbol_op :]
@@ -180,12 +178,10 @@ class _Telling:
             Section("Name the parts", (*parts, *(self.loss_of(parts) if self.d.base else ()))),
         ]
         if self.d.base is not None:
-            base = _Telling(self.d.base, self.view, self.style, self.batch_asked, self.layout)
+            base = _Telling(self.d.base, self.view, self.style, self.batch_asked, self.layout, self.claims)
             sections += [s for s in base.all().sections[1:] if s.title not in (DESCENT, "Name the parts")]
-            self.claims += base.claims
             told.count = max((said.number or 0 for s in sections for said in s.lines), default=0)
         sections += told.sections()
-        self.claims += told.claims
         return self.presented(sections, 0)
 
     def presented(self, sections: Sequence[Section], shown: int) -> Presentation:
@@ -357,14 +353,14 @@ class _Telling:
             number=self.numbers[link.part],
             shape=self.shape_at(link.part, at),
             kink="; ".join(dict.fromkeys(step.kink for step in link.steps if step.kink)),
-            proof=self.proof(link),
-            details=tuple(said for step in link.steps for said in self.behind(step)),
             because=tuple(because),
+            behind=lambda: self.behind(link),
         )
 
-    def behind(self, step: Step) -> tuple[Said, ...]:
-        """A step of a link, and why its rule is so."""
-        return self.details.step(step), *self.details.grounds(step)
+    def behind(self, link: Link) -> Behind:
+        """The steps of a link, and why their rules are so."""
+        steps = ((self.details.step(step), *self.details.grounds(step)) for step in link.steps)
+        return Behind(self.proof(link), tuple(said for told in steps for said in told))
 
     def several_ways(self, link: Link) -> str:
         """x reaches C directly and through u: what is said of a parameter that enters in several places."""
@@ -408,18 +404,18 @@ class _Telling:
             shown = self.details.opened(G) if G in self.shown else self.details.named(G)
             box = self.write(shown if self.narrated else self.claimed(shown, at, G))
             remark = "" if any(at) else shape if parameter.rank else "a number"
-            proof = () if any(at) else self.entry_of(parameter, shown, G)
-            said.append(Said(self.partial(parameter, at), (box,), shape=remark, proof=proof))
+            behind = None if any(at) else partial(self.entry_of, parameter, shown, G)
+            said.append(Said(self.partial(parameter, at), (box,), shape=remark, behind=behind))
         return tuple(said)
 
-    def entry_of(self, part: Expr, shown: Expr, G: Expr) -> tuple[Box, ...]:
+    def entry_of(self, part: Expr, shown: Expr, G: Expr) -> Behind:
         """∂C/∂wⱼ = …: an answer entry by entry."""
         at = self.entries.indices(part)
         entry = self.entries(shown, at)
         if self.write(entry) == self.write(shown):
-            return ()
+            return Behind()
         self.claims.append(Claim(entry, G, at))
-        return (row(self.partial(self.entries(part, at)), "=", self.write(entry)),)
+        return Behind((row(self.partial(self.entries(part, at)), "=", self.write(entry)),))
 
     def at_the_end(self, part: Expr) -> tuple[str | None, ...]:
         """The indices of an answer; none where the story ends with all examples at once."""

@@ -11,7 +11,6 @@ from gradstep.calculus.steps import Derivation
 from gradstep.expression.boxes import Box, row
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import shape_text
-from gradstep.notation.folding import folded
 from gradstep.notation.mathml import mathml
 from gradstep.notation.presentation import Presentation, Said
 from gradstep.notation.presentation import Section as Told
@@ -159,7 +158,16 @@ def html(
     title: str = "",
 ) -> str:
     """The derivation as one HTML file that works offline. `codes`: sources to show, by language."""
-    told = folded(present(derivation, view=view, style=style, batch=batch, layout=layout, certify=certify))
+    told = present(
+        derivation,
+        view=view,
+        style=style,
+        batch=batch,
+        layout=layout,
+        certify=certify,
+        fold=True,
+        opened=True,
+    )
     sections = list(told_sections(told, derivation).values())
     if codes:
         sections.append(Section("The code", [Code(list(codes.items()))]))

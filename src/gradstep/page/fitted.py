@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from gradstep.learn.fit import Fit
 from gradstep.learn.objective import objective
-from gradstep.notation.narrative import tells
-from gradstep.notation.views import batch_size
+from gradstep.notation.batches import batch_size, tells
 from gradstep.operations.evaluation import variables
 from gradstep.page import pictures
 from gradstep.page.networks import network_of

@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from gradstep.calculus.steps import Derivation
 from gradstep.learn.saving import write_whole
-from gradstep.notation.folding import folded
 from gradstep.notation.views import present
 from gradstep.page import pictures
 from gradstep.page.derivations import told_sections
@@ -65,7 +64,7 @@ class Report:
 
 def page(report: Report) -> Page:
     """The page of a report."""
-    told = folded(present(report.derivation, view=report.view))
+    told = present(report.derivation, view=report.view, fold=True, opened=True)
     derived = told_sections(told, report.derivation)
     sections: list[Section] = []
     if report.network is not None:
