@@ -104,7 +104,7 @@ FUNCTIONS = [
 def test_every_line_is_worked_out_again(text):
     expr = parse(text, **NUMBERS)
     d = derive(expr, [*mentioned(expr)], names=names_of(expr))
-    story = Scalars(d)
+    story = Scalars(d, [])
     for section in story.sections():
         for said in section.lines:
             assert said.number is None or said.rule
