@@ -167,3 +167,17 @@ def test_the_lines_of_a_jacobian_open():
     for style in ("partials", "differential"):
         opened = " ".join(told.text(style=style, opened=True).split())
         assert "∂zᵢ/∂xⱼ = Aᵢⱼ" in opened and "d tanh(zᵢ)/dzᵢ" in opened
+
+
+@pytest.mark.parametrize(
+    ("text", "shapes", "wrt", "shown"),
+    [
+        ("sum(kron(A, B)**2)", {"A": "m n", "B": "k l"}, "A", "(Σ B ⊙ B) A"),
+        ("mean((y - X @ w)**2)", {"X": "N d", "w": "d", "y": "N"}, "w", "2 · 1/N = 2/N"),
+        ("sum(cumsum(x)**2)", {"x": "n"}, "x", "d(cumsum(x)²) = 2 cumsum(x) d cumsum(x)"),
+        ("norm(A @ x)", {"A": "m n", "x": "n"}, "x", "norm rule: a length changes by the part of the change"),
+    ],
+)
+def test_an_opened_line_reads_as_it_is_meant(text, shapes, wrt, shown):
+    told = gs.derive(gs.parse(text, **shapes), wrt, seed=1).text("sample", "differential", opened=True)
+    assert shown in " ".join(told.split()), told

@@ -17,6 +17,7 @@ from gradstep.notation.checking import check
 from gradstep.notation.folding import folded
 from gradstep.notation.parsing import names_of, parse
 from gradstep.notation.plain import line
+from gradstep.notation.presentation import Said
 from gradstep.notation.terminal import text
 from gradstep.notation.views import STYLES, VIEWS, present
 
@@ -37,7 +38,7 @@ def test_what_is_printed_is_what_was_derived(loss):
     d = loss.derived()
     for view, style in COMBINATIONS:
         telling = views._Telling(d, view, style, None, "parameter", [])
-        told = telling.all()
+        told = telling.all().each(Said.opened)
         assert set(check(d, telling.claims, seed=1)) <= {"exact"}, (view, style)
         lines = numbered(told)
         assert [said.number for said in lines] == [*range(1, len(lines) + 1)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from gradstep.calculus.steps import Derivation, Step
-from gradstep.expression.boxes import Box
+from gradstep.expression.boxes import Box, Sym, row
 from gradstep.expression.node import Expr
 from gradstep.notation.plain import line
 from gradstep.operations.activations import abs_op
@@ -85,8 +85,10 @@ class Wording:
                 else step.why
             )
         if node.op is power_op and value_of(node.args[1]) == 2:
-            told = self.text(node.args[0])
-            return f"d({told}²) = 2{told} d{told}" if told and " " not in told else step.why
+            base = self.write(node.args[0])
+            told = line(base)
+            change = line(row(Sym("2", "number"), base, row("d", base)))
+            return f"d({told}²) = {change}" if len(told) <= SHORT and " " not in told else step.why
         return step.why.removeprefix(f"the two pieces of {step.rule.removeprefix('slope of ')}: ")
 
     def meeting(self, step: Step) -> str:

@@ -104,7 +104,8 @@ def _multiply_box(expr: Expr, write: Write) -> Written:
     if a.level == SIGNED:  # −2/N x: the sign in front of it all
         return Written(row(a.box, fenced(b, PRODUCT)), SIGNED)
     left, right = fenced(a, JUXTAPOSED), fenced(b, PRODUCT)
-    numbers = value_of(expr.args[1]) is not None
+    first = expr.args[1].args[0] if expr.args[1].op is divide_op and is_constant(expr) else expr.args[1]
+    numbers = value_of(first) is not None  # 2·1/N
     return Written(row(left, "·", right) if numbers else row(left, right), _level_before(b))
 
 
@@ -114,8 +115,8 @@ def _level_before(last: Written) -> int:
 
 
 def _in_front(factor: Written) -> Box:
-    """A number before an array: (x·y) z."""
-    return fenced(factor, JUXTAPOSED if factor.level == DOTTED else PRODUCT)
+    """A number before an array: (x·y) z, (Σ X) Y."""
+    return fenced(factor, JUXTAPOSED)
 
 
 def _multiply_text(expr: Expr, spell: Spell) -> Spelled:

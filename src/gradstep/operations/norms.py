@@ -171,7 +171,7 @@ norm_op: Operation = Operation(
     ),
     _norm_adjoint,
     "norm rule",
-    "the length of x changes by the part of dx along x/‖x‖",
+    "a length changes by the part of the change that points the way of the vector itself",
     _called("norm"),
     helper=NORM,
     definition=lambda params, x: power(sum(power(x, 2), _axes(params, x.rank)), number(Fraction(1, 2))),
