@@ -57,7 +57,7 @@ def test_signs_are_explained_where_they_occur():
 
 
 def test_a_line_opens_to_its_steps_and_its_proof():
-    told = present(LOSSES["neuron"].derived())
+    told = present(LOSSES["neuron"].derived(), opened=True)
     closed, opened = text(told), text(told, opened=True)
     assert "entry by entry\n" not in closed and "step by step" not in closed
     assert opened.count("\n      entry by entry\n") == opened.count("step by step") == 5
