@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from calculus.losses import LOSSES, SIZES, Loss, draw, perceptron, written
 
+import gradstep as gs
 from gradstep.calculus.derivation import derive
 from gradstep.calculus.steps import Derivation, Line
 from gradstep.expression.errors import MathError
@@ -269,6 +270,15 @@ def test_a_parameter_that_does_not_occur_is_told():
     d = LOSSES["a parameter that does not occur"].derived()
     assert d.answers["b"] is number(0)
     assert any("does not depend on b" in note for note in d.notes)
+
+
+@pytest.mark.parametrize("text", ["sum(x > 0)", "sum(sign(x)*y)", "sum(where(x > y, y, 2*y))"])
+def test_what_moves_in_jumps_only_is_not_said_to_stand_still(text):
+    f = gs.parse(text, x="n", y="n")
+    for found in (gs.derive(f, "x"), gs.jacobian(f, "x")):
+        assert any("moves with x in jumps only" in note for note in found.notes)
+        assert not any("does not depend on" in note for note in found.notes)
+        assert "= 0    n" in found.text()
 
 
 def test_names_of_ones_own_are_used():

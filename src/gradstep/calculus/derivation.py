@@ -98,7 +98,7 @@ def derive(
         structures=structures,
         assumptions={str(v.params[0]): fact for v, fact in facts_of(known.values())},
         notes=tuple(
-            f"{loss_name(parts, loss)} does not depend on {name}: its gradient is 0"
+            stillness(loss_name(parts, loss), loss, name, variable, "gradient")
             for name, variable in parameters.items()
             if variable not in opened.cotangents
         )
@@ -171,6 +171,15 @@ def check_defined(formula: Expr, moving: Container[Expr]) -> None:
     )
     place = place_of(node)
     raise error if place is None else error.at(*place)
+
+
+def stillness(told: str, f: Expr, name: str, variable: Expr, what: str) -> str:
+    """Why f, called `told`, has derivative 0: the variable does not occur, or moves f in jumps only."""
+    if variable not in walk(f):
+        return f"{told} does not depend on {name}: its {what} is 0"
+    if variable in walk(*(node for node in walk(f) if node.op in STANDING_STILL)):
+        return f"{told} moves with {name} in jumps only: between them its {what} is 0"
+    return f"{told} does not move with {name}: its {what} is 0"
 
 
 def loss_name(parts: Mapping[Expr, object], loss: Expr) -> str:

@@ -16,6 +16,7 @@ from gradstep.calculus.derivation import (
     insides,
     moving_nodes,
     size_names,
+    stillness,
 )
 from gradstep.calculus.forward import Forward
 from gradstep.calculus.laws import Facts, book_with, zeros
@@ -88,7 +89,7 @@ def jacobian(
             fences={},
             parts=parts,
             assumptions={str(v.params[0]): fact for v, fact in facts_of(known.values())},
-            notes=_still(parts[f].name, arrays) + shortened,
+            notes=_still(parts[f].name, f, parameters, arrays) + shortened,
             structures=structures,
             kind="jacobian",
             changes=changes,
@@ -326,9 +327,11 @@ def _zero_array(f: Expr, x: Expr) -> Expr:
     return repeat(number(0), tuple(range(f.rank + x.rank)), f.shape + x.shape)
 
 
-def _still(name: str, arrays: Mapping[str, Expr | None]) -> tuple[str, ...]:
+def _still(
+    told: str, f: Expr, parameters: Mapping[str, Expr], arrays: Mapping[str, Expr | None]
+) -> tuple[str, ...]:
     return tuple(
-        f"{name} does not depend on {x}: its derivative is 0" for x, found in arrays.items() if found is None
+        stillness(told, f, name, x, "derivative") for name, x in parameters.items() if arrays[name] is None
     )
 
 

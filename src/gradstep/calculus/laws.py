@@ -15,6 +15,7 @@ from gradstep.calculus.diagonal_laws import LAWS as DIAGONAL_LAWS
 from gradstep.calculus.kronecker_laws import LAWS as KRONECKER_LAWS
 from gradstep.calculus.matrix_laws import MATRIX_LAWS, orthogonal_law, symmetric_law
 from gradstep.calculus.pieces import PIECES
+from gradstep.calculus.power_laws import LAWS as POWER_LAWS
 from gradstep.calculus.procedures import PROCEDURES, unscaled
 from gradstep.calculus.pseudoinverse_laws import PSEUDOINVERSE_LAWS
 from gradstep.calculus.rewriting import Book, Domain, Law, wildcard
@@ -319,6 +320,7 @@ LAWS: tuple[Law, ...] = (
     *MATRIX_LAWS,
     *PSEUDOINVERSE_LAWS,
     *KRONECKER_LAWS,
+    *POWER_LAWS,
     *SHORTENING,
     *SHORTER_PARTS,
     *PIECES,

@@ -80,6 +80,8 @@ def _repeat_box(expr: Expr, write: Write) -> Written:
     """b 𝟏, 𝟏 bᵀ (each row is b), v 𝟏ᵀ (each column is v)."""
     inner, axes = expr.args[0], expr.params[0]
     body = write(inner)
+    if value_of(inner) == 0:  # the shape stands beside it
+        return body
     if inner.rank == 0:
         ones: Box = Of(expr, ONE if expr.rank == 1 else row(ONE, Sup(ONE, TRANSPOSED)))
         return (
