@@ -467,3 +467,19 @@ def test_a_function_is_called_by_what_it_gives(worked, name, said):
     f = gs.compile(worked(gs.parse("sum(w**3)", w="n"), "w"))
     assert f"def {name}(w" in f.source
     assert repr(f).endswith(f": the value and the {said} for w>")
+
+
+def test_a_boolean_takes_no_sign():
+    loss = parse("-where(sum(u) > 0, det(W), 1)", W="d d", u="d")
+    f = gs.compile(derive(loss, "W", seed=1))
+    W = np.array([[2.0, 1.0], [1.0, 3.0]])
+    value, gradients = f(W=W, u=np.ones(2))
+    assert value == pytest.approx(-5)
+    assert gradients["W"] == pytest.approx(-5 * np.linalg.inv(W).T)
+
+
+def test_an_einsum_of_many_operands_compiles():
+    loss = parse('einsum("' + ",".join(["ab"] * 12) + '->", ' + ", ".join(["S"] * 12) + ")", S="n n")
+    value, gradients = gs.compile(derive(loss, "S", seed=1))(S=np.full((2, 2), 1.5))
+    assert value == pytest.approx(4 * 1.5**12)
+    assert gradients["S"] == pytest.approx(12 * 1.5**11)

@@ -157,3 +157,17 @@ def test_what_only_compares_is_no_path_of_the_chain_rule(text, last):
 def test_a_variable_d_is_not_taken_for_the_sign_of_a_differential():
     said = lines(present(derive(parse("d*exp(x)", x="", d=""), ["x"], seed=1), style="differential"))
     assert any("d·d exp(x)" in form for form, _ in said)
+
+
+@pytest.mark.parametrize("text", ["x/x", "x - x", "sin(x)/sin(x)", "x*x - x**2"])
+def test_what_cancels_is_told_as_zero(text):
+    d = derive(parse(text, x=""), "x", seed=1)
+    assert d.answers["x"] is parse("0", x="")
+    lines = [line(said.forms[-1]) for section in present(d).sections for said in section.lines]
+    assert "0" in lines
+
+
+@pytest.mark.parametrize("wrt", ["x", "v"])
+def test_a_parameter_that_is_an_array_and_does_not_occur(wrt):
+    d = derive(parse("x*2", x="", v="n"), wrt, seed=1)
+    assert all(present(d, view=view).sections for view in VIEWS)

@@ -167,7 +167,13 @@ class Speller:
 
     def negate(self, expr: Expr) -> Text:
         code, head = self.number(expr.args[0])
-        if not expr.rank and head in ("*", "/") and not re.match(r"[-(]|.*@", code):
+        masks = {str(mask.params[0]) for mask in self.masks}  # a boolean takes no sign
+        if (
+            not expr.rank
+            and head in ("*", "/")
+            and not re.match(r"[-(]|.*@", code)
+            and code.split(" ")[0] not in masks
+        ):
             return f"-{code}", head  # −a/b rather than −(a/b)
         return prefixed((code, head))
 

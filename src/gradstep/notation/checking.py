@@ -19,6 +19,7 @@ from gradstep.calculus.chances import random_prime
 from gradstep.calculus.field import NotInField, Point, Redraw, Sheet
 from gradstep.calculus.lengths import fitting_sizes
 from gradstep.calculus.steps import Derivation
+from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.records import record
 from gradstep.expression.shapes import Lengths
@@ -91,7 +92,13 @@ class Reading:
             return None if index is None else at[index]
         lengths = Lengths(self.point.sizes)
         lengths.update(at)
-        return lengths[index]
+        try:
+            return lengths[index]
+        except KeyError as error:
+            raise MathError(
+                f"the index {error.args[0]} of a line here belongs to no sum, so it is not shown",
+                mend="another view, and reporting this formula to the authors of gradstep",
+            ) from None
 
     def entry(self, array: Array, of: Expr, at: Sequence[int | None]) -> Array:
         """The part of an array at fixed places along some of its axes."""

@@ -100,7 +100,7 @@ class Teller:
     def inward(self, of: Expr, by: Expr, left: Box, meant: Expr | None = None) -> tuple[list[Said], Expr]:
         """The derivative of `of` by one thing that stands in its formula, everything else held fixed."""
         work = self.opened(of, by)
-        final = work.cotangents[by]
+        final = work.cotangents.get(by, number(0))  # x − x does not move
         sign = "d" if len(self.made_of(of)) < 2 else "∂"
         told = _Lines(self, by, sign, left, final if meant is None else meant, work.moving)
         terms = [Product((), of)]
@@ -168,7 +168,7 @@ class Teller:
         for term in terms:
             shown, negative = self.term(term, by, sign)
             items += ["−" if negative else "+", shown]
-        return row(*(items[1:] if items[0] == "+" else items))
+        return row(*(items[1:] if items[0] == "+" else items)) if items else ZERO
 
     def term(self, term: Product, by: Expr, sign: str) -> tuple[Box, bool]:
         """One term, and whether a minus sign belongs in front of it."""
@@ -232,7 +232,7 @@ class _Lines:
     def check(self, terms: Sequence[Product]) -> None:
         """The line is worked out again, its derivatives put in."""
         values = [multiply(term.coefficient, self.slope(term.N)) for term in terms]
-        self.whole.claim(reduce(add, values), self.meant)
+        self.whole.claim(reduce(add, values) if values else number(0), self.meant)
 
     def slope(self, N: Expr) -> Expr:
         """The derivative of `N` by what moves here."""
