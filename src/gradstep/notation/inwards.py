@@ -107,7 +107,8 @@ class Teller:
         if of is by:
             told.line(terms, "identity", f"{self.text(by)} moves as it moves")
         for step in work.steps:
-            if all(part is not step.place for _, part in step.after):
+            meets = len(step.before) > 1 or step.place is by  # and may cancel: nothing is left of it
+            if not meets and all(part is not step.place for _, part in step.after):
                 terms = told.opens(step, terms)
             else:
                 terms = told.rewritten(step, terms)
@@ -127,7 +128,7 @@ class Teller:
         """The derivative of `of`, through all its parts."""
         work = Opening(of, number(1), {by}, moving_nodes(of, [by]), set(), BOOK)
         work.run()
-        return work.cotangents[by]
+        return work.cotangents.get(by, number(0))
 
     def say(self, left: Box | None, form: Box, rule: str, why: str, kink: str = "") -> Said:
         """One more numbered line."""
