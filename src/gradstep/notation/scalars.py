@@ -262,7 +262,8 @@ class Scalars(Teller):
             said.append(self.say(None, shown, BACK, why))
         if bare(self.openly(answer)) != bare(shown):
             final = self.say(None, self.openly(answer), "simplifying", "")
-            steps = [step for step in self.d.steps if step.rule == BACK and step.after[0][0] is answer]
+            back = [step for step in self.d.steps if step.rule == BACK]
+            steps = [step for step in back if not step.after or step.after[0][0] is answer]
 
             def behind() -> Behind:
                 found = (rewrites(step, self.openly, lambda node: node, self.reserved) for step in steps)
