@@ -118,7 +118,7 @@ def formula(rng: Random, rank: int, depth: int) -> str:
 def square(rng: Random, depth: int) -> str:
     """A text of a d×d matrix."""
     if depth <= 0 or rng.random() < 0.3:
-        return rng.choice(["W", "S", "W.T", "S", "eye(d)", "outer(w, u)", "diag(w)"])
+        return rng.choice(["W", "S", "W.T", "S", "eye(d)", "diag(w)"])
 
     def part() -> str:
         return square(rng, depth - 1)

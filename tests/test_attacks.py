@@ -59,12 +59,10 @@ def test_messages_are_short_and_printable(outcomes):
         assert outcome["said"].replace("\n", "").isprintable(), told(outcome)
 
 
-@pytest.mark.parametrize("deep, count", [(False, 1000), (True, 6)])
-def test_a_sample_of_the_fuzz(deep, count):
-    tally = fuzz.run(20, count, deep)
+def test_a_sample_of_the_fuzz():
+    tally = fuzz.run(20, 1000, deep=False)
     assert tally.crashes == []
-    assert tally.ends["refused"] and tally.ends.total() == count
-    assert tally.ends["derive"] if deep else tally.ends["read"] > count / 5
+    assert tally.ends.total() == 1000 and min(tally.ends["refused"], tally.ends["read"]) > 200
 
 
 HEADS = [
