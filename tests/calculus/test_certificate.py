@@ -536,3 +536,10 @@ def test_a_seed_is_a_whole_number(seed):
     for derived in (gs.derive, gs.jacobian):
         with pytest.raises(gs.MathError, match="a seed is a whole number"):
             derived(gs.parse("x**2", x=""), "x", seed=seed)
+
+
+@pytest.mark.parametrize("text", ["logdet(outer(w, u))", "minimum(logdet(outer(w, u)), w @ u)"])
+def test_what_has_no_value_anywhere_is_not_called_wrong(text):
+    """A matrix without an inverse at any point is none at fifty digits either, whatever rounding leaves of 0."""
+    d = gs.derive(gs.parse(text, w="n", u="n"), "w", seed=1)
+    assert d.certificate.verdict is None

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Context, Decimal, InvalidOperation, Overflow, localcontext
 from fractions import Fraction
+from math import isqrt, prod
 from random import Random
 from typing import Any
 
@@ -138,9 +139,17 @@ class RealPoint(Point):
         return [1 / Decimal(x) for x in values]
 
     def eliminated(self, matrix: Array) -> tuple[Any, Any]:
-        """The inverse of a square matrix, None where it is singular, and its determinant."""
+        """The inverse of a square matrix, None where it is singular, and its determinant.
+
+        A determinant that has lost the digits to spare is that of a singular matrix: a bᵀ has 10⁻⁸⁰, not 0.
+        """
         decimals: Array = [Decimal(x) for x in matrix]
-        return super().eliminated(decimals)
+        inverse, determinant = super().eliminated(decimals)
+        n = isqrt(len(decimals))
+        largest = prod((max(map(abs, decimals[k : k + n])) for k in range(0, n * n, n)), start=Decimal(1))
+        if abs(determinant) <= largest.scaleb(-GUARD):
+            return None, Decimal(0)
+        return inverse, determinant
 
     def exp(self, x: Any) -> Any:
         """eˣ."""

@@ -20,7 +20,7 @@ from gradstep.operations.leaves import LONGEST, checked_name
 
 MOST_CHARACTERS = 400_000
 MOST_IN_A_STATEMENT = 20_000
-MOST_PIECES = 20_000  # names, numbers and signs
+MOST_PIECES = 40_000  # names, numbers and signs
 DEEPEST = 100
 MOST_POWERS_OF_TEN = 300
 

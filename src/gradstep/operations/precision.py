@@ -121,4 +121,15 @@ def _determinant(context: Any, np: Any, x: Any) -> Any:
     return context.det(context.matrix(x.tolist()))
 
 
-LINEAR: Mapping[str, Callable[[Any, Any, Any], Any]] = {"inv": _inverse, "det": _determinant}
+def _pseudoinverse(context: Any, np: Any, x: Any) -> Any:
+    """Of full rank: (XᵀX)⁻¹Xᵀ or Xᵀ(XXᵀ)⁻¹."""
+    if x.shape[0] < x.shape[1]:
+        return x.T @ _inverse(context, np, x @ x.T)
+    return _inverse(context, np, x.T @ x) @ x.T
+
+
+LINEAR: Mapping[str, Callable[[Any, Any, Any], Any]] = {
+    "inv": _inverse,
+    "det": _determinant,
+    "pinv": _pseudoinverse,
+}
