@@ -312,7 +312,10 @@ BAD = {
     "no X": (["train", "ok.csv", "--target", "y", "--model", "mean((y - b)**2)"], "should use X"),
     "a matrix Y": (["train", "ok.csv", "--target", "y", "--model", "mean((Y - X @ W)**2)"], "a vector y"),
     "no bound": (["train", "ok.csv", "--target", "y", "--model", "-sum((X @ w - y)**2)"], "without bound"),
-    "nan at the start": (["train", "ok.csv", "--target", "y", "--model", "log(sum(X @ w) - sum(y**2))"], "nan"),
+    "nan at the start": (
+        ["train", "ok.csv", "--target", "y", "--model", "log(sum(X @ w) - sum(y**2))"],
+        "nan",
+    ),
     "no place to save": (["train", "ok.csv", "--target", "y", "--save", "no/m.safetensors"], "no folder"),
     "a folder to save": (["train", "ok.csv", "--target", "y", "--save", "."], "is a folder"),
     "no place for a page": (["train", "ok.csv", "--target", "y", "--page", "no/page.html"], "no folder"),

@@ -540,6 +540,6 @@ def test_a_seed_is_a_whole_number(seed):
 
 @pytest.mark.parametrize("text", ["logdet(outer(w, u))", "minimum(logdet(outer(w, u)), w @ u)"])
 def test_what_has_no_value_anywhere_is_not_called_wrong(text):
-    """A matrix without an inverse at any point is none at fifty digits either, whatever rounding leaves of 0."""
+    """A matrix without an inverse at any point has none at fifty digits either: rounding leaves no 0."""
     d = gs.derive(gs.parse(text, w="n", u="n"), "w", seed=1)
     assert d.certificate.verdict is None
