@@ -28,6 +28,20 @@ LONGER = {
     "celu": (1.8, "that a (exp(x/a) − 1) has the sign of x is not known"),
 }
 
+# What is said word for word, its named parts in front.
+SAID = {
+    "variance-nll": "(N - sum((y - X @ w)**2)/s**2)/s",
+    "rayleigh-two": "C = x @ (A @ x)/(x @ (B @ x)); 2/(x @ (B @ x))*(A @ x - C*(B @ x))",
+    "cubed-error": "z = X @ w; e = y - z; -3/N*(X.T @ (e*abs(e)))",
+    "projector": "M = inv(X.T @ X); Z = X @ M @ X.T; E = Z - P; 2*((eye(n) - Z) @ (E + E.T) @ X @ M)",
+    "pseudo-huber-h": "z = A @ x; e = z - b; A.T @ (diag(1/sqrt(1 + e**2)**3) @ A)",
+    "ratio-h": "C = a @ x/(b @ x); -1/(b @ x)**2*(outer(a - C*b, b) + outer(b, a - C*b))",
+    "cauchy-h": "-2*diag((1 - 3*x**2)/(1 + x**2)**3)",
+    "log-of-softmax": "p = softmax(z); eye(n) - p",
+    "standardised": "e = x - mean(x); (eye(n) - 1/n - outer(e, e)/sum(e**2))/sqrt(mean(e**2))",
+    "shares": "2/sum(x**2)*(diag(x) - outer(x**2, x)/sum(x**2))",
+}
+
 SAME = (
     *("where", "exp", "log", "sin", "cos", "sqrt", "abs", "tanh", "sign", "maximum", "minimum"),
     *("eye", "ones", "sum", "mean", "outer", "trace"),
@@ -100,5 +114,6 @@ def test_a_derivative_from_the_literature_comes_out_right_and_short(line):
         right = np.asarray(eval(known, scope), dtype=float)
         found = np.asarray(gs.evaluate(d.answers[wrt[0]], **given))
         np.testing.assert_allclose(found, right, rtol=1e-9, atol=1e-9 * np.abs(right).max())
+    assert named(d) == SAID.get(name, named(d))
     longest = LONGER.get(name, (BOUND, ""))[0] * sum(map(length_written_out, used(known, parts)))
     assert length(named(d)) <= longest, named(d)

@@ -12,11 +12,13 @@ from itertools import pairwise
 
 from gradstep.calculus.assumptions import believing, facts_of
 from gradstep.calculus.certificate import certify as certify_lines
+from gradstep.calculus.counting import length
 from gradstep.calculus.duals import STANDING_STILL
 from gradstep.calculus.laws import Facts, book_with, zeros
 from gradstep.calculus.naming import Part, measures, named_parts
 from gradstep.calculus.recognising import Recognition
 from gradstep.calculus.rewriting import Book, Law, Simplifier
+from gradstep.calculus.shortening import named_product
 from gradstep.calculus.steps import Derivation, Line, Rewrite, Step, Term
 from gradstep.calculus.structures import Inside, structure_of
 from gradstep.expression.errors import MathError
@@ -76,7 +78,9 @@ def derive(
         """The loss opened down to the parameters, and what then stands beside each."""
         opened = Opening(loss, number(1), set(parameters.values()), moving, named, book_with(facts))
         opened.run()
-        if not measures(loss):
+        if measures(loss):
+            opened.shorten()
+        else:
             opened.substitute_back()
         found = {name: opened.cotangents.get(variable) for name, variable in parameters.items()}
         return opened, {name: zeros(parameters[name]) if G is None else G for name, G in found.items()}
@@ -337,6 +341,22 @@ class Opening:
                 self.steps.append(Step(rule, why, variable, before, now, tuple(rewrites)))
                 self.cotangents[variable] = after
 
+    def shorten(self) -> None:
+        """∂C/∂w with other cotangents written out, and C called by its name, where that is shorter."""
+        by_name = named_product(self.start)
+        book = self.book if by_name is None else Book((*self.book.laws, by_name))
+        fences = _Either(self.named, (self.start,))
+        for variable in [node for node in self.cotangents if node in self.stops]:
+            G = self.cotangents[variable]
+            if self.symbols(G, fences) > 5 * HEAVY:
+                continue
+            after, rewrites, _ = Simplifier(book, fences, written=self.written)(G)
+            if length(after, fences) + 1 < length(G, fences):
+                before, now = ((G, variable),), _terms((after, variable))
+                why = "cotangents that have a name are written out, and things cancel"
+                self.steps.append(Step(BACK, why, variable, before, now, tuple(rewrites)))
+                self.cotangents[variable] = after
+
     def stages(self, H: Expr, G: Expr | None = None) -> list[Stage]:
         """The cotangent `H` tidied by quiet laws, then once more by each law that wants a line of its own.
 
@@ -387,11 +407,15 @@ class Opening:
 
     def visible(self, expr: Expr) -> int:
         """How many symbols a reader sees, with names for what has names."""
+        return self.symbols(expr, self._fences)
+
+    def symbols(self, expr: Expr, fences: Container[Expr]) -> int:
+        """How many symbols a reader sees, with names for these parts."""
         count, stack = 0, [expr]
         while stack and count < 10 * HEAVY:
             node = stack.pop()
             count += 1
-            if node is expr or not (node is self.start or node in self._fences):
+            if node is expr or not (node is self.start or node in fences):
                 stack += node.args
         return count
 

@@ -148,23 +148,6 @@ DIAGONAL = (
         "diag(u) v = u ⊙ v",
         ((matmul_op(diag(u), v), u * v), (matmul_op(v, diag(u)), v * u)),
     ),
-    Law("the number goes in", "c diag(v) = diag(c v)", ((scale_op(c, diag(v)), diag(scale_op(c, v))),)),
-    Law(
-        "the number comes out",
-        "A diag(c v) = c A diag(v)",
-        (
-            (matmul_op(L, diag(scale_op(c, v))), scale_op(c, matmul_op(L, diag(v)))),
-            (matmul_op(diag(scale_op(c, v)), M), scale_op(c, matmul_op(diag(v), M))),
-        ),
-    ),
-    Law(
-        "the sign comes out",
-        "A diag(−v) = −A diag(v)",
-        (
-            (matmul_op(L, diag(-v)), -matmul_op(L, diag(v))),
-            (matmul_op(diag(-v), M), -matmul_op(diag(v), M)),
-        ),
-    ),
     Law("ones on the diagonal", "diag(𝟏) = I", ((diag(repeat(number(1), 0, "m")), I),)),
     Law(
         "one number on the diagonal",

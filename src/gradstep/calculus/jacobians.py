@@ -29,7 +29,7 @@ from gradstep.calculus.steps import Change, Derivation, Kind
 from gradstep.calculus.structures import STRUCTURES
 from gradstep.calculus.verdicts import Certificate
 from gradstep.expression.errors import MathError
-from gradstep.expression.node import Expr
+from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import shape_text
 from gradstep.operations.broadcasting import MOST_AXES, repeat
 from gradstep.operations.evaluation import belongs, variables
@@ -261,7 +261,8 @@ def function_parts(
 
 def _second(base: Derivation, gradients: Sequence[Expr], facts: Facts) -> Forward:
     """How gradients move: their parts are those of the loss, and the gradients that go by name."""
-    parts = {*base.parts, *base.fences} - {base.of}
+    parts = {*base.parts, *base.fences}
+    parts -= {base.of} - set(walk(*gradients))
     return Forward(gradients, list(base.parameters.values()), parts, book_with(facts))
 
 

@@ -20,6 +20,7 @@ from gradstep.calculus.procedures import PROCEDURES, unscaled
 from gradstep.calculus.pseudoinverse_laws import PSEUDOINVERSE_LAWS
 from gradstep.calculus.rewriting import Book, Domain, Law, wildcard
 from gradstep.calculus.shortening import SHORTENING
+from gradstep.calculus.shorter_chains import LAWS as SHORTER_CHAINS
 from gradstep.calculus.shorter_parts import SHORTER_PARTS
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
@@ -27,7 +28,7 @@ from gradstep.expression.shapes import Shape, shape_text
 from gradstep.operations.activations import sigmoid, tanh
 from gradstep.operations.arithmetic import exp, negate, one_like, power_op, scale
 from gradstep.operations.broadcasting import repeat, repeat_op, squeeze_op, sum_op
-from gradstep.operations.diagonals import diagonal_op, trace_op
+from gradstep.operations.diagonals import diagonal_matrix_op, diagonal_op, trace_op
 from gradstep.operations.hyperbolic import cosh, sinh
 from gradstep.operations.kronecker import kron_op
 from gradstep.operations.leaves import number
@@ -127,7 +128,7 @@ FRONT = (
 
 LINEAR = (
     *(matmul_op, transpose_op, outer_op, sum_op, repeat_op, squeeze_op),
-    *(trace_op, diagonal_op, kron_op),
+    *(trace_op, diagonal_op, diagonal_matrix_op, kron_op),
 )
 
 
@@ -323,6 +324,7 @@ LAWS: tuple[Law, ...] = (
     *POWER_LAWS,
     *SHORTENING,
     *SHORTER_PARTS,
+    *SHORTER_CHAINS,
     *PIECES,
 )
 BOOK = Book(LAWS)

@@ -32,9 +32,9 @@ def fitting_sizes(nodes: Sequence[Expr], draws: int, rng: Random, literal: bool 
         fitting += [s for s in drawn if s not in fitting and _invertible(inverted, s, rng)]
         if len(fitting) >= draws:
             return fitting[:draws]
-        if not any(isinstance(size, str) for size in drawn[0]):
+        if all(size == length for size, length in drawn[0].items()):  # there are no others
             break
-    return (fitting * draws)[:draws] or drawn
+    return (fitting * draws)[:draws] or draw_sizes(nodes, draws, rng, literal=True)
 
 
 def _invertible(matrices: Sequence[Expr], sizes: Mapping[Size, int], rng: Random) -> bool:

@@ -128,7 +128,7 @@ def _cancelling(left: Expr, right: Expr) -> Sequence[Expr] | None:
 # ------------------------------------------------------------------------------------------- common factors
 
 
-def _parted(term: Expr, fences: Container[Expr]) -> tuple[Expr, Factors]:
+def parted(term: Expr, fences: Container[Expr]) -> tuple[Expr, Factors]:
     """The number in front of a term, and its chain."""
     front = number(1)
     if term not in fences and term.op is negate_op:
@@ -144,7 +144,7 @@ def common_factor(expr: Expr, fences: Container[Expr]) -> Expr | None:
     """A X + B X = (A + B) X and X A + X B = X (A + B), for single A and B; equal chains add up."""
     if not expr.rank:
         return None
-    (c, left), (d, right) = (_parted(term, fences) for term in expr.args)
+    (c, left), (d, right) = (parted(term, fences) for term in expr.args)
     if len(left) < 2 or len(right) < 2:
         return None
     if expr.op is subtract_op:
@@ -156,12 +156,12 @@ def common_factor(expr: Expr, fences: Container[Expr]) -> Expr | None:
     tail = next((k for k in range(most - head) if left[-1 - k] is not right[-1 - k]), most - head)
     if not len(left) == len(right) == head + 1 + tail or not (is_constant(c) and is_constant(d)):
         return None
-    one, other = _with_front(c, left[head]), _with_front(d, right[head])
+    one, other = with_front(c, left[head]), with_front(d, right[head])
     middle = add_op(other, one) if left[head].op is transpose_op else add_op(one, other)  # A + Aᵀ
     return chained([*left[:head], middle, *left[len(left) - tail :]])
 
 
-def _with_front(front: Expr, body: Expr) -> Expr:
+def with_front(front: Expr, body: Expr) -> Expr:
     return body if front is number(1) else negate_op(body) if front is number(-1) else scale(front, body)
 
 
@@ -187,7 +187,7 @@ def _without_like(terms: list[tuple[bool, Expr]], later: int, k: int, fences: Co
     """The sum of the terms, where term `k` has joined the later one."""
     (c, body), (d, _) = (_fronted(terms[at][1], fences) for at in (later, k))
     together = add(c if terms[later][0] else multiply(number(-1), c), d if terms[k][0] else negate(d))
-    joined = [(True, _with_front(together, body))] if value_of(together) != 0 else []
+    joined = [(True, with_front(together, body))] if value_of(together) != 0 else []
     left = [*terms[:later], *joined, *terms[later + 1 : k], *terms[k + 1 :]][::-1]
     if not left:
         return scale(number(0), body)

@@ -12,6 +12,7 @@ from gradstep.calculus.intermediates import intermediates, is_of_numbers
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Operation, uses, walk
 from gradstep.expression.records import record
+from gradstep.operations.arithmetic import power_op
 from gradstep.operations.declared import DECLARED
 from gradstep.operations.leaves import RESERVED, is_constant, symbol_op
 
@@ -78,8 +79,9 @@ def _is_function(op: Operation) -> bool:
 
 
 def _is_short(node: Expr, named: Container[Expr]) -> bool:
-    """A function of one symbol, such as exp(Z)."""
-    return len(node.args) == 1 and (not node.args[0].args or node.args[0] in named)
+    """A function of one symbol, such as exp(Z), or a power of one, such as s²."""
+    alone = len(node.args) == 1 or (node.op is power_op and is_constant(node.args[1]))
+    return alone and (not node.args[0].args or node.args[0] in named)
 
 
 def roles(of: Expr, inner: Container[Expr]) -> dict[Expr, str]:

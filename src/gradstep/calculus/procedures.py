@@ -12,6 +12,7 @@ from functools import reduce
 from gradstep.calculus.rewriting import Law, wildcard
 from gradstep.expression.node import Expr
 from gradstep.expression.records import record
+from gradstep.operations.activations import sqrt, sqrt_op
 from gradstep.operations.arithmetic import (
     add_op,
     divide_op,
@@ -203,6 +204,14 @@ def gathered_powers(expr: Expr, fences: Container[Expr]) -> Expr | None:
     return None
 
 
+def power_of_root(expr: Expr, fences: Container[Expr]) -> Expr | None:
+    """(√x)² = x, (√x)⁴ = x²: an even power of a root has none."""
+    root, n = expr.args[0], _whole_exponent(expr)
+    if root.op is not sqrt_op or root in fences or n is None or n % 2:
+        return None
+    return root.args[0] if n == 2 else power_op(root.args[0], number(n // 2))
+
+
 def unnested(expr: Expr, fences: Container[Expr]) -> Expr | None:
     """(x ⊘ y) ⊘ z = x ⊘ (y ⊙ z), and x ⊘ (y ⊘ z) = (x ⊙ z) ⊘ y: one bar instead of two."""
     if not expr.rank or not any(arg.op is divide_op and arg not in fences for arg in expr.args):
@@ -384,6 +393,18 @@ def _laws() -> tuple[Law, ...]:
                 multiply_op(divide_op(v, w), divide_op(w, v)),
             ),
             domain="nonzero",
+        ),
+        Law(
+            "power of a root",
+            "(√x)² = x, where the root is defined",
+            apply=power_of_root,
+            heads=(power_op,),
+            examples=lambda: (
+                power_op(sqrt(c), number(2)),
+                power_op(sqrt(v), number(4)),
+                power_op(sqrt(M), number(-2)),
+            ),
+            domain="positive",
         ),
         Law(
             "a fraction of a fraction",

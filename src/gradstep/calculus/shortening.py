@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
 from fractions import Fraction
+from math import gcd, lcm
 
 from gradstep.calculus.procedures import Monomial, entrywise, monomial, one_bar, written
 from gradstep.calculus.rewriting import Law, wildcard
@@ -33,6 +34,7 @@ from gradstep.operations.leaves import value_of
 
 SUMS = (add_op, subtract_op)
 MOST_TERMS = 12
+LARGEST_DENOMINATOR = 12  # of fractions that are put together: 0.044715 stays
 
 # ------------------------------------------------------------------------------------------- terms
 
@@ -186,7 +188,8 @@ def common_factors(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
         for factor in part.parts:
             counts.setdefault(factor, []).append(part)
     for factor, group in counts.items():
-        if factor not in everywhere and len(group) > 1:
+        once = len({part.parts[factor] for part in group}) == 1  # 2 a e − a² + 1 stays
+        if factor not in everywhere and len(group) > 1 and once:
             yield from _factored(group, [part for part in parts if part not in group], expr, fences)
 
 
@@ -261,6 +264,43 @@ def multiplied_out(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
         yield from _factored(opened, [], expr, fences)
 
 
+def common_numbers(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
+    """c (2 x − 4 y) = 2 c (x − 2 y): a number in all terms of a factor joins those in front."""
+    product = term(expr, fences)
+    for factor, n in product.parts.items():
+        parts = terms(factor, fences) if factor.op in SUMS and factor not in fences else []
+        if not 2 <= len(parts) <= MOST_TERMS:
+            continue
+        tops = gcd(*(part.rational.numerator for part in parts))
+        bottoms = lcm(*(part.rational.denominator for part in parts))
+        common = Fraction(tops, bottoms) if bottoms <= LARGEST_DENOMINATOR else Fraction(1)
+        if common != 1:
+            inner = total([replaced(part, rational=part.rational / common) for part in parts], factor)
+            rest = product.times(_single(factor, -n))
+            rest = replaced(rest, rational=rest.rational * common**n)
+            for body in (inner, *common_factors(inner, fences)):
+                yield rebuilt(rest.times(_single(body, n)), expr)
+
+
+def named_product(whole: Expr) -> Law | None:
+    """The law that a product which holds all factors of the number `whole` holds it by name; None for others.
+
+    a·x/(b·x)² = C/(b·x) where C = a·x/(b·x).
+    """
+    own = NOTHING if whole.rank else term(whole, ())
+    if min(own.parts.values(), default=0) >= 0 or max(own.parts.values()) <= 0:
+        return None
+
+    def propose(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
+        product = term(expr, fences)
+        met = product.parts
+        if all(met.get(factor, 0) * n >= n * n for factor, n in own.parts.items()):
+            yield rebuilt(product.times(own.inverse()).times(_single(whole)), expr)
+
+    why = "what has a name already is called by it"
+    return Law("by its name", why, propose=propose, heads=(multiply_op, divide_op, scale_op))
+
+
 # ------------------------------------------------------------------------------------------- the laws
 
 
@@ -304,6 +344,14 @@ def _laws() -> tuple[Law, ...]:
             propose=multiplied_out,
             heads=(multiply_op, scale_op, divide_op),
             examples=lambda: (s**2 * (x / s - y / s**2), (v / w - u / w**2) * w**2, s * (1 / s * v - u)),
+            domain="nonzero",
+        ),
+        Law(
+            "common factor",
+            "c (2 x − 4 y) = 2 c (x − 2 y): a number in all terms joins those in front",
+            propose=common_numbers,
+            heads=(multiply_op, scale_op, divide_op),
+            examples=lambda: (s * (2 * v - 4 * w), (2 * x - 2 * y) / s, v * (w / 2 + u / 2)),
             domain="nonzero",
         ),
     )

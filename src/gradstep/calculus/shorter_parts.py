@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from gradstep.calculus.procedures import opposite
 from gradstep.calculus.rewriting import Law, wildcard
-from gradstep.calculus.shortening import Term, flattened, rebuilt, term, terms
+from gradstep.calculus.shortening import Term, flattened, rebuilt, term, terms, total
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.records import replaced
 from gradstep.operations.activations import (
@@ -44,6 +44,7 @@ from gradstep.operations.arithmetic import (
     subtract_op,
 )
 from gradstep.operations.broadcasting import repeat, repeat_op, sum_op, sum_over
+from gradstep.operations.diagonals import diagonal_matrix_op
 from gradstep.operations.families import is_one
 from gradstep.operations.leaves import number, size, value_of
 from gradstep.operations.norms import norm, norm_op
@@ -111,16 +112,14 @@ def repeated_means(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
 
 
 def shorter_quotients(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
-    """Σ x²/‖x‖ = ‖x‖, and x/√x = √x."""
+    """Σ x²/‖x‖ = ‖x‖, x/√x = √x, and x √x = (√x)³."""
     product = term(expr, fences)
     for factor, n in product.parts.items():
         square = _squared(factor)
-        found = (
-            next((other for other in product.parts if other is square), None) if square is not None else None
-        )
-        if found is not None and n * product.parts[found] < 0:
-            sign = 1 if product.parts[found] > 0 else -1
-            yield rebuilt(product.times(_power(found, -sign)).times(_power(factor, 2 * sign)), expr)
+        m = 0 if square is None else product.parts.get(square, 0)
+        if square is not None and m:
+            taken = m if n * m > 0 else 1 if m > 0 else -1
+            yield rebuilt(product.times(_power(square, -taken)).times(_power(factor, 2 * taken)), expr)
 
 
 def _squared(factor: Expr) -> Expr | None:
@@ -197,6 +196,32 @@ def signs_met_twice(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
         if n > 0 and product.parts.get(sign(x)) == 1:
             signed = rest.times(_power(sign(x), -1)).times(_power(x, 1))
             yield rebuilt(signed.times(_power(factor, n - 1)) if n > 1 else signed, expr)
+
+
+def turned_differences(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
+    """−c x ⊙ (y − z) = c x ⊙ (z − y), also where a linear operation stands in between."""
+    product = term(expr, fences)
+    if product.rational < 0:
+        positive = replaced(product, rational=-product.rational)
+        for factor, n in product.parts.items():
+            if n in (1, -1):
+                beside = len(product.entries) > 1 or (not expr.rank and len(product.numbers) > 1)
+                for turned in _turned(factor, beside, fences):
+                    yield rebuilt(positive.times(_power(factor, -n)).times(_power(turned, n)), expr)
+
+
+def _turned(expr: Expr, beside: bool, fences: Container[Expr]) -> Iterator[Expr]:
+    """−expr, a difference in it turned round that stands `beside` other factors, but 1 − x is not."""
+    if expr in fences:
+        return
+    if expr.op in (add_op, subtract_op):
+        if beside and not is_one(expr.args[0]):
+            yield total([replaced(part, rational=-part.rational) for part in terms(expr, fences)], expr)
+    elif expr.op in (multiply_op, divide_op, diagonal_matrix_op) or expr.op.indices is not None:
+        beside = beside or expr.op in (multiply_op, divide_op)
+        for k, arg in enumerate(expr.args):
+            for turned in _turned(arg, beside, fences):
+                yield expr.op(*expr.args[:k], turned, *expr.args[k + 1 :], params=expr.params)
 
 
 # ------------------------------------------------------------------------------------------- masks
@@ -281,7 +306,7 @@ def _laws() -> tuple[Law, ...]:
         ),
         Law(
             "a square over its root",
-            "Σ x²/‖x‖ = ‖x‖, and x/√x = √x",
+            "Σ x²/‖x‖ = ‖x‖, x/√x = √x, and x √x = (√x)³",
             propose=shorter_quotients,
             heads=PRODUCTS,
             examples=lambda: (c * sum(v**2) / norm(v), v / sqrt(v), c / sqrt(c) * w),
@@ -316,6 +341,18 @@ def _laws() -> tuple[Law, ...]:
             propose=absolute_values,
             heads=PRODUCTS,
             examples=lambda: (v * sign(v), c * s * sign(c)),
+        ),
+        Law(
+            "a difference turned round",
+            "−x ⊙ (y − z) = x ⊙ (z − y)",
+            propose=turned_differences,
+            heads=(*PRODUCTS, negate_op),
+            examples=lambda: (
+                -2 * (v * (w - v**3)),
+                scale(number(-2) / N, M @ (n * (M.T @ v - n))),
+                -sum(v * (w - v)),
+                number(-3) * (c * (s - c)),
+            ),
         ),
         Law(
             "a sign met twice",
