@@ -38,7 +38,7 @@ SAID = {
     "ratio-h": "C = a @ x/(b @ x); -1/(b @ x)**2*(outer(a - C*b, b) + outer(b, a - C*b))",
     "cauchy-h": "-2*diag((1 - 3*x**2)/(1 + x**2)**3)",
     "log-of-softmax": "p = softmax(z); eye(n) - p",
-    "standardised": "e = x - mean(x); (eye(n) - 1/n - outer(e, e)/sum(e**2))/sqrt(mean(e**2))",
+    "standardised": "e = x - mean(x); sqrt(n)/norm(e)*(eye(n) - 1/n - outer(unit(e), unit(e)))",
     "shares": "2/sum(x**2)*(diag(x) - outer(x**2, x)/sum(x**2))",
 }
 

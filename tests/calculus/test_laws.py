@@ -214,20 +214,22 @@ def _weigh(node: Expr, w: list[Weight]) -> Weight | int:
             return int(value_of(node) < 0)
         case "size" | "pi":
             return 0
-        case "eye" | "triangle":
+        case "eye":
+            return 11
+        case "triangle":
             return 4
         case "diagonal_matrix":
-            return w[0] + 4
+            return 2 * w[0] + 7
         case "trace":
             return 4 * w[0]
         case "negate":
-            return w[0] + (3 if array else 1)
+            return w[0] + (5 if node.rank == 2 else 3 if array else 1)
         case "add":
             return 3 * w[0] + 3 * w[1] + 1
         case "subtract":
             return 3 * w[0] + 3 * w[1] + 2
         case "scale":
-            return 2 * w[0] + 2 * w[1] + 8
+            return (4 if node.rank == 2 else 2) * w[0] + 2 * w[1] + 8
         case "multiply":
             return w[0] * w[1] + w[0] + w[1] if array else w[0] + w[1]
         case "divide":

@@ -15,8 +15,9 @@ from gradstep.calculus.certificate import certify as certify_lines
 from gradstep.calculus.counting import length
 from gradstep.calculus.duals import STANDING_STILL
 from gradstep.calculus.laws import Facts, book_with, zeros
-from gradstep.calculus.naming import Part, measures, named_parts
+from gradstep.calculus.naming import measures, named_parts
 from gradstep.calculus.recognising import Recognition
+from gradstep.calculus.remarks import defined_where, loss_name, stillness
 from gradstep.calculus.rewriting import Book, Law, Simplifier
 from gradstep.calculus.shortening import named_product
 from gradstep.calculus.steps import Derivation, Line, Rewrite, Step, Term
@@ -26,9 +27,8 @@ from gradstep.expression.node import Expr, describe, rebuild, tree_size, walk
 from gradstep.expression.places import place_of
 from gradstep.expression.shapes import shape_text
 from gradstep.expression.shapes import size_names as names_of_size
-from gradstep.operations.arithmetic import add, negate_op, power_op
+from gradstep.operations.arithmetic import add, negate_op
 from gradstep.operations.choices import where_op
-from gradstep.operations.domains import conditions
 from gradstep.operations.evaluation import belongs, variables
 from gradstep.operations.families import pulled_back
 from gradstep.operations.impossibilities import nowhere
@@ -141,17 +141,6 @@ def insides(
     return found
 
 
-def defined_where(loss: Expr, moving: set[Expr], parts: Mapping[Expr, Part]) -> tuple[str, ...]:
-    """What the loss asks of its parts: "log(z) is defined where z > 0"."""
-    said = []
-    for node, asks in conditions(loss, moving):
-        operand = node.args[0]
-        short = parts[operand].name if operand in parts else describe(operand)
-        whole = f"{node.op.name}({short})" if node.op is not power_op else describe(node)
-        said.append(f"{whole} is defined where {asks(short)}")
-    return tuple(dict.fromkeys(said))
-
-
 def check_defined(formula: Expr, moving: Container[Expr]) -> None:
     """A `MathError` about a part that has no value whatever the variables are: why, and where it stands.
 
@@ -175,20 +164,6 @@ def check_defined(formula: Expr, moving: Container[Expr]) -> None:
     )
     place = place_of(node)
     raise error if place is None else error.at(*place)
-
-
-def stillness(told: str, f: Expr, name: str, variable: Expr, what: str) -> str:
-    """Why f, called `told`, has derivative 0: the variable does not occur, or moves f in jumps only."""
-    if variable not in walk(f):
-        return f"{told} does not depend on {name}: its {what} is 0"
-    if variable in walk(*(node for node in walk(f) if node.op in STANDING_STILL)):
-        return f"{told} moves with {name} in jumps only: between them its {what} is 0"
-    return f"{told} does not move with {name}: its {what} is 0"
-
-
-def loss_name(parts: Mapping[Expr, object], loss: Expr) -> str:
-    """What the loss is called."""
-    return str(getattr(parts[loss], "name", "C"))
 
 
 def _check(loss: object) -> None:
@@ -351,7 +326,9 @@ class Opening:
             if self.symbols(G, fences) > 5 * HEAVY:
                 continue
             after, rewrites, _ = Simplifier(book, fences, written=self.written)(G)
-            if length(after, fences) + 1 < length(G, fences):
+            called = {node for node in walk(G, stop=self.named.__contains__) if node in self.fenced}
+            whole = sum(length(part, self._fences) for part in {G, *called})
+            if length(after, fences) + 1 < whole:
                 before, now = ((G, variable),), _terms((after, variable))
                 why = "cotangents that have a name are written out, and things cancel"
                 self.steps.append(Step(BACK, why, variable, before, now, tuple(rewrites)))

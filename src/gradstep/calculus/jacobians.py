@@ -16,7 +16,6 @@ from gradstep.calculus.derivation import (
     insides,
     moving_nodes,
     size_names,
-    stillness,
 )
 from gradstep.calculus.forward import Forward
 from gradstep.calculus.laws import Facts, book_with, zeros
@@ -24,6 +23,7 @@ from gradstep.calculus.moves import Move, certify_moves, joined
 from gradstep.calculus.naming import Part, named_parts
 from gradstep.calculus.networks import applied
 from gradstep.calculus.recognising import Recognition
+from gradstep.calculus.remarks import stillness
 from gradstep.calculus.rewriting import Book
 from gradstep.calculus.steps import Change, Derivation, Kind
 from gradstep.calculus.structures import STRUCTURES

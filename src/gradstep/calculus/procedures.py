@@ -402,7 +402,7 @@ def _laws() -> tuple[Law, ...]:
             examples=lambda: (
                 power_op(sqrt(c), number(2)),
                 power_op(sqrt(v), number(4)),
-                power_op(sqrt(M), number(-2)),
+                power_op(sqrt(d), number(-2)),
             ),
             domain="positive",
         ),

@@ -351,7 +351,7 @@ def _laws() -> tuple[Law, ...]:
             "c (2 x − 4 y) = 2 c (x − 2 y): a number in all terms joins those in front",
             propose=common_numbers,
             heads=(multiply_op, scale_op, divide_op),
-            examples=lambda: (s * (2 * v - 4 * w), (2 * x - 2 * y) / s, v * (w / 2 + u / 2)),
+            examples=lambda: ((2 * x - 2 * y) / s, 1 / s * (2 * v - 2 * x * w)),
             domain="nonzero",
         ),
     )

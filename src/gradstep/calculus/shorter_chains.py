@@ -12,9 +12,10 @@ from gradstep.calculus.matrix_laws import chained, common_factor, parted, with_f
 from gradstep.calculus.rewriting import Law, wildcard
 from gradstep.calculus.shortening import MOST_TERMS, SUMS
 from gradstep.expression.node import Expr
-from gradstep.operations.arithmetic import add_op, negate_op, scale, subtract_op
+from gradstep.operations.arithmetic import add_op, negate_op, one_like, scale, subtract_op
 from gradstep.operations.broadcasting import repeat, sum_op, sum_over
 from gradstep.operations.diagonals import diag, eye
+from gradstep.operations.inverses import inv
 from gradstep.operations.leaves import number
 from gradstep.operations.products import matmul_op, outer, transpose, transpose_op
 
@@ -110,13 +111,13 @@ def _laws() -> tuple[Law, ...]:
             "multiplied out",
             "A (B + C) = A B + A C, and Σ (B + C) = Σ B + Σ C, where that makes things cancel",
             propose=linear_apart,
-            heads=(matmul_op, sum_op, transpose_op),
+            heads=(matmul_op, sum_op),
             examples=lambda: (
-                diag(v) @ (M + outer(u, v)),
-                (eye("m") - outer(u, v)) @ v,
+                M @ (inv(M) - outer(u, v)),
+                diag(one_like(v) / v) @ (diag(v) - outer(v, u)),
                 sum_over(diag(v) - repeat(v, 1, "m"), (0,)),
-                transpose_op(M - transpose_op(M)),
             ),
+            domain="nonzero",
         ),
         Law(
             "common factor",

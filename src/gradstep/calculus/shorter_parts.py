@@ -47,8 +47,8 @@ from gradstep.operations.broadcasting import repeat, repeat_op, sum_op, sum_over
 from gradstep.operations.diagonals import diagonal_matrix_op
 from gradstep.operations.families import is_one
 from gradstep.operations.leaves import number, size, value_of
-from gradstep.operations.norms import norm, norm_op
-from gradstep.operations.products import transpose, transpose_op
+from gradstep.operations.norms import norm, norm_op, unit_op
+from gradstep.operations.products import outer, outer_op, transpose, transpose_op
 from gradstep.operations.sums import count, mean, sum
 
 PRODUCTS = (multiply_op, divide_op, scale_op)
@@ -56,7 +56,7 @@ PRODUCTS = (multiply_op, divide_op, scale_op)
 # ------------------------------------------------------------------------------------------- deviations
 
 
-def without_deviations(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
+def without_deviations(expr: Expr, fences: Container[Expr]) -> Expr | None:
     """Σ (x − mean x) = 0: such a term of a sum adds nothing."""
     axes = expr.params[0]
     body = expr.args[0]
@@ -65,11 +65,11 @@ def without_deviations(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
     parts = [(1, body)] if body in whole else flattened(body, whole)
     kept = [(side, part) for side, part in parts if not _vanishes(part, axes, whole)]
     if len(kept) == len(parts):
-        return
+        return None
     rest: Expr | None = None
     for side, part in kept:
         rest = (part if side > 0 else -part) if rest is None else (add if side > 0 else subtract)(rest, part)
-    yield sum_over(rest if rest is not None else 0 * body, axes)
+    return zero(expr) if rest is None else sum_over(rest, axes)
 
 
 def _vanishes(part: Expr, axes: tuple[int, ...], fences: Container[Expr]) -> bool:
@@ -83,7 +83,9 @@ def _vanishes(part: Expr, axes: tuple[int, ...], fences: Container[Expr]) -> boo
 
 
 def _is_deviation(expr: Expr, axes: tuple[int, ...]) -> bool:
-    """x − mean x, the mean taken over some of the axes."""
+    """x − mean x, the mean taken over some of the axes; also its direction."""
+    if expr.op is unit_op and (not expr.params or set(axes) <= set(expr.params[0])):
+        return _is_deviation(expr.args[0], axes)
     if expr.op is not subtract_op or expr.args[1].op is not repeat_op:
         return False
     x, means = expr.args
@@ -120,6 +122,19 @@ def shorter_quotients(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
         if square is not None and m:
             taken = m if n * m > 0 else 1 if m > 0 else -1
             yield rebuilt(product.times(_power(square, -taken)).times(_power(factor, 2 * taken)), expr)
+
+
+def directions(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
+    """1/‖x‖ (x yᵀ) = u yᵀ, where u = x/‖x‖ is the direction of x."""
+    product = term(expr, fences)
+    for factor, n in product.parts.items():
+        outers = [part for part, m in product.entries.items() if part.op is outer_op and m == 1 and n < 0]
+        for product_of_two in outers if factor.op is norm_op and not factor.params else ():
+            x, rest = factor.args[0], product.times(_power(factor, 1)).times(_power(product_of_two, -1))
+            if x in product_of_two.args:
+                at = product_of_two.args.index(x)
+                turned = [unit_op(arg) if k == at else arg for k, arg in enumerate(product_of_two.args)]
+                yield rebuilt(rest.times(_power(outer_op(*turned), 1)), expr)
 
 
 def _squared(factor: Expr) -> Expr | None:
@@ -284,7 +299,7 @@ def _laws() -> tuple[Law, ...]:
         Law(
             "deviations from the mean",
             "Σ (x − mean x) = 0: the deviations from a mean add up to nothing",
-            propose=without_deviations,
+            apply=without_deviations,
             heads=(sum_op,),
             examples=lambda: (
                 sum(v - mean(v)),
@@ -311,6 +326,15 @@ def _laws() -> tuple[Law, ...]:
             heads=PRODUCTS,
             examples=lambda: (c * sum(v**2) / norm(v), v / sqrt(v), c / sqrt(c) * w),
             domain="positive",
+        ),
+        Law(
+            "the direction",
+            "1/‖x‖ (x yᵀ) = u yᵀ, where u = x/‖x‖",
+            propose=directions,
+            oracle=False,
+            heads=PRODUCTS,
+            examples=lambda: (scale(1 / norm(v), outer(v, w)), scale(c / norm(w), outer(v, w))),
+            domain="nonzero",
         ),
         Law(
             "symmetry of σ",
