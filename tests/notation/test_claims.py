@@ -261,7 +261,7 @@ def test_the_first_wrong_line_is_found_and_later_ones_are_judged_for_themselves(
 @pytest.mark.parametrize("threshold", ["0.0001", "0.001", "1", "100", "-0.001"])
 def test_a_mask_that_is_wrong_at_few_points_only_is_wrong(threshold):
     loss = gs.parse("relu(z)", z="")
-    assert gs.check(loss, "z", f"z > {threshold}").verdict is False
+    assert gs.check(loss, "z", f"z > {threshold}", seed=7).verdict is False  # a point in between is a chance
 
 
 @pytest.mark.parametrize(
