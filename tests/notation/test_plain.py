@@ -24,6 +24,7 @@ import gradstep as gs
 from gradstep.expression.boxes import Accent, Big, Cases, Fence, Frac, Of, Root, Sup, Sym, number, row, word
 from gradstep.notation.plain import block, columns, display_width, line, wrap
 from gradstep.notation.writing import Writer
+from gradstep.operations.leaves import symbol
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -134,3 +135,10 @@ def test_breaking_loses_nothing(text, width):
 def test_depth_has_no_limit():
     assert line(nested(1500)).count("(") == 1500
     assert line(Root(Fence("(", nested(1500), ")"))).startswith("√((")
+
+
+def test_a_fraction_that_has_a_name_stands_before_an_array_by_its_name():
+    x, a, b = (symbol(letter, ("n",)) for letter in "xab")
+    ratio = (a @ x) / (b @ x)
+    assert line(Writer({ratio: "C"})(ratio * b)) == "C b"
+    assert line(Writer()(ratio * b)) == "(a·x) b/(b·x)"

@@ -327,11 +327,13 @@ class Opening:
                 continue
             after, rewrites, _ = Simplifier(book, fences, written=self.written)(G)
             called = {node for node in walk(G, stop=self.named.__contains__) if node in self.fenced}
-            whole = sum(length(part, self._fences) for part in {G, *called})
+            whole = sum(length(part, _Either(self._fences, (self.start,))) for part in {G, *called})
             if length(after, fences) + 1 < whole:
                 before, now = ((G, variable),), _terms((after, variable))
-                why = "cotangents that have a name are written out, and things cancel"
-                self.steps.append(Step(BACK, why, variable, before, now, tuple(rewrites)))
+                told = (BACK, "cotangents that have a name are written out, and things cancel")
+                if by_name is not None and self.start in set(walk(after)):
+                    told = (by_name.name, by_name.why)
+                self.steps.append(Step(*told, variable, before, now, tuple(rewrites)))
                 self.cotangents[variable] = after
 
     def stages(self, H: Expr, G: Expr | None = None) -> list[Stage]:

@@ -18,6 +18,7 @@ from gradstep.expression.boxes import (
     Box,
     Fence,
     Frac,
+    Of,
     Sup,
     Sym,
     Written,
@@ -233,7 +234,8 @@ power_op = Operation(
 def _scale_box(expr: Expr, write: Write) -> Written:
     factor, body = expr.args
     front, back = write(factor), write(body)
-    if factor.op is divide_op and not is_constant(factor.args[1]):  # x/‖x‖ rather than 1/‖x‖ x
+    named = isinstance(front.box, Of) and isinstance(front.box.box, Sym)
+    if factor.op is divide_op and not named and not is_constant(factor.args[1]):  # x/‖x‖, not 1/‖x‖ x
         bottom = write(factor.args[1]).box
         if value_of(factor.args[0]) == 1:
             return Written(Frac(back.box, bottom), JUXTAPOSED)
