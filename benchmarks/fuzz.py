@@ -31,6 +31,8 @@ import numpy as np
 import gradstep as gs
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
+from gradstep.notation.arrays import LAYOUTS
+from gradstep.notation.views import STYLES, VIEWS
 from gradstep.operations import FUNCTIONS
 from gradstep.operations.evaluation import mentioned
 
@@ -221,17 +223,31 @@ def read(text: str, shapes: Mapping[str, object]) -> Expr:
 
 
 def followed(expr: Expr, shapes: Mapping[str, object], rng: Random) -> str:
-    """What becomes of an expression: derived, proved, told in one of all ways, compiled, evaluated."""
+    """What becomes of an expression: derived for one of its variables, told in one of all ways."""
     variables = mentioned(expr)
     if not variables or expr.rank > 2:
         return "left alone"
     wrt = rng.choice(list(variables))
-    second = not expr.rank and rng.random() < 0.2
-    kind = gs.derive if not expr.rank and not second else gs.hessian if second else gs.jacobian
-    d = kind(expr, wrt, seed=1)
+    kind = "jacobian" if expr.rank else "hessian" if rng.random() < 0.2 else "derive"
+    view, style, layout = rng.choice(VIEWS), rng.choice(STYLES), rng.choice(LAYOUTS)
+    follow(expr, shapes, kind, wrt, view, style, layout, rng)
+    return kind
+
+
+def follow(
+    expr: Expr,
+    shapes: Mapping[str, object],
+    kind: str,
+    wrt: str,
+    view: str,
+    style: str,
+    layout: str,
+    rng: Random,
+) -> None:
+    """The expression derived, proved, told, read back, compiled and evaluated."""
+    variables = mentioned(expr)
+    d = getattr(gs, kind)(expr, wrt, seed=1)
     assert d.certificate is not None and d.certificate.verdict is not False, d.certificate
-    view, style = rng.choice(["matrix", "sample", "index"]), rng.choice(["partials", "differential"])
-    layout = rng.choice(["parameter", "numerator", "denominator"])
     for told in (d.text, d.latex, d.markdown, d.html):
         told(view=view, style=style, layout=layout)
     json.dumps(d.to_json(view, style, layout=layout), allow_nan=False)
@@ -249,7 +265,6 @@ def followed(expr: Expr, shapes: Mapping[str, object], rng: Random) -> str:
     f = gs.compile(d)
     gs.evaluate(expr, **arrays)
     f(**{name: arrays[name] for name in (given.name for given in f.program.inputs) if name in arrays})
-    return kind.__name__
 
 
 def values(rng: Random, variable: Expr) -> np.ndarray:

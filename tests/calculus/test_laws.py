@@ -29,6 +29,7 @@ from gradstep.expression.errors import MathError, SingularError
 from gradstep.expression.node import Expr, replace, walk
 from gradstep.expression.shapes import Lengths
 from gradstep.operations import FUNCTIONS
+from gradstep.operations.arithmetic import EXCHANGES
 from gradstep.operations.evaluation import belongs, evaluate
 from gradstep.operations.leaves import number, size, symbol, value_of
 
@@ -254,7 +255,7 @@ def _weigh(node: Expr, w: list[Weight]) -> Weight | int:
             return 9 * reduce(mul, w)
         case "inv" | "pinv" | "matrix_power":
             return w[0] * w[0] * w[0] + -1
-    total: Weight | int = 2
+    total: Weight | int = 3 if node.op.name == "maximum" or node.params == EXCHANGES else 2
     for part in w:
         total = total + 2 * part
     return total

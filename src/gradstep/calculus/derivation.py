@@ -236,9 +236,17 @@ class Opening:
     """Opens `start`, whose cotangent is `G`, part by part down to `stops`; keeps the steps taken."""
 
     def __init__(
-        self, start: Expr, G: Expr, stops: set[Expr], moving: set[Expr], named: set[Expr], book: Book
+        self,
+        start: Expr,
+        G: Expr,
+        stops: set[Expr],
+        moving: set[Expr],
+        named: set[Expr],
+        book: Book,
+        held: Container[Expr] = (),
     ) -> None:
         self.start, self.G, self.stops, self.moving, self.named = start, G, stops, moving, named
+        self.held = held
         self.steps: list[Step] = []
         self.cotangents: dict[Expr, Expr] = {}
         self.fenced: dict[Expr, Expr] = {}  # a cotangent that is called by name -> the part it belongs to
@@ -290,7 +298,7 @@ class Opening:
         if node.op.adjoint is None:
             raise without_derivative(node)
         parts: dict[Expr, Expr] = {}
-        for arg, H in zip(node.args, pulled_back(G, node, self.moving), strict=True):
+        for arg, H in zip(node.args, pulled_back(G, node, self.moving, self.held), strict=True):
             if H is not None:
                 parts[arg] = add(parts[arg], H) if arg in parts else H
         results = [(arg, self.stages(H, G)) for arg, H in parts.items()]

@@ -19,7 +19,7 @@ from gradstep.calculus.contractions import Array
 from gradstep.calculus.elimination import multiplied, trace_of_product, turned
 from gradstep.calculus.elimination import product as matrix_product
 from gradstep.expression.node import Expr, Operation
-from gradstep.operations.activations import relu_op, sign_op, sqrt_op
+from gradstep.operations.activations import maximum_op, minimum_op, relu_op, sign_op, sqrt_op
 from gradstep.operations.arithmetic import (
     add_op,
     divide_op,
@@ -354,6 +354,23 @@ def _move_where(point: Point, node: Expr, y: Array, args: Args, dargs: Changes) 
     return _move_add(point, node, y, args, (left, right))
 
 
+def _move_extreme(sign: int) -> Callable[..., Array | None]:
+    """The larger (sign 1) or the smaller one moves; of two equal ones each by half, one alone not at all."""
+
+    def move(point: Point, node: Expr, y: Array, args: Args, dargs: Changes) -> Array | None:
+        p, tie = point.prime, 0 if None in dargs else point.fraction(Fraction(1, 2))
+        apart = [sign * (a - b) % p for a, b in zip(*args, strict=True)]
+        moved = [
+            None
+            if d is None
+            else _multiply(point, node, [point.above(s * x % p) if x else tie for x in apart], d)
+            for s, d in zip((1, -1), dargs, strict=True)
+        ]
+        return _move_add(point, node, y, args, moved)
+
+    return move
+
+
 def _along(slope: Callable[[Point, int], int]) -> Callable[..., Array | None]:
     """An entry moves by its slope times its own move."""
 
@@ -406,6 +423,8 @@ MOVES: dict[Operation, Callable[..., Array | None]] = {
     arctan_op: _along(_steepness_of_arctan),
     erf_op: _along(_steepness_of_erf),
     relu_op: _along(lambda point, x: point.above(x)),
+    maximum_op: _move_extreme(1),
+    minimum_op: _move_extreme(-1),
     inv_op: _move_inverse,
     det_op: _move_determinant,
     pinv_op: _move_pseudoinverse,

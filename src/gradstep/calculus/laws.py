@@ -14,6 +14,7 @@ from gradstep.calculus.array_laws import LAWS as ARRAY_LAWS
 from gradstep.calculus.diagonal_laws import LAWS as DIAGONAL_LAWS
 from gradstep.calculus.kronecker_laws import LAWS as KRONECKER_LAWS
 from gradstep.calculus.matrix_laws import MATRIX_LAWS, orthogonal_law, symmetric_law
+from gradstep.calculus.order_laws import LAWS as ORDER_LAWS
 from gradstep.calculus.pieces import PIECES
 from gradstep.calculus.power_laws import LAWS as POWER_LAWS
 from gradstep.calculus.procedures import PROCEDURES, unscaled
@@ -322,6 +323,7 @@ LAWS: tuple[Law, ...] = (
     *PSEUDOINVERSE_LAWS,
     *KRONECKER_LAWS,
     *POWER_LAWS,
+    *ORDER_LAWS,
     *SHORTENING,
     *SHORTER_PARTS,
     *SHORTER_CHAINS,

@@ -207,11 +207,11 @@ def _factor(expr: Expr, n: int) -> Term:
 
 
 def chosen_condition(expr: Expr, fences: Container[Expr]) -> Expr | None:
-    """{a if 1; b otherwise} = a, and {a if 0; b otherwise} = b."""
+    """{a if 1; b otherwise} = a, and {a if 0; b otherwise} = b; {a if c; a otherwise} = a."""
     condition, a, b = expr.args
     if is_zero(condition):
         return b
-    return a if condition is one_like(condition) else None
+    return a if a is b or condition is one_like(condition) else None
 
 
 def clipped(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
@@ -238,10 +238,15 @@ def _laws() -> tuple[Law, ...]:
     return (
         Law(
             "a choice that is made",
-            "where the condition is 1 the first is chosen, where it is 0 the second",
+            "where the condition is 1 the first is chosen, where it is 0 the second; of equal ones either",
             apply=chosen_condition,
             heads=(where_op,),
-            examples=lambda: (where(number(1), c, s), where(zero(v), v, w), where(one_like(M), M, 2 * M)),
+            examples=lambda: (
+                where(number(1), c, s),
+                where(zero(v), v, w),
+                where(one_like(M), M, 2 * M),
+                where(greater(v, 0), w, w),
+            ),
         ),
         Law(
             "two pieces",

@@ -33,7 +33,6 @@ from gradstep.expression.boxes import (
     word,
 )
 from gradstep.expression.node import Expr, Operation, walk
-from gradstep.expression.node import replace as substituted
 from gradstep.expression.shapes import Size, minus, size_names
 from gradstep.operations.arithmetic import multiply, multiply_op, negate_op, scale, scale_op
 from gradstep.operations.families import JUXTAPOSED, leaf
@@ -175,6 +174,8 @@ choice_op = Operation(
     "one of two, by where the index is",
 )
 
+SIZES = {sigma_op: 1, product_op: 1, choice_op: 3}  # which of their params is a size; others are places
+
 
 def sigma(index: str, size: Size, body: Expr) -> Expr:
     """Σ over `index`: a number in front of the body moves in front of the sum."""
@@ -215,25 +216,23 @@ def _picked(index: str, size: object, body: Expr) -> Expr | None:
 
 
 def _computes(expr: Expr, index: str) -> bool:
-    """Whether an index is used other than as it stands: x at i + 1, a sum up to i."""
-    for node in walk(expr):
-        if node.op is sigma_op and index in size_names(node.params[-1]):
-            return True
-        if node.op is entry_op and any(
-            place and place != index and index in size_names(place) for place in node.params[1]
-        ):
-            return True
-    return False
+    """Whether an index is used other than as it stands: x at i + 1, a sum up to i − 1."""
+    places = (place for node in walk(expr) for place in _places(node))
+    return any(place != index and index in size_names(place) for place in places)
 
 
 def _reindexed(expr: Expr, old: str, new: str) -> Expr:
-    """`expr` with one index for another."""
-    table = {}
+    """`expr` with one index for another, also where a sum, a product or a choice is bounded by it."""
+    done: dict[Expr, Expr] = {}
     for node in walk(expr):
-        if node.op is entry_op and old in node.params[1]:
-            of, at, *capital = node.params
-            table[node] = entry_op(params=(of, tuple(new if i == old else i for i in at), *capital))
-    return substituted(expr, table) if table else expr
+        params = node.params
+        if node.op is entry_op:
+            params = (params[0], tuple(new if place == old else place for place in params[1]), *params[2:])
+        elif old in _places(node):
+            size = SIZES[node.op]
+            params = tuple(new if k != size and param == old else param for k, param in enumerate(params))
+        done[node] = node.op(*(done[arg] for arg in node.args), params=params)
+    return done[expr]
 
 
 def mentions(expr: Expr, index: str) -> bool:

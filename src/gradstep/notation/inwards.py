@@ -83,6 +83,7 @@ class Teller:
         self.f_box = name_box(names[self.f], self.f)
         self.variables = [node for node in walk(self.f) if node.op is symbol_op]
         self.reserved = frozenset({*names.values(), *(str(v.params[0]) for v in self.variables)})
+        self.movers = moving_nodes(self.f, derivation.parameters.values())
         self.claims = claims
         self.count = 0
 
@@ -120,7 +121,7 @@ class Teller:
         for node in walk(of, stop=lambda node: node is by or (node in self.fences and node is not of)):
             if any(arg in moving for arg in carrying(node)) and (node not in self.fences or node is of):
                 moving.add(node)
-        work = Opening(of, number(1), {by}, moving, self.fences - {of}, BOOK)
+        work = Opening(of, number(1), {by}, moving, self.fences - {of}, BOOK, self.movers)
         work.run()
         return work
 
@@ -244,7 +245,9 @@ class _Lines:
         node, fences = step.place, self.whole.fences
         G = step.before[0][0]
         slopes: dict[Expr, Expr] = {}
-        for arg, H in zip(node.args, pulled_back(number(1), node, self.moving), strict=True):
+        for arg, H in zip(
+            node.args, pulled_back(number(1), node, self.moving, self.whole.movers), strict=True
+        ):
             if H is not None:
                 slopes[arg] = add(slopes[arg], H) if arg in slopes else H
         raw = [

@@ -295,11 +295,16 @@ def slopes_at(op: Operation, places: Sequence[int]) -> tuple[Slope, ...]:
     return op.slopes if op.alone is None or len(places) > 1 else op.alone
 
 
-def pulled_back(G: Expr, y: Expr, moving: Container[Expr]) -> Sequence[Expr | None]:
-    """The cotangents of the operands of `y` that are in `moving`, where `y` has the cotangent `G`."""
+def pulled_back(
+    G: Expr, y: Expr, moving: Container[Expr], held: Container[Expr] = ()
+) -> Sequence[Expr | None]:
+    """The cotangents of the operands of `y` that are in `moving`, where `y` has the cotangent `G`.
+
+    What is only `held` fixed here moves elsewhere, and gets its share at a kink.
+    """
     assert y.op.adjoint is not None
     places = [k for k, arg in enumerate(y.args) if arg in moving]
-    if y.op.alone is None or len(places) > 1:
+    if y.op.alone is None or len(places) > 1 or any(arg in held for arg in y.args if arg not in moving):
         return [H if k in places else None for k, H in enumerate(y.op.adjoint(G, y, y.args))]
     return [weighted(slope(y, *y.args), G) if k in places else None for k, slope in enumerate(y.op.alone)]
 
