@@ -299,7 +299,7 @@ def write(program: Program, name: str = "") -> str:
     for k, line in enumerate(program.lines):
         if k and line.half != halves[k - 1] and len(program.lines) > 5:
             lines.append("")
-        lines += _assignment(speller, line)
+        lines += assignment(speller, line)
     returned = _returned(speller, program)
     arguments = [str(given.symbol.params[0]) for given in program.inputs]
     source = [
@@ -309,14 +309,14 @@ def write(program: Program, name: str = "") -> str:
         *_signature(name, arguments),
         *_docstring(program),
         *_notes(program),
-        *_sizes(program, speller.sizes),
+        *sizes_of_inputs(program, speller.sizes),
         *lines,
         *returned,
     ]
     return "\n".join(source) + "\n"
 
 
-def _assignment(speller: Speller, line: Line) -> list[str]:
+def assignment(speller: Speller, line: Line) -> list[str]:
     if speller.is_mask(line.value):
         speller.masks.add(symbol_op(params=(line.name, line.value.shape, ())))
     code = speller.code(line.value)[0]
@@ -364,7 +364,7 @@ def _shape(shape: Shape) -> str:
     return f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
 
 
-def _sizes(program: Program, used: set[str]) -> list[str]:
+def sizes_of_inputs(program: Program, used: set[str]) -> list[str]:
     """N, d = X.shape where one variable has them all, else N = X.shape[0]."""
     if not used:
         return []
@@ -454,6 +454,11 @@ def _owner(output: Expr, bodies: Mapping[Expr, Expr]) -> tuple[Expr | None, bool
 
 def load(source: str, program: Program) -> Compiled:
     """The function that `source` defines, which `write` has written from `program`."""
+    return Compiled(source, program, executed(source))
+
+
+def executed(source: str) -> Callable[..., Any]:
+    """The last function in a source that was written here; any other source is refused."""
     tree = ast.parse(source)
     functions = [node for node in tree.body[1:] if isinstance(node, ast.FunctionDef)]
     words = {word for node in ast.walk(tree) for word in vars(node).values() if isinstance(word, str)}
@@ -463,4 +468,5 @@ def load(source: str, program: Program) -> Compiled:
         raise MathError("this is not the source that gradstep wrote")
     space: dict[str, Any] = {"__builtins__": {"__import__": __import__, "float": float}, "__name__": __name__}
     exec(compile(tree, "<gradstep>", "exec"), space)
-    return Compiled(source, program, space[functions[-1].name])
+    function: Callable[..., Any] = space[functions[-1].name]
+    return function

@@ -1,0 +1,230 @@
+"""Who computes the blocks of a program? Several threads, each the next group of blocks that nobody has begun.
+
+Where blocks begin and in which order their totals are added depends on the data alone, so the result has the
+same bits for any number of threads. Inside a group totals are added one after the other, groups in pairs, and
+always in float64.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradstep.backends.parts import Part, part
+from gradstep.backends.program import Program
+from gradstep.backends.rows import Combine, Pass, Rows
+from gradstep.expression.errors import MathError
+from gradstep.expression.node import walk
+from gradstep.expression.records import record
+from gradstep.operations.evaluation import sizes_of
+
+Array: TypeAlias = NDArray[Any]
+Values: TypeAlias = dict[str, Any]
+
+BLOCK = 1 << 20  # bytes: what one core keeps in its cache while it is read twice
+FEWEST = 64  # rows of a block, so that products of matrices stay products
+GROUPS = 64  # at most so many totals are kept; the smallest piece of work that a thread takes
+KEPT = 1 << 26  # bytes of them
+
+
+class Source(Protocol):
+    """Rows from anywhere: arrays in memory, a file, a stream."""
+
+    count: int
+
+    def block(self, names: Sequence[str], start: int, stop: int) -> Sequence[Array]:
+        """These rows of the named data."""
+
+
+class InMemory:
+    """Arrays, cut along the axes of their rows."""
+
+    def __init__(self, arrays: Mapping[str, Array], axes: Mapping[str, int]) -> None:
+        self.arrays, self.axes = arrays, axes
+        self.count = next(arrays[name].shape[axis] for name, axis in axes.items() if name in arrays)
+
+    def block(self, names: Sequence[str], start: int, stop: int) -> list[Array]:
+        places = slice(start, stop)
+        return [self.arrays[name][(slice(None),) * self.axes[name] + (places,)] for name in names]
+
+
+# ------------------------------------------------------------------------------------------- totals
+
+COMBINING: Mapping[Combine, Callable[[Any, Any], Any]] = {
+    "sum": np.add,
+    "max": np.maximum,
+    "min": np.minimum,
+    "norm": np.hypot,
+    "logsumexp": np.logaddexp,
+    "prod": np.multiply,
+}
+
+
+def added(kinds: Mapping[str, Combine], one: Values, other: Values) -> Values:
+    """The totals of two groups of rows as those of both."""
+    return {name: COMBINING[kind](one[name], other[name]) for name, kind in kinds.items()}
+
+
+def in_pairs(kinds: Mapping[str, Combine], groups: Sequence[Values]) -> Values:
+    """The totals of all groups: of the first and second, the third and fourth, and so on upwards."""
+    level = list(groups)
+    while len(level) > 1:
+        pairs = zip(level[::2], level[1::2], strict=False)
+        level = [added(kinds, *pair) for pair in pairs] + ([level[-1]] if len(level) % 2 else [])
+    return level[0]
+
+
+# ------------------------------------------------------------------------------------------- the division
+
+
+@record
+class Division:
+    """Rows in blocks, and blocks in groups: how many rows a block has, and how many blocks a group."""
+
+    count: int
+    rows: int
+    blocks: int
+
+    def groups(self) -> list[list[tuple[int, int]]]:
+        """For each group where its blocks begin and end."""
+        cuts = [(k, min(k + self.rows, self.count)) for k in range(0, self.count, self.rows)]
+        return [cuts[k : k + self.blocks] for k in range(0, len(cuts), self.blocks)]
+
+
+def divided(count: int, bytes_a_row: float, bytes_of_totals: float) -> Division:
+    """The division of so many rows; it depends on nothing but these numbers."""
+    rows = max(FEWEST, int(BLOCK / max(bytes_a_row, 1)) // 16 * 16)
+    blocks = max(1, math.ceil(count / rows))
+    groups = max(1, min(GROUPS, blocks, int(KEPT / max(bytes_of_totals, 1))))
+    return Division(count, rows, math.ceil(blocks / groups))
+
+
+# ------------------------------------------------------------------------------------------- threads
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="gradstep")
+
+
+def shared_out(work: Callable[[int], Any], count: int, threads: int) -> list[Any]:
+    """`work(0)` … `work(count − 1)` by several threads, each of which takes the next that is not begun."""
+    if threads < 2 or count < 2:
+        return [work(k) for k in range(count)]
+    results: list[Any] = [None] * count
+    numbers = itertools.count()
+    stopped = threading.Event()
+
+    def worker() -> None:
+        while not stopped.is_set() and (k := next(numbers)) < count:
+            results[k] = work(k)
+
+    helpers: list[Future[None]] = [_pool(threads - 1).submit(worker) for _ in range(min(threads, count) - 1)]
+    try:
+        worker()
+        for helper in helpers:
+            helper.result()
+    finally:
+        stopped.set()
+    return results
+
+
+@cache
+def _libraries() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def one_thread_each() -> AbstractContextManager[Any]:
+    """Products of matrices by the thread that asks for them, and no other."""
+    controller = _libraries()
+    return controller.limit(limits=1, user_api="blas") if controller.info() else nullcontext()
+
+
+# ------------------------------------------------------------------------------------------- the run
+
+
+class Blocked:
+    """A program that runs over its rows in blocks: called like the function of the whole program."""
+
+    def __init__(self, program: Program, rows: Rows, threads: int | None = None) -> None:
+        self.program, self.rows = program, rows
+        self.threads = threads or cores()
+        self.between = [part(each) for each in rows.between]
+        self.passes = [part(each.program, each.totals) for each in rows.passes]
+
+    def run(self, source: Source, values: Values, kind: Any) -> Values:
+        """The outputs by name; `values` are the parameters and what else has no rows."""
+        names = list(self.rows.axes)  # one row of each tells the sizes that no parameter has
+        known = {**dict(zip(names, source.block(names, 0, 1), strict=True)), **values}
+        known[self.rows.count] = float(source.count)
+        for before, step, one in zip(self.rows.between, self.rows.passes, range(len(self.passes)), strict=False):
+            self.compute(before, self.between[one], known)
+            known |= self.over_rows(step, self.passes[one], source, known, kind)
+        self.compute(self.rows.between[-1], self.between[-1], known)
+        return {name: known[called] for name, called in self.rows.outputs.items()}
+
+    def compute(self, program: Program, function: Part, known: Values) -> None:
+        """What lies between two passes."""
+        found = function(*(known[given.name] for given in program.inputs))
+        known.update(zip(program.outputs, found, strict=True))
+
+    def over_rows(self, step: Pass, function: Part, source: Source, known: Values, kind: Any) -> Values:
+        """One pass over all rows."""
+        cut = [given.name for given in step.program.inputs if given.name in self.rows.axes]
+        fixed = [_as(kind, known[given.name]) for given in step.program.inputs[len(cut) :]]
+        division = self.division(step, source, known, kind)
+        groups = division.groups()
+        names = list(step.program.outputs)
+
+        def group(number: int) -> tuple[Values, list[Values]]:
+            total: Values = {}
+            arrays = []
+            for start, stop in groups[number]:
+                found = dict(zip(names, function(*source.block(cut, start, stop), *fixed), strict=True))
+                arrays.append({name: found.pop(name) for name in step.joined})
+                exact = {name: np.asarray(value, dtype=np.float64) for name, value in found.items()}
+                total = added(step.totals, total, exact) if total else exact
+            return total, arrays
+
+        results = shared_out(group, len(groups), self.threads)
+        whole = in_pairs(step.totals, [total for total, _ in results])
+        blocks = [arrays for _, group_arrays in results for arrays in group_arrays]
+        for name, axis in step.joined.items():
+            whole[name] = np.concatenate([arrays[name] for arrays in blocks], axis=axis)
+        return whole
+
+    def division(self, step: Pass, source: Source, known: Values, kind: Any) -> Division:
+        """Blocks of rows that fit into a cache together with what is computed from them."""
+        declared = {str(given.symbol.params[0]): given.symbol for given in self.program.inputs}
+        sizes = sizes_of(declared, known)
+        item = np.dtype(kind).itemsize
+
+        def room(shape: Sequence[Any]) -> int:
+            return item * math.prod(sizes[size] for size in shape)
+
+        carried = [given.symbol.shape for given in step.program.inputs if given.name in self.rows.axes]
+        carried += [line.value.shape for line in step.program.lines if self.rows.size in line.value.shape]
+        totals = [line.value.shape for line in step.program.lines if line.name in step.totals]
+        return divided(source.count, sum(map(room, carried)), 2 * sum(map(room, totals)))
+
+
+def _as(kind: Any, value: Any) -> Any:
+    """A number as it is; an array as one of this kind."""
+    return np.asarray(value, dtype=kind) if np.ndim(value) else value
