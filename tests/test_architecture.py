@@ -39,6 +39,7 @@ LOADED = {
     "rich": {"commands", "cli", "app"},
     "safetensors": {"learn"},
     "sklearn": {"learn"},
+    "threadpoolctl": set(),
     "torch": set(),
     "jax": set(),
     "mpmath": set(),

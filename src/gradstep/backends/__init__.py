@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 
-from gradstep.backends import numpy, program
+from gradstep.backends import numpy, program, run
 from gradstep.backends.compiled import Compiled
+from gradstep.backends.run import Options
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.expression.records import record
@@ -19,10 +20,10 @@ class Backend:
 
     name: str
     write: Callable[[program.Program, str], str]
-    load: Callable[[str, program.Program], Compiled]
+    load: Callable[[str, program.Program, Options], Compiled]
 
 
-BACKENDS: Mapping[str, Backend] = {"numpy": Backend("numpy", numpy.write, numpy.load)}
+BACKENDS: Mapping[str, Backend] = {"numpy": Backend("numpy", numpy.write, run.load)}
 
 
 def backend_named(name: str) -> Backend:
@@ -45,16 +46,17 @@ def compile_outputs(
     comments: Mapping[str, str] | None = None,
     header: str = "",
     function: str = "",
+    options: Options | None = None,
 ) -> Compiled:
     """A function of the variables by name that gives the value, or (value, gradients by parameter).
 
     The first output is the value, called by its key ("" will do); the others are gradients by the parameter's
     name. `names` are short names of parts and of cotangents (z, a, ∂C/∂z), which the source uses. Functions
-    that the user has declared are written out.
+    that the user has declared are written out. `options` say how it is to run.
     """
     chosen = backend_named(backend)
     written_out = inlined([*outputs.values(), *(names or {})])
     outputs = {key: written_out[output] for key, output in outputs.items()}
     names = {written_out[part]: name for part, name in (names or {}).items()}
     written = program.program(outputs, names, comments, header)
-    return chosen.load(chosen.write(written, function), written)
+    return chosen.load(chosen.write(written, function), written, run.checked(options or Options()))

@@ -7,24 +7,17 @@ always in float64.
 
 from __future__ import annotations
 
-import itertools
 import math
-import os
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradstep.backends.parts import Part, part
+from gradstep.backends.parts import part
 from gradstep.backends.program import Program
 from gradstep.backends.rows import Combine, Pass, Rows
-from gradstep.expression.errors import MathError
-from gradstep.expression.node import walk
+from gradstep.backends.threads import cores, shared_out
 from gradstep.expression.records import record
 from gradstep.operations.evaluation import sizes_of
 
@@ -109,87 +102,48 @@ def divided(count: int, bytes_a_row: float, bytes_of_totals: float) -> Division:
     return Division(count, rows, math.ceil(blocks / groups))
 
 
-# ------------------------------------------------------------------------------------------- threads
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="gradstep")
-
-
-def shared_out(work: Callable[[int], Any], count: int, threads: int) -> list[Any]:
-    """`work(0)` … `work(count − 1)` by several threads, each of which takes the next that is not begun."""
-    if threads < 2 or count < 2:
-        return [work(k) for k in range(count)]
-    results: list[Any] = [None] * count
-    numbers = itertools.count()
-    stopped = threading.Event()
-
-    def worker() -> None:
-        while not stopped.is_set() and (k := next(numbers)) < count:
-            results[k] = work(k)
-
-    helpers: list[Future[None]] = [_pool(threads - 1).submit(worker) for _ in range(min(threads, count) - 1)]
-    try:
-        worker()
-        for helper in helpers:
-            helper.result()
-    finally:
-        stopped.set()
-    return results
-
-
-@cache
-def _libraries() -> Any:
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
-
-
-def one_thread_each() -> AbstractContextManager[Any]:
-    """Products of matrices by the thread that asks for them, and no other."""
-    controller = _libraries()
-    return controller.limit(limits=1, user_api="blas") if controller.info() else nullcontext()
-
-
 # ------------------------------------------------------------------------------------------- the run
 
 
 class Blocked:
     """A program that runs over its rows in blocks: called like the function of the whole program."""
 
-    def __init__(self, program: Program, rows: Rows, threads: int | None = None) -> None:
-        self.program, self.rows = program, rows
+    def __init__(
+        self, program: Program, rows: Rows, threads: int | None = None, exactly: bool = False
+    ) -> None:
+        self.program, self.rows, self.exactly = program, rows, exactly
         self.threads = threads or cores()
+        self.divisions: dict[int, Division] = {}  # of each pass in the last run
         self.between = [part(each) for each in rows.between]
         self.passes = [part(each.program, each.totals) for each in rows.passes]
 
     def run(self, source: Source, values: Values, kind: Any) -> Values:
-        """The outputs by name; `values` are the parameters and what else has no rows."""
+        """The outputs by name; `values` are the parameters and what else has no rows.
+
+        What is computed for a row is of this kind, float32 or float64; with `exactly` always float64.
+        """
+        kind = np.dtype(np.float64 if self.exactly else kind)
         names = list(self.rows.axes)  # one row of each tells the sizes that no parameter has
         known = {**dict(zip(names, source.block(names, 0, 1), strict=True)), **values}
         known[self.rows.count] = float(source.count)
-        for before, step, one in zip(self.rows.between, self.rows.passes, range(len(self.passes)), strict=False):
-            self.compute(before, self.between[one], known)
-            known |= self.over_rows(step, self.passes[one], source, known, kind)
-        self.compute(self.rows.between[-1], self.between[-1], known)
+        for number in range(len(self.passes)):
+            self.compute(number, known)
+            known |= self.over_rows(number, source, known, kind)
+        self.compute(len(self.passes), known)
         return {name: known[called] for name, called in self.rows.outputs.items()}
 
-    def compute(self, program: Program, function: Part, known: Values) -> None:
-        """What lies between two passes."""
-        found = function(*(known[given.name] for given in program.inputs))
+    def compute(self, number: int, known: Values) -> None:
+        """What comes before a pass, or after the last."""
+        program = self.rows.between[number]
+        found = self.between[number](*(known[given.name] for given in program.inputs))
         known.update(zip(program.outputs, found, strict=True))
 
-    def over_rows(self, step: Pass, function: Part, source: Source, known: Values, kind: Any) -> Values:
+    def over_rows(self, number: int, source: Source, known: Values, kind: np.dtype[Any]) -> Values:
         """One pass over all rows."""
+        step, function = self.rows.passes[number], self.passes[number]
         cut = [given.name for given in step.program.inputs if given.name in self.rows.axes]
         fixed = [_as(kind, known[given.name]) for given in step.program.inputs[len(cut) :]]
-        division = self.division(step, source, known, kind)
+        self.divisions[number] = division = self.division(step, source, known, kind)
         groups = division.groups()
         names = list(step.program.outputs)
 
@@ -197,7 +151,8 @@ class Blocked:
             total: Values = {}
             arrays = []
             for start, stop in groups[number]:
-                found = dict(zip(names, function(*source.block(cut, start, stop), *fixed), strict=True))
+                rows = [_as(kind, array) for array in source.block(cut, start, stop)]
+                found = dict(zip(names, function(*rows, *fixed), strict=True))
                 arrays.append({name: found.pop(name) for name in step.joined})
                 exact = {name: np.asarray(value, dtype=np.float64) for name, value in found.items()}
                 total = added(step.totals, total, exact) if total else exact
@@ -210,11 +165,11 @@ class Blocked:
             whole[name] = np.concatenate([arrays[name] for arrays in blocks], axis=axis)
         return whole
 
-    def division(self, step: Pass, source: Source, known: Values, kind: Any) -> Division:
+    def division(self, step: Pass, source: Source, known: Values, kind: np.dtype[Any]) -> Division:
         """Blocks of rows that fit into a cache together with what is computed from them."""
         declared = {str(given.symbol.params[0]): given.symbol for given in self.program.inputs}
         sizes = sizes_of(declared, known)
-        item = np.dtype(kind).itemsize
+        item = kind.itemsize
 
         def room(shape: Sequence[Any]) -> int:
             return item * math.prod(sizes[size] for size in shape)
@@ -223,6 +178,23 @@ class Blocked:
         carried += [line.value.shape for line in step.program.lines if self.rows.size in line.value.shape]
         totals = [line.value.shape for line in step.program.lines if line.name in step.totals]
         return divided(source.count, sum(map(room, carried)), 2 * sum(map(room, totals)))
+
+    def told(self) -> list[str]:
+        """How it runs, in words."""
+        size = self.rows.size
+        lines = [f"NumPy, the rows {size} in blocks, by {_counted(self.threads, 'thread')}"]
+        if len(self.passes) > 1:
+            lines.append(f"{_counted(len(self.passes), 'pass')} over the rows: some totals are needed first")
+        for number, division in self.divisions.items():
+            which = f"pass {number + 1}: " if len(self.passes) > 1 else ""
+            blocks = _counted(math.ceil(division.count / division.rows), "block")
+            lines.append(f"{which}{division.count:,} rows in {blocks} of {division.rows:,}")
+        return lines
+
+
+def _counted(count: int, thing: str) -> str:
+    plural = f"{thing}es" if thing.endswith("s") else f"{thing}s"
+    return f"{count:,} {thing if count == 1 else plural}"
 
 
 def _as(kind: Any, value: Any) -> Any:

@@ -26,6 +26,7 @@ class Compiled:
     source    the code, as text
     program   the straight-line program that it was written from
     raw       the bare function: takes the arrays in the order of `program.inputs`, checks nothing
+    report    how it runs
     """
 
     source: str
@@ -37,6 +38,12 @@ class Compiled:
         slopes = ", ".join(self.program.gradients)
         what = self.raw.__name__.removeprefix("value_and_").replace("_", " ")
         return f"<function of {takes}: the value{f' and the {what} for {slopes}' if slopes else ''}>"
+
+    @property
+    def report(self) -> str:
+        """How it runs: in blocks of rows and by how many threads, or why not."""
+        told: Callable[[], str] | None = getattr(self.raw, "report", None)
+        return told() if told else "all at once"
 
     def __call__(self, /, **values: Any) -> Any:
         import numpy as np

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
-from gradstep.backends.compiled import Compiled
 from gradstep.backends.economy import MASKS, scaled
 from gradstep.backends.program import VIEWS, Line, Program
 from gradstep.backends.python import COMPARED, Text, atom, infix, literal, prefixed, template
@@ -450,11 +449,6 @@ def _owner(output: Expr, bodies: Mapping[Expr, Expr]) -> tuple[Expr | None, bool
             output = bodies[output]
         else:
             return output, fresh
-
-
-def load(source: str, program: Program) -> Compiled:
-    """The function that `source` defines, which `write` has written from `program`."""
-    return Compiled(source, program, executed(source))
 
 
 def executed(source: str) -> Callable[..., Any]:

@@ -58,7 +58,9 @@ def _exact(speller: Speller, line: Line) -> str:
         return f"exact_product({', '.join(speller.number(arg)[0] for arg in value.args)})"
     if value.op is sum_op:
         code = speller.code(value.args[0])
-        return f"{atom(code)}.sum(dtype=np.float64)" if value.args[0].args else f"np.sum({code[0]}, dtype=float)"
+        return (
+            f"{atom(code)}.sum(dtype=np.float64)" if value.args[0].args else f"np.sum({code[0]}, dtype=float)"
+        )
     return ""
 
 

@@ -1,10 +1,10 @@
 """Where does a program come apart? Along the rows of its data, into blocks that are computed one by one.
 
 One axis of the data, that of the examples, is carried by no parameter, and the loss sums over it. Then every
-part of a program either has an entry for each row, or is a total over rows, or has nothing to do with them. So
-it splits into what is computed once, what is computed for each block of rows, and what is added up. Blocks fit
-into a cache, go to several threads, are read from a file, or are sent to other machines: whoever runs a
-`Rows` decides that. What needs a total before it can go on, such as the mean of a batch, takes another pass.
+part of a program has an entry for each row, or is a total over rows, or has nothing to do with them: so it
+splits into what is computed once, what is computed for each block of rows, and what is added up. Blocks fit
+into a cache, go to several threads, are read from a file, or are sent to other machines: who runs a `Rows`
+decides that. What needs a total before it can go on, such as the mean of a batch, takes another pass.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gradstep.backends.program import INLINE, VIEWS, Input, Line, Program
+from gradstep.backends.program import VIEWS, Input, Line, Program
 from gradstep.backends.safe_names import Names
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Operation, Params, rebuild, walk
@@ -31,7 +31,7 @@ from gradstep.operations.leaves import size_op, symbol_op
 from gradstep.operations.lookups import one_hot_op, take_op
 from gradstep.operations.norms import norm_op, unit_op
 from gradstep.operations.rowwise import log_softmax_op, logsumexp_op, softmax_op
-from gradstep.operations.sums import mean, sum
+from gradstep.operations.sums import mean
 
 Combine = Literal["sum", "max", "min", "norm", "logsumexp", "prod"]  # how totals of two blocks make one
 
@@ -82,7 +82,7 @@ def cut(program: Program, batch: str = "") -> Rows:
             reasons.append(f"{size}: {reason}")
     raise MathError(
         "the program cannot be computed block by block",
-        facts=reasons or ["no data have an axis"],
+        facts=reasons or ["nothing but the parameters has rows"],
     )
 
 
@@ -105,7 +105,8 @@ def _candidates(program: Program, batch: str) -> list[str]:
             )
         return found
     firsts = [given.symbol.shape[0] for given in data if given.symbol.rank]
-    return sorted(called, key=lambda size: (size in fixed, -firsts.count(size)))
+    able = [size for size in called if size not in fixed or size in firsts]
+    return sorted(able, key=lambda size: (size in fixed, -firsts.count(size)))
 
 
 # ------------------------------------------------------------------------------------------- one operation
@@ -273,11 +274,12 @@ class _Cutting:
             if size != self.size and self.size in size_names(size):
                 raise _Whole(f"an axis has the length {size}")
         if node.shape.count(self.size) > 1:
-            raise _Whole(f"{node.op.name} has an entry for every pair of rows")
+            what = str(node.params[0]) if node.op is symbol_op else node.op.name
+            raise _Whole(f"{what} has an entry for every pair of rows")
         return self.size in node.shape
 
     def cut(self, value: Expr, symbol: Expr | None = None) -> Expr:
-        """`value` without its totals and without what can be held fixed; a total on top is called `symbol`."""
+        """`value` without its totals and without what is held fixed; a total on top is called `symbol`."""
         for node in walk(value):
             if node not in self.made:
                 self.made[node] = self.one(node, symbol if node is value else None)
@@ -373,7 +375,7 @@ class _Cutting:
         return Pass(program, combine, axes)
 
     def straight(self, lines: Sequence[Expr], outputs: Sequence[Expr], rows: bool = False) -> Program:
-        """The lines as a program of their own; one that runs over `rows` takes some, if only to count them."""
+        """The lines as a program of their own; one over `rows` takes some of them, if only to count them."""
         own = set(lines)
         nodes = list(walk(*(self.parts[symbol].value for symbol in lines)))
         leaves = [node for node in nodes if node.op is symbol_op and node not in own]
@@ -419,6 +421,3 @@ def _names_in(params: tuple[object, ...]) -> Iterator[str]:
             yield from _names_in(param)
         elif isinstance(param, str):
             yield from size_names(param)
-
-
-__all__ = ["ALONG", "INLINE", "Pass", "Rows", "cut"]

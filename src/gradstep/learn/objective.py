@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gradstep.backends import compile_outputs
 from gradstep.backends.compiled import Compiled
+from gradstep.backends.run import Options
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
@@ -40,7 +41,7 @@ CALLED = {
 }
 
 
-def compiled(derivation: Derivation, backend: str = "numpy") -> Compiled:
+def compiled(derivation: Derivation, backend: str = "numpy", options: Options | None = None) -> Compiled:
     """The value and all gradients of a derivation as code, which calls the parts by their names."""
     names = derivation.names
     loss = names[derivation.of]
@@ -59,6 +60,7 @@ def compiled(derivation: Derivation, backend: str = "numpy") -> Compiled:
         backend=backend,
         header=header if len(written) < LONG else "",
         function=CALLED[derivation.kind],
+        options=options,
     )
 
 

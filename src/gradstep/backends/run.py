@@ -1,0 +1,109 @@
+"""How does a function run? All rows at once where they are few, in blocks by several threads where many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from gradstep.backends.blocks import BLOCK, Blocked, InMemory
+from gradstep.backends.compiled import Compiled
+from gradstep.backends.numpy import executed
+from gradstep.backends.program import Program
+from gradstep.backends.rows import cut
+from gradstep.backends.threads import cores, one_thread_each
+from gradstep.expression.errors import MathError
+from gradstep.expression.records import record
+
+MANY = 4 * BLOCK  # bytes of data; below that blocks save nothing
+
+
+@record
+class Options:
+    """How a function is to run, where the user says so.
+
+    threads      how many; None: as many as there are cores for this process
+    batch        the size that counts the rows, as the user calls it; "" where it is clear
+    accumulate   "float64" where float32 data are to be computed in float64, a block at a time
+    """
+
+    threads: int | None = None
+    batch: str = ""
+    accumulate: str = ""
+
+
+def checked(options: Options) -> Options:
+    """The options; one that makes no sense is a `MathError`."""
+    threads = options.threads
+    if threads is not None and (not isinstance(threads, int) or isinstance(threads, bool) or threads < 1):
+        raise MathError(f"threads are counted from 1, not {threads!r:.40}", mend="threads=2")
+    if not isinstance(options.batch, str):
+        raise MathError(f"a size is named by text, not {options.batch!r:.40}", mend='batch="N"')
+    if options.accumulate not in ("", "float64"):
+        raise MathError(
+            f"totals are added up in float64, not {options.accumulate!r:.40}", mend='accumulate="float64"'
+        )
+    return options
+
+
+class Run:
+    """The function of a program: takes the arrays in the order of its inputs, checks nothing.
+
+    It gives what the function of the whole program gives, which it calls for few data. Which way it goes
+    depends on the size of the data alone, so that a result never depends on the number of threads.
+    """
+
+    def __init__(self, program: Program, whole: Callable[..., Any], options: Options) -> None:
+        self.program, self.whole, self.options = program, whole, options
+        self.threads = options.threads or cores()
+        self.why_whole = ""
+        if options.batch:
+            cut(program, options.batch)  # says at once what is wrong with it
+
+    @property
+    def __name__(self) -> str:
+        return self.whole.__name__
+
+    @cached_property
+    def blocked(self) -> Blocked | None:
+        """The program in blocks of rows, or nothing where it needs all of them."""
+        try:
+            rows = cut(self.program, self.options.batch)
+            return Blocked(self.program, rows, self.threads, self.options.accumulate == "float64")
+        except MathError as error:
+            self.why_whole = "; ".join(error.facts)
+            return None
+
+    def __call__(self, *arrays: Any) -> Any:
+        many = sum(array.nbytes for array in map(np.asarray, arrays)) >= MANY
+        blocked = self.blocked if many else None
+        if blocked is None:
+            return self.whole(*arrays)
+        named = {str(given.symbol.params[0]): a for given, a in zip(self.program.inputs, arrays, strict=True)}
+        axes = blocked.rows.axes
+        kind = np.result_type(*(named[name] for name in axes))
+        if kind.kind != "f":
+            kind = np.dtype(np.float64)
+        with one_thread_each():
+            found = blocked.run(
+                InMemory({name: named[name] for name in axes}, axes),
+                {name: array for name, array in named.items() if name not in axes},
+                kind,
+            )
+        value, *gradients = found.values()
+        names = list(self.program.gradients)
+        return (value, dict(zip(names, gradients, strict=True))) if names else value
+
+    def report(self) -> str:
+        """How it runs, in words."""
+        blocked = self.blocked
+        if blocked is None:
+            return f"NumPy, all rows at once: {self.why_whole}"
+        return "\n".join(blocked.told())
+
+
+def load(source: str, program: Program, options: Options) -> Compiled:
+    """The function that `source` defines, which was written from `program`."""
+    return Compiled(source, program, Run(program, executed(source), options))

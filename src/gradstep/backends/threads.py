@@ -1,0 +1,115 @@
+"""Who does the work? Threads that wait for it, each taking the next piece that nobody has begun."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Helper(threading.Thread):
+    """A thread that works when asked to and waits otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__(name="gradstep", daemon=True)
+        self.job: Callable[[], None] = _nothing
+        self.error: BaseException | None = None
+        self.asked, self.done = threading.Semaphore(0), threading.Semaphore(0)
+        self.start()
+
+    def ask(self, job: Callable[[], None]) -> None:
+        self.job, self.error = job, None
+        self.asked.release()
+
+    def run(self) -> None:
+        while True:
+            self.asked.acquire()
+            try:
+                self.job()
+            except BaseException as error:
+                self.error = error
+            self.job = _nothing  # holds no arrays while it waits
+            self.done.release()
+
+
+def _nothing() -> None:
+    pass
+
+
+_HELPERS: list[_Helper] = []
+_TAKEN = threading.Lock()
+
+
+def _forget() -> None:
+    """A process that was forked has no threads but its own."""
+    global _TAKEN
+    _HELPERS.clear()
+    _TAKEN = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+def shared_out(work: Callable[[int], Result], count: int, threads: int) -> list[Result]:
+    """`work(0)` … `work(count − 1)` by several threads, in the order of the numbers.
+
+    Who is asked while the threads work for another does it alone.
+    """
+    helpers = min(threads, count) - 1
+    if helpers < 1 or not _TAKEN.acquire(blocking=False):
+        return [work(number) for number in range(count)]
+    results: list[Any] = [None] * count
+    numbers = itertools.count()
+    stopped = threading.Event()
+
+    def worker() -> None:
+        try:
+            while not stopped.is_set() and (number := next(numbers)) < count:
+                results[number] = work(number)
+        except BaseException:
+            stopped.set()
+            raise
+
+    try:
+        while len(_HELPERS) < helpers:
+            _HELPERS.append(_Helper())
+        asked = _HELPERS[:helpers]
+        for helper in asked:
+            helper.ask(worker)
+        try:
+            worker()
+        finally:
+            stopped.set()
+            for helper in asked:
+                helper.done.acquire()
+    finally:
+        _TAKEN.release()
+    for helper in asked:
+        if helper.error is not None:
+            raise helper.error
+    return results
+
+
+@cache
+def _libraries() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def one_thread_each() -> AbstractContextManager[Any]:
+    """Products of matrices by the thread that asks for them, and by no other."""
+    controller = _libraries()
+    return controller.limit(limits=1, user_api="blas") if controller.info() else nullcontext()
