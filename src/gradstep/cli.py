@@ -39,6 +39,9 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
+        chosen = import_module("gradstep.operations.processor").choose_kernels()
+        if chosen and ctx.params.get("verbose"):
+            click.echo(chosen, err=True)
         module, _, name = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(module), name or "command")
         return command
@@ -66,8 +69,9 @@ class Commands(click.Group):
     cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
 )
 @click.version_option(__version__, prog_name="gradstep")
+@click.option("--verbose", is_flag=True, help="Say how the work is done, beside the work.")
 @click.pass_context
-def group(context: click.Context) -> None:
+def group(context: click.Context, /, verbose: bool) -> None:
     """The mathematics of a neural network: derived step by step, proved, run and shown."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())

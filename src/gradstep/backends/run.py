@@ -13,7 +13,7 @@ from gradstep.backends.compiled import Compiled
 from gradstep.backends.numpy import executed
 from gradstep.backends.program import Program
 from gradstep.backends.rows import cut
-from gradstep.backends.threads import cores, one_thread_each
+from gradstep.backends.threads import cores, kernels_told, one_thread_each
 from gradstep.expression.errors import MathError
 from gradstep.expression.records import record
 
@@ -99,9 +99,8 @@ class Run:
     def report(self) -> str:
         """How it runs, in words."""
         blocked = self.blocked
-        if blocked is None:
-            return f"NumPy, all rows at once: {self.why_whole}"
-        return "\n".join(blocked.told())
+        lines = blocked.told() if blocked else [f"NumPy, all rows at once: {self.why_whole}"]
+        return "\n".join([*lines, *kernels_told()])
 
 
 def load(source: str, program: Program, options: Options) -> Compiled:

@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any, TypeVar
 
+from gradstep.operations.processor import advice
+
 Result = TypeVar("Result")
 
 
@@ -113,3 +115,9 @@ def one_thread_each() -> AbstractContextManager[Any]:
     """Products of matrices by the thread that asks for them, and by no other."""
     controller = _libraries()
     return controller.limit(limits=1, user_api="blas") if controller.info() else nullcontext()
+
+
+def kernels_told() -> list[str]:
+    """What is to be said about the kernels that NumPy's products use."""
+    found = {advice(str(library.get("architecture", ""))) for library in _libraries().info()}
+    return sorted(found - {""})
