@@ -313,11 +313,12 @@ class Opening:
 
     def substitute_back(self) -> None:
         """The names of parts are given up at the end: what the laws can do then is one more step."""
+        simplifier = Simplifier(self.book, ())
         for variable in [node for node in self.cotangents if node in self.stops]:
             G = self.cotangents[variable]
             if tree_size(G) > WRITTEN_OUT:
                 continue
-            after, rewrites, _ = Simplifier(self.book, ())(G)
+            after, rewrites, _ = simplifier.afresh()(G)
             if after is not G:
                 rule, why = BACK, "each intermediate variable is written out, then simplified"
                 before, now = ((G, variable),), _terms((after, variable))
@@ -329,11 +330,12 @@ class Opening:
         by_name = named_product(self.start)
         book = self.book if by_name is None else Book((*self.book.laws, by_name))
         fences = _Either(self.named, (self.start,))
+        simplifier = Simplifier(book, fences, written=self.written)
         for variable in [node for node in self.cotangents if node in self.stops]:
             G = self.cotangents[variable]
             if self.symbols(G, fences) > 5 * HEAVY:
                 continue
-            after, rewrites, _ = Simplifier(book, fences, written=self.written)(G)
+            after, rewrites, _ = simplifier.afresh()(G)
             called = {node for node in walk(G, stop=self.named.__contains__) if node in self.fenced}
             whole = sum(length(part, _Either(self._fences, (self.start,))) for part in {G, *called})
             if length(after, fences) + 1 < whole:

@@ -7,7 +7,7 @@ symbol to it, which keeps lines short and the time linear in deep networks.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -181,6 +181,11 @@ class Simplifier:
     written: Container[Expr] = ()  # as the user wrote it: not made shorter
     lengths: dict[Expr, int] = field(default_factory=dict)
     tidied: dict[Expr, Expr] = field(default_factory=dict)  # what has been proposed, by the other laws alone
+    found: dict[Expr, tuple[Law, Expr] | None] = field(default_factory=dict)  # what a law makes of a place
+
+    def afresh(self) -> Simplifier:
+        """One that tells every rewrite again, and need not look for those that this one has found."""
+        return replace(self, done={})
 
     def __call__(self, expr: Expr) -> tuple[Expr, list[Rewrite], list[Law]]:
         """The simplified expression, the rewrites made on the way, and their laws."""
@@ -216,10 +221,12 @@ class Simplifier:
 
     def applied(self, node: Expr) -> tuple[Law, Expr] | None:
         """What a law makes of `node`, whose operands are tidy."""
-        found = self.book.first(node, self.fences)
-        if found is None and self.shortens and node not in self.written:
-            return self.shorter(node)
-        return found
+        if node not in self.found:
+            found = self.book.first(node, self.fences)
+            if found is None and self.shortens and node not in self.written:
+                found = self.shorter(node)
+            self.found[node] = found
+        return self.found[node]
 
     def shorter(self, node: Expr) -> tuple[Law, Expr] | None:
         """The law whose proposal for the root of `node`, tidied, is the shortest, if it is shorter at all."""
@@ -235,8 +242,8 @@ class Simplifier:
 
     def fenced(self) -> None:
         """There is another fence: what was measured without it is forgotten."""
-        self.lengths.clear()
-        self.tidied.clear()
+        for known in (self.lengths, self.tidied, self.found):
+            known.clear()
 
 
 def simplify(expr: Expr, book: Book, fences: Container[Expr] = ()) -> Expr:
