@@ -23,7 +23,8 @@ def length(expr: Expr, fences: Container[Expr] = (), known: dict[Expr, int] | No
     if not expr.args:
         return _leaf(expr)
     known = {} if known is None else known
-    for node in walk(*expr.args, stop=lambda node: node in known or node in fences):
+    new = [arg for arg in expr.args if arg not in known]
+    for node in walk(*new, stop=lambda node: node in known or node in fences):
         if node not in known:
             whole = not node.args or node in fences
             known[node] = _leaf(node) if whole else _own(node) + sum(known[arg] for arg in node.args)

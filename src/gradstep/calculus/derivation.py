@@ -252,7 +252,7 @@ class Opening:
         self.fenced: dict[Expr, Expr] = {}  # a cotangent that is called by name -> the part it belongs to
         self.pending: dict[Expr, dict[Expr, Expr]] = {}  # part -> what arrives there, by where it comes from
         self.book = book
-        self._fences = _Either(named, self.fenced)
+        self._fences = set(named)  # and what is in `fenced`
         self.written = frozenset(walk(start))
         self.simplify = Simplifier(book, self._fences, written=self.written)
         self.quietly = Simplifier(book.quiet, self._fences, written=self.written)
@@ -278,6 +278,7 @@ class Opening:
     def fence(self, G: Expr, node: Expr) -> None:
         """The cotangent `G` goes by the name of ∂C/∂node from here on."""
         self.fenced.setdefault(G, node)
+        self._fences.add(G)
         for simplifier in (self.simplify, self.quietly):
             simplifier.fenced()
 
@@ -329,16 +330,16 @@ class Opening:
         """∂C/∂w with other cotangents written out, and C called by its name, where that is shorter."""
         by_name = named_product(self.start)
         book = self.book if by_name is None else Book((*self.book.laws, by_name))
-        fences = _Either(self.named, (self.start,))
-        simplifier = Simplifier(book, fences, written=self.written)
+        fences, names = {*self.named, self.start}, {*self._fences, self.start}
+        simplifier, lengths = Simplifier(book, fences, written=self.written), dict[Expr, int]()
         for variable in [node for node in self.cotangents if node in self.stops]:
             G = self.cotangents[variable]
             if self.symbols(G, fences) > 5 * HEAVY:
                 continue
             after, rewrites, _ = simplifier.afresh()(G)
             called = {node for node in walk(G, stop=self.named.__contains__) if node in self.fenced}
-            whole = sum(length(part, _Either(self._fences, (self.start,))) for part in {G, *called})
-            if length(after, fences) + 1 < whole:
+            whole = sum(length(part, names, lengths) for part in {G, *called})
+            if length(after, fences, simplifier.lengths) + 1 < whole:
                 before, now = ((G, variable),), _terms((after, variable))
                 told = (BACK, "cotangents that have a name are written out, and things cancel")
                 if by_name is not None and self.start in set(walk(after)):
@@ -480,13 +481,3 @@ class _Except:
 
     def __contains__(self, item: object) -> bool:
         return item is not self.out and item in self.items
-
-
-class _Either:
-    """Membership in one of two collections, both of which may still grow."""
-
-    def __init__(self, one: Container[object], other: Container[object]) -> None:
-        self.one, self.other = one, other
-
-    def __contains__(self, item: object) -> bool:
-        return item in self.one or item in self.other

@@ -252,6 +252,7 @@ def _laws() -> tuple[Law, ...]:
             "two pieces",
             "1[x > 0] ⊙ y + 1[x ≤ 0] ⊙ z is y where x > 0, and z elsewhere",
             propose=two_halves,
+            amid=frozenset(ORDERS),
             heads=SUMS,
             examples=lambda: (
                 greater(c, 0) * s + greater_equal(0, c) * c,

@@ -14,9 +14,19 @@ from typing import Any, Literal
 from gradstep.calculus.counting import length
 from gradstep.calculus.steps import Rewrite
 from gradstep.expression.boxes import ATOM, Sym, Written, letter_kind
-from gradstep.expression.node import Expr, Operation
+from gradstep.expression.node import Expr, Operation, walk
 from gradstep.expression.records import record
 from gradstep.expression.shapes import Shape
+from gradstep.operations.arithmetic import (
+    add_op,
+    divide_op,
+    multiply_op,
+    negate_op,
+    power_op,
+    scale_op,
+    subtract_op,
+)
+from gradstep.operations.broadcasting import repeat_op
 from gradstep.operations.families import leaf
 from gradstep.operations.leaves import eye_op
 
@@ -45,8 +55,9 @@ class Law:
     instead, (expression, fences) -> expression or None, and `examples`, made when asked for, that it must
     change. `domain` says
     where the left side is defined, which the right side must be too. A quiet law folds into the step before.
-    A law that proposes is used only where what it proposes, tidied, is shorter than what stood there. Where
-    not `oracle`, it holds for real numbers only: it needs signs, or what an operation is worth.
+    A law that proposes is used only where what it proposes, tidied, is shorter than what stood there; it has
+    something to say only where one of the operations `amid` is met among the terms and factors. Where not
+    `oracle`, it holds for real numbers only: it needs signs, or what an operation is worth.
     """
 
     name: str
@@ -59,6 +70,7 @@ class Law:
     examples: Callable[[], Iterable[Expr]] = tuple
     oracle: bool = True
     propose: Callable[[Expr, Container[Expr]], Iterable[Expr]] | None = None
+    amid: frozenset[Operation] = frozenset()  # empty: whatever is met
 
 
 Binding = dict[Any, Any]  # wildcards to expressions, names of sizes to sizes
@@ -170,6 +182,10 @@ class Book:
         return self._proposing.get(op, ())
 
 
+# What terms and factors are put together by.
+JOINING = frozenset({add_op, subtract_op, negate_op, multiply_op, divide_op, scale_op, power_op, repeat_op})
+
+
 @dataclass(slots=True)
 class Simplifier:
     """Applies the laws of a book, innermost place first, until none applies; remembers what it has done."""
@@ -182,6 +198,7 @@ class Simplifier:
     lengths: dict[Expr, int] = field(default_factory=dict)
     tidied: dict[Expr, Expr] = field(default_factory=dict)  # what has been proposed, by the other laws alone
     found: dict[Expr, tuple[Law, Expr] | None] = field(default_factory=dict)  # what a law makes of a place
+    met: dict[Expr, frozenset[Operation]] = field(default_factory=dict)  # what is met among terms and factors
 
     def afresh(self) -> Simplifier:
         """One that tells every rewrite again, and need not look for those that this one has found."""
@@ -230,19 +247,33 @@ class Simplifier:
 
     def shorter(self, node: Expr) -> tuple[Law, Expr] | None:
         """The law whose proposal for the root of `node`, tidied, is the shortest, if it is shorter at all."""
-        found = None
         proposing = self.book.proposing(node.op)
-        best = length(node, self.fences, self.lengths) if proposing else 0
-        for law in proposing:
+        met = self.met_within(node) if proposing else frozenset()
+        laws = [law for law in proposing if not (law.amid and law.amid.isdisjoint(met))]
+        best, found = length(node, self.fences, self.lengths) if laws else 0, None
+        for law in laws:
             for proposal in law.propose(node, self.fences) if law.propose else ():
                 tidy = Simplifier(self.book, self.fences, self.tidied, shortens=False)(proposal)[0]
                 if (now := length(tidy, self.fences, self.lengths)) < best:
                     best, found = now, (law, tidy)
         return found
 
+    def met_within(self, expr: Expr) -> frozenset[Operation]:
+        """The operations of `expr`, of its terms and factors, and of theirs."""
+        met, fences = self.met, self.fences
+
+        def whole(node: Expr) -> bool:
+            return node in met or node.op not in JOINING or node in fences
+
+        for node in walk(expr, stop=whole):
+            if node not in met:
+                parts = () if whole(node) else node.args
+                met[node] = frozenset({node.op}).union(*[met[part] for part in parts])
+        return met[expr]
+
     def fenced(self) -> None:
         """There is another fence: what was measured without it is forgotten."""
-        for known in (self.lengths, self.tidied, self.found):
+        for known in (self.lengths, self.tidied, self.found, self.met):
             known.clear()
 
 
