@@ -251,8 +251,10 @@ def _settled(
     was at work that goes beyond + − ⊙ ⊘ and products: it may be true of real functions only.
     """
     method, left, right = outcome
+    if method == "exact":
+        return Settled(method)
     real = by_law and any(is_oracle(node) for node in walk(*check.exprs))
-    if method == "exact" or (method == "wrong" and final and not real):
+    if method == "wrong" and final and not real:
         return Settled(method, left, right)
     if method == "wrong" and not real:
         return settle_long(check, moving, rng)

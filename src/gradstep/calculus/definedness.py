@@ -8,7 +8,7 @@ that does so says what it needs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from random import Random
 
 from gradstep.calculus.chances import draw_sizes
@@ -52,19 +52,35 @@ def domains(
     found: list[tuple[str, ...]] = [()] * (len(derivation.steps) + 1)
     failures: list[Failure] = []
     seen = set(walk(derivation.of))
-    if not any(node.op in ASKING and node not in seen and list(_own(node)) for node in nodes):
+    asking = _asking(nodes, seen)
+    if not asking:
         return found, failures
+    passed: list[Expr] = []
     for k, step in enumerate(derivation.steps, 1):
         before, after = ([e for term in line for e in term] for line in (step.before, step.after))
-        asked = fresh_demands(demands(after, seen), before)
-        found[k] = tuple(dict.fromkeys(said(demand, derivation.names) for demand in asked))
-        for rewrite in step.details:
+        rewrites = [rewrite for rewrite in step.details if rewrite.after in asking]
+        if rewrites or not asking.isdisjoint(after):
+            seen.update(walk(*passed, stop=seen.__contains__))
+            passed.clear()
+            asked = fresh_demands(demands(after, seen), before)
+            found[k] = tuple(dict.fromkeys(said(demand, derivation.names) for demand in asked))
+        for rewrite in rewrites:
             fresh = fresh_demands(demands([rewrite.after], seen), [rewrite.before])
             if fresh and loses(rewrite.before, rewrite.after, rng):
                 needs = ", ".join(said(demand, {}) for demand in fresh)
                 failures.append(Failure(k, step.rule, f"“{rewrite.rule}” loses points: it needs {needs}"))
-        seen.update(walk(*before, *after, stop=seen.__contains__))
+        passed += (*before, *after)
     return found, failures
+
+
+def _asking(nodes: Iterable[Expr], seen: Container[Expr]) -> set[Expr]:
+    """The nodes that ask something of their parts, or have a part that does, but for what is `seen`."""
+    asking: set[Expr] = set()
+    for node in nodes:
+        own = node.op in ASKING and node not in seen and any(True for _ in _own(node))
+        if own or not asking.isdisjoint(node.args):
+            asking.add(node)
+    return asking
 
 
 def demands(exprs: Iterable[Expr], seen: Iterable[Expr] = ()) -> list[Demand]:

@@ -170,10 +170,10 @@ def taken_apart(expr: Expr, fences: Container[Expr]) -> tuple[dict[Expr, int], b
     return exponents, len(signs) > len(exponents)
 
 
-def one_bar(exponents: Mapping[Expr, int], one: Expr) -> Expr:
-    """The factors above one bar and those below it, entry by entry."""
+def one_bar(exponents: Mapping[Expr, int], like: Expr) -> Expr:
+    """The factors above one bar and those below it, entry by entry, in the shape of `like`."""
     above, below = powers(exponents, 1), powers(exponents, -1)
-    top = reduce(multiply_op, above) if above else one
+    top = reduce(multiply_op, above) if above else one_like(like)
     return divide_op(top, reduce(multiply_op, below)) if below else top
 
 
@@ -182,7 +182,7 @@ def cancelled(expr: Expr, fences: Container[Expr]) -> Expr | None:
     if not expr.rank:
         return None
     exponents, cancels = taken_apart(expr, fences)
-    return one_bar(exponents, one_like(expr)) if cancels else None
+    return one_bar(exponents, expr) if cancels else None
 
 
 def gathered_powers(expr: Expr, fences: Container[Expr]) -> Expr | None:
@@ -199,7 +199,7 @@ def gathered_powers(expr: Expr, fences: Container[Expr]) -> Expr | None:
             continue
         base = args[0] if args and node.op is power_op and _whole_exponent(node) is not None else node
         if base in met:
-            return one_bar(entrywise(expr, fences), one_like(expr))
+            return one_bar(entrywise(expr, fences), expr)
         met.add(base)
     return None
 
@@ -216,7 +216,7 @@ def unnested(expr: Expr, fences: Container[Expr]) -> Expr | None:
     """(x ⊘ y) ⊘ z = x ⊘ (y ⊙ z), and x ⊘ (y ⊘ z) = (x ⊙ z) ⊘ y: one bar instead of two."""
     if not expr.rank or not any(arg.op is divide_op and arg not in fences for arg in expr.args):
         return None
-    return one_bar(taken_apart(expr, fences)[0], one_like(expr))
+    return one_bar(taken_apart(expr, fences)[0], expr)
 
 
 # ------------------------------------------------------------------------------------------- signs

@@ -21,7 +21,6 @@ from gradstep.operations.arithmetic import (
     divide_op,
     multiply_op,
     negate_op,
-    one_like,
     power_op,
     scale,
     scale_op,
@@ -91,11 +90,12 @@ def term(expr: Expr, fences: Container[Expr]) -> Term:
     while body not in fences:
         if body.op is negate_op:
             front, body = replaced(front, rational=-front.rational), body.args[0]
-        elif body.op is scale_op or (body.rank and body.op is repeat_op and not body.args[0].rank):
-            front = front.times(_of_number(body.args[0], fences))
-            body = body.args[1] if body.op is scale_op else one_like(body)
+        elif body.op is scale_op:
+            front, body = front.times(_of_number(body.args[0], fences)), body.args[1]
             if is_one(body):
                 return front
+        elif body.rank and body.op is repeat_op and not body.args[0].rank:
+            return front.times(_of_number(body.args[0], fences))
         else:
             break
     if not body.rank:
@@ -116,7 +116,7 @@ def rebuilt(product: Term, like: Expr) -> Expr:
         return front
     if not product.entries:
         return repeat(front, tuple(range(like.rank)), like.shape)
-    body = one_bar(product.entries, one_like(like))
+    body = one_bar(product.entries, like)
     value = value_of(front)
     return body if value == 1 else negate_op(body) if value == -1 else scale(front, body)
 

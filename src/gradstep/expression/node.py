@@ -271,18 +271,18 @@ def describe(expr: Expr) -> str:
 def walk(*roots: Expr, stop: Callable[[Expr], bool] | None = None) -> Iterator[Expr]:
     """Every distinct node once, operands before what uses them; nothing beneath a node where `stop` holds."""
     seen: set[Expr] = set()
-    stack: list[Expr | tuple[Expr]] = list(reversed(roots))
+    stack: list[Any] = [*reversed(roots)]
     while stack:
         node = stack.pop()
-        if isinstance(node, tuple):  # its operands have been yielded
-            yield node[0]
+        if node is None:  # the operands of what lies beneath have been yielded
+            yield stack.pop()
         elif node not in seen:
             seen.add(node)
             if not node.args or (stop is not None and stop(node)):
                 yield node
             else:
-                stack.append((node,))
-                stack.extend(reversed(node.args))
+                stack += (node, None)
+                stack += node.args[::-1]
 
 
 def rebuild(expr: Expr, args: Sequence[Expr]) -> Expr:
