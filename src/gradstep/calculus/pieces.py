@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 
 from gradstep.calculus.rewriting import Law, wildcard
-from gradstep.calculus.shortening import NOTHING, Term, content, rebuilt, term, terms, total
+from gradstep.calculus.shortening import MOST_WRITTEN, NOTHING, Term, content, rebuilt, term, terms, total
 from gradstep.calculus.shorter_parts import zero
 from gradstep.expression.node import Expr, rebuild, walk
 from gradstep.operations.activations import (
@@ -50,6 +50,7 @@ from gradstep.operations.spelled import opposite
 
 SUMS = (add_op, subtract_op)
 ORDERS = (greater_op, greater_equal_op)
+BENT = frozenset({relu_op, minimum_op})  # max(0, x) and min(x, 0)
 
 
 # ------------------------------------------------------------------------------------------- as it is read
@@ -162,7 +163,7 @@ def _folded(node: Expr) -> Expr:
 
 def two_halves(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
     """1[x > 0] ⊙ y + 1[x ≤ 0] ⊙ z is y where x > 0, and z elsewhere."""
-    parts = terms(expr, fences)
+    parts = terms(expr, fences, MOST_WRITTEN)
     masks = [
         {either_way(f): f for f, n in part.parts.items() if n == 1 and _is_order(f, fences)} for part in parts
     ]

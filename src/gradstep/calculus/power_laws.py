@@ -67,6 +67,7 @@ LAWS: tuple[Law, ...] = (
         "products are powers",
         "X X = X², where terms then come together",
         propose=as_powers,
+        within=frozenset({matmul_op}),
         heads=(add_op, subtract_op),
         examples=lambda: (X @ X + 2 * matrix_power(X, 2), X.T @ X.T - matrix_power(X, 2).T),
     ),

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from fractions import Fraction
 
-from gradstep.calculus.pieces import both_sides, larger_multiple
+from gradstep.calculus.pieces import BENT, both_sides, larger_multiple
 from gradstep.calculus.rewriting import Book, Law, Simplifier
 from gradstep.calculus.steps import Rewrite
-from gradstep.expression.node import Expr, Operation
+from gradstep.expression.node import Expr, Operation, walk
 from gradstep.operations.activations import (
     abs,
     maximum,
@@ -74,6 +74,7 @@ def _law(
 _x, _y, _v, _w, _M = symbol("x"), symbol("y"), symbol("v", "n"), symbol("w", "n"), symbol("M", "m n")
 _u = symbol("u", "m")
 
+SIDES = "a piece for either sign"
 RECOGNITION: tuple[Law, ...] = (
     _law(
         "sigmoid",
@@ -165,7 +166,7 @@ RECOGNITION: tuple[Law, ...] = (
         ),
     ),
     _law(
-        "a piece for either sign",
+        SIDES,
         "max(0, x) is x or 0 and max(0, −x) is 0 or −x: there is one piece for x > 0, and one for x ≤ 0",
         both_sides,
         (add_op, subtract_op),
@@ -232,13 +233,15 @@ RECOGNITION: tuple[Law, ...] = (
     ),
 )
 _BOOK = Book(RECOGNITION)
+_BOOK_OF_ONE_PIECE = Book(law for law in RECOGNITION if law.name != SIDES)
 
 
 class Recognition:
     """A formula read with functions by name: `expr`, what became of each part, and the rewrites made."""
 
     def __init__(self, expr: Expr) -> None:
-        work = Simplifier(_BOOK, ())
+        bends = [node for node in walk(expr) if node.op in BENT]
+        work = Simplifier(_BOOK if len(bends) > 1 else _BOOK_OF_ONE_PIECE, ())
         self.expr, rewrites, _ = work(expr)
         self.rewrites: tuple[Rewrite, ...] = tuple(rewrites)
         self._done = work.done

@@ -53,11 +53,11 @@ class Law:
 
     `forms` are the equation at each rank: pairs of expressions over wildcards. A procedural law has `apply`
     instead, (expression, fences) -> expression or None, and `examples`, made when asked for, that it must
-    change. `domain` says
-    where the left side is defined, which the right side must be too. A quiet law folds into the step before.
-    A law that proposes is used only where what it proposes, tidied, is shorter than what stood there; it has
-    something to say only where one of the operations `amid` is met among the terms and factors. Where not
-    `oracle`, it holds for real numbers only: it needs signs, or what an operation is worth.
+    change. `domain` says where the left side is defined, which the right side must be too. A quiet law folds
+    into the step before. A law that proposes is used only where what it proposes, tidied, is shorter than
+    what stood there; it has something to say only where one of the operations `amid` is met among the terms
+    and factors, and one of those `within` anywhere. Where not `oracle`, it holds for real numbers only: it
+    needs signs, or what an operation is worth.
     """
 
     name: str
@@ -71,6 +71,7 @@ class Law:
     oracle: bool = True
     propose: Callable[[Expr, Container[Expr]], Iterable[Expr]] | None = None
     amid: frozenset[Operation] = frozenset()  # empty: whatever is met
+    within: frozenset[Operation] = frozenset()
 
 
 Binding = dict[Any, Any]  # wildcards to expressions, names of sizes to sizes
@@ -198,7 +199,8 @@ class Simplifier:
     lengths: dict[Expr, int] = field(default_factory=dict)
     tidied: dict[Expr, Expr] = field(default_factory=dict)  # what has been proposed, by the other laws alone
     found: dict[Expr, tuple[Law, Expr] | None] = field(default_factory=dict)  # what a law makes of a place
-    met: dict[Expr, frozenset[Operation]] = field(default_factory=dict)  # what is met among terms and factors
+    amid: dict[Expr, frozenset[Operation]] = field(default_factory=dict)  # operations of terms and factors
+    within: dict[Expr, frozenset[Operation]] = field(default_factory=dict)  # operations of all parts
 
     def afresh(self) -> Simplifier:
         """One that tells every rewrite again, and need not look for those that this one has found."""
@@ -247,9 +249,7 @@ class Simplifier:
 
     def shorter(self, node: Expr) -> tuple[Law, Expr] | None:
         """The law whose proposal for the root of `node`, tidied, is the shortest, if it is shorter at all."""
-        proposing = self.book.proposing(node.op)
-        met = self.met_within(node) if proposing else frozenset()
-        laws = [law for law in proposing if not (law.amid and law.amid.isdisjoint(met))]
+        laws = [law for law in self.book.proposing(node.op) if self.concerns(law, node)]
         best, found = length(node, self.fences, self.lengths) if laws else 0, None
         for law in laws:
             for proposal in law.propose(node, self.fences) if law.propose else ():
@@ -258,22 +258,32 @@ class Simplifier:
                     best, found = now, (law, tidy)
         return found
 
-    def met_within(self, expr: Expr) -> frozenset[Operation]:
-        """The operations of `expr`, of its terms and factors, and of theirs."""
-        met, fences = self.met, self.fences
+    def concerns(self, law: Law, node: Expr) -> bool:
+        """Whether `node` has the operations without which `law` has nothing to say."""
+        return not (
+            (law.amid and law.amid.isdisjoint(self.operations(node, self.amid, JOINING.__contains__)))
+            or (law.within and law.within.isdisjoint(self.operations(node, self.within, bool)))
+        )
+
+    def operations(
+        self, expr: Expr, known: dict[Expr, frozenset[Operation]], opened: Callable[[Operation], bool]
+    ) -> frozenset[Operation]:
+        """The operation of `expr`, and of its parts, and of theirs where it is one that is `opened`."""
+        fences = self.fences
 
         def whole(node: Expr) -> bool:
-            return node in met or node.op not in JOINING or node in fences
+            return node in known or node in fences or not opened(node.op)
 
-        for node in walk(expr, stop=whole):
-            if node not in met:
-                parts = () if whole(node) else node.args
-                met[node] = frozenset({node.op}).union(*[met[part] for part in parts])
-        return met[expr]
+        if expr not in known:
+            for node in walk(expr, stop=whole):
+                if node not in known:
+                    parts = () if whole(node) else node.args
+                    known[node] = frozenset({node.op}).union(*[known[part] for part in parts])
+        return known[expr]
 
     def fenced(self) -> None:
         """There is another fence: what was measured without it is forgotten."""
-        for known in (self.lengths, self.tidied, self.found, self.met):
+        for known in (self.lengths, self.tidied, self.found, self.amid, self.within):
             known.clear()
 
 

@@ -33,6 +33,7 @@ from gradstep.operations.leaves import value_of
 
 SUMS = (add_op, subtract_op)
 MOST_TERMS = 12
+MOST_WRITTEN = 24  # of a sum, before like terms are put together
 LARGEST_DENOMINATOR = 12  # of fractions that are put together: 0.044715 stays
 
 # ------------------------------------------------------------------------------------------- terms
@@ -121,11 +122,13 @@ def rebuilt(product: Term, like: Expr) -> Expr:
     return body if value == 1 else negate_op(body) if value == -1 else scale(front, body)
 
 
-def flattened(expr: Expr, fences: Container[Expr]) -> list[tuple[int, Expr]]:
-    """The terms of a sum with their signs, sums within it too, in order."""
+def flattened(expr: Expr, fences: Container[Expr], most: int | None = None) -> list[tuple[int, Expr]]:
+    """The terms of a sum with their signs, sums within it too, in order; none of more than `most`."""
     found: list[tuple[int, Expr]] = []
     stack = [(1, expr)]
     while stack:
+        if most is not None and len(found) + len(stack) > most:
+            return []
         sign, node = stack.pop()
         if node.op in SUMS and (node is expr or node not in fences):
             a, b = node.args
@@ -137,10 +140,10 @@ def flattened(expr: Expr, fences: Container[Expr]) -> list[tuple[int, Expr]]:
     return found
 
 
-def terms(expr: Expr, fences: Container[Expr]) -> list[Term]:
-    """The terms of a sum; like ones are put together."""
+def terms(expr: Expr, fences: Container[Expr], most: int | None = None) -> list[Term]:
+    """The terms of a sum; like ones are put together. None of a sum of more than `most`."""
     merged: dict[object, Term] = {}
-    for sign, part in flattened(expr, fences):
+    for sign, part in flattened(expr, fences, most):
         one = term(part, fences)
         one = one if sign > 0 else replaced(one, rational=-one.rational)
         key = one.key
@@ -169,14 +172,14 @@ def total(parts: Sequence[Term], like: Expr) -> Expr:
 
 def like_terms(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
     """a − b − b = a − 2 b: terms of a longer sum that differ in their number only."""
-    parts = flattened(expr, fences)
-    if 2 < len(parts) <= MOST_TERMS and len(merged := terms(expr, fences)) < len(parts):
+    parts = flattened(expr, fences, MOST_TERMS)
+    if len(parts) > 2 and len(merged := terms(expr, fences)) < len(parts):
         yield total(merged, expr)
 
 
 def common_factors(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
     """a x + b x = (a + b) x, and x/s + y/s² = (x + y/s)/s = (x s + y)/s²."""
-    parts = terms(expr, fences)
+    parts = terms(expr, fences, MOST_WRITTEN)
     if not 2 <= len(parts) <= MOST_TERMS:
         return
     everywhere = set.intersection(*(set(part.parts) for part in parts))
@@ -254,7 +257,7 @@ def multiplied_out(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
     for factor, n in product.parts.items():
         if n != 1 or factor.op not in SUMS or factor in fences:
             continue
-        parts = terms(factor, fences)
+        parts = terms(factor, fences, MOST_WRITTEN)
         rest = product.times(_single(factor).inverse())
         meeting = {f for part in parts for f, m in part.parts.items() if rest.parts.get(f, 0) * m < 0}
         if not meeting or len(parts) > MOST_TERMS:
@@ -268,7 +271,8 @@ def common_numbers(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
     """c (2 x − 4 y) = 2 c (x − 2 y): a number in all terms of a factor joins those in front."""
     product = term(expr, fences)
     for factor, n in product.parts.items():
-        parts = terms(factor, fences) if factor.op in SUMS and factor not in fences else []
+        summed = factor.op in SUMS and factor not in fences
+        parts = terms(factor, fences, MOST_WRITTEN) if summed else []
         if not 2 <= len(parts) <= MOST_TERMS:
             continue
         tops = gcd(*(part.rational.numerator for part in parts))

@@ -31,10 +31,15 @@ def linear_apart(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
 
 
 def matrix_terms(expr: Expr, fences: Container[Expr]) -> list[Signed]:
-    """The terms of a sum with their signs, in order, also those of a transposed sum within it."""
+    """The terms of a sum with their signs, in order, also those of a transposed sum within it.
+
+    None of a sum of more than MOST_TERMS.
+    """
     found: list[Signed] = []
     stack = [(1, expr, False)]
     while stack:
+        if len(found) + len(stack) > MOST_TERMS:
+            return []
         sign, node, turned = stack.pop()
         opened = node is expr or node not in fences
         if opened and node.op in SUMS:
@@ -60,9 +65,8 @@ def common_chains(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
     if not expr.rank:
         return
     terms = matrix_terms(expr, fences)
-    if len(terms) > MOST_TERMS:
-        return
-    for (j, (s, a)), (k, (t, b)) in combinations(enumerate(terms), 2):
+    products = [(k, signed) for k, signed in enumerate(terms) if len(parted(signed[1], fences)[1]) > 1]
+    for (j, (s, a)), (k, (t, b)) in combinations(products, 2):
         together = (add_op if s == t else subtract_op)(a, b)
         for one in (common_factor(together, fences), *_beside_identity(together, fences)):
             if one is not None:

@@ -8,7 +8,7 @@ import operator
 import re
 from collections.abc import Sequence
 from fractions import Fraction
-from functools import reduce
+from functools import cache, reduce
 from typing import Any
 
 from gradstep.expression.boxes import (
@@ -174,6 +174,7 @@ triangle_op = leaf(
 )
 
 LONGEST = 40  # digits of a number in text
+SMALL = 100  # whole numbers up to this are made once
 MOST_BITS = 3400  # of a numerator or a denominator: 1,000 digits
 LARGEST_SIZE = 10**15
 MOST_EXPONENT = 1_000
@@ -249,8 +250,15 @@ def symbol(name: str, shape: str | Sequence[Size] = (), assume: Sequence[str] = 
     return symbol_op(params=(name, sizes, tuple(sorted(assume))))
 
 
+@cache
+def _small(value: int) -> Expr:
+    return number_op(params=(Fraction(value),))
+
+
 def number(value: object) -> Expr:
     """A number as an exact expression: 0.1 is 1/10, not the nearest binary fraction."""
+    if type(value) is int and -SMALL <= value <= SMALL:
+        return _small(value)
     if isinstance(value, bool) or not isinstance(value, int | float | Fraction):
         try:
             if isinstance(value, str | bytes):
