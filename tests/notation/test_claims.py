@@ -64,8 +64,8 @@ def test_and_is_wrong_for_another_loss(claim):
         assert "is not known" in error.what
 
 
-def verdict(d, claim):
-    found = [outcome(line, Random(1))[0].verdict for line in lines_of(claim, Truths(d, {}))]
+def verdict(d, claim, seed=1):
+    found = [outcome(line, Random(seed))[0].verdict for line in lines_of(claim, Truths(d, {}))]
     return False if False in found else None if None in found else True
 
 
@@ -122,7 +122,7 @@ def test_the_lines_that_gradstep_prints_are_right(text, shapes, wrt, view):
     [
         (NEURON, SHAPES, "w", "2/N X^T diag(1[z > 0]) X", True, (True, "")),
         (NEURON, SHAPES, "w", "2 X^T diag(1[z > 0]) X", True, (False, "mean")),
-        (NEURON, SHAPES, "w", "2/N X^T X", True, (False, "")),
+        (NEURON, SHAPES, "w", "2/N X^T X", True, (False, "mask")),
         ("x @ A @ x", {"x": "n", "A": "n n"}, "x", "2 A", True, (False, "symmetric")),
         (
             "W @ tanh(V @ x)",
@@ -258,10 +258,53 @@ def test_the_first_wrong_line_is_found_and_later_ones_are_judged_for_themselves(
     assert "Line 2 is wrong" in str(found)
 
 
-@pytest.mark.parametrize("threshold", ["0.0001", "0.001", "1", "100", "-0.001"])
-def test_a_mask_that_is_wrong_at_few_points_only_is_wrong(threshold):
-    loss = gs.parse("relu(z)", z="")
-    assert gs.check(loss, "z", f"z > {threshold}", seed=7).verdict is False  # a point in between is a chance
+HINGE = gs.parse("mean(relu(1 - y*(X @ w)))", X="N d", w="d", y="N")
+HUBER = gs.parse("sum(where(abs(e) <= 1, e**2/2, abs(e) - 1/2))", e="n")
+THRESHOLDS = [
+    *(
+        (gs.parse("relu(z)", z=""), "z", f"z > {t}", gs.derive)
+        for t in ("1e-4", "1e-9", "1", "1000", "-0.001")
+    ),
+    *((NEURON, "w", f"-2/N * X.T @ (e*(z > {t}))", gs.derive) for t in ("1e-9", "1000")),
+    (NEURON, "w", "2/N * X.T @ diag(1*(a > 1e-4)) @ X", gs.hessian),
+    (HINGE, "w", "-X.T @ (y*(y*(X @ w) < 0.999))/N", gs.derive),
+    (HINGE, "w", "-X.T @ (y*(X @ w*y - 1 < 1e-9))/N", gs.derive),
+    (HUBER, "e", "where(abs(e) <= 1.0001, e, sign(e))", gs.derive),
+    (HUBER, "e", "clip(e, -1, 1.000000001)", gs.derive),
+    (gs.parse("sum(clip(x, -1, 1))", x="n"), "x", "(x > -1)*(x < 1.00001)", gs.derive),
+    (gs.parse("sum(max(X, axis=1))", X="n m"), "X", "1*(X >= max(X, axis=1)[:, None] - 1e-5)", gs.derive),
+    (gs.parse("sum(abs(x))", x="n"), "x", "clip(1e9*x, -1, 1)", gs.derive),
+    (gs.parse("norm(x)", x="n"), "x", "where(norm(x) > 1e-6, x/norm(x), 0)", gs.derive),
+]
+OTHERWISE_WRITTEN = [
+    (NEURON, "w", "-2/N * X.T @ (e*(2*z > 0))", gs.derive),
+    (NEURON, "w", "2/N * X.T @ diag(1*(a > 0)) @ X", gs.hessian),
+    (HINGE, "w", "-X.T @ (y*(X @ w*y - 1 < 0))/N", gs.derive),
+    (HUBER, "e", "clip(e, -1, 1)", gs.derive),
+    (
+        gs.parse("sum(relu(z)*softplus(z))", z="n"),
+        "z",
+        "(z > 0)*log(1 + exp(z)) + a*exp(z)/(1 + exp(z))",
+        gs.derive,
+    ),
+    (gs.parse("sum(max(X, axis=1))", X="n m"), "X", "1*(X == max(X, axis=1)[:, None])", gs.derive),
+    (gs.parse("sum(abs(x))", x="n"), "x", "x/sqrt(x**2)", gs.derive),
+]
+
+
+@pytest.mark.parametrize(("right", "claims"), [(False, THRESHOLDS), (True, OTHERWISE_WRITTEN)])
+def test_every_condition_is_tried_at_its_own_threshold(right, claims):
+    rng = Random()
+    for loss, wrt, claim, derived in claims:
+        seed = rng.getrandbits(32)
+        assert verdict(derived(loss, wrt, certify=False), claim, seed) is right, (claim, seed)
+
+
+def test_a_threshold_that_is_wrong_is_shown_where_it_matters():
+    found = gs.check(gs.parse("sum(relu(z))", z="n"), "z", "z > 0.0001")
+    assert (found.kind, found.why) == ("mask", "1[z > 0] should stand where 1[z > 0.0001] stands.")
+    assert found.example is not None
+    assert any(0 < z <= 0.0001 for z in found.example.values["z"])
 
 
 @pytest.mark.parametrize(

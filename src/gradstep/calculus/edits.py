@@ -238,12 +238,32 @@ def _along(what: str, axis: int, other: int) -> Words:
     return (f"{what} runs along axis {axis}, it should run along axis {other}",)
 
 
+def _for_each(node: Expr, part: Expr) -> Iterator[Local]:
+    """A factor that is missing beside each row, or each column, of a matrix."""
+    for axes, word in ((range(part.rank, node.rank), "column"), (range(node.rank - part.rank), "row")):
+        if tuple(size for k, size in enumerate(node.shape) if k not in axes) == part.shape:
+            factor = repeat(part, tuple(axes), tuple(node.shape[k] for k in axes))
+            each = word if node.rank == 2 else "part"
+            words: Words = (
+                "the factor ",
+                part,
+                f" is missing: each {each} of ",
+                node,
+                " is multiplied by it",
+            )
+            yield Local("mask" if part.op in MASKS else "factor", words, node * factor, part)
+
+
 def _other_parts(node: Expr, parts: Sequence[Expr]) -> Iterator[Local]:
     """Another part of the same shape; a part that is missing as a factor, or one too much."""
     for part in parts:
+        if 0 < part.rank < node.rank:
+            yield from _for_each(node, part)
         if part is node or part.shape != node.shape or is_ones(part):
             continue
         kind = "mask" if part.op in MASKS else "factor"
+        if part.op in MASKS and node.op in MASKS:
+            yield Local(kind, (part, " should stand where ", node, " stands"), part)
         beside: Words = ("the factor ", part, " is missing beside ", node)
         yield Local(kind, beside, node * part, part)
         if part.op not in MASKS and value_of(part) != 0:

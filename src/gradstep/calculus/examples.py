@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
 from random import Random
 from typing import Any
 
+from gradstep.calculus.borders import Path, changes, conditions, pieces
 from gradstep.calculus.floating import compute, draw_symbol, near_a_kink
 from gradstep.expression.errors import SingularError
 from gradstep.expression.node import Expr, walk
@@ -41,10 +44,43 @@ def differing(
 ) -> Example | None:
     """A small point at which `truth` and `claim` have different values; theirs come first, then the others'.
 
-    With `kinks` the point may lie on a kink.
+    With `kinks` the point may lie on a kink. Where no whole numbers tell, one moves next to a condition.
     """
-    drawn = small_points([truth, claim, *others], rng)
-    return readable(truth, claim, others, drawn, kinks)
+    found = readable(truth, claim, others, small_points([truth, claim, *others], rng), kinks)
+    if found is None and not kinks and (gaps := conditions(truth, claim)):
+        found = readable(
+            truth, claim, others, bordering_points([truth, claim, *others], gaps, rng), kinks=True
+        )
+    return found
+
+
+def bordering_points(
+    exprs: Sequence[Expr], gaps: Sequence[Expr], rng: Random
+) -> Iterator[tuple[Lengths, dict[Expr, Any]]]:
+    """Small points with one entry between two places where conditions change, in few digits."""
+    import numpy as np
+
+    for sizes, values in small_points(exprs, rng):
+        free = [node for node, value in values.items() if value.size and not node.params[2]]
+        if not free:
+            return
+        node = rng.choice(free)
+        step = np.zeros_like(values[node])
+        step.flat[rng.randrange(step.size)] = 1
+        path = Path(sizes, {**values, node: values[node] * (1 - step)}, {node: step})
+        for low, high in pieces(changes(gaps, path, rng), 1.0):
+            yield sizes, path.at(plainest(low, high))
+
+
+def plainest(low: float, high: float) -> float:
+    """The number with the fewest digits well inside an interval."""
+    inset = (high - low) / 10
+    for digits in range(-6, 20):
+        unit = Fraction(10) ** -digits
+        found = ceil(Fraction(low + inset) / unit) * unit
+        if found <= high - inset:
+            return float(found)
+    return (low + high) / 2
 
 
 def readable(

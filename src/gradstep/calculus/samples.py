@@ -105,6 +105,12 @@ class Samples:
             sample.keep([truth, claim, loss])
         self.trials = 0
 
+    def add(self, more: Sequence[Sample]) -> None:
+        """Further points, that tell what the others do not."""
+        for sample in more:
+            sample.keep([self.truth, self.loss])
+        self.points = [*more, *self.points][:KEPT]
+
     def same(self, a: Expr, b: Expr) -> bool:
         """Whether both have the same values at all points."""
         self.trials += 1

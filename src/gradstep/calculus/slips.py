@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from random import Random
 
+from gradstep.calculus.borders import differing_points
 from gradstep.calculus.derivation import moving_nodes
 from gradstep.calculus.edits import MASKS, Edit, edits, exchanged
 from gradstep.calculus.laws import BOOK
@@ -25,6 +27,7 @@ from gradstep.operations.sums import mean
 from gradstep.operations.sums import sum as total
 
 MOST_NODES = 200  # of a loss whose derivation is gone through rule by rule
+BESIDE = 4  # points next to conditions, where nothing else tells
 WORK = 60_000  # nodes that are worked out in trials of one kind
 FACTS = {
     "symmetric": (" is symmetric",),
@@ -74,12 +77,15 @@ class Diagnosis:
         if drawn is None:
             drawn = drawn_samples((truth, claim, loss), (truth, claim), rng)
         self.samples = Samples(truth, claim, loss, drawn)
+        if not self.opaque and self.samples.same(truth, claim):
+            beside = islice(differing_points(truth, claim, (loss,), rng), BESIDE)
+            self.samples.add([Sample(*point) for point in beside])
         self.later: list[Slip] = []
         self.most = WORK // (1 + sum(1 for _ in walk(truth, claim, loss)))
 
     def found(self) -> Slip | None:
         """The first slip that explains the claim."""
-        if not self.samples.points:
+        if not self.samples.points or self.samples.same(self.truth, self.claim):
             return None
         if self.truth.shape != self.claim.shape:
             return next(self.shaped(), None)
@@ -243,7 +249,8 @@ class Diagnosis:
             if node.op.slopes is not None and len(node.op.slopes) == 1 and node.rank
             for slope in node.op.slopes
         ]
-        parts = list(dict.fromkeys([*(node for node in walk(self.loss) if node.rank), *slopes]))
+        masks = [node for node in walk(self.truth) if node.op in MASKS]
+        parts = list(dict.fromkeys([*(node for node in walk(self.loss) if node.rank), *slopes, *masks]))
         start = self.samples.trials
         for edit in edits(self.claim, still=self.parts, parts=parts, mending=True):
             if self.samples.trials > start + self.most:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from random import Random, SystemRandom
 
-from gradstep.calculus.claims import COMPARISONS, Comparison, compared
+from gradstep.calculus.borders import conditions
+from gradstep.calculus.claims import Comparison, compared
 from gradstep.calculus.examples import Example, differing
 from gradstep.calculus.slips import Diagnosis, Slip
 from gradstep.calculus.steps import Derivation
@@ -193,7 +194,7 @@ def bent_line(lines: Sequence[Line], rng: Random) -> tuple[str, Example, str] | 
     for line in lines:
         if line.truth is None or line.truth is line.claim or line.truth.shape != line.claim.shape:
             continue
-        if any(node.op.kink or node.op in COMPARISONS for node in walk(line.truth, line.claim)):
+        if conditions(line.truth, line.claim):
             example = differing(line.truth, line.claim, (), rng, kinks=True)
             if example is not None:
                 return "kink", example, "right except at kinks: there gradstep takes another slope"

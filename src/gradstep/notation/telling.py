@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from gradstep.calculus.chains import links
 from gradstep.calculus.examples import Example, numeral
+from gradstep.expression.boxes import Box
 from gradstep.expression.node import Expr, walk
 from gradstep.notation.plain import line as written
 from gradstep.notation.plain import wrap
@@ -20,8 +23,10 @@ if TYPE_CHECKING:
     from gradstep.notation.verdicts import Verdict
 
 WIDTH = 100
-MANY = 8  # lines of a derivation that are shown as they are; of more only those
+MANY = 12  # lines of a derivation that are shown as they are; of more only those
+SHORT = 14  # characters of a number
 AROUND = 3  # so near to the place that matters
+NAMES = "Name the parts"  # the section that says what z, a, e are
 
 
 class Telling:
@@ -116,7 +121,7 @@ class Telling:
         """Small numbers at which both sides differ."""
         variables = self.truths.variables
         order = [*(name for name in variables if name in example.values), *example.values]
-        shown = [f"{self.name(name)} = {array(example.values[name])}" for name in dict.fromkeys(order)]
+        shown = [f"{self.name(name)} = {array(example.values[name], given)}" for name in dict.fromkeys(order)]
         right, yours, *parts = example.worths
         free = self.free()
         names = [node for node in self.truths.derivation.parts if node is not self.truths.loss]
@@ -131,8 +136,10 @@ class Telling:
         if made:
             yield from wrapped(f"    give {', '.join(made)}", 8)
         each = f", one for each {' and '.join(free)}" if free else ""
-        yield from wrapped(f"    yours is {array(yours)}{each}", 8)
-        yield from wrapped(f"    right is {array(right[(0,) * len(free)])}", 8)
+        both = yours, right[(0,) * len(free)]
+        mine, ours = next(pair for pair in told(*both) if pair[0] != pair[1] or free)
+        yield from wrapped(f"    yours is {mine}{each}", 8)
+        yield from wrapped(f"    right is {ours}", 8)
 
     def free(self) -> tuple[str, ...]:
         """The indices of the first wrong line that nothing binds."""
@@ -158,26 +165,29 @@ class Telling:
         """Our derivation to the place where the claim leaves it, and where it ends."""
         derivation, verdict = self.truths.derivation, self.verdict
         assert verdict.first is not None
-        if derivation.kind != "gradient" or not derivation.steps or verdict.kind == "error":
+        if verdict.kind == "error":
             return
         told = present(derivation)
-        lines: Sequence[Said] = next(
-            (s.lines for s in told.sections if any(said.number for said in s.lines)), ()
-        )
+        work = [section.lines for section in told.sections if any(said.number for said in section.lines)]
+        lines: Sequence[Said] = work[0] if derivation.kind == "gradient" and work else [*chain(*work)]
         if not lines:
             return
-        found = links(derivation)
-        leaves = None
-        if sum(1 for said in lines if said.number) == len(found):
+        count = sum(1 for said in lines if said.number)
+        found = links(derivation) if derivation.kind == "gradient" else ()
+        leaves, last = None, count
+        if count == len(found):
             subject = verdict.lines[verdict.first - 1].line.subject
             last = next((k for k, link in enumerate(found, 1) if link.part is subject.part), len(found))
             place = verdict.slip.place if verdict.slip else None
             steps = ((k, step) for k, link in enumerate(found[:last], 1) for step in link.steps)
             leaves = next((k for k, step in steps if step.place is place), None)
-            lines = self.shortened(lines, last, leaves)
+        lines = self.shortened(lines, last, leaves)
         yield ""
         title = "How it goes" if leaves is None else f"How it goes: yours leaves it at line {leaves}"
-        yield drawn(Presentation(told.view, told.style, (Section(title, tuple(lines)),)), WIDTH)
+        names = next((s.lines for s in told.sections if s.title == NAMES), ())
+        sections = Section(NAMES, self.needed(names, lines)), Section(title, tuple(lines))
+        shown = Presentation(told.view, told.style, tuple(s for s in sections if s.lines))
+        yield drawn(shown, WIDTH).rstrip()
 
     def shortened(self, lines: Sequence[Said], last: int, leaves: int | None) -> list[Said]:
         """The numbered lines up to `last`; of many those around the place where the claim leaves them."""
@@ -190,6 +200,16 @@ class Telling:
                 kept.append(said)
         return kept
 
+    def needed(self, names: Sequence[Said], lines: Sequence[Said]) -> tuple[Said, ...]:
+        """What the names that these lines use stand for, and those that stand in there."""
+        wanted = {word for said in lines for box in (said.left, *said.forms) for word in words(box)}
+        kept: list[Said] = []
+        for said in reversed(names):
+            if said.left is not None and words(said.left) & wanted:
+                kept.insert(0, said)
+                wanted |= {word for box in said.forms for word in words(box)}
+        return tuple(kept)
+
     def proof(self) -> str:
         """How it was found out that a claim is right."""
         verdict = self.verdict
@@ -200,6 +220,11 @@ class Telling:
         bits = verdict.prime.bit_length()
         power = f"chance of error < {power_of_ten(verdict.chance)}"
         return f"  Both sides are the same integers (prime of {bits} bits, seed {verdict.seed}; {power})."
+
+
+def words(box: Box | None) -> set[str]:
+    """The names in a formula as it is written."""
+    return set() if box is None else set(re.findall(r"[^\W\d_]\w*", written(box)))
 
 
 def power_of_ten(chance: float) -> str:
@@ -218,8 +243,21 @@ def wrapped(text: str, indent: int = 4) -> Iterator[str]:
         yield from wrap(text, WIDTH, indent)
 
 
-def array(value: Any) -> str:
+def array(value: Any, write: Callable[[float], str] = numeral) -> str:
     """Numbers as a person writes them: [[1, −2], [3, 1]]."""
     if getattr(value, "ndim", 0) == 0:
-        return numeral(float(value)).replace("-", "−")
-    return f"[{', '.join(array(row) for row in value)}]"
+        return write(float(value)).replace("-", "−")
+    return f"[{', '.join(array(row, write) for row in value)}]"
+
+
+def given(x: float) -> str:
+    """A number that was chosen: all its digits, if they are few."""
+    exact = f"{x:.12g}"
+    return exact if len(exact) < SHORT and float(exact) == x else numeral(x)
+
+
+def told(a: Any, b: Any) -> Iterator[tuple[str, str]]:
+    """Two arrays of results, with more and more digits."""
+    yield array(a), array(b)
+    for digits in (8, 12, 16):
+        yield array(a, f"{{:.{digits}g}}".format), array(b, f"{{:.{digits}g}}".format)
