@@ -185,9 +185,8 @@ class Telling:
         yield ""
         title = "How it goes" if leaves is None else f"How it goes: yours leaves it at line {leaves}"
         names = next((s.lines for s in told.sections if s.title == NAMES), ())
-        sections = Section(NAMES, self.needed(names, lines)), Section(title, tuple(lines))
-        shown = Presentation(told.view, told.style, tuple(s for s in sections if s.lines))
-        yield drawn(shown, WIDTH).rstrip()
+        section = Section(title, (*self.needed(names, lines), *lines))
+        yield drawn(Presentation(told.view, told.style, (section,)), WIDTH).rstrip()
 
     def shortened(self, lines: Sequence[Said], last: int, leaves: int | None) -> list[Said]:
         """The numbered lines up to `last`; of many those around the place where the claim leaves them."""
@@ -201,11 +200,13 @@ class Telling:
         return kept
 
     def needed(self, names: Sequence[Said], lines: Sequence[Said]) -> tuple[Said, ...]:
-        """What the names that these lines use stand for, and those that stand in there."""
+        """What the names that these lines use stand for, and those that stand in there; not the loss."""
+        whole = self.truths.derivation.parts.get(self.truths.loss)
+        taken = {whole.name} if whole else set()
         wanted = {word for said in lines for box in (said.left, *said.forms) for word in words(box)}
         kept: list[Said] = []
         for said in reversed(names):
-            if said.left is not None and words(said.left) & wanted:
+            if said.left is not None and words(said.left) & (wanted - taken):
                 kept.insert(0, said)
                 wanted |= {word for box in said.forms for word in words(box)}
         return tuple(kept)
