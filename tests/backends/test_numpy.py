@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 import gradstep as gs
 from gradstep.backends import BACKENDS, compile_outputs
-from gradstep.backends.numpy import executed, write
 from gradstep.backends.program import program
 from gradstep.backends.python import infix, literal, template
+from gradstep.backends.source import executed, write
 from gradstep.calculus.derivation import derive
 from gradstep.expression.errors import MathError
 from gradstep.expression.shapes import Lengths

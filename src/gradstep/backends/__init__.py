@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 
-from gradstep.backends import numpy, program, run
+from gradstep.backends import program, run, source
 from gradstep.backends.compiled import Compiled
 from gradstep.backends.run import Options
 from gradstep.expression.errors import MathError
@@ -23,7 +23,7 @@ class Backend:
     load: Callable[[str, program.Program, Options], Compiled]
 
 
-BACKENDS: Mapping[str, Backend] = {"numpy": Backend("numpy", numpy.write, run.load)}
+BACKENDS: Mapping[str, Backend] = {"numpy": Backend("numpy", source.write, run.load)}
 
 
 def backend_named(name: str) -> Backend:

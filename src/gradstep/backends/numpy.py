@@ -1,26 +1,21 @@
-"""How does a program read in NumPy? Source as one would write it by hand, and the function it defines."""
+"""How does an expression read in NumPy? As one would write it by hand; other dialects change a few words."""
 
 from __future__ import annotations
 
-import ast
-import keyword
 import re
-import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
-from typing import Any
 
 from gradstep.backends.economy import MASKS, scaled
-from gradstep.backends.program import VIEWS, Line, Program
+from gradstep.backends.program import Program
 from gradstep.backends.python import COMPARED, Text, atom, infix, literal, prefixed, template
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, walk
-from gradstep.expression.shapes import Shape, minus, size_names
+from gradstep.expression.shapes import Shape, size_names
 from gradstep.operations.arithmetic import divide_op, multiply_op, negate_op, power_op, scale_op
 from gradstep.operations.broadcasting import repeat_op, squeeze_op, sum_op
 from gradstep.operations.choices import where_op
 from gradstep.operations.leaves import (
-    NAME,
     eye_op,
     is_constant,
     number_op,
@@ -31,8 +26,6 @@ from gradstep.operations.leaves import (
 )
 from gradstep.operations.products import matmul_op, transpose_op
 
-WIDTH = 100
-GLUE = "\N{NO-BREAK SPACE}"
 # ------------------------------------------------------------------------------------------- expressions
 
 
@@ -63,7 +56,14 @@ def _sizes_in(params: Iterable[object]) -> Iterator[str]:
 
 
 class Speller:
-    """Writes expressions in NumPy, and remembers which sizes and helper functions they need."""
+    """Writes expressions in NumPy, and remembers which sizes and helper functions they need.
+
+    A dialect is a subclass: it says which modules are imported, which templates differ from those of the
+    operations, and how arrays are made and turned into each other.
+    """
+
+    imports: tuple[str, ...] = ("import numpy as np",)
+    some_kind = "float"  # the dtype where no array tells it
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -72,7 +72,7 @@ class Speller:
         self.masks: set[Expr] = set()  # lines that are boolean
         arrays = [given.symbol for given in program.inputs if given.symbol.rank]
         self.same_shape = {symbol.shape: str(symbol.params[0]) for symbol in reversed(arrays)}
-        self.kind = f"{arrays[0].params[0]}.dtype" if arrays else "float"
+        self.kind = f"{arrays[0].params[0]}.dtype" if arrays else self.some_kind
 
     def is_mask(self, expr: Expr) -> bool:
         """Whether the code of `expr` is boolean."""
@@ -88,8 +88,8 @@ class Speller:
         if not self.is_mask(expr):
             return code
         if not expr.rank:
-            return f"float({code[0]})", ""
-        return f"{atom(code)}.astype({self.kind_of(expr)})", ""
+            return self.as_scalar(code[0]), ""
+        return self.cast(code, self.kind_of(expr)), ""
 
     def kind_of(self, expr: Expr) -> str:
         """The dtype of the first array in `expr` that is no mask."""
@@ -102,21 +102,54 @@ class Speller:
         if writer is not None:
             return writer(self, expr)
         operands = self.operands(expr)
-        code = expr.op.code if isinstance(expr.op.code, str) else expr.op.code(expr)
+        code, helper = self.template(expr)
         self.sizes.update(_sizes_in(expr.params))
         if not code:
-            raise MathError(f"{expr.op.name} cannot be written in NumPy yet")
+            raise MathError(f"{expr.op.name} cannot be written here yet", facts=[", ".join(self.imports)])
         found = template(code)
-        if expr.op.helper:
-            self.helpers.update(dict.fromkeys(expr.op.helper.split("\n\n\n")))
+        if helper:
+            self.helpers.update(dict.fromkeys(helper.split("\n\n\n")))
         if sign := re.fullmatch(r"\(?\{0\} ?([-+*/@>=!]+) ?\{1\}\)?", found.text):
             if sign[1] in COMPARED and is_constant(once(expr.args[0])):  # z <= 1 rather than 1 >= z
                 return infix(operands[1], COMPARED[sign[1]], operands[0])
             return infix(operands[0], sign[1], operands[1])
         text, head = found.filled(operands, self.params(expr))
         if "(" in text and not expr.rank and is_constant(expr):
-            return f"float({text})", ""  # a number of Python's own leaves float32 arrays in float32
+            return self.as_number(text, expr), ""
         return text, head
+
+    # What a dialect says in its own way.
+
+    def template(self, expr: Expr) -> tuple[str, str]:
+        """The code of an operation, with holes for its operands, and the helper functions that it calls."""
+        return expr.op.code if isinstance(expr.op.code, str) else expr.op.code(expr), expr.op.helper
+
+    def as_number(self, text: str, expr: Expr) -> str:
+        """A constant: a number of Python's own leaves float32 arrays in float32."""
+        return f"float({text})"
+
+    def as_scalar(self, text: str) -> str:
+        """One entry, or one truth value, as a number."""
+        return f"float({text})"
+
+    def cast(self, code: Text, kind: str) -> str:
+        """An array with this dtype."""
+        return f"{atom(code)}.astype({kind})"
+
+    def copied(self, code: Text) -> str:
+        """An array that shares its memory with nothing."""
+        return f"{atom(code)}.copy()"
+
+    def counted(self, text: str) -> str:
+        """How many entries of a mask are true."""
+        return f"float(np.count_nonzero({text}))"  # as int64 it would turn float32 to float64
+
+    def full(self, shape: str, value: str) -> str:
+        return f"np.full({shape}, {value}, dtype={self.kind})"
+
+    def swapped(self, text: str) -> str:
+        """The last two axes exchanged."""
+        return f"np.swapaxes({text}, -1, -2)"
 
     def params(self, expr: Expr) -> dict[str, str]:
         """The numbers among the parameters, for the holes {p0}, {p1} … of a template."""
@@ -222,19 +255,19 @@ class Speller:
         texts = [self.before_repeating(arg, code) if spread else code(arg) for arg, code in codes]
         code = f"np.where({', '.join(text for text, _ in texts)})"
         numbers = spread and not any(once(side).rank for side in sides)
-        return (f"{code}.astype({self.kind_of(condition)})" if numbers else code), ""
+        return (self.cast((code, ""), self.kind_of(condition)) if numbers else code), ""
 
     def power(self, expr: Expr) -> Text:
         return infix(self.number(expr.args[0]), "**", self.number(expr.args[1]))
 
     def transpose(self, expr: Expr) -> Text:
         code = self.code(expr.args[0])
-        return (f"{atom(code)}.T" if expr.rank == 2 else f"np.swapaxes({code[0]}, -1, -2)"), ""
+        return (f"{atom(code)}.T" if expr.rank == 2 else self.swapped(code[0])), ""
 
     def sum(self, expr: Expr) -> Text:
         body, axes = expr.args[0], expr.params[0]
         if not expr.rank and self.is_mask(body):
-            return f"float(np.count_nonzero({self.code(body)[0]}))", ""  # int64 would turn float32 to float64
+            return self.counted(self.code(body)[0]), ""
         code = self.number(body)
         along = ""
         if expr.rank:
@@ -251,7 +284,7 @@ class Speller:
             return self.filled_like(self.same_shape[expr.shape], code), ""
         shape = self.shape(expr.shape)
         if not inner.rank:
-            return f"np.full({shape}, {code[0]}, dtype={self.kind})", ""
+            return self.full(shape, code[0]), ""
         if all(size == 1 for size in sizes):
             return f"np.expand_dims({code[0]}, {axes[0] if len(axes) == 1 else axes})", ""
         return f"np.broadcast_to({indexed(code, axes, expr.rank)[0]}, {shape})", ""
@@ -282,185 +315,3 @@ WRITERS: dict[object, Callable[[Speller, Expr], Text]] = {
     sum_op: Speller.sum,
     repeat_op: Speller.repeat,
 }
-
-
-# ------------------------------------------------------------------------------------------- the source
-
-
-def write(program: Program, name: str = "") -> str:
-    """The source of a module with one function: `value_and_gradients`, or `value` without gradients."""
-    name = name or ("value_and_gradients" if program.gradients else "value")
-    if not NAME.match(name) or keyword.iskeyword(name) or "__" in name:
-        raise MathError(f"{name!r:.60} cannot be the name of a function")
-    speller = Speller(program)
-    lines = []
-    halves = [line.half for line in program.lines]
-    for k, line in enumerate(program.lines):
-        if k and line.half != halves[k - 1] and len(program.lines) > 5:
-            lines.append("")
-        lines += assignment(speller, line)
-    returned = _returned(speller, program)
-    arguments = [str(given.symbol.params[0]) for given in program.inputs]
-    source = [
-        "import numpy as np",
-        *("\n\n" + helper.rstrip("\n") for helper in speller.helpers),
-        "\n",
-        *_signature(name, arguments),
-        *_docstring(program),
-        *_notes(program),
-        *sizes_of_inputs(program, speller.sizes),
-        *lines,
-        *returned,
-    ]
-    return "\n".join(source) + "\n"
-
-
-def assignment(speller: Speller, line: Line) -> list[str]:
-    if speller.is_mask(line.value):
-        speller.masks.add(symbol_op(params=(line.name, line.value.shape, ())))
-    code = speller.code(line.value)[0]
-    text = f"    {line.name} = {code}"
-    note = " ".join(line.comment.split())
-    if note and len(text) + len(note) + 4 <= WIDTH:
-        return [f"{text}  # {note}"]
-    above = [f"    # {part}" for part in textwrap.wrap(note, WIDTH - 6)]
-    if len(text) <= WIDTH:
-        return [*above, text]
-    return [*above, f"    {line.name} = (", *_wrapped(code, 8), "    )"]
-
-
-def _wrapped(code: str, indent: int) -> list[str]:
-    """Code inside brackets over several lines; a space may become a new line there."""
-    margin = " " * indent
-    lines = textwrap.wrap(code, WIDTH - indent, break_long_words=False, break_on_hyphens=False)
-    return [margin + line for line in lines]
-
-
-def _signature(name: str, arguments: Sequence[str]) -> list[str]:
-    line = f"def {name}({', '.join(arguments)}):"
-    return [line] if len(line) <= WIDTH else [f"def {name}(", *_wrapped(", ".join(arguments) + ",", 4), "):"]
-
-
-def _docstring(program: Program) -> list[str]:
-    """What is computed, and the shapes; in one line if it fits."""
-    header = re.sub(r"\s+", " ", program.header).strip().replace("\\", "/").replace('"', "'").rstrip(".")
-    entries = [f"{given.symbol.params[0]}: {_shape(given.symbol.shape)}" for given in program.inputs]
-    shapes = "  ".join(entries)
-    short = f'    """{header}.   {shapes}"""'
-    if len(short) <= WIDTH:
-        return [short]
-    whole = [entry.replace(" ", GLUE) if len(entry) < WIDTH - 4 else entry for entry in entries]
-    rows = [row.replace(GLUE, " ") for row in _wrapped("  ".join(whole), 4)]
-    return [*_wrapped(f'"""{header}.', 4), "", *rows, '    """']
-
-
-def _notes(program: Program) -> list[str]:
-    """A comment for each form that is computed in the place of the one that was written."""
-    return [f"    # {line}" for note in program.notes for line in textwrap.wrap(note, WIDTH - 6)]
-
-
-def _shape(shape: Shape) -> str:
-    return f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
-
-
-def sizes_of_inputs(program: Program, used: set[str]) -> list[str]:
-    """N, d = X.shape where one variable has them all, else N = X.shape[0]."""
-    if not used:
-        return []
-    for given in program.inputs:
-        shape = given.symbol.shape
-        if len(shape) > 1 and set(shape) == used and len(used) == len(shape):
-            return [f"    {', '.join(map(str, shape))} = {given.symbol.params[0]}.shape"]
-    places = {size: place for size, place in program.sizes.items() if size in used}
-    shapes = {str(given.symbol.params[0]): given.symbol.shape for given in program.inputs}
-    lines = []
-    for size, (name, axis) in places.items():
-        more = minus(size, shapes[name][axis])  # −1 where the axis has n + 1 entries
-        rest = f" {'+-'[more < 0]} {abs(more)}" if isinstance(more, int) and more else ""
-        lines += _statement(f"    {size} = ", f"{name}.shape[{axis}]{rest}")
-    return lines
-
-
-def _returned(speller: Speller, program: Program) -> list[str]:
-    given = {entry.name: entry.symbol for entry in program.inputs}
-    bodies = {symbol_op(params=(line.name, line.value.shape, ())): line.value for line in program.lines}
-    gone: set[Expr] = set()
-    codes = []
-    for name, output in program.outputs.items():
-        like = given.get(name) if program.gradients else None
-        codes.append(_output(speller, output, like, bodies, gone))
-    value, *gradients = codes
-    if not gradients:
-        return _statement("    return ", value)
-    pairs = [f'"{name}": {code}' for name, code in zip(program.gradients, gradients, strict=True)]
-    line = f"    return {value}, {{{', '.join(pairs)}}}"
-    if len(line) <= WIDTH:
-        return [line]
-    rows = [row for pair in pairs for row in _entry(pair)]
-    return [f"    return {value}, {{", *rows, "    }"]
-
-
-def _entry(pair: str) -> list[str]:
-    if len(pair) + 9 <= WIDTH:
-        return [f"        {pair},"]
-    name, code = pair.split(": ", 1)
-    return [f"        {name}: (", *_wrapped(code, 12), "        ),"]
-
-
-def _statement(head: str, code: str) -> list[str]:
-    if len(head) + len(code) <= WIDTH:
-        return [head + code]
-    return [f"{head}(", *_wrapped(code, 8), "    )"]
-
-
-def _output(
-    speller: Speller, output: Expr, like: Expr | None, bodies: Mapping[Expr, Expr], gone: set[Expr]
-) -> str:
-    """The code of an output: an array of its own, which shares no memory with an input or another output."""
-    if output.op is repeat_op and like is not None and like.shape == output.shape:
-        inner = output.args[0]
-        code = indexed(speller.number(inner), output.params[0], output.rank)
-        return speller.filled_like(str(like.params[0]), code)
-    code = speller.number(output)
-    if output.op is number_op:
-        return repr(float(output.params[0]))
-    owner, fresh = _owner(output, bodies)
-    if owner is None:
-        return code[0]
-    fresh = fresh and owner not in gone
-    gone.add(owner)
-    if fresh:
-        return code[0]
-    return f"{atom(code)}.copy()" if output.rank else f"float({code[0]})"
-
-
-def _owner(output: Expr, bodies: Mapping[Expr, Expr]) -> tuple[Expr | None, bool]:
-    """Whose memory an output shows, if a variable or a line owns it, and whether it may be given away."""
-    fresh = True
-    while True:
-        if output.op in VIEWS:
-            fresh = fresh and output.op is not repeat_op
-            output = output.args[0]
-        elif output.op is not symbol_op:
-            return (None, True) if fresh else (output, False)
-        elif output not in bodies:
-            return output, False
-        elif bodies[output].op in VIEWS or bodies[output].op is symbol_op:
-            output = bodies[output]
-        else:
-            return output, fresh
-
-
-def executed(source: str) -> Callable[..., Any]:
-    """The last function in a source that was written here; any other source is refused."""
-    tree = ast.parse(source)
-    functions = [node for node in tree.body[1:] if isinstance(node, ast.FunctionDef)]
-    words = {word for node in ast.walk(tree) for word in vars(node).values() if isinstance(word, str)}
-    if ast.unparse(tree.body[0]) != "import numpy as np" or len(functions) != len(tree.body) - 1:
-        raise MathError("this is not the source that gradstep wrote")
-    if any("__" in word and word.isidentifier() for word in words):
-        raise MathError("this is not the source that gradstep wrote")
-    space: dict[str, Any] = {"__builtins__": {"__import__": __import__, "float": float}, "__name__": __name__}
-    exec(compile(tree, "<gradstep>", "exec"), space)
-    function: Callable[..., Any] = space[functions[-1].name]
-    return function

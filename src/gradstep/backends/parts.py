@@ -10,9 +10,10 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from gradstep.backends.economy import vdot_op
-from gradstep.backends.numpy import Speller, assignment, executed, sizes_of_inputs
+from gradstep.backends.numpy import Speller
 from gradstep.backends.program import Line, Program
 from gradstep.backends.python import atom
+from gradstep.backends.source import assignment, executed, sizes_of_inputs
 from gradstep.operations.broadcasting import sum_op
 from gradstep.operations.leaves import symbol_op
 from gradstep.operations.products import matmul_op

@@ -10,9 +10,9 @@ import numpy as np
 
 from gradstep.backends.blocks import BLOCK, Blocked, InMemory
 from gradstep.backends.compiled import Compiled
-from gradstep.backends.numpy import executed
 from gradstep.backends.program import Program
 from gradstep.backends.rows import cut
+from gradstep.backends.source import executed
 from gradstep.backends.threads import cores, kernels_told, one_thread_each
 from gradstep.expression.errors import MathError
 from gradstep.expression.records import record
