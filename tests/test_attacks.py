@@ -74,6 +74,7 @@ FOUND = [
     "sum(where(w/w < w @ w, X.T @ y, u)**2)",
     "prod(X @ diag(w))**0.5",
     "maximum(where(u == d, u, u)[-1], u[-1])",
+    "clip(where(3 >= 2, d, pi), -b, u[1])",
     "maximum(b/b, 1) + minimum(1, b/b) + clip(b, b, b)",
 ]
 

@@ -9,8 +9,10 @@ import gradstep as gs
 from gradstep.calculus.certificate import certify
 from gradstep.calculus.definedness import demands, loses
 from gradstep.calculus.derivation import derive
+from gradstep.calculus.moves import Move, certify_moves
 from gradstep.calculus.steps import Rewrite
 from gradstep.expression.records import replaced
+from gradstep.notation.views import STYLES, VIEWS, present
 from gradstep.operations.activations import abs, relu, sqrt
 from gradstep.operations.arithmetic import divide_op, exp, log, multiply_op, power
 from gradstep.operations.inverses import inv
@@ -81,3 +83,52 @@ def test_a_line_says_what_it_needs_and_the_one_before_did_not(text):
     said = [need for line in d.certificate.checked for need in line.needs]
     assert tuple(said) == NEEDS[text]
     assert all(f"needs {need}" in d.certificate.table() for need in said)
+
+
+FORWARD = {
+    ("jacobian", "sqrt(x)"): ("x ≠ 0",),
+    ("jacobian", "log(x)/x"): (),
+    ("jacobian", "arctan(x) + x/(1 + exp(x))"): (),
+    ("hessian", "sum(x**1.5)"): ("x > 0",),
+    ("hessian", "norm(x)"): ("C ≠ 0",),
+    ("hessian", "det(A)"): ("A invertible",),
+    ("hessian", "sum(x**4)"): (),
+}
+
+
+@pytest.mark.parametrize("kind, text", FORWARD)
+def test_the_lines_of_jacobians_and_hessians_say_it_too(kind, text):
+    wrt = "A" if "A" in text else "x"
+    d = getattr(gs, kind)(gs.parse(text, **{"x": "n", "A": "n n"}), wrt, seed=1)
+    assert tuple(need for line in d.certificate.checked for need in line.needs) == FORWARD[kind, text]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("style", STYLES)
+def test_a_reader_is_told_what_only_the_lines_need(view, style):
+    shapes = {"A": "n n", "X": "n n", "x": "n"}
+    asked = "A invertible and X invertible"
+    for kind, text, wrt, words in (
+        (gs.derive, "det(A @ X)", "X", f"needs {asked}, which the formula itself does not"),
+        (gs.hessian, "norm(x)", "x", "needs C ≠ 0, which the formula itself does not"),
+        (gs.derive, "sum(sqrt(x))", "x", "sqrt(x) is defined where x > 0"),
+        (gs.jacobian, "sqrt(x)", "x", "sqrt(x) is defined where x > 0"),
+    ):
+        d = kind(gs.parse(text, **shapes), wrt, seed=1)
+        notes = [note for note in present(d, view=view, style=style).notes if "Signs" not in note]
+        assert len([note for note in notes if words in note]) == 1
+        assert any("needs" in note for note in notes) == words.startswith("needs")
+
+
+def test_what_is_assumed_is_not_asked_for():
+    for fact in ("invertible", "orthogonal", "symmetric positive definite"):
+        loss = gs.parse("det(A)", A="n n", assume={"A": fact})
+        assert not any(line.needs for line in gs.derive(loss, "A", seed=1).certificate.checked)
+
+
+@pytest.mark.parametrize("before, after", LOST[:3], ids=str)
+def test_a_rewrite_in_a_line_of_a_jacobian_that_loses_points_is_refuted(before, after):
+    move = Move("a rule", "", x, {x: y}, y, True, details=(Rewrite("a law", "", before, after),))
+    certificate = certify_moves([move], seed=2)
+    assert certificate.verdict is False
+    assert any("loses points: it needs" in failure.what for failure in certificate.failures)

@@ -8,13 +8,13 @@ that does so says what it needs.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from random import Random
+from weakref import WeakKeyDictionary
 
 from gradstep.calculus.chances import draw_sizes
 from gradstep.calculus.floating import compute
-from gradstep.calculus.shorter_parts import POSITIVE
-from gradstep.calculus.steps import Derivation
+from gradstep.calculus.steps import Derivation, Rewrite
 from gradstep.calculus.verdicts import Failure
 from gradstep.expression.errors import SingularError
 from gradstep.expression.node import Expr, describe, walk
@@ -32,6 +32,7 @@ from gradstep.operations.inverses import INVERTED, det_op, inv_op
 from gradstep.operations.leaves import symbol_op, value_of
 from gradstep.operations.lookups import lookups
 from gradstep.operations.products import matmul_op, transpose_op
+from gradstep.operations.ranges import Range, range_of
 
 SPECIAL = (-2.0, -1.0, 0.0, 1.0, 1.5)  # entries that tie, vanish and have both signs
 DRAWS = 24
@@ -39,37 +40,61 @@ DRAWS = 24
 Demand = tuple[str, Expr]  # what is asked, of which part
 ASKING = (INVERTED - {det_op}) | {divide_op, log_op, sqrt_op, power_op}
 INVERTIBLE = "invertible"
+INVERTIBLES = frozenset({INVERTIBLE, "orthogonal", "symmetric positive definite"})
+_RANGES: WeakKeyDictionary[Expr, Range] = WeakKeyDictionary()
 STRONGER = {" ≠ 0": (" > 0",), " ≥ 0": (" > 0",)}
+
+
+class Domains:
+    """Follows the lines after `of`: what each asks for that nothing before it did. `nodes` are all that occur."""
+
+    def __init__(
+        self, of: Iterable[Expr], nodes: Iterable[Expr], names: Mapping[Expr, str], rng: Random
+    ) -> None:
+        self.names, self.rng = names, rng
+        self.seen = set(walk(*of))
+        self.asking = _asking(nodes, self.seen)
+        self.asked: set[Demand] = set()
+        self.passed: list[Expr] = []  # and not yet seen
+
+    def follow(
+        self, before: Sequence[Expr], after: Sequence[Expr], details: Iterable[Rewrite]
+    ) -> tuple[tuple[str, ...], list[str]]:
+        """What a line asks for, and which rewrites in it lose points: have no value where there was one."""
+        asked: list[Demand] = []
+        lost = []
+        rewrites = [rewrite for rewrite in details if rewrite.after in self.asking]
+        if rewrites or not self.asking.isdisjoint(after):
+            self.seen.update(walk(*self.passed, stop=self.seen.__contains__))
+            self.passed.clear()
+            fresh = fresh_demands(demands(after, self.seen), before)
+            asked = [demand for demand in fresh if demand not in self.asked]
+            self.asked.update(asked)
+        for rewrite in rewrites:
+            fresh = fresh_demands(demands([rewrite.after], self.seen), [rewrite.before])
+            if fresh and loses(rewrite.before, rewrite.after, self.rng):
+                needs = ", ".join(said(demand, {}) for demand in fresh)
+                lost.append(f"“{rewrite.rule}” loses points: it needs {needs}")
+        self.passed += (*before, *after)
+        return tuple(dict.fromkeys(said(demand, self.names) for demand in asked)), lost
 
 
 def domains(
     derivation: Derivation, nodes: Iterable[Expr], rng: Random
 ) -> tuple[list[tuple[str, ...]], list[Failure]]:
-    """What each line asks for that the line before does not, and the rewrites that lose points.
+    """What each line asks for that none before does, and the rewrites that lose points.
 
-    `nodes` are all that occur. A rewrite loses a point where it has no value and what it replaces has one.
+    `nodes` are all that occur.
     """
     found: list[tuple[str, ...]] = [()] * (len(derivation.steps) + 1)
     failures: list[Failure] = []
-    seen = set(walk(derivation.of))
-    asking = _asking(nodes, seen)
-    if not asking:
+    work = Domains((derivation.of,), nodes, derivation.names, rng)
+    if not work.asking:
         return found, failures
-    passed: list[Expr] = []
     for k, step in enumerate(derivation.steps, 1):
         before, after = ([e for term in line for e in term] for line in (step.before, step.after))
-        rewrites = [rewrite for rewrite in step.details if rewrite.after in asking]
-        if rewrites or not asking.isdisjoint(after):
-            seen.update(walk(*passed, stop=seen.__contains__))
-            passed.clear()
-            asked = fresh_demands(demands(after, seen), before)
-            found[k] = tuple(dict.fromkeys(said(demand, derivation.names) for demand in asked))
-        for rewrite in rewrites:
-            fresh = fresh_demands(demands([rewrite.after], seen), [rewrite.before])
-            if fresh and loses(rewrite.before, rewrite.after, rng):
-                needs = ", ".join(said(demand, {}) for demand in fresh)
-                failures.append(Failure(k, step.rule, f"“{rewrite.rule}” loses points: it needs {needs}"))
-        passed += (*before, *after)
+        found[k], lost = work.follow(before, after, step.details)
+        failures += (Failure(k, step.rule, what) for what in lost)
     return found, failures
 
 
@@ -146,12 +171,12 @@ def _parts(demand: Demand) -> Iterator[Demand]:
     while stack:
         asked, part = stack.pop()
         value = value_of(part)
-        if (value is not None and value > 0) or part.op.name in POSITIVE:
+        if (value is not None and value > 0) or is_certain(asked, part):
             continue
         if part.op in (repeat_op, squeeze_op) or (asked == INVERTIBLE and part.op in (inv_op, transpose_op)):
             stack.append((asked, part.args[0]))
         elif asked == INVERTIBLE and part.op is matmul_op and len({arg.shape for arg in part.args}) == 1:
-            stack += [(asked, factor) for factor in part.args]
+            stack += [(asked, factor) for factor in reversed(part.args)]
         elif asked == " ≠ 0" and part.op is det_op:
             stack.append((INVERTIBLE, part.args[0]))
         elif asked != " ≠ 0":
@@ -159,11 +184,24 @@ def _parts(demand: Demand) -> Iterator[Demand]:
         elif value is not None and value != 0:
             continue
         elif part.op in (multiply_op, scale_op):
-            stack += [(asked, factor) for factor in part.args]
+            stack += [(asked, factor) for factor in reversed(part.args)]
         elif part.op in (divide_op, negate_op, power_op, sqrt_op):
             stack.append((asked, part.args[0]))
         else:
             yield asked, part
+
+
+def is_certain(asked: str, part: Expr) -> bool:
+    """Whether a part is surely so, as what is assumed of variables and the sizes of numbers say."""
+    if asked == INVERTIBLE:
+        return part.op is symbol_op and not INVERTIBLES.isdisjoint(part.params[2])
+    for node in walk(part, stop=_RANGES.__contains__):
+        if node not in _RANGES:
+            _RANGES[node] = range_of(node, [_RANGES[arg] for arg in node.args])
+    where = _RANGES[part]
+    return (
+        where.not_negative if asked == " ≥ 0" else where.is_positive or (asked == " ≠ 0" and 0 not in where)
+    )
 
 
 def loses(before: Expr, after: Expr, rng: Random) -> bool:

@@ -23,7 +23,7 @@ from gradstep.calculus.moves import Move, certify_moves, joined
 from gradstep.calculus.naming import Part, named_parts
 from gradstep.calculus.networks import applied
 from gradstep.calculus.recognising import Recognition
-from gradstep.calculus.remarks import stillness
+from gradstep.calculus.remarks import defined_where, stillness
 from gradstep.calculus.rewriting import Book
 from gradstep.calculus.steps import Change, Derivation, Kind
 from gradstep.calculus.structures import STRUCTURES
@@ -60,7 +60,8 @@ def jacobian(
     """
     f, known, names = _read(f, names)
     parameters = chosen_parameters(wrt, known)
-    check_defined(f, moving_nodes(f, parameters.values()))
+    moving = moving_nodes(f, parameters.values())
+    check_defined(f, moving)
     for name, x in parameters.items():
         _check_axes(f, x, name)
     parts = function_parts(f, list(parameters.values()), names, {*known, *size_names(known.values())}, only)
@@ -89,7 +90,7 @@ def jacobian(
             fences={},
             parts=parts,
             assumptions={str(v.params[0]): fact for v, fact in facts_of(known.values())},
-            notes=_still(parts[f].name, f, parameters, arrays) + shortened,
+            notes=defined_where(f, moving, parts) + _still(parts[f].name, f, parameters, arrays) + shortened,
             structures=structures,
             kind="jacobian",
             changes=changes,
@@ -163,7 +164,8 @@ def jvp(
     """
     f, known, names = _read(f, names)
     parameters = chosen_parameters(wrt, known)
-    check_defined(f, moving_nodes(f, parameters.values()))
+    moving = moving_nodes(f, parameters.values())
+    check_defined(f, moving)
     x, v = _one(parameters, direction, known)
     parts = function_parts(f, [x], names, {*known, str(v.params[0]), *size_names(known.values())}, only)
     name = next(iter(parameters))
@@ -187,7 +189,7 @@ def jvp(
             fences={},
             parts=parts,
             assumptions={str(s.params[0]): fact for s, fact in facts_of(known.values())},
-            notes=shortened,
+            notes=defined_where(f, moving, parts) + shortened,
             kind="jvp",
             changes=changes,
             directions={name: v},
@@ -356,13 +358,21 @@ def _finished(derivation: Derivation, answers: Sequence[Move], certify: bool, se
     if not certify:
         return derivation
     moves = []
+    rewritten: set[Expr] = set()
     for change in (*derivation.changes, *derivation.together):
         given = dict(zip(change.by, change.markers, strict=True))
         form = zeros(change.part) if change.form is None else change.form
         rule = change.rules[0][0] if change.rules else "put together"
-        tidied = bool(change.details) or change in derivation.together
-        moves.append(Move(rule, "the part does not move as its line says", change.part, given, form, tidied))
-    own = certify_moves([*moves, *answers], seed=seed)
+        rewritten.update(rewrite.before for rewrite in change.details)
+        tidied = change in derivation.together or not rewritten.isdisjoint(walk(change.part, form))
+        tidied = tidied or bool(change.details)
+        what, details = "the part does not move as its line says", change.details
+        moves.append(Move(rule, what, change.part, given, form, tidied, details=details))
+    before = (
+        e for step in derivation.steps for line in (step.before, step.after) for term in line for e in term
+    )
+    known = (derivation.of, *before)
+    own = certify_moves([*moves, *answers], known=known, names=derivation.names, seed=seed)
     certificate: Certificate = joined(derivation.base.certificate if derivation.base else None, own)
     derivation.certificate = certificate
     if certificate.verdict is False:

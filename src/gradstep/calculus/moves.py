@@ -13,10 +13,12 @@ from random import Random
 
 from gradstep.calculus.certificate import is_oracle
 from gradstep.calculus.chances import VARIABLE, Degrees, bits_needed, chosen_seed, random_prime
+from gradstep.calculus.definedness import Domains
 from gradstep.calculus.doubts import Settled, settle
 from gradstep.calculus.field import Direction, NotInField, Point, Redraw
 from gradstep.calculus.floating import Comparison, compare_moves
 from gradstep.calculus.lengths import fitting_sizes
+from gradstep.calculus.steps import Rewrite
 from gradstep.calculus.verdicts import Certificate, Checked, Failure, Method
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.node import replace as exchange
@@ -42,6 +44,7 @@ class Move:
     form: Expr
     tidied: bool  # whether laws have rewritten the form
     still: tuple[Expr, ...] = ()
+    details: tuple[Rewrite, ...] = ()  # the small rewrites inside
 
     @property
     def exprs(self) -> Iterable[Expr]:
@@ -81,8 +84,17 @@ class Move:
         return compare_moves(self.part, self.given, self.form, self.still, rng)
 
 
-def certify_moves(moves: Sequence[Move], *, seed: int | None = None) -> Certificate:
-    """Checks every line at random points, each with sizes of its own; the same seed, the same certificate."""
+def certify_moves(
+    moves: Sequence[Move],
+    *,
+    known: Iterable[Expr] = (),
+    names: Mapping[Expr, str] | None = None,
+    seed: int | None = None,
+) -> Certificate:
+    """Checks every line at random points, each with sizes of its own; the same seed, the same certificate.
+
+    What is `known` has been asked for before; `names` are those of parts.
+    """
     seed = chosen_seed(seed)
     rng = Random(seed)
     nodes = list(walk(*(e for m in moves for e in (m.part, m.form, *m.given, *m.given.values()))))
@@ -98,6 +110,8 @@ def certify_moves(moves: Sequence[Move], *, seed: int | None = None) -> Certific
     failures: list[Failure] = []
     checked: list[Checked] = []
     chance = max((weight / 2 ** (prime.bit_length() - 1)) ** TRIALS, 1e-300)
+    every = walk(*nodes, *(rewrite.after for move in moves for rewrite in move.details))
+    domains = Domains(known, every, names or {}, Random(seed))
     for k, (move, found) in enumerate(zip(moves, zip(*trials, strict=True), strict=True), 1):
         settled = _settled(move, found, rng)
         methods.append(settled.method)
@@ -106,8 +120,10 @@ def certify_moves(moves: Sequence[Move], *, seed: int | None = None) -> Certific
         if settled.method == "wrong":
             failures.append(Failure(k, move.rule, move.what, settled.left, settled.right))
             reason = move.what
+        needs, lost = domains.follow((move.part,), (move.form,), move.details)
+        failures += (Failure(k, move.rule, what) for what in lost)
         both = found[0][1] if found[0][0] == "exact" else None
-        checked.append(Checked(move.rule, settled.method, both, reason))
+        checked.append(Checked(move.rule, settled.method, both, reason, needs))
     return Certificate(
         verdict=False if failures else None if "not checked" in methods else True,
         lines=len(methods),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from gradstep.calculus.duals import STANDING_STILL
 from gradstep.calculus.naming import Part
+from gradstep.calculus.steps import Derivation
 from gradstep.expression.node import Expr, describe, walk
 from gradstep.operations.arithmetic import power_op
 from gradstep.operations.domains import conditions
@@ -25,6 +26,22 @@ def defined_where(loss: Expr, moving: set[Expr], parts: Mapping[Expr, Part]) -> 
         whole = f"{node.op.name}({short})" if node.op is not power_op else describe(node)
         said.append(f"{whole} is defined where {asks(short)}")
     return tuple(dict.fromkeys(said))
+
+
+def asked_besides(derivation: Derivation) -> tuple[str, ...]:
+    """What the lines of a certified derivation ask for, and neither the formula nor a remark on it does."""
+    if derivation.certificate is None:
+        return ()
+    implied = {note.rpartition(" is defined where ")[2].replace(" > 0", " ≠ 0") for note in derivation.notes}
+    implied |= {note.rpartition(" is defined where ")[2] for note in derivation.notes}
+    needs = [need for line in derivation.certificate.checked for need in line.needs if need not in implied]
+    if not needs:
+        return ()
+    asked = " and ".join(dict.fromkeys(needs))
+    return (
+        f"what is written here needs {asked}, which the formula itself does not: where that fails there may "
+        "be a derivative all the same, but not in this form",
+    )
 
 
 def stillness(told: str, f: Expr, name: str, variable: Expr, what: str) -> str:

@@ -20,7 +20,7 @@ RAISED |= {"ᵀ": r"\top ", "⁻": "-", "ˣ": "x"}
 LOWERED |= {"₋": "-"}
 MARKS = {"\u0302": "hat", "\u0304": "bar"}
 HALF = {"½": r"\tfrac{1}{2}"}
-SIGNS = frozenset("=<>≤≥+−·×⊙⊘∂Σ→←⇒∈|/½")
+SIGNS = frozenset("=<>≤≥≠+−·×⊙⊘∂Σ→←⇒∈|/½")
 WORDS_IN_FORMULAS = frozenset({"max", "min", "log", "exp", "tanh", "diag", "sign", "softmax", "relu"})
 ARTICLE = "a"
 TEXT_SIGNS = {"–": "--", "—": "---", "…": r"\dots{}", "✓": r"$\checkmark$", "✗": r"$\times$", "’": "'"}

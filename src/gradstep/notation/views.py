@@ -14,6 +14,7 @@ from functools import partial
 from gradstep.calculus.chains import Link, cotangent, cotangent_op, links
 from gradstep.calculus.laws import BOOK
 from gradstep.calculus.naming import measures
+from gradstep.calculus.remarks import asked_besides
 from gradstep.calculus.rewriting import simplify
 from gradstep.calculus.steps import Derivation, Rewrite, Step
 from gradstep.expression.boxes import Box, Fence, Frac, Row, Sym, row, word
@@ -191,7 +192,7 @@ class _Telling:
         boxes = (box for said in every for box in (said.left, *said.forms) if box is not None)
         signs = legend(boxes, (said.why for said in every))
         certificate = self.d.certificate.told(shown) if self.d.certificate is not None else "not checked"
-        notes = (*self.d.notes, signs) if signs else self.d.notes
+        notes = (*self.d.notes, *asked_besides(self.d), *([signs] if signs else []))
         return Presentation(self.view, self.style, kept, notes, certificate)
 
     @property
