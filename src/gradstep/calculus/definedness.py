@@ -46,7 +46,7 @@ STRONGER = {" ≠ 0": (" > 0",), " ≥ 0": (" > 0",)}
 
 
 class Domains:
-    """Follows the lines after `of`: what each asks for that nothing before it did. `nodes` are all that occur."""
+    """Follows the lines after `of`: what each asks for that none before did; `nodes` are all that occur."""
 
     def __init__(
         self, of: Iterable[Expr], nodes: Iterable[Expr], names: Mapping[Expr, str], rng: Random
