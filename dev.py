@@ -68,7 +68,7 @@ def test(words: list[str]) -> int:
 
 
 def setup(words: list[str]) -> int:
-    extras = set(pyproject()["project"]["optional-dependencies"]) - {"all"}
+    extras = set(pyproject()["project"]["optional-dependencies"]) - {"all", "jax", "torch"}
     install(extras | {"peers"} if "--peers" in words else extras)
     print(f"All tools are in {BIN}")
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gradstep.backends import compile_outputs
 from gradstep.backends.compiled import Compiled
-from gradstep.backends.run import Options
+from gradstep.backends.options import Options
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError, shallow
 from gradstep.expression.node import Expr
@@ -31,11 +31,14 @@ def compile(
     A loss is added up in float64 whatever the data are. Gradients of float32 data are computed in float32
     within a block and added up in float64; `accumulate="float64"` computes all of it in float64.
 
+    `backend="jax"` and `"torch"` (extras of that name) write the same program for these, under the derivation
+    as a comment, and below it `loss`, a `jax.custom_vjp` or a `torch.autograd.Function`, to be pasted.
+
     Raises `MathError` for a back end that does not exist or an option that makes no sense.
     """
     options = Options(threads, batch, accumulate)
     if isinstance(what, Derivation):
-        return compiled(what, backend, options)
+        return compiled(what, backend, options, what.text() if backend in ("jax", "torch") else "")
     if isinstance(what, Expr):
         return compile_outputs({"": what}, names_of(what), backend=backend, options=options)
     raise MathError(

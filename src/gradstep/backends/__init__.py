@@ -5,25 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 
-from gradstep.backends import program, run, source
+from gradstep.backends import custom, jax, program, run, source, torch
 from gradstep.backends.compiled import Compiled
-from gradstep.backends.run import Options
+from gradstep.backends.options import Options, checked
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
-from gradstep.expression.records import record
+from gradstep.expression.records import record, replaced
 from gradstep.operations.declared import inlined
 
 
 @record
 class Backend:
-    """A way to run a program: `write` gives its source, `load` the function that the source defines."""
+    """A way to run a program: `write` gives its source, `load` the function that the source defines.
+
+    `rule` gives more source, for a loss as a part of someone else's network, with its gradient as its rule.
+    """
 
     name: str
     write: Callable[[program.Program, str], str]
     load: Callable[[str, program.Program, Options], Compiled]
+    rule: Callable[[program.Program], str] | None = None
 
 
-BACKENDS: Mapping[str, Backend] = {"numpy": Backend("numpy", source.write, run.load)}
+BACKENDS: Mapping[str, Backend] = {
+    "numpy": Backend("numpy", source.write, run.load),
+    "jax": Backend("jax", jax.write_jax, jax.load_jax, custom.jax_rule),
+    "torch": Backend("torch", torch.write_torch, torch.load_torch, custom.torch_rule),
+}
 
 
 def backend_named(name: str) -> Backend:
@@ -47,16 +55,24 @@ def compile_outputs(
     header: str = "",
     function: str = "",
     options: Options | None = None,
+    story: str = "",
 ) -> Compiled:
     """A function of the variables by name that gives the value, or (value, gradients by parameter).
 
     The first output is the value, called by its key ("" will do); the others are gradients by the parameter's
     name. `names` are short names of parts and of cotangents (z, a, ∂C/∂z), which the source uses. Functions
-    that the user has declared are written out. `options` say how it is to run.
+    that the user has declared are written out. `options` say how it is to run; `story` stands as a comment above
+    source that is made to be pasted.
     """
     chosen = backend_named(backend)
     written_out = inlined([*outputs.values(), *(names or {})])
     outputs = {key: written_out[output] for key, output in outputs.items()}
     names = {written_out[part]: name for part, name in (names or {}).items()}
     written = program.program(outputs, names, comments, header)
-    return chosen.load(chosen.write(written, function), written, run.checked(options or Options()))
+    text = chosen.write(written, function)
+    made = chosen.load(text, written, checked(options or Options()))
+    if chosen.rule is None or written.value.rank or function not in ("", custom.FUNCTION):
+        return made
+    told = "".join(f"# {line}".rstrip() + "\n" for line in story.splitlines())
+    rule = f"\n\n{chosen.rule(written)}" if written.gradients else ""
+    return replaced(made, source=f"{told}{text}{rule}")

@@ -144,6 +144,15 @@ class Speller:
         """How many entries of a mask are true."""
         return f"float(np.count_nonzero({text}))"  # as int64 it would turn float32 to float64
 
+    def condition(self, code: str, expr: Expr) -> str:
+        """What decides between two numbers: a mask, or numbers that are 0 or not."""
+        return code
+
+    def choice(self, condition: str, one: str, other: str, kind: str) -> str:
+        """Where the condition holds the one, else the other; two numbers become entries of this `kind`."""
+        code = f"np.where({condition}, {one}, {other})"
+        return self.cast((code, ""), kind) if kind else code
+
     def full(self, shape: str, value: str) -> str:
         return f"np.full({shape}, {value}, dtype={self.kind})"
 
@@ -253,9 +262,10 @@ class Speller:
         condition, *sides = expr.args
         codes = [(condition, self.code), *((side, self.number) for side in sides)]
         texts = [self.before_repeating(arg, code) if spread else code(arg) for arg, code in codes]
-        code = f"np.where({', '.join(text for text, _ in texts)})"
+        decides, one, other = (text for text, _ in texts)
         numbers = spread and not any(once(side).rank for side in sides)
-        return (self.cast((code, ""), self.kind_of(condition)) if numbers else code), ""
+        decides = self.condition(decides, once(condition))
+        return self.choice(decides, one, other, self.kind_of(condition) if numbers else ""), ""
 
     def power(self, expr: Expr) -> Text:
         return infix(self.number(expr.args[0]), "**", self.number(expr.args[1]))

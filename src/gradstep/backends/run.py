@@ -10,42 +10,14 @@ import numpy as np
 
 from gradstep.backends.blocks import BLOCK, Blocked, InMemory
 from gradstep.backends.compiled import Compiled
+from gradstep.backends.options import Options
 from gradstep.backends.program import Program
 from gradstep.backends.rows import cut
 from gradstep.backends.source import executed
 from gradstep.backends.threads import cores, kernels_told, one_thread_each
 from gradstep.expression.errors import MathError
-from gradstep.expression.records import record
 
 MANY = 4 * BLOCK  # bytes of data; below that blocks save nothing
-
-
-@record
-class Options:
-    """How a function is to run, where the user says so.
-
-    threads      how many; None: as many as there are cores for this process
-    batch        the size that counts the rows, as the user calls it; "" where it is clear
-    accumulate   "float64" where float32 data are to be computed in float64, a block at a time
-    """
-
-    threads: int | None = None
-    batch: str = ""
-    accumulate: str = ""
-
-
-def checked(options: Options) -> Options:
-    """The options; one that makes no sense is a `MathError`."""
-    threads = options.threads
-    if threads is not None and (not isinstance(threads, int) or isinstance(threads, bool) or threads < 1):
-        raise MathError(f"threads are counted from 1, not {threads!r:.40}", mend="threads=2")
-    if not isinstance(options.batch, str):
-        raise MathError(f"a size is named by text, not {options.batch!r:.40}", mend='batch="N"')
-    if options.accumulate not in ("", "float64"):
-        raise MathError(
-            f"totals are added up in float64, not {options.accumulate!r:.40}", mend='accumulate="float64"'
-        )
-    return options
 
 
 class Run:

@@ -23,7 +23,7 @@ GLUE = "\N{NO-BREAK SPACE}"
 
 def write(program: Program, name: str = "", dialect: type[Speller] = Speller) -> str:
     """The source of a module with one function: `value_and_gradients`, or `value` without gradients."""
-    name = name or ("value_and_gradients" if program.gradients else "value")
+    name = name or called(program)
     if not NAME.match(name) or keyword.iskeyword(name) or "__" in name:
         raise MathError(f"{name!r:.60} cannot be the name of a function")
     speller = dialect(program)
@@ -35,8 +35,7 @@ def write(program: Program, name: str = "", dialect: type[Speller] = Speller) ->
         lines += assignment(speller, line)
     returned = _returned(speller, program)
     arguments = [str(given.symbol.params[0]) for given in program.inputs]
-    source = [
-        *speller.imports,
+    body = [
         *("\n\n" + helper.rstrip("\n") for helper in speller.helpers),
         "\n",
         *_signature(name, arguments),
@@ -46,7 +45,13 @@ def write(program: Program, name: str = "", dialect: type[Speller] = Speller) ->
         *lines,
         *returned,
     ]
-    return "\n".join(source) + "\n"
+    needed = [line for line in speller.imports if line != "import math" or "math." in "\n".join(body)]
+    return "\n".join([*needed, *body]) + "\n"
+
+
+def called(program: Program) -> str:
+    """What the function of a program is called, if nobody says."""
+    return "value_and_gradients" if program.gradients else "value"
 
 
 def assignment(speller: Speller, line: Line) -> list[str]:
@@ -188,14 +193,14 @@ def _owner(output: Expr, bodies: Mapping[Expr, Expr]) -> tuple[Expr | None, bool
 def executed(source: str, imports: Sequence[str] = Speller.imports) -> Callable[..., Any]:
     """The last function in a source that was written here; any other source is refused."""
     tree = ast.parse(source)
-    head, rest = tree.body[: len(imports)], tree.body[len(imports) :]
+    head = [node for node in tree.body if isinstance(node, ast.Import)]
+    rest = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     words = {word for node in ast.walk(tree) for word in vars(node).values() if isinstance(word, str)}
-    ours = [ast.unparse(line) for line in head] == list(imports) and all(
-        isinstance(node, ast.FunctionDef) for node in rest
-    )
+    ours = tree.body == [*head, *rest] and {ast.unparse(line) for line in head} <= set(imports)
     if not ours or any("__" in word and word.isidentifier() for word in words):
         raise MathError("this is not the source that gradstep wrote")
-    space: dict[str, Any] = {"__builtins__": {"__import__": __import__, "float": float}, "__name__": __name__}
+    known = {"__import__": __import__, "float": float, "slice": slice}
+    space: dict[str, Any] = {"__builtins__": known, "__name__": __name__}
     exec(compile(tree, "<gradstep>", "exec"), space)
-    function: Callable[..., Any] = space[rest[-1].name]  # type: ignore[attr-defined]
+    function: Callable[..., Any] = space[rest[-1].name]
     return function

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gradstep.backends import compile_outputs
 from gradstep.backends.compiled import Compiled
-from gradstep.backends.run import Options
+from gradstep.backends.options import Options
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
@@ -41,7 +41,9 @@ CALLED = {
 }
 
 
-def compiled(derivation: Derivation, backend: str = "numpy", options: Options | None = None) -> Compiled:
+def compiled(
+    derivation: Derivation, backend: str = "numpy", options: Options | None = None, story: str = ""
+) -> Compiled:
     """The value and all gradients of a derivation as code, which calls the parts by their names."""
     names = derivation.names
     loss = names[derivation.of]
@@ -61,6 +63,7 @@ def compiled(derivation: Derivation, backend: str = "numpy", options: Options | 
         header=header if len(written) < LONG else "",
         function=CALLED[derivation.kind],
         options=options,
+        story=story,
     )
 
 

@@ -1,0 +1,129 @@
+"""How does a program read in JAX? Like NumPy, without anything that `jax.jit` could not trace.
+
+Helper functions that ask for the value of an array or change it in place are replaced by those of `jax.nn`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from gradstep.backends.compiled import Compiled
+from gradstep.backends.numpy import Speller
+from gradstep.backends.options import Options
+from gradstep.backends.program import Program
+from gradstep.backends.python import Text, atom
+from gradstep.backends.source import called, executed, write
+from gradstep.expression.errors import MathError
+from gradstep.expression.node import Expr
+from gradstep.operations.evaluation import evaluate
+
+# What is called otherwise, by the name of the operation: the code, and a helper function if it calls one.
+OTHERWISE: Mapping[str, tuple[str, str]] = {
+    "sigmoid": ("jax.nn.sigmoid({0})", ""),
+    "leaky_relu": ("jax.nn.leaky_relu({0}, {p0})", ""),
+    "silu": ("jax.nn.silu({0})", ""),
+    "gelu": ("jax.nn.gelu({0}, approximate=False)", ""),
+    "gelu_tanh": ("jax.nn.gelu({0}, approximate=True)", ""),
+    "elu": ("jax.nn.elu({0}, {p0})", ""),
+    "selu": ("jax.nn.selu({0})", ""),
+    "softsign": ("jax.nn.soft_sign({0})", ""),
+    "softmax": ("jax.nn.softmax({0}, axis={p0})", ""),
+    "log_softmax": ("jax.nn.log_softmax({0}, axis={p0})", ""),
+    "logsumexp": ("jax.nn.logsumexp({0}, axis={p0})", ""),
+    "erf": ("jax.scipy.special.erf({0})", ""),
+    "take": ("{0}[{1}.astype(jnp.int32)]", ""),
+}
+HELPERS: Mapping[str, str] = {
+    "norm": "def norm(x, axes):\n    return jnp.sqrt(jnp.sum(jnp.square(x), axis=axes))\n",
+    "unit": (
+        "def unit(x, axes):\n"
+        "    length = jnp.sqrt(jnp.sum(jnp.square(x), axis=axes, keepdims=True))\n"
+        "    return x / jnp.where(length == 0, 1, length)\n"
+    ),
+    "embed": (
+        "def embed(part, shape, places):\n"
+        "    return jnp.zeros(shape, jnp.asarray(part).dtype).at[places].set(part)\n"
+    ),
+}
+
+
+class JaxSpeller(Speller):
+    """Writes expressions with `jax.numpy`."""
+
+    imports = ("import jax", "import jax.numpy as jnp")
+
+    def template(self, expr: Expr) -> tuple[str, str]:
+        name = expr.op.name
+        code, helper = OTHERWISE.get(name) or super().template(expr)
+        return in_jax(code), in_jax(HELPERS.get(name, helper))
+
+    def code(self, expr: Expr) -> Text:
+        text, head = super().code(expr)
+        return in_jax(text), head
+
+    def as_number(self, text: str, expr: Expr) -> str:
+        return number_text(text, expr)
+
+    def as_scalar(self, text: str) -> str:
+        return f"({text}).astype({self.kind})" if not text.isidentifier() else f"{text}.astype({self.kind})"
+
+    def copied(self, code: Text) -> str:
+        return atom(code)  # arrays do not change
+
+    def filled_like(self, name: str, code: Text) -> str:
+        return in_jax(super().filled_like(name, code))
+
+    def counted(self, text: str) -> str:
+        return f"jnp.sum({text}, dtype={self.kind})"
+
+
+def in_jax(code: str) -> str:
+    """NumPy's names as those of `jax.numpy`."""
+    return re.sub(r"(?<![\w.])np\.", "jnp.", code)
+
+
+def number_text(text: str, expr: Expr) -> str:
+    """A constant: its value where no size is in it, else a function of numbers."""
+    try:
+        return repr(float(evaluate(expr)))
+    except (KeyError, MathError):
+        return re.sub(r"(?<![\w.])j?np\.", "math.", text)
+
+
+def write_jax(program: Program, name: str = "") -> str:
+    """The source of a function in JAX."""
+    return write(program, name, JaxSpeller)
+
+
+def load_jax(source: str, program: Program, options: Options) -> Compiled:
+    """The function that the source defines, compiled by `jax.jit` when it is called."""
+
+    @cache
+    def compiled() -> Any:
+        return imported().jit(executed(source, JaxSpeller.imports))
+
+    def run(*arrays: Any) -> Any:
+        jax, function = imported(), compiled()
+        with jax.enable_x64(any(array.dtype == "float64" for array in arrays)):
+            found = function(*arrays)
+        if not program.gradients:
+            return found
+        value, gradients = found  # in the order of their names, as JAX keeps dictionaries
+        return value, {name: gradients[name] for name in program.gradients}
+
+    run.__name__ = called(program)
+    return Compiled(source, program, run)
+
+
+def imported() -> Any:
+    """The package jax; a `MathError` says how to install it."""
+    try:
+        import jax
+    except ImportError:
+        raise MathError(
+            "this needs JAX, which is not installed", mend="pip install 'gradstep[jax]'"
+        ) from None
+    return jax

@@ -1,0 +1,155 @@
+"""Do the programs in JAX and PyTorch compute what the program in NumPy computes?"""
+
+import sys
+
+import numpy as np
+import pytest
+from backends.losses import CASES, arrays, compiled
+
+import gradstep as gs
+from gradstep.backends import BACKENDS, compile_outputs
+from gradstep.backends.options import Options
+from gradstep.expression.errors import MathError
+from gradstep.expression.node import Expr
+from gradstep.expression.shapes import Lengths
+from gradstep.operations import STEPS, TABLE
+from gradstep.operations.coded import CODED
+from gradstep.operations.evaluation import belongs
+from gradstep.operations.leaves import symbol_op
+
+LENGTHS = Lengths({"m": 4, "n": 4, "k": 4, "N": 5, "d": 3})
+DIALECTS = ["jax", "torch"]
+EXAMPLES = [
+    (op, params, shapes)
+    for op in (*TABLE, *STEPS, *CODED)
+    for params, shapes in op.example
+    if op.name != "declared"
+]
+
+
+@pytest.fixture(params=DIALECTS)
+def dialect(request):
+    return pytest.importorskip(request.param) and request.param
+
+
+def other(function, dialect):
+    backend = BACKENDS[dialect]
+    return backend.load(backend.write(function.program, ""), function.program, Options())
+
+
+def same(found, wanted):
+    found = [found[0], *found[1].values()] if isinstance(found, tuple) else [found]
+    wanted = [wanted[0], *wanted[1].values()] if isinstance(wanted, tuple) else [wanted]
+    for one, two in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("name", CASES)
+def test_a_loss_and_its_gradients_agree(name, dialect):
+    f, values = compiled(CASES[name]), arrays(CASES[name])
+    same(other(f, dialect)(**values), f(**values))
+
+
+def values_for(expr: Expr, names, seed=0):
+    rng = np.random.default_rng(seed)
+    domain = expr.op.domain
+    found = {}
+    for k, (name, arg) in enumerate(zip(names, expr.args, strict=True)):
+        shape = [LENGTHS[size] for size in arg.shape]
+        array = rng.uniform(0.2, 0.9, shape) * (
+            1 if domain in ("positive", "inside one") else rng.choice([-1, 1], shape)
+        )
+        if domain == "mask" and k == 0:
+            array = rng.integers(0, 2, shape).astype(float)
+        if domain == "places" and k == len(expr.args) - 1:
+            array = rng.integers(0, 3, shape).astype(float)
+        if domain == "above one":
+            array = 1 + np.abs(array)
+        if expr.op.name in ("inv", "det", "logdet", "solve", "matrix_power", "pinv") and k == 0:
+            array = array + 3 * np.eye(len(array))
+        found[name] = array
+    return found
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize(("op", "params", "shapes"), EXAMPLES)
+def test_every_operation_is_spelled(op, params, shapes, dialect):
+    names = [f"x{k}" for k in range(len(shapes))]
+    args = [symbol_op(params=(name, shape, ())) for name, shape in zip(names, shapes, strict=True)]
+    expr = op(*args, params=params)
+    tellers = [symbol_op(params=(f"of_{size}", (size,), ())) for size in LENGTHS]
+    belongs(expr, [*args, *tellers])  # what tells the sizes that no operand has
+    values = values_for(expr, names) | {f"of_{size}": np.ones(length) for size, length in LENGTHS.items()}
+    f = compile_outputs({"": expr})
+    values = {given.name: values[given.name] for given in f.program.inputs}
+    same(other(f, dialect)(**values), f(**values))
+
+
+def neuron(dialect):
+    return gs.compile(gs.derive(CASES["neuron"].loss, ["w", "b"], certify=False), dialect)
+
+
+def test_a_dialect_that_is_not_installed_can_be_written_and_says_how_to_run_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jax", None)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in DIALECTS:
+        f = neuron(name)
+        assert "def value_and_gradients(X, w, b, y):" in f.source
+        with pytest.raises(MathError, match="not installed"):
+            f(**arrays(CASES["neuron"]))
+
+
+def test_source_to_paste_has_the_derivation_above_it():
+    for name in DIALECTS:
+        source = neuron(name).source
+        assert source.startswith("# The loss") and "∂C/∂w = Xᵀ ∂C/∂z" in source.partition("import")[0]
+        compile(source, name, "exec")
+
+
+def pasted(source):
+    space = {}
+    exec(source, space)
+    return space["loss"]
+
+
+RULES = ["neuron", "softmax regression", "two layers", "Huber by minimum", "Poisson", "norm of a matrix"]
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("name", RULES)
+def test_the_function_for_pytorch_passes_its_gradcheck(name):
+    torch = pytest.importorskip("torch")
+    case = CASES[name]
+    loss = pasted(gs.compile(gs.derive(case.loss, case.wrt.split(), certify=False), "torch").source)
+    wanted = set(case.wrt.split())
+    f = compiled(case)
+    inputs = [
+        torch.tensor(arrays(case)[given.name], requires_grad=given.name in wanted)
+        for given in f.program.inputs
+    ]
+    assert torch.autograd.gradcheck(loss, inputs)
+    data = [given.name not in wanted for given in f.program.inputs].index(True)
+    inputs[data].requires_grad_(True)
+    with pytest.raises(NotImplementedError, match="no gradient was derived"):
+        loss(*inputs).backward()
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("name", RULES)
+def test_the_function_for_jax_has_our_gradient_as_its_own(name):
+    jax = pytest.importorskip("jax")
+    case = CASES[name]
+    loss = pasted(gs.compile(gs.derive(case.loss, case.wrt.split(), certify=False), "jax").source)
+    f, values = compiled(case), arrays(case)
+    names = [given.name for given in f.program.inputs]
+    with jax.enable_x64(True):
+        found = jax.jit(jax.grad(lambda *args: 3 * loss(*args), argnums=range(len(names))))(
+            *(values[name] for name in names)
+        )
+    _, gradients = f(**values)
+    for name, slope in zip(names, found, strict=True):
+        if name in gradients:
+            np.testing.assert_allclose(slope, 3 * gradients[name], rtol=1e-10, atol=1e-12)
+        else:
+            assert np.isnan(slope).all()  # data: no silent zero
