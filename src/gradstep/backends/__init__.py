@@ -61,8 +61,8 @@ def compile_outputs(
 
     The first output is the value, called by its key ("" will do); the others are gradients by the parameter's
     name. `names` are short names of parts and of cotangents (z, a, ∂C/∂z), which the source uses. Functions
-    that the user has declared are written out. `options` say how it is to run; `story` stands as a comment above
-    source that is made to be pasted.
+    that the user has declared are written out. `options` say how it is to run; the `story` stands above
+    source that is made to be pasted, as a comment.
     """
     chosen = backend_named(backend)
     written_out = inlined([*outputs.values(), *(names or {})])
