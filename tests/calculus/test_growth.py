@@ -1,4 +1,4 @@
-"""Does the work of a derivation, and of its proof, grow with the formula and no faster? Calls are counted."""
+"""Does the work of a derivation, its proof and its story grow with the formula only? Calls are counted."""
 
 import sys
 from functools import partial
@@ -56,3 +56,21 @@ def test_work_grows_with_the_formula(family):
     small, large = SIZES[family]
     for few, many in zip(*counted, strict=True):
         assert log(many / few) / log(large / small) <= EXPONENT, (family, few, many)
+
+
+def test_one_slope_of_a_product_is_told_in_work_that_grows_with_it():
+    counted = []
+    for factors in (12, 24):
+        loss, _ = FAMILIES["product of sines"][0](factors)
+        d = gs.derive(loss, "x0", certify=False)
+        d.text()
+        counted.append(calls(d.text))
+    assert log(counted[1] / counted[0]) / log(2) <= EXPONENT, counted
+
+
+def test_a_line_that_no_one_would_read_asks_for_names():
+    loss, parameters = FAMILIES["LSTM"][0](5)
+    written_out = gs.derive(loss, parameters, names="none", certify=False)
+    with pytest.raises(gs.MathError, match="too long to be read"):
+        written_out.text()
+    assert gs.derive(loss, parameters, names="auto", certify=False).text()

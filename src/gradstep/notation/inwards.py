@@ -113,6 +113,7 @@ class Teller:
                 terms = told.opens(step, terms)
             else:
                 terms = told.rewritten(step, terms)
+        told.in_front()
         return told.said, final
 
     def opened(self, of: Expr, by: Expr) -> Opening:
@@ -206,12 +207,15 @@ class _Lines:
         self.whole, self.by, self.sign, self.left = whole, by, sign, left
         self.meant, self.moving = meant, moving
         self.said: list[Said] = []
-        self.still: list[Expr] = []  # the constants that the lines before this one moved in front
+        self.reads = ""  # the last of them, as a reader sees it
+        self.still: dict[Expr, None] = {}  # the constants that the steps before this one move in front,
+        self.waiting: tuple[Sequence[Product], str, Step] | None = None  # and the line that tells it
 
     def line(
         self, terms: Sequence[Product], rule: str, why: str, kink: str = "", step: Step | None = None
     ) -> None:
         """One more line, unless it reads as the one before."""
+        self.in_front()
         whole = self.whole
         box = whole.terms(terms, self.by, self.sign)
         pieces = branches(terms[0].coefficient) if len(terms) == 1 and terms[0].N is self.by else None
@@ -219,7 +223,8 @@ class _Lines:
             where, off, on = pieces
             z = whole.write(where)
             box = Cases(((whole.write(off), row(z, "≤", ZERO)), (whole.write(on), row(z, ">", ZERO))))
-        if self.said and bare(self.said[-1].forms[-1]) == bare(box):
+        reads = bare(box)
+        if self.said and reads == self.reads:
             before = self.said[-1]
             if rule not in (GATHERING, ADDING, before.rule):
                 self.said[-1] = changed(before, rule=f"{before.rule}, {rule}")
@@ -229,7 +234,15 @@ class _Lines:
             behind = partial(rewrites, step, whole.write, lambda node: node, whole.reserved)
             said = changed(said, behind=lambda: Behind((), behind()))
         self.said.append(said)
+        self.reads = reads
         self.check(terms)
+
+    def in_front(self) -> None:
+        """One line for all constants that the last steps have moved in front."""
+        if self.waiting is not None:
+            (terms, why, step), still = self.waiting, [*self.still]
+            self.waiting, self.still = None, {}
+            self.line(terms, CONSTANT, self.held(still[::-1]) or why, step=step)
 
     def check(self, terms: Sequence[Product]) -> None:
         """The line is worked out again, its derivatives put in."""
@@ -238,7 +251,7 @@ class _Lines:
 
     def slope(self, N: Expr) -> Expr:
         """The derivative of `N` by what moves here."""
-        return number(1) if N is self.by else self.whole.opened(N, self.by).cotangents[self.by]
+        return number(1) if N is self.by else self.whole.opened(N, self.by).cotangents.get(self.by, number(0))
 
     def opens(self, step: Step, terms: Sequence[Product]) -> list[Product]:
         """A rule of differentiation."""
@@ -258,22 +271,17 @@ class _Lines:
         now = _exchanged(terms, step, tidy)
         rule, why = self.reason(step, slopes)
         if rule == CONSTANT:
-            if self.still and self.said:
-                last = self.said.pop()
-                self.whole.count -= 1
-                self.whole.claims.pop()
-                assert last.rule == CONSTANT
-            self.still = [*dict.fromkeys([*self.constants(step), *self.still])]
-            self.line(now, CONSTANT, self.held(self.still) or why, step=step)
+            for constant in reversed(self.constants(step)):
+                self.still.pop(constant, None)
+                self.still[constant] = None
+            self.waiting = now, why, step
             return now
-        self.still = []
         self.line(_exchanged(terms, step, raw), rule, why, step.kink, step)
         self.line(now, GATHERING, "")
         return now
 
     def rewritten(self, step: Step, terms: Sequence[Product]) -> list[Product]:
         """A law, or several ways that meet."""
-        self.still = []
         now = _exchanged(terms, step, [Product((H,), N) for H, N in step.after])
         if len(step.before) > 1:
             at_end = step.place is self.by

@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import cache, partial
-from itertools import zip_longest
+from itertools import accumulate, zip_longest
 from typing import Any, NamedTuple
 
 from gradstep.expression.boxes import (
@@ -61,6 +61,7 @@ TALL = {
 }  # fmt: skip
 
 SHORT = 4  # a fraction whose parts are this short stays in line: 2/N, ∂C/∂w
+LONGEST = max(map(len, SIGNS))
 LOOSENESS = {"relation": 0, "plus": 1, "binary": 2}  # a long line breaks at the loosest sign
 
 
@@ -125,10 +126,15 @@ def wrap(text: str, width: int, indent: int = 4) -> tuple[str, ...]:
     """One long line as several, broken before the loosest signs outside brackets; the later ones indented."""
     lines: list[str] = []
     margin = ""
-    while display_width(margin + text) > width and (cut := _cut(text, width - len(margin))):
+    while _is_wider(text, width - len(margin)) and (cut := _cut(text, width - len(margin))):
         lines.append(margin + text[:cut])
         text, margin = text[cut + 1 :], " " * indent
     return (*lines, margin + text)
+
+
+def _is_wider(text: str, width: int) -> bool:
+    """Whether `text` takes more columns than that; no more of it is looked at than it takes to tell."""
+    return any(taken > width for taken in accumulate(map(_letter_width, text)))
 
 
 def display_width(text: str) -> int:
@@ -292,8 +298,10 @@ def _cut(text: str, room: int) -> int:
     best = (True, 99, 99, 0), 0
     for place, letter in enumerate(text):
         depth += (letter in "([{⟨") - (letter in ")]}⟩")
-        if letter == " " and 0 < column <= room:
-            known = SIGNS.get(text[place + 1 :].split(" ", 1)[0])
+        if column > room:
+            break
+        if letter == " " and column:
+            known = SIGNS.get(text[place + 1 : place + 2 + LONGEST].split(" ", 1)[0])
             loose = LOOSENESS.get(known.edge, 3) if known else 3
             best = min(best, ((column < room // 3, depth, loose, -column), place))
         column += _letter_width(letter)

@@ -35,7 +35,7 @@ from gradstep.notation.narrative import Narrator
 from gradstep.notation.plain import line
 from gradstep.notation.presentation import Behind, Presentation, Said, Section
 from gradstep.notation.wording import Wording, about, listed, numbered, what_it_is
-from gradstep.notation.writing import Writer, lying
+from gradstep.notation.writing import Writer, check_length, lying
 from gradstep.operations.arithmetic import multiply_op, negate_op, scale_op
 from gradstep.operations.evaluation import mentioned, variables
 from gradstep.operations.leaves import symbol, symbol_op
@@ -74,6 +74,7 @@ def present(
         raise MathError(f"there is no style {style!r:.40}", facts=[f"the styles are {', '.join(STYLES)}"])
     if layout not in LAYOUTS:
         raise MathError(f"there is no layout {layout!r:.40}", facts=[f"the layouts are {', '.join(LAYOUTS)}"])
+    check_length(derivation)
     telling = _Telling(derivation, view, style, batch, layout, claims=[])
     told = telling.all()
     told = (folded(told) if fold else told).each(Said.opened if opened else Said.closed)

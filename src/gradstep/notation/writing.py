@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gradstep.calculus.steps import Derivation
 from gradstep.expression.boxes import (
     POWER,
     Box,
@@ -29,6 +30,7 @@ from gradstep.operations.products import matmul_op, transpose
 
 KINDS: tuple[SymbolKind, ...] = ("scalar", "vector", "matrix")
 MOST_BOXES = 60_000  # of one formula: about 2,000 terms
+LONGEST = 5_000  # symbols of one line of a derivation
 
 
 def kind_of(expr: Expr) -> SymbolKind:
@@ -114,3 +116,20 @@ def lying(vector: Expr, write: Writer) -> Box:
         A, v = vector.args
         return row(lying(v, write), fenced(write.written(transpose(A)), JUXTAPOSED))
     return Sup(fenced(write.written(vector), POWER + 5), TRANSPOSED)
+
+
+def check_length(derivation: Derivation) -> None:
+    """A `MathError` about a derivation with a line that no one would read to its end, for want of names."""
+    named = {*derivation.names, *derivation.fences}
+    shown = [G for step in derivation.steps for G, _ in step.after]
+    sizes: dict[Expr, int] = {}
+    for node in walk(*(arg for G in shown for arg in G.args), stop=named.__contains__):
+        sizes[node] = 1 if node in named else 1 + sum(sizes[arg] for arg in node.args)
+    longest = max((1 + sum(sizes[arg] for arg in G.args) for G in shown), default=0)
+    if longest > LONGEST:
+        symbols = f"{longest:,} symbols" if longest < 10**9 else "more than a billion symbols"
+        raise MathError(
+            "written out, a line of this derivation is too long to be read",
+            facts=[f"it has {symbols}"],
+            mend='names for its parts: names="auto", or your own',
+        )
