@@ -1,0 +1,170 @@
+"""What does a pass compute for one row? Cells: each is one number a row, or one number a row and feature.
+
+The axis of the rows is never written out, and neither is a *wide* axis, that of many features; along every other axis,
+a *short* one, each entry is a cell of its own. So the code of a pass is a list of cells, and all arrays are gone.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gradstep.expression.node import Operation
+from gradstep.expression.shapes import Lengths, Shape, Size
+
+Index = tuple[int, ...]
+MOST = 4000  # operands of all cells: such code is written and compiled in a few hundredths of a second
+
+
+class Unsupported(Exception):
+    """Why a pass has no compiled form here."""
+
+
+class TooMany(Unsupported):
+    """There are too many cells; with another wide axis there may be fewer."""
+
+    def __init__(self) -> None:
+        super().__init__("each row needs too many numbers for code without loops")
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """An axis of an array: of the rows, wide (its entries are visited by a loop), or short (written out)."""
+
+    size: Size
+    length: int
+    kind: str  # "row", "wide", "short"
+
+    def __len__(self) -> int:
+        """How many cells stand side by side along it."""
+        return self.length if self.kind == "short" else 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cell:
+    """One value for each row.
+
+    op      an operation on entries; or "data", "fixed", "number", "reduce" (over a wide axis), "dot" (a sum of
+            products of pairs)
+    wide    the wide axis along which it has values, or ""
+    row     whether it depends on the row
+    level   how many loops over wide axes come before it is known
+    """
+
+    op: Operation | str
+    args: tuple[Cell, ...]
+    params: tuple[Any, ...]
+    row: bool
+    wide: str
+    level: int
+    number: int
+
+
+@dataclass(slots=True)
+class Cells:
+    """Cells, equal ones once; each is made after its operands."""
+
+    row_size: Size
+    lengths: Lengths
+    wide: frozenset[Size]
+    made: dict[tuple[Any, ...], Cell] = field(default_factory=dict)
+    count: int = 0
+
+    def cell(self, op: Operation | str, args: Sequence[Cell] = (), params: tuple[Any, ...] = ()) -> Cell:
+        """A value that is worked out of others entry by entry."""
+        wide = {arg.wide for arg in args if arg.wide}
+        if len(wide) > 1:
+            raise Unsupported("an array has two long axes")
+        row = any(arg.row for arg in args)
+        level = max((arg.level for arg in args), default=0)
+        return self._made(op, tuple(args), params, row, "".join(wide), level)
+
+    def _made(
+        self, op: Operation | str, args: tuple[Cell, ...], params: tuple[Any, ...], row: bool, wide: str, level: int
+    ) -> Cell:
+        key = (op, args, params, wide)
+        if key not in self.made:
+            self.count += 1 + len(args)
+            if self.count > MOST:
+                raise TooMany
+            self.made[key] = Cell(op, args, params, row, wide, level, len(self.made))
+        return self.made[key]
+
+    def number(self, value: float) -> Cell:
+        return self._made("number", (), (float(value),), False, "", 0)
+
+    def reduced(self, how: str, cell: Cell, axis: str) -> Cell:
+        """All values along the wide axis in one: their "sum", "max" or "min"."""
+        if cell.wide != axis:
+            if how != "sum":
+                return cell
+            return self.dot([(cell, self.number(self.lengths[axis]))])
+        return self._made("reduce", (cell,), (how, axis), True, "", cell.level + 1)
+
+    def dot(self, pairs: Sequence[tuple[Cell, Cell]]) -> Cell:
+        """The sum of the products."""
+        return self.cell("dot", [cell for pair in pairs for cell in pair])
+
+    # ------------------------------------------------------------------------------------- arrays
+
+    def axes(self, shape: Shape) -> tuple[Axis, ...]:
+        return tuple(self.axis(size) for size in shape)
+
+    def axis(self, size: Size) -> Axis:
+        length = self.lengths[size]
+        kind = "row" if size == self.row_size else "wide" if size in self.wide else "short"
+        return Axis(size, length, kind)
+
+    def array(self, axes: tuple[Axis, ...], entry: Callable[[Index], Cell]) -> Array:
+        """The array with these entries."""
+        if sum(axis.kind == "wide" for axis in axes) > 1:
+            raise Unsupported("an array has two long axes")
+        count = 1
+        for axis in axes:
+            count *= len(axis)
+        if count > MOST:
+            raise TooMany
+        return Array(axes, {index: entry(index) for index in indices(axes)})
+
+    def leaf(self, name: str, shape: Shape) -> Array:
+        """An input: of data an entry for each row, of what is fixed one for all."""
+        axes = self.axes(shape)
+        row = any(axis.kind == "row" for axis in axes)
+        wide = next((str(axis.size) for axis in axes if axis.kind == "wide"), "")
+        places = {index: k for k, index in enumerate(indices(axes))}
+        op = "data" if row else "fixed"
+        return self.array(axes, lambda index: self._made(op, (), (name, places[index]), row, wide, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """Cells by their place along the short axes; along the others the place is 0."""
+
+    axes: tuple[Axis, ...]
+    cells: Mapping[Index, Cell]
+
+    @property
+    def only(self) -> Cell:
+        """Of a number: its cell."""
+        (cell,) = self.cells.values()
+        return cell
+
+
+def indices(axes: Sequence[Axis]) -> Iterator[Index]:
+    """All places, the last axis running fastest."""
+    return itertools.product(*(range(len(axis)) for axis in axes))
+
+
+def needed(roots: Sequence[Cell], known: Callable[[Cell], bool] = lambda cell: False) -> list[Cell]:
+    """The roots and what they are made of, operands first; what is `known` is not opened."""
+    seen: set[Cell] = set()
+    stack = list(roots)
+    while stack:
+        cell = stack.pop()
+        if cell not in seen:
+            seen.add(cell)
+            if not known(cell):
+                stack += cell.args
+    return sorted(seen, key=lambda cell: cell.number)

@@ -1,0 +1,38 @@
+"""How does one cell become instructions? By its operation's emitter, or as a sum of products."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gradstep.backends.native.assembly import Type, Vec, Writer
+from gradstep.backends.native.cells import Cell
+from gradstep.backends.native.elements import EMITTERS, as_number
+from gradstep.operations.choices import where_op
+
+
+def computed(writer: Writer, cell: Cell, args: Sequence[Vec], type: Type) -> Vec:
+    """The value of a cell whose operands have been computed."""
+    if cell.op == "number":
+        return writer.number(cell.params[0], type)
+    numbers = [as_number(arg, type.kind) for arg in args]
+    if cell.op == "dot":
+        return dot(list(zip(numbers[::2], numbers[1::2], strict=True)))
+    assert not isinstance(cell.op, str)
+    if cell.op is where_op:
+        numbers[0] = args[0]
+    return EMITTERS[cell.op](cell.params, *numbers)
+
+
+def dot(pairs: Sequence[tuple[Vec, Vec]]) -> Vec:
+    """Σ aᵢ bᵢ; a long one in four parts, so that one product need not wait for the one before."""
+    chains = 4 if len(pairs) >= 8 else 1
+    parts = []
+    for k in range(chains):
+        (a, b), *rest = pairs[k::chains]
+        total = a * b
+        for a, b in rest:
+            total = a.times_plus(b, total)
+        parts.append(total)
+    while len(parts) > 1:
+        parts = [x + y for x, y in zip(parts[::2], parts[1::2], strict=True)]
+    return parts[0]

@@ -1,0 +1,181 @@
+"""How does text become machine code? By LLVM, once: objects are kept on disk and found again.
+
+What is kept is found by its text, the version of LLVM and the processor; beside each object stands its hash, and
+one that does not match is not loaded. Needs the package llvmlite.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from gradstep.expression.errors import MathError
+
+MARK = b"gradstep object 1\n"
+
+
+@cache
+def _llvm() -> Any:
+    """The binding of LLVM, ready for this machine; a `MathError` where it is missing."""
+    try:
+        import llvmlite.binding as llvm
+    except ImportError:
+        raise MathError(
+            "the native back end needs the package llvmlite", mend="pip install 'gradstep[fast]'"
+        ) from None
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm
+
+
+def available() -> bool:
+    """Whether LLVM is there."""
+    try:
+        _llvm()
+    except MathError:
+        return False
+    return True
+
+
+@cache
+def features() -> frozenset[str]:
+    """What this processor can do, by LLVM's names: avx2, avx512f, neon …"""
+    return frozenset(name for name, has in _llvm().get_host_cpu_features().items() if has)
+
+
+@cache
+def vector_bytes() -> int:
+    """How wide the registers for vectors are."""
+    return 64 if {"avx512f", "avx512vl", "avx512dq"} <= features() else 32 if "avx2" in features() else 16
+
+
+@cache
+def registers() -> int:
+    """How many of them there are."""
+    return 32 if vector_bytes() == 64 or {"neon", "sve"} & features() else 16
+
+
+@cache
+def _machine() -> Any:
+    llvm = _llvm()
+    target = llvm.Target.from_triple(llvm.get_process_triple())
+    flags = llvm.get_host_cpu_features().flatten()
+    return target.create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=flags, opt=2, reloc="pic", codemodel="jitdefault"
+    )
+
+
+@cache
+def _identity() -> str:
+    """What an object depends on beside its text."""
+    llvm = _llvm()
+    import llvmlite
+
+    flags = llvm.get_host_cpu_features().flatten()
+    parts = (llvmlite.__version__, llvm.get_process_triple(), llvm.get_host_cpu_name(), flags)
+    return "\n".join(map(str, parts))
+
+
+def optimised(text: str) -> Any:
+    """The module of a text, after the passes that what is written here profits from."""
+    llvm = _llvm()
+    module = llvm.parse_assembly(text)
+    module.triple = llvm.get_process_triple()
+    module.verify()
+    options = llvm.create_pipeline_tuning_options(speed_level=2)
+    options.loop_vectorization = False
+    options.slp_vectorization = False
+    options.loop_unrolling = False
+    passes = llvm.create_pass_builder(_machine(), options)
+    manager = llvm.create_new_function_pass_manager()
+    for add in ("add_sroa_pass", "add_instruction_combine_pass", "add_simplify_cfg_pass"):
+        getattr(manager, add, lambda: None)()
+    for function in module.functions:
+        if not function.is_declaration:
+            manager.run(function, passes)
+    return module
+
+
+def machine_code(text: str) -> bytes:
+    """The object of a text."""
+    return bytes(_machine().emit_object(optimised(text)))
+
+
+# ------------------------------------------------------------------------------------------- kept objects
+
+
+def cache_folder() -> Path:
+    """Where objects are kept: GRADSTEP_CACHE, else the user's folder for such things."""
+    given = os.environ.get("GRADSTEP_CACHE")
+    if given:
+        return Path(given)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "gradstep" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "gradstep"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gradstep"
+
+
+def kept(key: str) -> bytes | None:
+    """The object that is kept under this key, if it is whole."""
+    try:
+        whole = (cache_folder() / f"{key}.o").read_bytes()
+    except OSError:
+        return None
+    head = len(MARK) + 32
+    told, body = whole[len(MARK) : head], whole[head:]
+    sound = whole.startswith(MARK) and told == hashlib.sha256(key.encode() + body).digest()
+    return body if sound else None
+
+
+def keep(key: str, body: bytes) -> None:
+    """Keeps an object; where nothing can be written, nothing is kept."""
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle, name = tempfile.mkstemp(dir=folder)
+        with os.fdopen(handle, "wb") as file:
+            file.write(MARK + hashlib.sha256(key.encode() + body).digest() + body)
+        os.replace(name, folder / f"{key}.o")
+    except OSError:
+        return
+
+
+def object_of(text: str) -> bytes:
+    """The object of a text, kept or new."""
+    key = hashlib.sha256((_identity() + "\n" + text).encode()).hexdigest()
+    body = kept(key)
+    if body is None:
+        body = machine_code(text)
+        keep(key, body)
+    return body
+
+
+# ------------------------------------------------------------------------------------------- functions
+
+_LOADED: list[Any] = []  # what functions live in
+
+
+def load(text: str, name: str) -> Callable[[int], None]:
+    """The function of this name, which takes one address. It runs without Python's lock."""
+    llvm = _llvm()
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine_of_engine())
+    engine.add_object_file(llvm.ObjectFileRef.from_data(object_of(text)))
+    engine.finalize_object()
+    address = engine.get_function_address(name)
+    _LOADED.append(engine)
+    return ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
+
+
+def _machine_of_engine() -> Any:
+    """An engine owns its machine, so that each has one."""
+    llvm = _llvm()
+    target = llvm.Target.from_triple(llvm.get_process_triple())
+    return target.create_target_machine(codemodel="jitdefault", reloc="pic")

@@ -1,0 +1,259 @@
+"""In which order are the cells of a pass computed, and where does everything lie in memory?
+
+Rows go in groups of as many as fill a vector. In a group *stages*, which work on numbers a row (a lane is a row),
+and *loops* over wide axes (a lane is a feature) take turns: loop 0 sums what only needs data, stage 1 works on these
+sums, loop 1 on what stage 1 has found, and so on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gradstep.backends.native.assembly import BITS, Type
+from gradstep.backends.native.cells import Array, Cell, Cells, needed
+from gradstep.backends.native.unrolling import Total, Unrolled
+from gradstep.expression.node import Expr
+
+LINE = 64  # bytes of a line of the cache
+
+
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """What code depends on: bytes of a vector, and how many vectors the registers hold."""
+
+    vector: int
+    registers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How rows of data lie in memory: "packed" one after the other, "rows" at a distance that is told when it
+    runs, or "columns", where the rows of one entry are neighbours."""
+
+    how: str
+    entries: int  # numbers of one row
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """A sum over rows (or an extreme) of one cell of an output: where it is kept, and what goes in."""
+
+    total: Total
+    terms: tuple[tuple[Cell, ...], ...]
+    kind: str
+    place: int  # in the numbers that a group of rows gives
+    length: int  # how many numbers: more than one along a wide axis
+
+    @property
+    def wide(self) -> str:
+        return self.total.wide
+
+    @property
+    def level(self) -> int:
+        return max(cell.level for term in self.terms for cell in term)
+
+
+@dataclass(slots=True)
+class Room:
+    """Memory that is given out from its beginning, each piece on lines of its own."""
+
+    used: int = 0
+
+    def give(self, size: int) -> int:
+        start = self.used
+        self.used += -(-size // LINE) * LINE
+        return start
+
+
+@dataclass(slots=True)
+class Plan:
+    """Everything that is decided before code is written.
+
+    kind      float or double
+    rows      lanes of a stage, the rows of a group
+    width     lanes of a loop
+    at        where things lie in the memory of a thread, in bytes
+    """
+
+    unrolled: Unrolled
+    kind: str
+    processor: Processor
+    layouts: Mapping[str, Layout]
+    fixed: Sequence[Expr]
+    rows: int = 0
+    width: int = 0
+    loops: int = 0
+    sums: list[Sum] = field(default_factory=list)
+    at: dict[object, int] = field(default_factory=dict)
+    room: Room = field(default_factory=Room)
+    fixed_at: dict[str, int] = field(default_factory=dict)
+    fixed_size: int = 0
+    numbers: int = 0
+    slots: dict[int, list[Cell]] = field(default_factory=dict)  # by loop: numbers a row that it uses
+    reduced: dict[int, list[Cell]] = field(default_factory=dict)  # by loop: what it sums up
+
+    def __post_init__(self) -> None:
+        self.width = self.processor.vector // self.item
+        self._place_fixed()
+        self._place_sums()
+        self._order()
+        self.rows = self._rows()
+        self._place_scratch()
+
+    # ------------------------------------------------------------------------------------- sizes
+
+    @property
+    def cells(self) -> Cells:
+        return self.unrolled.cells
+
+    @property
+    def item(self) -> int:
+        return BITS[self.kind] // 8
+
+    @property
+    def lane(self) -> Type:
+        """The vector of a stage."""
+        return Type(self.kind, self.rows)
+
+    @property
+    def chunk(self) -> Type:
+        """The vector of a loop."""
+        return Type(self.kind, self.width)
+
+    def length(self, axis: str) -> int:
+        return self.cells.lengths[axis] if axis else 1
+
+    def padded(self, axis: str) -> int:
+        """The length of a wide axis in whole vectors."""
+        return -(-self.length(axis) // self.width) * self.width if axis else 1
+
+    @property
+    def row_bytes(self) -> int:
+        """What the loops read of each row."""
+        names = {cell.params[0] for cell in self.cells.made.values() if cell.op == "data" and cell.wide}
+        return sum(self.layouts[name].entries for name in names) * self.item
+
+    @property
+    def pipelined(self) -> bool:
+        """Whether the last loop over one group runs together with the first over the next."""
+        return self.loops == 2 and self.row_bytes <= 1280
+
+    def _rows(self) -> int:
+        if not self.loops:
+            few = len(self.sums) <= 8
+            return 2 * self.width if few else self.width
+        rows = 16 if self.pipelined and self.row_bytes <= 640 else 8
+        while rows > 1 and rows * self.row_bytes > 1 << 19:
+            rows //= 2
+        return rows
+
+    def together(self, level: int) -> int:
+        """How many rows a loop takes at a time: as many as its sums have registers."""
+        sums = max(1, len(self.reduced.get(level, ())))
+        rows = 1
+        while rows < min(8, self.rows) and 2 * rows * sums <= self.processor.registers * 5 // 8:
+            rows *= 2
+        return rows
+
+    # ------------------------------------------------------------------------------------- the order
+
+    def _place_fixed(self) -> None:
+        room = Room()
+        for symbol in self.fixed:
+            axes = self.cells.axes(symbol.shape)
+            size = 1
+            for axis in axes:
+                size *= self.padded(str(axis.size)) if axis.kind == "wide" else axis.length
+            self.fixed_at[str(symbol.params[0])] = room.give(size * self.item)
+        self.fixed_size = room.used
+
+    def _place_sums(self) -> None:
+        for total in self.unrolled.totals:
+            scalar = not total.axes and total.how == "sum"
+            for terms in total.terms:
+                length = self.padded(total.wide)
+                kind = "double" if scalar else self.kind
+                self.sums.append(Sum(total, terms, kind, self.numbers, length))
+                self.numbers += length
+
+    def _order(self) -> None:
+        cells = needed(self.roots())
+        reduces = [cell for cell in cells if cell.op == "reduce"]
+        for cell in reduces:
+            self.reduced.setdefault(cell.level - 1, []).append(cell)
+        wide = [s.level for s in self.sums if s.wide]
+        wide += [cell.level for array in self.unrolled.joined.values() for cell in array.cells.values() if _long(array)]
+        wide += [level for level in self.reduced]
+        self.loops = 1 + max(wide) if wide else 0
+        for level in range(self.loops):
+            found = self.wide_cells(level)
+            slots = dict.fromkeys(arg for cell in found for arg in cell.args if arg.row and not arg.wide)
+            own = dict.fromkeys(c for c in self.loop_roots(level) if c.row and not c.wide)
+            self.slots[level] = list(slots | own)
+
+    def roots(self) -> list[Cell]:
+        """What is needed in the end."""
+        found = [cell for s in self.sums for term in s.terms for cell in term]
+        return found + [cell for array in self.unrolled.joined.values() for cell in array.cells.values()]
+
+    def loop_roots(self, level: int) -> list[Cell]:
+        """What a loop is for: operands of its sums, terms of totals, entries of joined arrays."""
+        found = [cell.args[0] for cell in self.reduced.get(level, ())]
+        found += [cell for s in self.sums if s.wide and s.level == level for term in s.terms for cell in term]
+        for array in self.unrolled.joined.values():
+            found += [cell for cell in array.cells.values() if _long(array) and cell.level == level]
+        return list(dict.fromkeys(found))
+
+    def wide_cells(self, level: int, axis: str | None = None) -> list[Cell]:
+        """What a loop computes, in order; of one axis."""
+        inside = needed(self.loop_roots(level), lambda cell: not cell.wide)
+        return [cell for cell in inside if cell.wide and axis in (None, cell.wide)]
+
+    def loop_axes(self, level: int) -> list[str]:
+        axes = [cell.params[1] for cell in self.reduced.get(level, ())]
+        axes += [s.wide for s in self.sums if s.wide and s.level == level]
+        for array in self.unrolled.joined.values():
+            if _long(array) and any(cell.level == level for cell in array.cells.values()):
+                axes.append(_long(array))
+        return list(dict.fromkeys(axes))
+
+    def stage_sums(self, level: int) -> list[Sum]:
+        """Totals of numbers a row that a stage adds to."""
+        return [s for s in self.sums if not s.wide and s.level == level]
+
+    def stage_joined(self, level: int) -> list[tuple[str, int, Cell]]:
+        """Entries for each row that a stage writes: of which array, at which place."""
+        return [
+            (name, place, cell)
+            for name, array in self.unrolled.joined.items()
+            if not _long(array)
+            for place, cell in enumerate(array.cells.values())
+            if cell.level == level
+        ]
+
+    def has_stage(self, level: int) -> bool:
+        return bool(self.stage_sums(level) or self.stage_joined(level) or self.slots.get(level))
+
+    def _place_scratch(self) -> None:
+        for s in self.sums:
+            size = s.length if s.wide else self.rows
+            self.at[s.place] = self.room.give(size * BITS[s.kind] // 8)
+        for cells in self.reduced.values():
+            for cell in cells:
+                self.at[cell] = self.room.give(self.rows * self.item)
+        for level, cells in self.slots.items():
+            for cell in cells:
+                self.at[cell, level] = self.room.give(self.rows * self.item)
+
+
+def _long(array: Array) -> str:
+    """The wide axis of an array, if it has one."""
+    return next((str(axis.size) for axis in array.axes if axis.kind == "wide"), "")
+
+
+def long_axis(array: Array) -> str:
+    return _long(array)
+
+
+__all__: Iterable[str] = ["LINE", "Layout", "Plan", "Processor", "Sum", "long_axis"]
