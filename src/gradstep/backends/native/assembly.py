@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from gradstep.expression.records import record
 
 BITS = {"float": 32, "double": 64, "i1": 1, "i32": 32, "i64": 64, "ptr": 64}
 MANGLED = {"float": "f32", "double": "f64", "i32": "i32", "i64": "i64", "i1": "i1", "ptr": "p0"}
 WHOLE = {"float": "i32", "double": "i64"}  # whole numbers with as many bits
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Type:
     """A vector of so many `lanes` of one `kind`: float, double, i1, i32, i64 or ptr."""
 
@@ -72,16 +69,13 @@ def splat(value: float, type: Type) -> str:
     return f"<{', '.join([f'{type.kind} {literal(value, type.kind)}'] * type.lanes)}>"
 
 
-Operand = "Vec | float"
-
-
-@dataclass(slots=True)
 class Vec:
     """A value in the code: a vector, with the arithmetic of IEEE 754 in every lane."""
 
-    writer: Writer
-    text: str
-    type: Type
+    __slots__ = ("text", "type", "writer")
+
+    def __init__(self, writer: Writer, text: str, type: Type) -> None:
+        self.writer, self.text, self.type = writer, text, type
 
     def like(self, value: Vec | float) -> Vec:
         """A number as a vector of this type."""
@@ -179,13 +173,13 @@ class Vec:
         return self.writer.scalar(f"extractelement {self.type} {self.text}, i32 {place}")
 
 
-@dataclass(slots=True)
 class Writer:
     """Text of one module while it is written: functions, and what they declare."""
 
-    lines: list[str] = field(default_factory=list)
-    declared: dict[str, None] = field(default_factory=dict)
-    count: int = 0
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.declared: dict[str, None] = {}
+        self.count = 0
 
     def text(self) -> str:
         return "\n".join([*self.lines, *self.declared, ""])
@@ -295,7 +289,9 @@ class Writer:
         self.emit(f"br i1 {condition}, label %{yes}, label %{no}")
 
     @contextmanager
-    def function(self, name: str, parameters: str, result: str = "void", inner: bool = True) -> Iterator[None]:
+    def function(
+        self, name: str, parameters: str, result: str = "void", inner: bool = True
+    ) -> Iterator[None]:
         """A function; an inner one is not seen from outside, and stays a function."""
         linkage, attributes = ("internal ", " noinline nounwind") if inner else ("", " nounwind")
         self.lines.append(f"define {linkage}{result} @{name}({parameters}){attributes} {{")
@@ -304,7 +300,9 @@ class Writer:
         self.lines.append("}")
 
     @contextmanager
-    def loop(self, start: str | int, stop: str | int, step: int, carried: Sequence[Vec] = ()) -> Iterator[Loop]:
+    def loop(
+        self, start: str | int, stop: str | int, step: str | int, carried: Sequence[Vec] = ()
+    ) -> Iterator[Loop]:
         """`at` from start while below stop; `carried` values go from one turn to the next."""
         before, body, after = self.label("before"), self.label("body"), self.label("after")
         head = self.label("head")
@@ -312,7 +310,7 @@ class Writer:
         self.place(before)
         self.jump(head)
         self.place(head)
-        loop = Loop(f"%at{self.count}", [])
+        loop = Loop(f"%at{self.count}")
         mark = len(self.lines)
         for value in carried:
             self.count += 1
@@ -338,9 +336,9 @@ class Writer:
         loop.carried[:] = inside
 
 
-@dataclass(slots=True)
 class Loop:
     """A loop while its body is written: where it is, and what it carries on; after it, the last values."""
 
-    at: str
-    carried: list[Vec]
+    def __init__(self, at: str) -> None:
+        self.at = at
+        self.carried: list[Vec] = []

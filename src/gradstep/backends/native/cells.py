@@ -1,17 +1,17 @@
 """What does a pass compute for one row? Cells: each is one number a row, or one number a row and feature.
 
-The axis of the rows is never written out, and neither is a *wide* axis, that of many features; along every other axis,
-a *short* one, each entry is a cell of its own. So the code of a pass is a list of cells, and all arrays are gone.
+The axis of the rows is never written out, and neither is a *wide* axis, that of many features; along every
+other axis, a *short* one, each entry is a cell of its own. So a pass is a list of cells, and arrays are gone.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from gradstep.expression.node import Operation
+from gradstep.expression.records import record
 from gradstep.expression.shapes import Lengths, Shape, Size
 
 Index = tuple[int, ...]
@@ -29,7 +29,7 @@ class TooMany(Unsupported):
         super().__init__("each row needs too many numbers for code without loops")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Axis:
     """An axis of an array: of the rows, wide (its entries are visited by a loop), or short (written out)."""
 
@@ -42,35 +42,40 @@ class Axis:
         return self.length if self.kind == "short" else 1
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Cell:
     """One value for each row.
 
-    op      an operation on entries; or "data", "fixed", "number", "reduce" (over a wide axis), "dot" (a sum of
-            products of pairs)
+    op      an operation on entries; or "data", "fixed", "number", "reduce" (over a wide axis), "dot" (the sum
+            of the products of pairs)
     wide    the wide axis along which it has values, or ""
     row     whether it depends on the row
     level   how many loops over wide axes come before it is known
+    number  its place in the order in which cells are made
     """
 
-    op: Operation | str
-    args: tuple[Cell, ...]
-    params: tuple[Any, ...]
-    row: bool
-    wide: str
-    level: int
-    number: int
+    __slots__ = ("args", "level", "number", "op", "params", "row", "wide")
+
+    def __init__(
+        self,
+        op: Operation | str,
+        args: tuple[Cell, ...],
+        params: tuple[Any, ...],
+        row: bool,
+        wide: str,
+        level: int,
+        number: int,
+    ) -> None:
+        self.op, self.args, self.params = op, args, params
+        self.row, self.wide, self.level, self.number = row, wide, level, number
 
 
-@dataclass(slots=True)
 class Cells:
     """Cells, equal ones once; each is made after its operands."""
 
-    row_size: Size
-    lengths: Lengths
-    wide: frozenset[Size]
-    made: dict[tuple[Any, ...], Cell] = field(default_factory=dict)
-    count: int = 0
+    def __init__(self, row_size: Size, lengths: Lengths, wide: frozenset[Size]) -> None:
+        self.row_size, self.lengths, self.wide = row_size, lengths, wide
+        self.made: dict[tuple[Any, ...], Cell] = {}
+        self.count = 0
 
     def cell(self, op: Operation | str, args: Sequence[Cell] = (), params: tuple[Any, ...] = ()) -> Cell:
         """A value that is worked out of others entry by entry."""
@@ -82,7 +87,13 @@ class Cells:
         return self._made(op, tuple(args), params, row, "".join(wide), level)
 
     def _made(
-        self, op: Operation | str, args: tuple[Cell, ...], params: tuple[Any, ...], row: bool, wide: str, level: int
+        self,
+        op: Operation | str,
+        args: tuple[Cell, ...],
+        params: tuple[Any, ...],
+        row: bool,
+        wide: str,
+        level: int,
     ) -> Cell:
         key = (op, args, params, wide)
         if key not in self.made:
@@ -138,7 +149,7 @@ class Cells:
         return self.array(axes, lambda index: self._made(op, (), (name, places[index]), row, wide, 0))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Array:
     """Cells by their place along the short axes; along the others the place is 0."""
 

@@ -1,6 +1,6 @@
 """How is a function of one entry computed in the lanes of a vector? By polynomials, without branches.
 
-Exponentials: Cody and Waite's reduction and Taylor's series, whose remainder is below half an ulp. Logarithms: the
+Exponentials: Cody and Waite's reduction and Taylor's series, whose remainder is below half an ulp. Logs: the
 reduction and coefficients of fdlibm (Copyright 1993 Sun Microsystems, freely usable with this notice). What has
 no polynomial here is asked of the C library, lane by lane, in float64. NaN stays NaN, and infinities and
 subnormal numbers come out as NumPy has them.

@@ -1,7 +1,7 @@
 """How does text become machine code? By LLVM, once: objects are kept on disk and found again.
 
-What is kept is found by its text, the version of LLVM and the processor; beside each object stands its hash, and
-one that does not match is not loaded. Needs the package llvmlite.
+What is kept is found by its text, the version of LLVM and the processor; beside each object stands its hash,
+and one that does not match is not loaded. Needs the package llvmlite.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from gradstep.backends.native.assembly import BITS, Type, Vec, Writer
 from gradstep.backends.native.cells import Cell, needed
 from gradstep.backends.native.computing import computed
 from gradstep.backends.native.elements import as_number
-from gradstep.backends.native.phases import Loops, Part
+from gradstep.backends.native.loops import Loops, Part
 from gradstep.backends.native.plan import LINE, Plan, Sum
 from gradstep.backends.native.reductions import COMBINE, IDENTITY
 
@@ -67,7 +67,7 @@ class _Kernel:
     # ------------------------------------------------------------------------------------- the outside
 
     def argument(self, name: object, type: str = "i64") -> str:
-        return self.writer.scalar(f"load {type}, ptr {self.writer.at('%a', self.args[name])}")
+        return self.loops.argument(name, type)
 
     def outside(self) -> None:
         writer = self.writer
@@ -88,16 +88,13 @@ class _Kernel:
             writer.place(work)
             low = writer.integer("mul", mine, group)
             high = self.least(writer.integer("add", low, group), count)
-            here = writer.at(out, writer.integer("mul", mine, 8 * self.out_numbers()))
-            with writer.loop(low, high, block) as loop:  # type: ignore[arg-type]
+            here = writer.at(out, writer.integer("mul", mine, 8 * self.plan.numbers))
+            with writer.loop(low, high, block) as loop:
                 stop = self.least(writer.integer("add", loop.at, block), high)
                 writer.emit(f"call void @block(ptr %a, ptr {scratch}, i64 {loop.at}, i64 {stop}, ptr {here})")
             writer.jump(again)
             writer.place(done)
             writer.emit("ret void")
-
-    def out_numbers(self) -> int:
-        return max(self.plan.numbers, 1)
 
     def least(self, a: str, b: str) -> str:
         smaller = self.writer.test("slt", a, b)
@@ -113,11 +110,8 @@ class _Kernel:
         roots = [arg for cell in cells for arg in (cell, *cell.args) if not arg.row and not arg.wide]
         found: dict[Cell, Vec] = {}
         for cell in needed(roots):
-            if cell.op == "fixed":
-                found[cell] = self.writer.load_lane(self.loops.fixed_pointer(cell.params), self.plan.lane)
-            else:
-                args = [found[arg] for arg in cell.args]
-                found[cell] = computed(self.writer, cell, args, self.plan.lane)
+            args = [found[arg] for arg in cell.args]
+            found[cell] = self.loops.same_for_all(cell, args, self.plan.lane)
         return found
 
     def stage_cells(self, level: int) -> list[Cell]:
@@ -150,8 +144,8 @@ class _Kernel:
                 args = [values[arg] for arg in cell.args]
                 values[cell] = computed(writer, cell, args, plan.lane)
         for cell in plan.slots.get(level, ()):
-            place = writer.at("%s", plan.at[cell, level])
-            writer.store(as_number(values[cell], plan.kind), place, plan.item)
+            slot = writer.at("%s", plan.at[cell, level])
+            writer.store(as_number(values[cell], plan.kind), slot, plan.item)
         for name, place, cell in plan.stage_joined(level):
             self.write_entry(name, place, row, mask, as_number(values[cell], plan.kind))
         return {s.place: self.added(s, values, mask, before[s.place]) for s in plan.stage_sums(level)}
@@ -243,7 +237,7 @@ class _Kernel:
             fixed = self.fixed(self.stage_cells(0))
             sums = plan.stage_sums(0)
             start = [writer.number(IDENTITY[s.total.how], self.lane_type(s)) for s in sums]
-            whole, end = self.whole_groups()
+            _, end = self.whole_groups()
             with writer.loop("%low", end, plan.rows, start) as loop:
                 before = {s.place: total for s, total in zip(sums, loop.carried, strict=True)}
                 after = self.stage(0, loop.at, None, fixed, before)

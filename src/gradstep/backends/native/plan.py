@@ -1,24 +1,26 @@
 """In which order are the cells of a pass computed, and where does everything lie in memory?
 
-Rows go in groups of as many as fill a vector. In a group *stages*, which work on numbers a row (a lane is a row),
-and *loops* over wide axes (a lane is a feature) take turns: loop 0 sums what only needs data, stage 1 works on these
-sums, loop 1 on what stage 1 has found, and so on.
+Rows go in groups of as many as fill a vector. In a group *stages*, which work on numbers a row (a lane is a
+row), and *loops* over wide axes (a lane is a feature) take turns: loop 0 sums what only needs data, stage 1
+works on these sums, loop 1 on what stage 1 has found, and so on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 
 from gradstep.backends.native.assembly import BITS, Type
-from gradstep.backends.native.cells import Array, Cell, Cells, needed
+from gradstep.backends.native.cells import Array, Cell, needed
 from gradstep.backends.native.unrolling import Total, Unrolled
 from gradstep.expression.node import Expr
+from gradstep.expression.records import record
 
 LINE = 64  # bytes of a line of the cache
+SHORT_ROW = 1280  # bytes; such rows are read in one loop with what is left of the rows before
+AHEAD = 8 << 10  # bytes by which that loop asks for memory before it reads it
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Processor:
     """What code depends on: bytes of a vector, and how many vectors the registers hold."""
 
@@ -26,7 +28,7 @@ class Processor:
     registers: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Layout:
     """How rows of data lie in memory: "packed" one after the other, "rows" at a distance that is told when it
     runs, or "columns", where the rows of one entry are neighbours."""
@@ -35,7 +37,7 @@ class Layout:
     entries: int  # numbers of one row
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sum:
     """A sum over rows (or an extreme) of one cell of an output: where it is kept, and what goes in."""
 
@@ -54,11 +56,11 @@ class Sum:
         return max(cell.level for term in self.terms for cell in term)
 
 
-@dataclass(slots=True)
 class Room:
     """Memory that is given out from its beginning, each piece on lines of its own."""
 
-    used: int = 0
+    def __init__(self) -> None:
+        self.used = 0
 
     def give(self, size: int) -> int:
         start = self.used
@@ -66,50 +68,45 @@ class Room:
         return start
 
 
-@dataclass(slots=True)
 class Plan:
     """Everything that is decided before code is written.
 
     kind      float or double
     rows      lanes of a stage, the rows of a group
     width     lanes of a loop
+    loops     how many loops over wide axes there are
+    sums      what is added up over rows; `numbers` numbers in all
+    slots     by loop: numbers a row that it uses
+    reduced   by loop: what it sums up
     at        where things lie in the memory of a thread, in bytes
     """
 
-    unrolled: Unrolled
-    kind: str
-    processor: Processor
-    layouts: Mapping[str, Layout]
-    fixed: Sequence[Expr]
-    rows: int = 0
-    width: int = 0
-    loops: int = 0
-    sums: list[Sum] = field(default_factory=list)
-    at: dict[object, int] = field(default_factory=dict)
-    room: Room = field(default_factory=Room)
-    fixed_at: dict[str, int] = field(default_factory=dict)
-    fixed_size: int = 0
-    numbers: int = 0
-    slots: dict[int, list[Cell]] = field(default_factory=dict)  # by loop: numbers a row that it uses
-    reduced: dict[int, list[Cell]] = field(default_factory=dict)  # by loop: what it sums up
-
-    def __post_init__(self) -> None:
-        self.width = self.processor.vector // self.item
-        self._place_fixed()
+    def __init__(
+        self,
+        unrolled: Unrolled,
+        kind: str,
+        processor: Processor,
+        layouts: Mapping[str, Layout],
+        fixed: Sequence[Expr],
+    ) -> None:
+        self.unrolled, self.kind, self.processor = unrolled, kind, processor
+        self.layouts, self.fixed = layouts, fixed
+        self.cells = unrolled.cells
+        self.item = BITS[kind] // 8
+        self.width = processor.vector // self.item
+        self.loops = self.numbers = 0
+        self.sums: list[Sum] = []
+        self.at: dict[object, int] = {}
+        self.fixed_at: dict[str, int] = {}
+        self.slots: dict[int, list[Cell]] = {}
+        self.reduced: dict[int, list[Cell]] = {}
+        self.fixed_size = self._place_fixed()
         self._place_sums()
         self._order()
         self.rows = self._rows()
-        self._place_scratch()
+        self.room = self._place_scratch()
 
     # ------------------------------------------------------------------------------------- sizes
-
-    @property
-    def cells(self) -> Cells:
-        return self.unrolled.cells
-
-    @property
-    def item(self) -> int:
-        return BITS[self.kind] // 8
 
     @property
     def lane(self) -> Type:
@@ -137,7 +134,7 @@ class Plan:
     @property
     def pipelined(self) -> bool:
         """Whether the last loop over one group runs together with the first over the next."""
-        return self.loops == 2 and self.row_bytes <= 1280
+        return self.loops == 2 and self.row_bytes <= SHORT_ROW
 
     def _rows(self) -> int:
         if not self.loops:
@@ -158,7 +155,7 @@ class Plan:
 
     # ------------------------------------------------------------------------------------- the order
 
-    def _place_fixed(self) -> None:
+    def _place_fixed(self) -> int:
         room = Room()
         for symbol in self.fixed:
             axes = self.cells.axes(symbol.shape)
@@ -166,7 +163,7 @@ class Plan:
             for axis in axes:
                 size *= self.padded(str(axis.size)) if axis.kind == "wide" else axis.length
             self.fixed_at[str(symbol.params[0])] = room.give(size * self.item)
-        self.fixed_size = room.used
+        return room.used
 
     def _place_sums(self) -> None:
         for total in self.unrolled.totals:
@@ -183,7 +180,12 @@ class Plan:
         for cell in reduces:
             self.reduced.setdefault(cell.level - 1, []).append(cell)
         wide = [s.level for s in self.sums if s.wide]
-        wide += [cell.level for array in self.unrolled.joined.values() for cell in array.cells.values() if _long(array)]
+        wide += [
+            cell.level
+            for array in self.unrolled.joined.values()
+            for cell in array.cells.values()
+            if long_axis(array)
+        ]
         wide += [level for level in self.reduced]
         self.loops = 1 + max(wide) if wide else 0
         for level in range(self.loops):
@@ -202,7 +204,7 @@ class Plan:
         found = [cell.args[0] for cell in self.reduced.get(level, ())]
         found += [cell for s in self.sums if s.wide and s.level == level for term in s.terms for cell in term]
         for array in self.unrolled.joined.values():
-            found += [cell for cell in array.cells.values() if _long(array) and cell.level == level]
+            found += [cell for cell in array.cells.values() if long_axis(array) and cell.level == level]
         return list(dict.fromkeys(found))
 
     def wide_cells(self, level: int, axis: str | None = None) -> list[Cell]:
@@ -214,9 +216,37 @@ class Plan:
         axes = [cell.params[1] for cell in self.reduced.get(level, ())]
         axes += [s.wide for s in self.sums if s.wide and s.level == level]
         for array in self.unrolled.joined.values():
-            if _long(array) and any(cell.level == level for cell in array.cells.values()):
-                axes.append(_long(array))
+            if long_axis(array) and any(cell.level == level for cell in array.cells.values()):
+                axes.append(long_axis(array))
         return list(dict.fromkeys(axes))
+
+    def reduced_along(self, level: int, axis: str) -> list[Cell]:
+        """What a loop sums up along an axis."""
+        return [cell for cell in self.reduced.get(level, ()) if cell.params[1] == axis]
+
+    def wide_sums(self, level: int, axis: str) -> list[Sum]:
+        """Totals along an axis that a loop adds to."""
+        return [s for s in self.sums if s.wide == axis and s.level == level]
+
+    def wide_joined(self, level: int, axis: str) -> list[tuple[str, int, Cell]]:
+        """Entries for each row along an axis that a loop writes: of which array, at which place."""
+        return [
+            (name, place, cell)
+            for name, array in self.unrolled.joined.items()
+            if long_axis(array) == axis
+            for place, cell in enumerate(array.cells.values())
+            if cell.level == level
+        ]
+
+    def ahead(self, name: str, level: int, row: int) -> int:
+        """By how many bytes a loop asks for data before they are needed; 0 where it does not."""
+        layout = self.layouts[name]
+        if layout.how != "packed":
+            return 0
+        if self.pipelined:
+            return AHEAD if level == 0 else 0
+        mine = self.loops == 1 or (level == 0 and row % 2 == 0) or (level == self.loops - 1 and row % 2 == 1)
+        return self.rows * layout.entries * self.item if mine else 0
 
     def stage_sums(self, level: int) -> list[Sum]:
         """Totals of numbers a row that a stage adds to."""
@@ -227,7 +257,7 @@ class Plan:
         return [
             (name, place, cell)
             for name, array in self.unrolled.joined.items()
-            if not _long(array)
+            if not long_axis(array)
             for place, cell in enumerate(array.cells.values())
             if cell.level == level
         ]
@@ -235,25 +265,20 @@ class Plan:
     def has_stage(self, level: int) -> bool:
         return bool(self.stage_sums(level) or self.stage_joined(level) or self.slots.get(level))
 
-    def _place_scratch(self) -> None:
+    def _place_scratch(self) -> int:
+        room = Room()
         for s in self.sums:
             size = s.length if s.wide else self.rows
-            self.at[s.place] = self.room.give(size * BITS[s.kind] // 8)
+            self.at[s.place] = room.give(size * BITS[s.kind] // 8)
         for cells in self.reduced.values():
             for cell in cells:
-                self.at[cell] = self.room.give(self.rows * self.item)
+                self.at[cell] = room.give(self.rows * self.item)
         for level, cells in self.slots.items():
             for cell in cells:
-                self.at[cell, level] = self.room.give(self.rows * self.item)
-
-
-def _long(array: Array) -> str:
-    """The wide axis of an array, if it has one."""
-    return next((str(axis.size) for axis in array.axes if axis.kind == "wide"), "")
+                self.at[cell, level] = room.give(self.rows * self.item)
+        return room.used
 
 
 def long_axis(array: Array) -> str:
-    return _long(array)
-
-
-__all__: Iterable[str] = ["LINE", "Layout", "Plan", "Processor", "Sum", "long_axis"]
+    """The wide axis of an array, if it has one."""
+    return next((str(axis.size) for axis in array.axes if axis.kind == "wide"), "")

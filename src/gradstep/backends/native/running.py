@@ -5,6 +5,7 @@ A pass for which there is no code here is run by NumPy, and the reason is kept.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from gradstep.backends.blocks import COMBINING, Array, Blocked, Division, InMemory, Source, Values, shared_out
+from gradstep.backends.blocks import COMBINING, Array, Blocked, Division, InMemory, Source, Values
 from gradstep.backends.native import engine
 from gradstep.backends.native.cells import Unsupported
 from gradstep.backends.native.kernels import ENTRY, argument_places, write_pass
 from gradstep.backends.native.plan import LINE, Layout, Plan, Processor, long_axis
 from gradstep.backends.native.reductions import IDENTITY
 from gradstep.backends.native.unrolling import Total, Unrolled, unrolled
-from gradstep.backends.parts import Part
 from gradstep.backends.program import Program
 from gradstep.backends.rows import Pass, Rows
+from gradstep.backends.threads import shared_out
 from gradstep.expression.shapes import Lengths
 from gradstep.operations.evaluation import sizes_of
 
@@ -54,27 +55,29 @@ def written(plan: Plan) -> Kernel:
 class Native(Blocked):
     """A program over rows whose passes are machine code where there is some."""
 
-    def __init__(self, program: Program, rows: Rows, threads: int | None = None) -> None:
+    def __init__(
+        self, program: Program, rows: Rows, threads: int | None = None, exactly: bool = False
+    ) -> None:
         engine.vector_bytes()  # says what is missing
-        super().__init__(program, rows, threads)
+        super().__init__(program, rows, threads, exactly)
         self.unrolled: dict[Any, Unrolled | str] = {}
         self.kernels: dict[Any, Kernel] = {}
         self.reasons: dict[int, str] = {}  # by pass: why NumPy runs it
 
-    def over_rows(self, step: Pass, function: Part, source: Source, known: Values, kind: Any) -> Values:
-        number = self.rows.passes.index(step)
+    def over_rows(self, number: int, source: Source, known: Values, kind: np.dtype[Any]) -> Values:
+        step = self.rows.passes[number]
         lengths = self.lengths(known)
         form = self.form(number, lengths)
         if isinstance(form, str):
             self.reasons[number] = form
-            return super().over_rows(step, function, source, known, kind)
+            return super().over_rows(number, source, known, kind)
         given = {
             entry.name: self.lies(form, source, entry.name, kind)
             for entry in step.program.inputs
             if entry.name in self.rows.axes
         }
         kernel = self.kernel(number, form, given, lengths, kind)
-        division = self.division(step, source, known, kind)
+        self.divisions[number] = division = self.division(step, source, known, kind)
         return _Run(self, step, kernel, source, given, division).result(known, kind)
 
     def lengths(self, known: Values) -> Lengths:
@@ -140,7 +143,7 @@ def layout_of(array: Array, kind: Any, entries: int, wide: bool) -> tuple[Layout
         (length, step) for length, step in zip(array.shape[1:], array.strides[1:], strict=True) if length > 1
     ]
     step = inner[-1][1] if inner else item
-    if any(one != other[0] * other[1] for (_, one), other in zip(inner, inner[1:], strict=False)):
+    if any(one != other[0] * other[1] for (_, one), other in itertools.pairwise(inner)):
         return None
     if step == item:
         packed = array.strides[0] == entries * item or len(array) == 1
@@ -202,7 +205,7 @@ class _Run:
     def arguments(self, count: int, groups: int, group: int, block: int, threads: int, **more: int) -> Array:
         """The arguments of the kernel; `more` are addresses."""
         places = self.kernel.places
-        room = self.kernel.plan.room.used + 2 * LINE
+        room = self.kernel.plan.room + 2 * LINE
         counters, scratch = np.zeros(16, np.int64), np.empty(threads * room + LINE, np.int8)
         address = scratch.ctypes.data
         told = {
@@ -227,7 +230,13 @@ class _Run:
         threads = min(self.owner.threads, groups)
         group = division.rows * division.blocks
         args = self.arguments(
-            division.count, groups, group, division.rows, threads, out=out.ctypes.data, fixed=fixed.ctypes.data
+            division.count,
+            groups,
+            group,
+            division.rows,
+            threads,
+            out=out.ctypes.data,
+            fixed=fixed.ctypes.data,
         )
         for name, one in self.given.items():
             assert one.array is not None
@@ -254,18 +263,19 @@ class _Run:
         return found
 
     def joined_result(self, name: str, found: Array) -> Array:
-        """In the shape of the output."""
+        """In the shape of the output: the axes of the rows and the wide one go back to their places."""
         array = self.kernel.plan.unrolled.joined[name]
         short = [axis.length for axis in array.axes if axis.kind == "short"]
-        rows = [k for k, axis in enumerate(array.axes) if axis.kind == "row"][0]
-        if not long_axis(array):
+        kinds = [axis.kind for axis in array.axes]
+        rows = kinds.index("row")
+        if "wide" not in kinds:
             return np.moveaxis(found.reshape(*short, -1), -1, rows)
-        wide = [k for k, axis in enumerate(array.axes) if axis.kind == "wide"][0]
-        shaped = found.reshape(len(found), *short, found.shape[-1])
-        shaped = np.moveaxis(shaped, -1, wide if wide < rows else wide)
-        return np.moveaxis(shaped, 0, rows) if wide > rows else _rows_back(shaped, rows, wide)
+        shaped = found.reshape(len(found), *short, -1)
+        return np.moveaxis(shaped, (0, -1), (rows, kinds.index("wide")))
 
-    def copied(self, fixed: Array, out: Array, groups: list[list[tuple[int, int]]], kind: np.dtype[Any]) -> Values:
+    def copied(
+        self, fixed: Array, out: Array, groups: list[list[tuple[int, int]]], kind: np.dtype[Any]
+    ) -> Values:
         """Block by block, as the source gives them; what lies unfavourably is copied."""
         names = list(self.given)
         plan = self.kernel.plan
@@ -311,11 +321,6 @@ class _Run:
         shaped = whole[:, : plan.length(total.wide)].reshape(*short, -1)
         at = next(k for k, axis in enumerate(total.axes) if axis.kind == "wide")
         return np.moveaxis(shaped, -1, at)
-
-
-def _rows_back(shaped: Array, rows: int, wide: int) -> Array:
-    """The axis of the rows from the front to its place behind the wide one."""
-    return np.moveaxis(shaped, 0, rows)
 
 
 def in_pairs(out: Array, plan: Plan) -> Array:
