@@ -16,7 +16,7 @@ AHEAD = 4096  # bytes
 
 
 def written() -> str:
-    """A function of the address of (counter, chunks, data, results): sums each chunk that nobody has begun."""
+    """A function of the address of (counter, chunks, data, results): sums chunks nobody has begun."""
     writer = Writer()
     wide = engine.vector_bytes()
     type = Type("float", wide // 4)

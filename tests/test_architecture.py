@@ -40,6 +40,7 @@ LOADED = {
     "safetensors": {"learn"},
     "sklearn": {"learn"},
     "threadpoolctl": set(),
+    "llvmlite": set(),
     "torch": set(),
     "jax": set(),
     "mpmath": set(),

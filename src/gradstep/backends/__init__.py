@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 from gradstep.backends import custom, jax, program, run, source, torch
 from gradstep.backends.compiled import Compiled
+from gradstep.backends.native import running
 from gradstep.backends.options import Options, checked
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
@@ -29,6 +30,7 @@ class Backend:
 
 BACKENDS: Mapping[str, Backend] = {
     "numpy": Backend("numpy", source.write, run.load),
+    "native": Backend("native", source.write, running.load),
     "jax": Backend("jax", jax.write_jax, jax.load_jax, custom.jax_rule),
     "torch": Backend("torch", torch.write_torch, torch.load_torch, custom.torch_rule),
 }

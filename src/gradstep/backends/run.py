@@ -12,7 +12,7 @@ from gradstep.backends.blocks import BLOCK, Blocked, InMemory
 from gradstep.backends.compiled import Compiled
 from gradstep.backends.options import Options
 from gradstep.backends.program import Program
-from gradstep.backends.rows import cut
+from gradstep.backends.rows import Rows, cut
 from gradstep.backends.source import executed
 from gradstep.backends.threads import cores, kernels_told, one_thread_each
 from gradstep.expression.errors import MathError
@@ -38,18 +38,26 @@ class Run:
     def __name__(self) -> str:
         return self.whole.__name__
 
+    @property
+    def many(self) -> int:
+        """From how many bytes of data on it runs in blocks."""
+        return MANY
+
+    def in_blocks(self, rows: Rows) -> Blocked:
+        """Who runs it over its rows."""
+        return Blocked(self.program, rows, self.threads, self.options.accumulate == "float64")
+
     @cached_property
     def blocked(self) -> Blocked | None:
         """The program in blocks of rows, or nothing where it needs all of them."""
         try:
-            rows = cut(self.program, self.options.batch)
-            return Blocked(self.program, rows, self.threads, self.options.accumulate == "float64")
+            return self.in_blocks(cut(self.program, self.options.batch))
         except MathError as error:
             self.why_whole = "; ".join(error.facts)
             return None
 
     def __call__(self, *arrays: Any) -> Any:
-        many = sum(array.nbytes for array in map(np.asarray, arrays)) >= MANY
+        many = sum(array.nbytes for array in map(np.asarray, arrays)) >= self.many
         blocked = self.blocked if many else None
         if blocked is None:
             return self.whole(*arrays)

@@ -1,9 +1,9 @@
 """How is a function of one entry computed in the lanes of a vector? By polynomials, without branches.
 
-Exponentials: Cody and Waite's reduction and Taylor's series, whose remainder is below half an ulp. Logs: the
-reduction and coefficients of fdlibm (Copyright 1993 Sun Microsystems, freely usable with this notice). What has
-no polynomial here is asked of the C library, lane by lane, in float64. NaN stays NaN, and infinities and
-subnormal numbers come out as NumPy has them.
+Exponentials: the reduction of Cody and Waite and Taylor's series, whose remainder is below half an ulp.
+Logarithms: the reduction and coefficients of fdlibm (Sun Microsystems, 1993).
+What has no polynomial here is asked of the C library, lane by lane, in float64. NaN stays NaN, and infinities
+and subnormal numbers come out as NumPy has them.
 """
 
 from __future__ import annotations
@@ -279,7 +279,7 @@ def power(x: Vec, exponent: Vec | Fraction) -> Vec:
         return by_library("pow", x, exponent)
     if exponent in PRODUCTS:
         return PRODUCTS[exponent](x)
-    return by_library("pow", x, x.like(float(exponent)))
+    return by_library("pow", x, x.writer.number(float(exponent), x.type.of("double")))
 
 
 PRODUCTS: Mapping[Fraction, Emitter] = {
@@ -289,7 +289,7 @@ PRODUCTS: Mapping[Fraction, Emitter] = {
     Fraction(3): lambda x: x * x * x,
     Fraction(4): lambda x: (x * x) * (x * x),
     Fraction(-1): lambda x: 1 / x,
-    Fraction(-2): lambda x: 1 / (x * x),
+    Fraction(-2): lambda x: (1 / x) * (1 / x),
     Fraction(1, 2): lambda x: x.call("sqrt"),
     Fraction(-1, 2): lambda x: 1 / x.call("sqrt"),
     Fraction(3, 2): lambda x: x * x.call("sqrt"),
@@ -335,7 +335,8 @@ def _where(params: tuple[Any, ...], condition: Vec, a: Vec, b: Vec) -> Vec:
 
 
 def _gelu(params: tuple[Any, ...], x: Vec) -> Vec:
-    return x * (by_library("erfc", x * -math.sqrt(0.5)) * 0.5)
+    wide = x.as_kind("double")
+    return (wide * (by_library("erfc", wide * -math.sqrt(0.5)) * 0.5)).as_kind(x.type.kind)
 
 
 def _alone(function: Emitter) -> Emitter:

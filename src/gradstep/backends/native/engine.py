@@ -50,6 +50,11 @@ def features() -> frozenset[str]:
     return frozenset(name for name, has in _llvm().get_host_cpu_features().items() if has)
 
 
+def processor_name() -> str:
+    """What LLVM calls this processor."""
+    return str(_llvm().get_host_cpu_name())
+
+
 @cache
 def vector_bytes() -> int:
     """How wide the registers for vectors are."""

@@ -1,8 +1,8 @@
 """How does a loop over many features read? A lane is a feature, and several rows are taken at a time.
 
 A row is read once from memory and once more, for the last loop, from the nearest cache. While the first loop
-runs over one group of rows, the last one of the group before runs with it, so that memory never waits; rows that
-are too long for that go one loop after the other, and each asks for half of what the next group needs.
+runs over one group of rows, the last one of the group before runs with it, so that memory never waits; rows
+that are too long for that go one loop after the other, and each asks for half of what the next group needs.
 """
 
 from __future__ import annotations

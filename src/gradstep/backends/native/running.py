@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from gradstep.backends.blocks import COMBINING, Array, Blocked, Division, InMemory, Source, Values
+from gradstep.backends.compiled import Compiled
 from gradstep.backends.native import engine
 from gradstep.backends.native.cells import Unsupported
 from gradstep.backends.native.kernels import ENTRY, argument_places, write_pass
@@ -22,10 +23,14 @@ from gradstep.backends.native.reductions import IDENTITY
 from gradstep.backends.native.unrolling import Total, Unrolled, unrolled
 from gradstep.backends.program import Program
 from gradstep.backends.rows import Pass, Rows
+from gradstep.backends.options import Options
+from gradstep.backends.run import Run
+from gradstep.backends.source import executed
 from gradstep.backends.threads import shared_out
 from gradstep.expression.shapes import Lengths
 from gradstep.operations.evaluation import sizes_of
 
+FEW = 1 << 18  # bytes of data; below that NumPy is done before the threads have begun
 KINDS = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 
 
@@ -52,13 +57,29 @@ def written(plan: Plan) -> Kernel:
     return Kernel(plan, argument_places(plan), engine.load(write_pass(plan), ENTRY))
 
 
+def load(source: str, program: Program, options: Options) -> Compiled:
+    """The function of a program; `source` is how it reads in NumPy, which runs it where data are few."""
+    engine.vector_bytes()  # says what is missing
+    return Compiled(source, program, _NativeRun(program, executed(source), options))
+
+
+class _NativeRun(Run):
+    """The function of a program, whose passes over rows are machine code."""
+
+    @property
+    def many(self) -> int:
+        return FEW
+
+    def in_blocks(self, rows: Rows) -> Blocked:
+        return Native(self.program, rows, self.threads, self.options.accumulate == "float64")
+
+
 class Native(Blocked):
     """A program over rows whose passes are machine code where there is some."""
 
     def __init__(
         self, program: Program, rows: Rows, threads: int | None = None, exactly: bool = False
     ) -> None:
-        engine.vector_bytes()  # says what is missing
         super().__init__(program, rows, threads, exactly)
         self.unrolled: dict[Any, Unrolled | str] = {}
         self.kernels: dict[Any, Kernel] = {}
@@ -79,6 +100,19 @@ class Native(Blocked):
         kernel = self.kernel(number, form, given, lengths, kind)
         self.divisions[number] = division = self.division(step, source, known, kind)
         return _Run(self, step, kernel, source, given, division).result(known, kind)
+
+    def told(self) -> list[str]:
+        """How it runs, in words."""
+        first, *others = super().told()
+        if len(self.reasons) < len(self.passes):
+            bits = 8 * engine.vector_bytes()
+            first = first.replace(
+                "NumPy", f"machine code for {engine.processor_name()}, {bits} bits at a time", 1
+            )
+        for number, reason in self.reasons.items():
+            which = f"pass {number + 1}" if len(self.passes) > 1 else "the pass over the rows"
+            others.append(f"{which} runs in NumPy: {reason}")
+        return [first, *others]
 
     def lengths(self, known: Values) -> Lengths:
         declared = {str(given.symbol.params[0]): given.symbol for given in self.program.inputs}
