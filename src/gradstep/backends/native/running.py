@@ -21,9 +21,9 @@ from gradstep.backends.native.kernels import ENTRY, argument_places, write_pass
 from gradstep.backends.native.plan import LINE, Layout, Plan, Processor, long_axis
 from gradstep.backends.native.reductions import IDENTITY
 from gradstep.backends.native.unrolling import Total, Unrolled, unrolled
+from gradstep.backends.options import Options
 from gradstep.backends.program import Program
 from gradstep.backends.rows import Pass, Rows
-from gradstep.backends.options import Options
 from gradstep.backends.run import Run
 from gradstep.backends.source import executed
 from gradstep.backends.threads import shared_out
