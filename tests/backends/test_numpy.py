@@ -3,6 +3,7 @@
 import ast
 import builtins
 import keyword
+import math
 import re
 
 import numpy as np
@@ -21,6 +22,7 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.shapes import Lengths
 from gradstep.notation.parsing import parse
 from gradstep.operations import FUNCTIONS, TABLE
+from gradstep.operations.coded import CODED
 from gradstep.operations.evaluation import belongs, evaluate, variables
 from gradstep.operations.leaves import RESERVED, number, size, symbol
 from gradstep.operations.lookups import lookups
@@ -389,6 +391,14 @@ def test_no_rows_is_an_error_rather_than_a_division_by_zero(neuron):
 def test_variables_may_be_called_anything_even_self():
     me = symbol("self")
     assert compile_outputs({"": me * 2})(self=3) == 6
+
+
+@pytest.mark.parametrize("op", CODED, ids=lambda op: op.name)
+def test_variables_may_be_called_like_the_functions_that_only_code_uses(op):
+    loss = gs.parse(f"sum({op.name}*log(1 + exp({op.name})))", **{op.name: "n"})
+    run = gs.compile(gs.derive(loss, op.name, certify=False))
+    assert f"({op.name}):" not in run.source
+    assert run(**{op.name: [0.0, 1.0]})[0] == pytest.approx(math.log1p(math.e))
 
 
 def test_read_only_and_strided_arrays_are_fine(neuron):

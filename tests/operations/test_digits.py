@@ -127,6 +127,59 @@ def test_a_curve_is_exact_to_two_ulps_however_it_is_spelled(wanted, name, text):
         assert ulps(slope(x=POINTS), steepness) <= MOST
 
 
+# ------------------------------------------------------------------------------------------- gates
+
+MORE = 4.0  # ulps
+FAR = np.concatenate([POINTS, DRAW.uniform(-39, 10, 200), [-np.inf, -37.66, -38.4, -21.5, -744.9, -745.3]])
+CUBIC = LONG.mpf(44715) / 10**6
+
+
+def area(x):
+    """Under the normal density, up to x."""
+    return LONG.ncdf(x) if abs(x) < HUGE else LONG.mpf(x > 0)
+
+
+def share(x):
+    """tanh(log(1 + exp(x)))"""
+    q = exp(2 * min(x, 200)) + 2 * exp(min(x, 200))
+    return q / (q + 2)
+
+
+def bent(x):
+    return 2 * LONG.sqrt(2 / LONG.pi) * (x + CUBIC * x**3)
+
+
+GATES = {
+    "silu(x)": sigmoid,
+    "mish(x)": share,
+    "gelu(x)": area,
+    'gelu(x, approximate="tanh")': lambda x: sigmoid(bent(x)),
+}
+
+
+@pytest.fixture(scope="module", params=GATES)
+def gate(request):
+    """How it is spelled, and x times the gate at all points."""
+    opened = GATES[request.param]
+    return request.param, [x * opened(x) if x > -HUGE else LONG.mpf(0) for x in map(LONG.mpf, FAR.tolist())]
+
+
+def test_x_times_a_gate(gate):
+    text, wanted = gate
+    for value in ways(text, x="n"):
+        assert ulps(value(x=FAR), wanted) <= MORE
+
+
+def test_the_error_function_works_by_blocks_in_the_precision_of_its_entries():
+    many = DRAW.normal(size=(3, 7001)) * 3
+    run = compile_outputs({"": gs.parse("erf(X)", X="m n")})
+    for X in (many, many.T, many.astype(np.float32)):
+        found = run(X=X)
+        assert found.dtype == X.dtype
+        exact = np.vectorize(math.erf)(X.astype(float))
+        np.testing.assert_allclose(found, exact, rtol=2 * np.finfo(X.dtype).eps)
+
+
 # ------------------------------------------------------------------------------------------- many entries
 
 

@@ -8,9 +8,13 @@ import re
 import unicodedata
 
 from gradstep.operations import FUNCTIONS
+from gradstep.operations.coded import CODED
 
 # Words that mean something where generated code is read.
-RESERVED = frozenset({*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *FUNCTIONS, "np", "pi", "self"})
+RESERVED = frozenset(
+    {*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *FUNCTIONS, *(op.name for op in CODED)}
+    | {"np", "pi", "self"}
+)
 
 MACRON = "\N{COMBINING MACRON}"
 COTANGENT = re.compile(r"∂\w+/∂|d\w+/d|∇")

@@ -8,19 +8,19 @@ Hochreiter, "Fast and Accurate Deep Network Learning by Exponential Linear Units
 
 from __future__ import annotations
 
-import math
 from fractions import Fraction
 from typing import Any
 
 from gradstep.expression.boxes import ATOM, Fence, Row, Sym, Written
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Number, Params, Spelled
-from gradstep.operations.activations import SIGMOID, abs, maximum, minimum, sigmoid, softplus, sqrt, tanh
+from gradstep.operations.activations import abs, maximum, minimum, sigmoid, softplus, sqrt, tanh
 from gradstep.operations.arithmetic import exp, greater, greater_equal
 from gradstep.operations.choices import where
 from gradstep.operations.families import Spell, Write, elementwise
+from gradstep.operations.kernels import GELU, GELU_TANH, MISH, SILU
 from gradstep.operations.leaves import expression, number, number_text, pi, value_of
-from gradstep.operations.precise import each, erf
+from gradstep.operations.precise import erf
 
 # ------------------------------------------------------------------------------------------- x times a gate
 
@@ -31,7 +31,7 @@ silu_op = elementwise(
     code="silu({0})",
     why="silu(x) = x σ(x): by the product rule its slope is σ(x) + x σ(x) (1 − σ(x))",
     definition=lambda params, x: x * sigmoid(x),
-    helper=SIGMOID + "\n\ndef silu(x):\n    return x * sigmoid(x)\n",
+    helper=SILU,
 )
 mish_op = elementwise(
     "mish",
@@ -39,12 +39,7 @@ mish_op = elementwise(
     code="mish({0})",
     why="mish(x) = x tanh(s), s = softplus(x): the product rule, where tanh(s) has slope (1 − tanh² s) σ(x)",
     definition=lambda params, x: x * tanh(softplus(x)),
-    helper=(
-        "def mish(x):\n"
-        "    q = np.exp(-np.abs(x))\n"
-        "    top = np.where(x >= 0, 1 + 2 * q, q * (q + 2))\n"
-        "    return x * (top / (top + 2 * np.where(x >= 0, q * q, 1)))\n"
-    ),
+    helper=MISH,
 )
 
 
@@ -58,22 +53,13 @@ def _density(x: Expr) -> Expr:
     return exp(-(x**2) / 2) / sqrt(2 * pi)
 
 
-def _gelu_meaning(np: Any, sizes: Any, params: Params, x: Any) -> Any:
-    return x * each(np, lambda t: math.erfc(-t / math.sqrt(2)) / 2, x)
-
-
 gelu_op = elementwise(
     "gelu",
     lambda y, x: _area(x) + x * _density(x),
     code="gelu({0})",
     why="gelu(x) = x Φ(x), Φ(x) = (1 + erf(x/√2))/2: the product rule, and Φ has slope exp(−x²/2)/√(2π)",
-    meaning=_gelu_meaning,
     definition=lambda params, x: x * _area(x),
-    helper="def gelu(x):\n"
-    '    """x times the area under the normal density up to x."""\n'
-    "    from math import erfc, sqrt\n\n"
-    "    area = np.vectorize(lambda t: erfc(-t / sqrt(2)) / 2, otypes=[float])(x)\n"
-    "    return x * area.astype(np.result_type(x, np.float32), copy=False)\n",
+    helper=GELU,
 )
 
 CUBIC = Fraction(44715, 1_000_000)  # of Hendrycks and Gimpel's approximation
@@ -96,10 +82,6 @@ def _gelu_tanh_box(expr: Expr, write: Write) -> Written:
     return Written(Row((Sym("gelu_tanh", "function"), Fence("(", write(expr.args[0]).box, ")"))))
 
 
-def _gelu_tanh_meaning(np: Any, sizes: Any, params: Params, x: Any) -> Any:
-    return 0.5 * x * (1 + np.tanh((2 / np.pi) ** 0.5 * (x + 0.044715 * x**3)))
-
-
 gelu_tanh_op = elementwise(
     "gelu_tanh",
     lambda y, x: (1 + tanh(_bent(x))) / 2 + x * (1 - tanh(_bent(x)) ** 2) * _bent_slope(x) / 2,
@@ -107,10 +89,8 @@ gelu_tanh_op = elementwise(
     why="x (1 + tanh u)/2 with u = √(2/π)(x + 0.044715 x³): the product rule, with slope (1 − tanh² u) du/dx",
     text=_gelu_tanh_text,
     layout=_gelu_tanh_box,
-    meaning=_gelu_tanh_meaning,
     definition=lambda params, x: x * (1 + tanh(_bent(x))) / 2,
-    helper="def gelu_tanh(x):\n"
-    "    return 0.5 * x * (1 + np.tanh((2 / np.pi) ** 0.5 * (x + 0.044715 * x**3)))\n",
+    helper=GELU_TANH,
 )
 
 # ---------------------------------------------------------------------------------------- straight, then bent

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
-from gradstep.expression.node import Expr, Number, Params
+from gradstep.expression.node import Expr, Number
 from gradstep.operations.activations import sqrt
 from gradstep.operations.arithmetic import exp, log
 from gradstep.operations.families import elementwise
+from gradstep.operations.kernels import ERF
 from gradstep.operations.leaves import expression, pi
 
 log1p_op = elementwise(
@@ -28,25 +26,12 @@ expm1_op = elementwise(
 )
 
 
-def each(np: Any, function: Any, x: Any) -> Any:
-    """A function of one number, of every entry, in the precision of the entries."""
-    return np.vectorize(function, otypes=[float])(x).astype(np.result_type(x, np.float32), copy=False)
-
-
-def _erf_meaning(np: Any, sizes: Any, params: Params, x: Any) -> Any:
-    return each(np, math.erf, x)
-
-
 erf_op = elementwise(
     "erf",
     lambda y, x: 2 / sqrt(pi) * exp(-(x**2)),
     code="erf({0})",
     why="erf is 2/√π times the area under exp(−t²) from 0 to x, and an area grows by its edge",
-    meaning=_erf_meaning,
-    helper="def erf(x):\n"
-    '    """The error function of each entry."""\n'
-    "    from math import erf\n\n"
-    "    return np.vectorize(erf, otypes=[float])(x).astype(np.result_type(x, np.float32), copy=False)\n",
+    helper=ERF,
 )
 
 
