@@ -199,15 +199,8 @@ def executed(source: str, imports: Sequence[str] = Speller.imports) -> Callable[
     ours = tree.body == [*head, *rest] and {ast.unparse(line) for line in head} <= set(imports)
     if not ours or any("__" in word and word.isidentifier() for word in words):
         raise MathError("this is not the source that gradstep wrote")
-<<<<<<< HEAD
     known = {"__import__": __import__, "float": float, "slice": slice}
     space: dict[str, Any] = {"__builtins__": known, "__name__": __name__}
-=======
-    space: dict[str, Any] = {
-        "__builtins__": {"__import__": __import__, "float": float, "range": range},
-        "__name__": __name__,
-    }
->>>>>>> 436c3cd (Format)
     exec(compile(tree, "<gradstep>", "exec"), space)
     function: Callable[..., Any] = space[rest[-1].name]
     return function
