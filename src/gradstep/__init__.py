@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from gradstep.operations.hyperbolic import arcsinh as arcsinh
     from gradstep.operations.hyperbolic import arctanh as arctanh
     from gradstep.operations.hyperbolic import cosh as cosh
+    from gradstep.operations.hyperbolic import logcosh as logcosh
     from gradstep.operations.hyperbolic import sinh as sinh
     from gradstep.operations.inverses import det as det
     from gradstep.operations.inverses import inv as inv
@@ -174,7 +175,7 @@ _ROOMS = {
     ],
     "gradstep.operations.choices": ["clip", "hardtanh", "relu6", "where"],
     "gradstep.operations.gates": ["elu", "gelu", "leaky_relu", "mish", "selu", "silu", "softsign"],
-    "gradstep.operations.hyperbolic": ["arccosh", "arcsinh", "arctanh", "cosh", "sinh"],
+    "gradstep.operations.hyperbolic": ["arccosh", "arcsinh", "arctanh", "cosh", "logcosh", "sinh"],
     "gradstep.operations.precise": ["erf", "expm1", "log1p"],
     "gradstep.operations.steps": ["ceil", "floor", "round", "trunc"],
     "gradstep.operations.trigonometry": ["arccos", "arcsin", "arctan", "cos", "sin", "tan"],

@@ -36,11 +36,11 @@ def values(expr, scale=1.0):
 
 
 WEIGHTS = {"exp": 4, "log": 4, "divide": 4, "relu": 4, "maximum": 4, "minimum": 4}
-WEIGHTS |= {"subtract": 1, "concatenate": 1, "power": 1, "sqrt": 1, "abs": 1}
+WEIGHTS |= dict.fromkeys(("subtract", "concatenate", "power", "sqrt", "abs", "sigmoid", "tanh", "erf"), 1)
 
 
 def spelled(expr):
-    """How much is left to recognise: every law replaces an exp, a log, a max, what is joined, taken back."""
+    """How much is left to recognise: every law replaces an exp, a log, a max, a gate, what is joined."""
     return sum(WEIGHTS.get(node.op.name, 0) for node in walk(expr))
 
 

@@ -127,10 +127,10 @@ def test_a_curve_is_exact_to_two_ulps_however_it_is_spelled(wanted, name, text):
         assert ulps(slope(x=POINTS), steepness) <= MOST
 
 
-# ------------------------------------------------------------------------------------------- gates
+# ------------------------------------------------------------------------------------------- far out
 
 MORE = 4.0  # ulps
-FAR = np.concatenate([POINTS, DRAW.uniform(-39, 10, 200), [-np.inf, -37.66, -38.4, -21.5, -744.9, -745.3]])
+FAR = np.concatenate([POINTS, DRAW.uniform(-39, 10, 200), [-np.inf, np.inf, -37.66, -38.4, -21.5, -745.3]])
 CUBIC = LONG.mpf(44715) / 10**6
 
 
@@ -139,35 +139,106 @@ def area(x):
     return LONG.ncdf(x) if abs(x) < HUGE else LONG.mpf(x > 0)
 
 
+def density(x):
+    return exp(-x * x / 2) / LONG.sqrt(2 * LONG.pi) if abs(x) < HUGE else LONG.mpf(0)
+
+
 def share(x):
     """tanh(log(1 + exp(x)))"""
-    q = exp(2 * min(x, 200)) + 2 * exp(min(x, 200))
-    return q / (q + 2)
+    q = exp(min(x, LONG.mpf(200)))
+    return q * (q + 2) / (q * (q + 2) + 2)
+
+
+def slope_of_share(x):
+    q = exp(min(x, LONG.mpf(200)))
+    return 4 * q * (q + 1) / (q * (q + 2) + 2) ** 2 if x < 200 else LONG.mpf(0)
 
 
 def bent(x):
     return 2 * LONG.sqrt(2 / LONG.pi) * (x + CUBIC * x**3)
 
 
+def slope_of_bent(x):
+    steep = sigmoid(bent(x)) * sigmoid(-bent(x))
+    return steep and steep * 2 * LONG.sqrt(2 / LONG.pi) * (1 + 3 * CUBIC * x**2)
+
+
+# A gate, its slope, and how x times the gate is spelled.
 GATES = {
-    "silu(x)": sigmoid,
-    "mish(x)": share,
-    "gelu(x)": area,
-    'gelu(x, approximate="tanh")': lambda x: sigmoid(bent(x)),
-}
+    "SiLU": (
+        sigmoid,
+        lambda x: sigmoid(x) * sigmoid(-x),
+        "silu(x)", "x*sigmoid(x)", "x/(1 + exp(-x))", "x*exp(x)/(1 + exp(x))",
+    ),
+    "Mish": (share, slope_of_share, "mish(x)", "x*tanh(softplus(x))", "x*tanh(log(1 + exp(x)))"),
+    "GELU": (area, density, "gelu(x)", "0.5*x*(1 + erf(x/sqrt(2)))", "x*(1 + erf(x/2**0.5))/2"),
+    "GELU with tanh": (
+        lambda x: sigmoid(bent(x)),
+        slope_of_bent,
+        'gelu(x, approximate="tanh")', "0.5*x*(1 + tanh(sqrt(2/pi)*(x + 0.044715*x**3)))",
+    ),
+}  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=GATES)
-def gate(request):
-    """How it is spelled, and x times the gate at all points."""
-    opened = GATES[request.param]
-    return request.param, [x * opened(x) if x > -HUGE else LONG.mpf(0) for x in map(LONG.mpf, FAR.tolist())]
+@pytest.mark.parametrize("name", GATES)
+def test_x_times_a_gate_and_its_slope(name):
+    """The slope is a sum of two that cancel at one place: its ulps are those of the larger."""
+    gate, steepness, *texts = GATES[name]
+    places = [LONG.mpf(x) for x in FAR.tolist()]
+    opened = [gate(x) for x in places]
+    values = [share and x * share for x, share in zip(places, opened, strict=True)]
+    steeper = [steepness(x) for x in places]
+    added = [steep and x * steep for x, steep in zip(places, steeper, strict=True)]
+    for text in texts:
+        d = gs.derive(gs.parse(f"sum({text})", x="n"), "x", certify=False)
+        for value in ways(str(d.of.args[0]), x="n"):
+            assert ulps(value(x=FAR), values) <= MORE
+        for slope in slopes(text, "x", x="n"):
+            for found, first, second in zip(slope(x=FAR), opened, added, strict=True):
+                assert ulps(found, first + second, max(first, abs(second))) <= MORE
 
 
-def test_x_times_a_gate(gate):
-    text, wanted = gate
-    for value in ways(text, x="n"):
-        assert ulps(value(x=FAR), wanted) <= MORE
+TAILS = {
+    "erfc": (lambda x: LONG.erfc(x) if abs(x) < 30 else 1 - LONG.sign(x), "1 - erf(x)", "1 + erf(-x)"),
+    "normal": (area, "(1 + erf(x/sqrt(2)))/2", "0.5*(1 - erf(-x/sqrt(2)))"),
+    "bell": (lambda x: exp(-x * x) if abs(x) < 30 else LONG.mpf(0), "exp(-x**2)", "exp(-2*(x/sqrt(2))**2)"),
+    "logcosh": (
+        lambda x: LONGER.log(LONGER.cosh(x)) if abs(x) < 800 else abs(x) - LONG.ln2,
+        "log(cosh(x))", "logcosh(x)",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TAILS)
+def test_what_is_small_far_out(name):
+    exact, *texts = TAILS[name]
+    wanted = [exact(LONG.mpf(x)) for x in FAR.tolist()]
+    for text in texts:
+        for value in ways(text, x="n"):
+            assert ulps(value(x=FAR), wanted) <= 3, text
+
+
+@pytest.mark.parametrize(
+    "text", ["logsumexp(z) - z @ y", "-sum(z*y) + log(sum(exp(z)))", "logsumexp(z) - z[0]"]
+)
+def test_what_logsumexp_loses_beside_a_product(text):
+    for value in ways(text, z="n", **({} if "[" in text else {"y": "n"})):
+        for row in ROWS:
+            if np.abs(row).max() < 1e308:
+                one = {} if "[" in text else {"y": np.eye(len(row))[0]}
+                assert ulps(value(z=row, **one), -log_softmax(long(row))[0]) <= MOST
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["sum(y*log(p))", "sum(log(p)*y)", "y @ log(p)", "sum(y*log(1 - (1 - p)))", "sum(y*log(p/3)) + 2*log(3)"],
+)
+def test_nothing_times_the_logarithm_of_nothing_is_nothing(text):
+    for value in ways(text, y="n", p="n"):
+        assert value(y=[0.0, 2.0], p=[0.0, 3.0]) == pytest.approx(2 * math.log(3), rel=1e-15)
+        assert math.isnan(value(y=[0.0, 2.0], p=[math.nan, 3.0]))
+        assert math.isnan(value(y=[0.0, 2.0], p=[-1.0, 3.0]))
+        assert value(y=[1.0, 2.0], p=[0.0, 3.0]) == -math.inf
 
 
 def test_the_error_function_works_by_blocks_in_the_precision_of_its_entries():

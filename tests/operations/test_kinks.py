@@ -11,6 +11,7 @@ import pytest
 from scipy.optimize import nnls
 
 import gradstep as gs
+from gradstep.backends import compile_outputs
 
 PAGE = Path(__file__).parents[2] / "docs" / "numbers.md"
 HALVES, NONE = [0.5, 0.5], [np.nan, np.nan]
@@ -97,6 +98,21 @@ def test_the_others_take_what_the_table_says(torch, jax, row):
     np.testing.assert_allclose(there.grad.numpy(), at_torch, rtol=1e-3)
     slope = jax.grad(lambda x: eval(row[3], {"jax": jax, "jnp": jax.numpy, "x": x}))(jax.numpy.array(x))
     np.testing.assert_allclose(np.asarray(slope), at_jax, rtol=1e-3)
+
+
+NOT_FINITE = [row for row in KINKS if row[0] not in ("where(x > 0, x, 0)", "x**0")]  # these choose, and are 1
+
+
+@pytest.mark.parametrize("row", NOT_FINITE, ids=lambda row: row[0])
+@pytest.mark.parametrize("place", [0, -1])
+def test_of_what_is_no_number_the_value_is_no_number(row, place):
+    loss, x = formula(row)
+    x = np.atleast_1d(x).copy()
+    x[place] = np.nan
+    x = x.reshape(np.shape(row[1]))
+    assert np.isnan(gs.evaluate(loss, x=x))
+    assert np.isnan(compile_outputs({"": loss})(x=x))
+    assert np.isnan(gs.compile(gs.derive(loss, "x", certify=False))(x=x)[0])
 
 
 def shown(value):

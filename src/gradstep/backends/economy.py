@@ -31,9 +31,9 @@ from gradstep.operations.arithmetic import (
 )
 from gradstep.operations.broadcasting import LETTERS, repeat, repeat_op, squeeze_op, sum_op, sum_over
 from gradstep.operations.families import Spell, call_box, multilinear
+from gradstep.operations.improving import Improvement, Uses
 from gradstep.operations.leaves import is_constant, number, number_op, size, symbol, value_of
 from gradstep.operations.products import matmul_op, outer, outer_op, transpose_op
-from gradstep.operations.stabilising import Improvement, Uses
 from gradstep.operations.sums import count, sum
 
 MASKS = frozenset(COMPARISONS)

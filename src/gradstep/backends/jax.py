@@ -18,6 +18,7 @@ from gradstep.backends.python import Text, atom
 from gradstep.backends.source import called, executed, write
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
+from gradstep.operations.coded import KERNELS, defined
 from gradstep.operations.evaluation import evaluate
 
 # What is called otherwise, by the name of the operation: the code, and a helper function if it calls one.
@@ -33,7 +34,10 @@ OTHERWISE: Mapping[str, tuple[str, str]] = {
     "softmax": ("jax.nn.softmax({0}, axis={p0})", ""),
     "log_softmax": ("jax.nn.log_softmax({0}, axis={p0})", ""),
     "logsumexp": ("jax.nn.logsumexp({0}, axis={p0})", ""),
+    "mish": ("jax.nn.mish({0})", ""),
     "erf": ("jax.scipy.special.erf({0})", ""),
+    "erfc": ("jax.scipy.special.erfc({0})", ""),
+    "normal_area": ("jax.scipy.special.ndtr({0})", ""),
     "take": ("{0}[{1}.astype(jnp.int32)]", ""),
 }
 HELPERS: Mapping[str, str] = {
@@ -61,6 +65,8 @@ class JaxSpeller(Speller):
         return in_jax(code), in_jax(HELPERS.get(name, helper))
 
     def code(self, expr: Expr) -> Text:
+        if expr.op in KERNELS and expr.op.name not in OTHERWISE:
+            return self.code(defined(expr))
         text, head = super().code(expr)
         return in_jax(text), head
 

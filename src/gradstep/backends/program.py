@@ -25,10 +25,11 @@ from gradstep.operations.entries import needs, reshape_op, slice_op
 from gradstep.operations.evaluation import mentioned, variables
 from gradstep.operations.flips import flip_op
 from gradstep.operations.guards import guarded
+from gradstep.operations.improving import Improvement, improved
 from gradstep.operations.leaves import NAME, is_constant, size_op, symbol_op
 from gradstep.operations.lookups import lookups
 from gradstep.operations.products import transpose_op
-from gradstep.operations.stabilising import Improvement, improved, stabilised
+from gradstep.operations.stabilising import stabilised
 
 VIEWS = frozenset(
     {repeat_op, transpose_op, squeeze_op, slice_op, flip_op, reshape_op}

@@ -6,9 +6,9 @@ from gradstep.expression.node import Expr
 from gradstep.operations.arithmetic import multiply
 from gradstep.operations.broadcasting import repeat
 from gradstep.operations.diagonals import diagonal_matrix_op
+from gradstep.operations.improving import Improvement, Uses
 from gradstep.operations.leaves import symbol
 from gradstep.operations.products import matmul_op
-from gradstep.operations.stabilising import Improvement, Uses
 
 
 def _scaled(y: Expr, uses: Uses) -> Expr | None:

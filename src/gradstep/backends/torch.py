@@ -17,6 +17,7 @@ from gradstep.backends.source import called, executed, write
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.expression.shapes import minus, plus, times
+from gradstep.operations.coded import KERNELS, defined
 from gradstep.operations.leaves import value_of
 
 Template = str | Callable[[Expr], str]
@@ -105,8 +106,16 @@ OTHERWISE: Mapping[str, Template] = {
     "take": "{0}[{1}.long()]",
     "softplus": "softplus({0})",
     "bell": "torch.sigmoid({0}) * torch.sigmoid(-{0})",
+    "erfc": "torch.erfc({0})",
+    "normal_area": "torch.special.ndtr({0})",
 }
 HELPERS: Mapping[str, str] = {
+    "logcosh": (
+        "def logcosh(x):\n"
+        "    a = torch.abs(x)\n"
+        "    near = torch.log1p(2 * torch.sinh(torch.clamp(a, max=1) / 2) ** 2)\n"
+        "    return torch.where(a < 1, near, (a - math.log(2)) + torch.log1p(torch.exp(-2 * a)))\n"
+    ),
     "softplus": "def softplus(x):\n    return torch.logaddexp(x, torch.zeros_like(x))\n",
     "unit": (
         "def unit(x, axes):\n"
@@ -166,6 +175,8 @@ class TorchSpeller(Speller):
         return in_torch(code), HELPERS.get(name, helper)
 
     def code(self, expr: Expr) -> Text:
+        if expr.op in KERNELS and expr.op.name not in OTHERWISE:
+            return self.code(defined(expr))
         text, head = super().code(expr)
         return in_torch(text), head
 

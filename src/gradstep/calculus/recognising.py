@@ -20,9 +20,11 @@ from gradstep.operations.activations import (
     minimum,
     minimum_op,
     relu,
+    sigmoid,
     softplus,
     sqrt,
     sqrt_op,
+    tanh,
 )
 from gradstep.operations.arithmetic import (
     add_op,
@@ -30,6 +32,7 @@ from gradstep.operations.arithmetic import (
     exp,
     log,
     log_op,
+    multiply_op,
     power,
     power_op,
     scale_op,
@@ -37,8 +40,10 @@ from gradstep.operations.arithmetic import (
 )
 from gradstep.operations.broadcasting import repeat
 from gradstep.operations.entries import concatenate
+from gradstep.operations.gates import bent
+from gradstep.operations.hyperbolic import cosh
 from gradstep.operations.leaves import number, symbol
-from gradstep.operations.precise import log1p, log1p_op
+from gradstep.operations.precise import erf, log1p, log1p_op
 from gradstep.operations.products import matmul_op
 from gradstep.operations.spelled import (
     Recognise,
@@ -55,6 +60,7 @@ from gradstep.operations.spelled import (
     tanh_of,
     variance_of,
 )
+from gradstep.operations.spelled_gates import gelu_of, logcosh_of, mish_of, silu_of
 from gradstep.operations.sums import mean, sum
 
 
@@ -152,6 +158,49 @@ RECOGNITION: tuple[Law, ...] = (
             (exp(_x) - exp(-_x)) / (exp(_x) + exp(-_x)),
             (exp(2 * _v) - 1) / (exp(2 * _v) + 1),
         ),
+    ),
+    _law(
+        "log cosh",
+        "log(cosh z) is one function, which does not overflow where cosh z does",
+        logcosh_of,
+        (log_op,),
+        lambda: (log(cosh(_x)), log(cosh(_v * _w))),
+    ),
+    _law(
+        "SiLU",
+        "z σ(z) is the activation SiLU",
+        silu_of,
+        (multiply_op, scale_op, divide_op),
+        lambda: (
+            _x * sigmoid(_x),
+            sigmoid(_v) * _w * _v,
+            2 * _v * sigmoid(_v),
+            _w * _v * sigmoid(_w * _v),
+            _x / (1 + exp(-_x)),
+            _w * _v / (exp(-_v) + 1),
+            _v * exp(_v) / (1 + exp(_v)),
+        ),
+    ),
+    _law(
+        "GELU",
+        "z (1 + erf(z/√2))/2 is the activation GELU, and with tanh in the place of erf its approximation",
+        gelu_of,
+        (multiply_op, scale_op, divide_op),
+        lambda: (
+            number(Fraction(1, 2)) * _x * (1 + erf(_x / sqrt(number(2)))),
+            _v * (1 + erf(_v / sqrt(number(2)))) / 2,
+            _v * ((erf(_v / power(number(2), number(Fraction(1, 2)))) + 1) / 2),
+            number(Fraction(1, 2)) * _v * (1 + erf(_v * sqrt(number(Fraction(1, 2))))),
+            number(Fraction(1, 2)) * (1 + erf(_x * _v / sqrt(number(2)))) * _x * _v,
+            number(Fraction(1, 2)) * _v * (1 + tanh(bent(_v))),
+        ),
+    ),
+    _law(
+        "Mish",
+        "z tanh(softplus(z)) is the activation Mish",
+        mish_of,
+        (multiply_op, scale_op, divide_op),
+        lambda: (_x * tanh(softplus(_x)), tanh(softplus(_v)) * _v),
     ),
     _law(
         "the larger of two multiples",

@@ -5,6 +5,7 @@ from __future__ import annotations
 ENTRYWISE = frozenset({
     "exp", "log", "tanh", "sigmoid", "relu", "softplus", "sin", "cos", "tan", "arcsin", "arccos", "arctan",
     "sinh", "cosh", "sign", "abs", "sqrt", "silu", "gelu", "erf", "log1p", "expm1", "softsign", "mish",
+    "logcosh",
     "elu", "selu", "floor", "ceil", "round",
 })  # fmt: skip
 ALIKE = {

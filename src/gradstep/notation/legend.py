@@ -36,6 +36,7 @@ WORDS = {
     "sign": "sign(z) is 1 where z > 0, −1 where z < 0, and 0 at 0",
     "softmax": "softmax(z) = exp(z)/Σ exp(z), row by row",
     "log_softmax": "log softmax(z) = z − log Σ exp(z), row by row",
+    "logcosh": "log cosh(z) = log(cosh(z))",
     "logsumexp": "logsumexp(z) = log Σ exp(z), row by row",
     "eye": "I is the identity matrix",
     "triangle": "1[i ≤ j] is the matrix with 1 in row i and column j where that holds, and 0 elsewhere",

@@ -43,34 +43,35 @@ mish_op = elementwise(
 )
 
 
-def _area(x: Expr) -> Expr:
+def area(x: Expr) -> Expr:
     """Φ(x), the area under the normal density up to x."""
     return (1 + erf(x / sqrt(number(2)))) / 2
 
 
-def _density(x: Expr) -> Expr:
+def density(x: Expr) -> Expr:
     """φ(x), the normal density."""
     return exp(-(x**2) / 2) / sqrt(2 * pi)
 
 
 gelu_op = elementwise(
     "gelu",
-    lambda y, x: _area(x) + x * _density(x),
+    lambda y, x: area(x) + x * density(x),
     code="gelu({0})",
     why="gelu(x) = x Φ(x), Φ(x) = (1 + erf(x/√2))/2: the product rule, and Φ has slope exp(−x²/2)/√(2π)",
-    definition=lambda params, x: x * _area(x),
+    definition=lambda params, x: x * area(x),
     helper=GELU,
 )
 
 CUBIC = Fraction(44715, 1_000_000)  # of Hendrycks and Gimpel's approximation
 
 
-def _bent(x: Expr) -> Expr:
+def bent(x: Expr) -> Expr:
     """√(2/π) (x + 0.044715 x³)."""
     return sqrt(2 / pi) * (x + number(CUBIC) * x**3)
 
 
-def _bent_slope(x: Expr) -> Expr:
+def bent_slope(x: Expr) -> Expr:
+    """√(2/π) (1 + 3 · 0.044715 x²)."""
     return sqrt(2 / pi) * (1 + number(3 * CUBIC) * x**2)
 
 
@@ -84,12 +85,12 @@ def _gelu_tanh_box(expr: Expr, write: Write) -> Written:
 
 gelu_tanh_op = elementwise(
     "gelu_tanh",
-    lambda y, x: (1 + tanh(_bent(x))) / 2 + x * (1 - tanh(_bent(x)) ** 2) * _bent_slope(x) / 2,
+    lambda y, x: (1 + tanh(bent(x))) / 2 + x * (1 - tanh(bent(x)) ** 2) * bent_slope(x) / 2,
     code="gelu_tanh({0})",
     why="x (1 + tanh u)/2 with u = √(2/π)(x + 0.044715 x³): the product rule, with slope (1 − tanh² u) du/dx",
     text=_gelu_tanh_text,
     layout=_gelu_tanh_box,
-    definition=lambda params, x: x * (1 + tanh(_bent(x))) / 2,
+    definition=lambda params, x: x * (1 + tanh(bent(x))) / 2,
     helper=GELU_TANH,
 )
 

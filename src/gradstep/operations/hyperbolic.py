@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from gradstep.expression.node import Expr, Number
-from gradstep.operations.activations import sqrt
+from gradstep.operations.activations import sqrt, tanh
 from gradstep.operations.arithmetic import exp, log
-from gradstep.operations.families import elementwise
+from gradstep.operations.families import call_box, elementwise
+from gradstep.operations.kernels import LOGCOSH
 from gradstep.operations.leaves import expression
 
 sinh_op = elementwise(
@@ -21,6 +22,15 @@ cosh_op = elementwise(
     code="np.cosh({0})",
     why="the slope of (eˣ + e⁻ˣ)/2 is (eˣ − e⁻ˣ)/2 = sinh x",
     definition=lambda params, x: (exp(x) + exp(-x)) / 2,
+)
+logcosh_op = elementwise(
+    "logcosh",
+    lambda y, x: tanh(x),
+    code="logcosh({0})",
+    why="the slope of log cosh x is sinh x/cosh x = tanh x",
+    layout=call_box("log cosh"),
+    definition=lambda params, x: log(cosh(x)),
+    helper=LOGCOSH,
 )
 arcsinh_op = elementwise(
     "arcsinh",
@@ -55,6 +65,11 @@ def sinh(x: Expr | Number) -> Expr:
 def cosh(x: Expr | Number) -> Expr:
     """The hyperbolic cosine of each entry, (eˣ + e⁻ˣ)/2."""
     return cosh_op(expression(x))
+
+
+def logcosh(x: Expr | Number) -> Expr:
+    """log(cosh(x)) of each entry, without overflow."""
+    return logcosh_op(expression(x))
 
 
 def arcsinh(x: Expr | Number) -> Expr:

@@ -109,6 +109,13 @@ def erf(x):
 
     return by_blocks(of_block, x)
 '''
+GAUSSIAN = f'''\
+{_BLOCKS}\n\n{_PRODUCT}\n\n{_EXP_SQUARE}
+
+def gaussian(x, c):
+    """exp(c * x**2) for c < 0, with what rounding takes from the square."""
+    return by_blocks(lambda x: exp_square(np.minimum(np.abs(x), (800 / -c) ** 0.5), c), x)
+'''
 ERFC = f'''\
 {_COMPLEMENT}
 
@@ -268,4 +275,11 @@ def gelu_tanh_slope(x):
         return np.where(x > 0, 1 + more * q, falling(1 - more, bent, lost)) / (1 + q)
 
     return by_blocks(of_block, x)
+'''
+LOGCOSH = '''\
+def logcosh(x):
+    """abs(x) + log(1 + exp(-2 * abs(x))) - log(2), near 0 from cosh(x) - 1 = 2 * sinh(x / 2)**2"""
+    a = np.abs(x)
+    near = np.log1p(2 * np.sinh(np.minimum(a, 1) / 2) ** 2)
+    return np.where(a < 1, near, (a - np.log(2)) + np.log1p(np.exp(-2 * a)))
 '''

@@ -34,7 +34,7 @@ from gradstep.operations.arithmetic import (
     subtract_op,
 )
 from gradstep.operations.broadcasting import repeat_op, squeeze_op, sum_op
-from gradstep.operations.hyperbolic import cosh_op
+from gradstep.operations.hyperbolic import cosh_op, logcosh_op
 from gradstep.operations.leaves import number_op, pi_op, size_op, symbol_op, triangle_op, value_of
 from gradstep.operations.norms import norm_op
 from gradstep.operations.products import matmul_op, outer_op, transpose_op
@@ -141,7 +141,7 @@ ONE_OR_MORE = Range(low=1, low_open=False)
 
 KNOWN = {
     **dict.fromkeys((exp_op, softplus_op), POSITIVE),
-    **dict.fromkeys((abs_op, norm_op, sqrt_op), NOT_NEGATIVE),
+    **dict.fromkeys((abs_op, norm_op, sqrt_op, logcosh_op), NOT_NEGATIVE),
     **dict.fromkeys((sin_op, cos_op), AROUND_ZERO),
     **dict.fromkeys((cosh_op, size_op), ONE_OR_MORE),
     **dict.fromkeys((*COMPARISONS, triangle_op), Range(0, 1, False, False)),

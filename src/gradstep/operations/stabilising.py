@@ -7,12 +7,11 @@ worked out; code says in a comment which it has used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import lru_cache
 
-from gradstep.expression.node import Expr, Operation, rebuild, uses, walk
-from gradstep.expression.records import record
+from gradstep.expression.node import Expr, walk
 from gradstep.operations.activations import (
     abs,
     minimum,
@@ -34,18 +33,18 @@ from gradstep.operations.arithmetic import (
     log_op,
     multiply_op,
     negate_op,
-    not_equal,
-    one_like,
     power,
     power_op,
     scale_op,
     subtract_op,
 )
 from gradstep.operations.broadcasting import repeat, repeat_op, spread
-from gradstep.operations.choices import where_op
 from gradstep.operations.coded import bell, deviations, hypot, hypot_op
+from gradstep.operations.entropies import ENTROPIES
 from gradstep.operations.families import is_one
 from gradstep.operations.guards import guarded
+from gradstep.operations.hyperbolic import cosh
+from gradstep.operations.improving import Improvement, Uses, improved
 from gradstep.operations.leaves import is_constant, number, symbol, value_of
 from gradstep.operations.precise import expm1, log1p, log1p_op
 from gradstep.operations.rowwise import log_softmax, logsumexp, softmax, softmax_op
@@ -66,85 +65,9 @@ from gradstep.operations.spelled import (
     tanh_of,
     variance_of,
 )
+from gradstep.operations.spelled_gates import logcosh_of
 from gradstep.operations.sums import mean, sum
-
-Uses = Callable[[Expr], int]  # in how many places an expression is used
-
-
-@record
-class Improvement:
-    """An equation for code: what stands left is computed as what stands right.
-
-    `apply` (expr, uses) gives the right side, or None where the equation does not apply; `heads` are the
-    operations that its left side may start with, and `examples` are expressions that it must change.
-    """
-
-    name: str
-    why: str
-    heads: tuple[Operation, ...]
-    apply: Callable[[Expr, Uses], Expr | None]
-    examples: tuple[Expr, ...]
-    told: bool = True  # whether code says that it was used
-
-
-def improved(
-    roots: Sequence[Expr],
-    book: Iterable[Improvement],
-    used: dict[Improvement, None] | None = None,
-    parts: Sequence[Expr] = (),
-) -> dict[Expr, Expr]:
-    """What every node under `roots` and `parts` becomes, when the book is applied until nothing changes.
-
-    From the innermost node outwards, each node once. What has been applied is added to `used`. That something
-    is a part which is asked for does not count as a use.
-    """
-    by_head: dict[Operation, list[Improvement]] = {}
-    for improvement in book:
-        for head in improvement.heads:
-            by_head.setdefault(head, []).append(improvement)
-    counts = uses(roots)
-    for node in roots:
-        counts[node] = counts.get(node, 0) + 1
-
-    def uses_of(node: Expr) -> int:
-        return counts.get(node, 0)
-
-    done: dict[Expr, Expr] = {}
-    becomes: dict[Expr, Expr] = {}  # met, rewritten, and waiting for what it was rewritten to
-    opened: set[Expr] = set()
-    stack = [*reversed(parts), *reversed(roots)]
-    while stack:
-        node = stack[-1]
-        if node in done:
-            counts[done[node]] = max(counts.get(done[node], 0), counts.get(node, 0))
-            stack.pop()
-        elif node in becomes:
-            after = becomes[node]
-            if after in done:
-                done[node] = done[after]
-            elif after in opened:  # two equations that undo each other: stop here
-                done[node] = node
-            else:
-                opened.add(after)
-                stack.append(after)
-        elif waiting := [arg for arg in node.args if arg not in done]:
-            stack.extend(reversed(waiting))
-        else:
-            settled = rebuild(node, [done[arg] for arg in node.args])
-            after = settled
-            for improvement in by_head.get(settled.op, ()):
-                changed = improvement.apply(settled, uses_of)
-                if changed is not None and changed is not settled:
-                    after = changed
-                    if used is not None:
-                        used[improvement] = None
-                    break
-            if after is node:
-                done[node] = node
-            else:
-                becomes[node] = after
-    return done
-
+from gradstep.operations.tails import TAILS
 
 # ------------------------------------------------------------------------------------------- the equations
 
@@ -269,14 +192,6 @@ def _hypotenuse_less_one(y: Expr, uses: Uses) -> Expr | None:
 def _deviations(y: Expr, uses: Uses) -> Expr | None:
     found = deviations_of(y)
     return None if found is None else deviations(*found)
-
-
-def _times_own_logarithm(y: Expr, uses: Uses) -> Expr | None:
-    """x log x, which is 0 in the limit x → 0."""
-    for x, logarithm in (y.args, y.args[::-1]):
-        if logarithm.op is log_op and logarithm.args[0] is x and not is_constant(x):
-            return x * log(where_op(not_equal(x, 0), x, one_like(x)))
-    return None
 
 
 def _twice_negated(y: Expr, uses: Uses) -> Expr | None:
@@ -458,14 +373,17 @@ STABLE: tuple[Improvement, ...] = (
         (_v - logsumexp(_v), _M - logsumexp(_M, 1, keepdims=True)),
     ),
     Improvement(
-        "x log x",
-        "0 · log 0 is no number: x log x goes to 0 with x",
-        (multiply_op,),
-        _times_own_logarithm,
-        (_v * log(_v),),
+        "log cosh",
+        "cosh x overflows for |x| above 710: log cosh x = |x| + log(1 + e⁻²ˡˣˡ) − log 2",
+        (log_op,),
+        _written(logcosh_of),
+        (log(cosh(_v)),),
     ),
     Improvement("minus minus", "−(−x) = x", (negate_op,), _twice_negated, (negate_op(negate_op(_v)),), False),
+    *ENTROPIES,
 )
+
+LATER = (*STABLE, *TAILS)
 
 
 def stable(expr: Expr) -> Expr:
@@ -483,10 +401,8 @@ def stabilised(
     """What every node under `roots` and `parts` becomes in code that is safe for operands of any size."""
     used = {} if used is None else used
     first = improved(roots, STABLE, used, parts)
-    if not used:
-        return first
-    again = [first[root] for root in roots], [first[part] for part in parts]
-    second = improved(again[0], STABLE, used, again[1])  # now that uses have gone
+    # Now that uses have gone; what σ and softplus are made of is looked at after these have been found.
+    second = improved([first[root] for root in roots], LATER, used, [first[part] for part in parts])
     return {node: second.get(after, after) for node, after in first.items()}
 
 
