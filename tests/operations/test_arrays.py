@@ -159,7 +159,7 @@ def test_degrees_of_freedom_are_numpys(name):
         np.testing.assert_allclose(gs.evaluate(made, x=value), getattr(np, name)(value, axis=axis, ddof=1))
 
 
-@pytest.mark.parametrize("order", [1, 2, np.inf, None])
+@pytest.mark.parametrize("order", [1, 2, 3, 4, 1.5, np.inf, None])
 def test_norms_are_numpys(order):
     x, value = drawn(2, 5)
     v, entries = drawn(1, 6)
@@ -171,6 +171,22 @@ def test_norms_are_numpys(order):
     if order is not None:
         with pytest.raises(gs.MathError, match="several norms"):
             gs.norm(x, order)
+
+
+@pytest.mark.parametrize("order", [0, 0.5, -1, -np.inf, True, "fro"])
+def test_what_is_no_norm_is_refused(order):
+    with pytest.raises(gs.MathError, match="order"):
+        gs.norm(drawn(1, 3)[0], order)
+
+
+@pytest.mark.parametrize("order", ["3", "4", "1.5"])
+def test_the_slope_of_a_norm_is_derived_and_says_where(order):
+    """∂‖x‖ₚ/∂x = |x|ᵖ⁻¹ ⊙ sign(x)/‖x‖ₚᵖ⁻¹ (Petersen and Pedersen, section 10.3, for p = 2)."""
+    d = gs.derive(gs.parse(f"norm(x, {order})", x="n"), "x", seed=1)
+    p, x = float(order), np.array([0.5, -1.5, 2.0, -0.25])
+    wanted = np.abs(x) ** (p - 1) * np.sign(x) / np.linalg.norm(x, p) ** (p - 1)
+    np.testing.assert_allclose(gs.evaluate(d.answers["x"], x=x), wanted, rtol=1e-12)
+    assert d.certificate.verdict and any("is defined where" in note for note in d.notes)
 
 
 POINT = st.integers(-4, 3)

@@ -6,6 +6,7 @@ import ast
 import inspect
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from fractions import Fraction
 from functools import cache
 from itertools import islice
 from typing import NoReturn
@@ -199,13 +200,15 @@ STEP = "the step of a slice is a whole number, written out: x[::2]"
 
 
 def _order(formula: Formula, node: ast.expr) -> object:
-    """The order of a norm: 1, 2, or inf."""
+    """The order of a norm: a number, or inf."""
     match node:
         case ast.Name(id="inf") | ast.Attribute(attr="inf", value=ast.Name(id="np" | "numpy" | "math")):
             return math.inf
-        case ast.Constant(value=None | int()) if not isinstance(node.value, bool):
-            return node.value
-    formula.wrong(node, "norms are of order 1, 2 or inf")
+        case ast.Constant(value=None):
+            return None
+        case ast.Constant(value=int() | float()) if not isinstance(node.value, bool):
+            return Fraction(formula.text(node))
+    formula.wrong(node, "the order of a norm is a number from 1 on, written out, or inf")
 
 
 def _einsum(formula: Formula, node: ast.Call, made: Callable[..., Expr]) -> Plan:

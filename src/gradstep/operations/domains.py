@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from gradstep.expression.node import Expr, walk
 from gradstep.operations.arithmetic import power_op
 from gradstep.operations.leaves import value_of
-from gradstep.operations.ranges import POSITIVE, Range, range_of
+from gradstep.operations.ranges import NOT_NEGATIVE, POSITIVE, Range, range_of
 
 # What each word for a domain asks of the first operand.
 CONDITIONS: dict[str, Callable[[str], str]] = {
@@ -46,9 +46,15 @@ def conditions(formula: Expr, moving: Collection[Expr]) -> list[tuple[Expr, Call
         if asks is None or node not in moving or (node.op is power_op and _is_whole(node.args[1])):
             continue
         inside = INSIDE.get(node.op.domain)
+        if node.op is power_op and (n := value_of(node.args[1])) is not None and n > 1:  # x³ᐟ² and its slope
+            inside, asks = NOT_NEGATIVE, _not_negative
         if inside is None or not known[node.args[0]].inside(inside):
             found.append((node, asks))
     return found
+
+
+def _not_negative(x: str) -> str:
+    return f"{x} ≥ 0"
 
 
 def _is_whole(exponent: Expr) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from math import inf
 from typing import Any
 
 from gradstep.expression.boxes import (
@@ -21,14 +22,14 @@ from gradstep.expression.boxes import (
 )
 from gradstep.expression.boxes import number as number_box
 from gradstep.expression.errors import MathError
-from gradstep.expression.node import Expr, Operation, Params, Spelled
+from gradstep.expression.node import Expr, Number, Operation, Params, Spelled
 from gradstep.expression.shapes import Shape, shape_text
 from gradstep.operations.activations import abs, sqrt
 from gradstep.operations.arithmetic import divide, power, scale
 from gradstep.operations.broadcasting import repeat
 from gradstep.operations.extremes import max
 from gradstep.operations.families import JUXTAPOSED, Spell, Write, helped, only
-from gradstep.operations.leaves import expression, number
+from gradstep.operations.leaves import expression, number, value_of
 from gradstep.operations.sums import Axis, axes_of, degrees, kept, mean, sum
 
 
@@ -180,30 +181,48 @@ norm_op: Operation = Operation(
 )
 
 
-def norm(x: Expr, ord: int | float | None = None, axis: Axis = None, keepdims: bool = False) -> Expr:
+def norm(x: Expr, ord: Number | None = None, axis: Axis = None, keepdims: bool = False) -> Expr:
     """The length of a vector, √Σxᵢ²; the Frobenius norm of a matrix; along `axis` one length for each row.
 
-    `ord=1` is Σ|xᵢ| and `ord=inf` the largest |xᵢ|. Of a whole matrix NumPy means something else by these
-    (the largest column sum, the largest row sum, for 2 the largest singular value): they are refused there.
+    `ord=1` is Σ|xᵢ|, `ord=inf` the largest |xᵢ|, and ord=p, p ≥ 1, is (Σ|xᵢ|ᵖ)^(1/p). Of a whole matrix NumPy
+    means something else by these (the largest column sum, the largest row sum, for 2 the largest singular
+    value): they are refused there.
     """
     x = expression(x)
     axes = axes_of(x, axis)
-    if ord is not None and ord not in (1, 2, float("inf")):
-        raise MathError(f"norms are of order 1, 2 or inf, not {ord!r:.20}")
+    p = _order(ord)
     if ord is not None and len(axes) > 1:
-        alternatives = {1: "sum(abs(X))", 2: "norm(X)"}.get(int(ord) if ord < 3 else 0, "max(abs(X))")
+        entrywise = {1: "sum(abs(X))", 2: "norm(X)", inf: "max(abs(X))"}
         raise MathError(
             "a matrix has several norms of this order",
             facts=["entry by entry, or by what the matrix does to vectors"],
-            mend=f"{alternatives}, entry by entry",
+            mend=f"{entrywise.get(p, f'sum(abs(X)**{ord})**(1/{ord})')}, entry by entry",
         )
-    if ord == 1:
+    if p == 1:
         result = sum(abs(x), axes)
-    elif ord == float("inf"):
+    elif p == 2:
+        result = norm_op(x, params=() if len(axes) == x.rank else (axes,))
+    elif p == inf:
         result = max(abs(x), axes)
     else:
-        result = norm_op(x, params=() if len(axes) == x.rank else (axes,))
+        even = Fraction(p) % 2 == 0
+        result = power(sum(power(x if even else abs(x), number(p)), axes), number(1 / Fraction(p)))
     return kept(result, axes, keepdims)
+
+
+def _order(ord: object) -> Fraction | float:
+    """The order of a norm: a number from 1 on, or infinity."""
+    if ord is None:
+        return 2
+    try:
+        p = inf if ord == inf else value_of(number(ord))
+    except MathError:
+        p = None
+    if p is None or p < 1 or isinstance(ord, bool):
+        raise MathError(
+            f"norms are of order 1 or more, or inf, not {ord!s:.20}", mend="norm(x, 1), norm(x, 3)"
+        )
+    return p
 
 
 def std(x: Expr, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Expr:
