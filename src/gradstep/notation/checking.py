@@ -22,8 +22,8 @@ from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.records import record
-from gradstep.expression.shapes import Lengths
-from gradstep.notation.indices import Index, choice_op, entry_op, product_op, sigma_op
+from gradstep.expression.shapes import Lengths, size_names
+from gradstep.notation.indices import Index, choice_op, entry_op, indices_of, product_op, sigma_op
 
 TRIALS = 2
 BITS = 71
@@ -55,9 +55,33 @@ class Reading:
 
     def __init__(self, point: Point, cotangents: Mapping[Expr, Expr], known: Container[Expr]) -> None:
         self.point, self.cotangents, self.known = point, cotangents, known
+        self.free: dict[Expr, tuple[str, ...]] = {}
+        self.values: dict[tuple[Expr, tuple[int | None, ...]], Array] = {}
 
     def value(self, expr: Expr, at: Mapping[str, int]) -> Array:
-        """The value of a printed expression, its free indices being `at`; row-major."""
+        """The value of a printed expression, its free indices being `at`; row-major.
+
+        It is worked out once for each value of the indices in it, not for those of all sums around it.
+        """
+        key = expr, tuple([at.get(index) for index in self.indices(expr)])
+        found = self.values.get(key)
+        if found is None:
+            found = self.values[key] = self.computed(expr, at)
+        return found
+
+    def indices(self, expr: Expr) -> tuple[str, ...]:
+        """The indices that occur free in an expression (and sizes, which do not matter)."""
+        for node in walk(expr, stop=self.free.__contains__):
+            if node not in self.free:
+                own = (name for place in indices_of(node) for name in size_names(place))
+                found = dict.fromkeys(own, None)
+                bound = node.params[0] if node.op in (sigma_op, product_op) else None
+                inner = (name for arg in node.args for name in self.free[arg] if name != bound)
+                self.free[node] = tuple(found | dict.fromkeys(inner, None))
+        return self.free[expr]
+
+    def computed(self, expr: Expr, at: Mapping[str, int]) -> Array:
+        """The same, where it is not known yet."""
         if expr.op is entry_op:
             of, indices = expr.params[:2]
             assert isinstance(of, Expr) and isinstance(indices, tuple)

@@ -217,7 +217,7 @@ def _picked(index: str, size: object, body: Expr) -> Expr | None:
 
 def _computes(expr: Expr, index: str) -> bool:
     """Whether an index is used other than as it stands: x at i + 1, a sum up to i − 1."""
-    places = (place for node in walk(expr) for place in _places(node))
+    places = (place for node in walk(expr) for place in indices_of(node))
     return any(place != index and index in size_names(place) for place in places)
 
 
@@ -228,7 +228,7 @@ def _reindexed(expr: Expr, old: str, new: str) -> Expr:
         params = node.params
         if node.op is entry_op:
             params = (params[0], tuple(new if place == old else place for place in params[1]), *params[2:])
-        elif old in _places(node):
+        elif old in indices_of(node):
             size = SIZES[node.op]
             params = tuple(new if k != size and param == old else param for k, param in enumerate(params))
         done[node] = node.op(*(done[arg] for arg in node.args), params=params)
@@ -237,10 +237,10 @@ def _reindexed(expr: Expr, old: str, new: str) -> Expr:
 
 def mentions(expr: Expr, index: str) -> bool:
     """Whether the index occurs in `expr`."""
-    return any(index in size_names(place) for node in walk(expr) for place in _places(node))
+    return any(index in size_names(place) for node in walk(expr) for place in indices_of(node))
 
 
-def _places(node: Expr) -> Sequence[Size]:
+def indices_of(node: Expr) -> Sequence[Size]:
     """The indices that a node itself holds."""
     if node.op is entry_op:
         return [place for place in node.params[1] if place]

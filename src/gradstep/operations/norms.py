@@ -192,11 +192,11 @@ def norm(x: Expr, ord: Number | None = None, axis: Axis = None, keepdims: bool =
     axes = axes_of(x, axis)
     p = _order(ord)
     if ord is not None and len(axes) > 1:
-        entrywise = {1: "sum(abs(X))", 2: "norm(X)", inf: "max(abs(X))"}
+        entrywise = {1.0: "sum(abs(X))", 2.0: "norm(X)", inf: "max(abs(X))"}
         raise MathError(
             "a matrix has several norms of this order",
             facts=["entry by entry, or by what the matrix does to vectors"],
-            mend=f"{entrywise.get(p, f'sum(abs(X)**{ord})**(1/{ord})')}, entry by entry",
+            mend=f"{entrywise.get(float(p), f'sum(abs(X)**{ord})**(1/{ord})')}, entry by entry",
         )
     if p == 1:
         result = sum(abs(x), axes)
