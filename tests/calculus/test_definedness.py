@@ -9,14 +9,15 @@ import gradstep as gs
 from gradstep.calculus.certificate import certify
 from gradstep.calculus.definedness import demands, loses
 from gradstep.calculus.derivation import derive
+from gradstep.calculus.floating import compare_lines
 from gradstep.calculus.moves import Move, certify_moves
 from gradstep.calculus.steps import Rewrite
 from gradstep.expression.records import replaced
 from gradstep.notation.views import STYLES, VIEWS, present
 from gradstep.operations.activations import abs, relu, sqrt
-from gradstep.operations.arithmetic import divide_op, exp, log, multiply_op, power
+from gradstep.operations.arithmetic import divide_op, exp, log, multiply_op, one_like, power
 from gradstep.operations.inverses import inv
-from gradstep.operations.leaves import symbol
+from gradstep.operations.leaves import number, symbol
 from gradstep.operations.norms import norm
 from gradstep.operations.sums import sum
 
@@ -132,3 +133,13 @@ def test_a_rewrite_in_a_line_of_a_jacobian_that_loses_points_is_refuted(before, 
     certificate = certify_moves([move], seed=2)
     assert certificate.verdict is False
     assert any("loses points: it needs" in failure.what for failure in certificate.failures)
+
+
+def test_rounding_is_no_difference_and_a_difference_is_none():
+    """What a line is worth in floating point is known up to the rounding of what moves."""
+    moving, far = {x}, x + 10**6
+    one = one_like(x)
+    assert compare_lines(((one, far - x),), (), moving, Random(1))[0]
+    assert compare_lines(((one, far),), (), moving, Random(1))[0] is False
+    assert compare_lines(((one, far),), ((one, x),), moving, Random(1))[0]
+    assert compare_lines(((one, far),), (((1 + number(1) / 10**6) * one, x),), moving, Random(1))[0] is False

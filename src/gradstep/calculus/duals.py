@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from itertools import product as every
 from math import floor
 from operator import mul
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,7 @@ from gradstep.operations.choices import where_op
 from gradstep.operations.cumulative import prod_op
 from gradstep.operations.inverses import det_op, inv_op
 from gradstep.operations.leaves import eye_op, number_op, pi_op, size_op, symbol_op, value_of
+from gradstep.operations.norms import norm_op, unit_op
 from gradstep.operations.precise import erf_op
 from gradstep.operations.pseudoinverses import pinv_op
 from gradstep.operations.toeplitz import diagonal_sums_op
@@ -208,6 +210,27 @@ def _left_inverse(point: Point, a: Array, columns: int) -> tuple[Array, Array]:
     return inverse, multiplied(p, inverse, t, columns)
 
 
+def _rows(point: Point, node: Expr, x: Array) -> list[list[int]]:
+    """The places of the entries of `x` that make one vector each, for a norm or a direction."""
+    lengths = point.dims(node.args[0].shape)
+    axes = node.params[0] if node.params else range(len(lengths))
+    rows: dict[tuple[int, ...], list[int]] = {}
+    for at, place in enumerate(every(*map(range, lengths))):
+        rows.setdefault(tuple([k for axis, k in enumerate(place) if axis not in axes]), []).append(at)
+    return list(rows.values())
+
+
+def _unit(point: Point, node: Expr, x: Array) -> Array:
+    """x/‖x‖, and 0 where x is."""
+    p, found = point.prime, [0] * len(x)
+    for row in _rows(point, node, x):
+        if any(x[k] for k in row):
+            (over,) = point.inverses([point.root(sum([x[k] * x[k] for k in row]) % p)])
+            for k in row:
+                found[k] = x[k] * over % p
+    return found
+
+
 def _identity(n: int) -> Array:
     return [int(k // n == k % n) for k in range(n * n)]
 
@@ -241,6 +264,7 @@ VALUES: dict[Operation, Callable[..., Array]] = {
     inv_op: _inverse,
     det_op: _determinant,
     pinv_op: _pseudoinverse,
+    unit_op: _unit,
     diagonal_sums_op: _diagonal_sums,
     sign_op: _sign,
     relu_op: _relu,
@@ -346,6 +370,29 @@ def _move_left_inverse(point: Point, a: Array, da: Array, columns: int) -> Array
     return multiplied(p, inverse, rest, columns)
 
 
+def _move_norm(point: Point, node: Expr, y: Array, args: Args, dargs: Changes) -> Array | None:
+    """d‖x‖ = x·dx/‖x‖, and 0 where x is."""
+    (x,), (dx,) = args, dargs
+    if dx is None:
+        return None
+    p, u = point.prime, _unit(point, node, x)
+    return [sum([u[k] * dx[k] for k in row]) % p for row in _rows(point, node, x)]
+
+
+def _move_unit(point: Point, node: Expr, y: Array, args: Args, dargs: Changes) -> Array | None:
+    """d(x/‖x‖) = (dx − u (u·dx))/‖x‖, which is not defined at 0."""
+    (x,), (dx,) = args, dargs
+    if dx is None:
+        return None
+    p, found = point.prime, [0] * len(x)
+    for row in _rows(point, node, x):
+        (over,) = point.inverses([point.root(sum([x[k] * x[k] for k in row]) % p)])
+        along = sum([y[k] * dx[k] for k in row])
+        for k in row:
+            found[k] = (dx[k] - y[k] * along) * over % p
+    return found
+
+
 def _move_where(point: Point, node: Expr, y: Array, args: Args, dargs: Changes) -> Array | None:
     """What is chosen moves; the condition stands still between its jumps."""
     mask, (_, da, db) = args[0], dargs
@@ -428,6 +475,8 @@ MOVES: dict[Operation, Callable[..., Array | None]] = {
     inv_op: _move_inverse,
     det_op: _move_determinant,
     pinv_op: _move_pseudoinverse,
+    norm_op: _move_norm,
+    unit_op: _move_unit,
     diagonal_sums_op: _move_diagonal_sums,
     **dict.fromkeys(STANDING_STILL, _stands_still),
     **ENTRIES_MOVES,

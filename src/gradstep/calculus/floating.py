@@ -31,6 +31,7 @@ ATTEMPTS = 60
 TOLERANCE = 1e-9  # relative to the sum of the absolute values that are added
 ENTRIES = 5_000_000  # larger arrays are not tried
 STEP = 1e-3  # of the central differences
+ROUNDING = 2 * 2**-52 / STEP  # of a difference, relative to what is subtracted
 MARGIN = 0.01  # how far from a kink a point must lie
 FURTHER = 30  # times as far where the curve bends the more the nearer it is: five points see (STEP/distance)⁴
 
@@ -144,7 +145,7 @@ def compare_slopes(
 def _worth(
     np: Any, line: Line, sizes: Mapping[Size, int], values: Values, still: Values, free: Values, steps: Values
 ) -> tuple[float, float]:
-    """Σ ⟨G, dN⟩, and the sum of the absolute values of what is added."""
+    """Σ ⟨G, dN⟩, and the sum of the absolute values of what is added, rounding of N itself included."""
     parts = [N for _, N in line]
     stencil = [
         compute(np, parts, sizes, {**still, **{part: free[part] + k * STEP * steps[part] for part in free}})
@@ -155,7 +156,8 @@ def _worth(
         a, b, c, d = (at[k] for at in stencil)
         entries = G * (a - 8 * b + 8 * c - d) / (12 * STEP)
         total += float(entries.sum())
-        size += float(np.abs(entries).sum())
+        rounded = ROUNDING / TOLERANCE * np.abs(G) * np.abs(a)
+        size += float((np.abs(entries) + rounded).sum())
     return total, size
 
 

@@ -75,6 +75,8 @@ class Reading:
             if node not in self.free:
                 own = (name for place in indices_of(node) for name in size_names(place))
                 found = dict.fromkeys(own, None)
+                if node.op is entry_op:  # of something that may have indices itself
+                    found |= dict.fromkeys(self.indices(node.params[0]), None)
                 bound = node.params[0] if node.op in (sigma_op, product_op) else None
                 inner = (name for arg in node.args for name in self.free[arg] if name != bound)
                 self.free[node] = tuple(found | dict.fromkeys(inner, None))
