@@ -76,6 +76,7 @@ FOUND = [
     "maximum(where(u == d, u, u)[-1], u[-1])",
     "clip(where(3 >= 2, d, pi), -b, u[1])",
     "std(repeat(w, axis=0, size=N), axis=0)[1]*y[0] + norm(w - w)",
+    "minimum(u, sign(3))",
     "maximum(b/b, 1) + minimum(1, b/b) + clip(b, b, b)",
 ]
 
