@@ -66,6 +66,7 @@ class Forward:
         kinks: dict[str, None] = {}
         details: list[Rewrite] = []
         opened: list[Expr] = []
+        tidy = self.tidy.afresh()  # what laws make of this part is told here too, wherever else they have
         for node in walk(part, stop=lambda node: node in ends):
             if node in ends:
                 moves[node] = self.marker(node) if node in self.moving else None
@@ -75,7 +76,7 @@ class Forward:
                 moves[node] = None
                 continue
             moves[node] = None
-            moved, rewrites, _ = self.tidy(differential(node, changes))
+            moved, rewrites, _ = tidy(differential(node, changes))
             if not is_nothing(moved):
                 moves[node] = moved
                 details += rewrites
