@@ -77,7 +77,6 @@ FOUND = [
     "clip(where(3 >= 2, d, pi), -b, u[1])",
     "std(repeat(w, axis=0, size=N), axis=0)[1]*y[0] + norm(w - w)",
     "minimum(u, sign(3))",
-    "minimum(u, sign(3))",
     "maximum(b/b, 1) + minimum(1, b/b) + clip(b, b, b)",
 ]
 

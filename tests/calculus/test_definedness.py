@@ -129,7 +129,7 @@ def test_what_is_assumed_is_not_asked_for():
 
 @pytest.mark.parametrize("before, after", LOST[:3], ids=str)
 def test_a_rewrite_in_a_line_of_a_jacobian_that_loses_points_is_refuted(before, after):
-    move = Move("a rule", "", x, {x: y}, y, details=(Rewrite("a law", "", before, after),))
+    move = Move("a rule", "", x, {x: y}, y, True, details=(Rewrite("a law", "", before, after),))
     certificate = certify_moves([move], seed=2)
     assert certificate.verdict is False
     assert any("loses points: it needs" in failure.what for failure in certificate.failures)

@@ -171,13 +171,13 @@ def test_a_wrong_line_is_noticed(text, name):
     for change in moving:
         given = dict(zip(change.by, change.markers, strict=True))
         for wrong in (2 * change.form, -change.form, change.form * (1 + number(1) / 10**7)):
-            move = Move("rule", "what", change.part, given, wrong)
+            move = Move("rule", "what", change.part, given, wrong, False)
             assert certify_moves([move], seed=1).verdict is False
     if moving:
         x, J = d.parameters[name], d.answers[name]
         dx = symbol("dx", x.shape)
         wrong = applied(J * (1 + number(1) / 10**7), dx, f.rank)
-        assert certify_moves([Move("answer", "what", f, {x: dx}, wrong)], seed=1).verdict is False
+        assert certify_moves([Move("answer", "what", f, {x: dx}, wrong, True)], seed=1).verdict is False
 
 
 @pytest.mark.parametrize(("text", "name"), [f for f in FUNCTIONS if "0*" not in f[0]])

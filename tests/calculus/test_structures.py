@@ -156,7 +156,9 @@ def test_a_wrong_array_is_caught(kind):
     J = gs.jacobian(f, "X", structure={"X": kind}).answers["X"]
     D = gs.parse("D", D="n n")
     for answer, verdict in ((J, True), (2 * J, False), (gs.jacobian(f, "X").answers["X"], False)):
-        move = Move("", "", f, {symbol("X", "n n"): STRUCTURES[kind].gradient(D)}, applied(answer, D, 1))
+        move = Move(
+            "", "", f, {symbol("X", "n n"): STRUCTURES[kind].gradient(D)}, applied(answer, D, 1), True
+        )
         assert certify_moves([move], seed=1).verdict is verdict
 
 

@@ -137,7 +137,7 @@ def _check(found: Sequence[Local], known: Mapping[Expr, Change], derivation: Der
         marker = change.markers[change.by.index(local.by)]
         form = applied(local.array, marker, local.part.rank)
         still = tuple(n for n in change.by if n is not local.by)
-        moves.append(Move("link", "this is not the slope", local.part, {local.by: marker}, form, still))
+        moves.append(Move("link", "this is not the slope", local.part, {local.by: marker}, form, True, still))
     certificate = certify_moves(moves, seed=derivation.certificate.seed)
     if certificate.verdict is False:
         raise MathError(

@@ -194,7 +194,7 @@ def jvp(
             changes=changes,
             directions={name: v},
         ),
-        [Move("answer", "the product with the vector", f, {x: v}, answer)],
+        [Move("answer", "the product with the vector", f, {x: v}, answer, True)],
         certify,
         seed,
     )
@@ -227,7 +227,7 @@ def hvp(
     answer = belongs(answers[name], {**known, str(v.params[0]): v})
     derivation = _of_second(base, "hvp", {name: answer}, forward, shortened)
     derivation.directions = {name: v}
-    moves = [Move("answer", "the product with the vector", g, {w: v}, answer)]
+    moves = [Move("answer", "the product with the vector", g, {w: v}, answer, True)]
     return _finished(derivation, moves, certify, seed)
 
 
@@ -350,7 +350,7 @@ def _array_move(f: Expr, x: Expr, J: Expr, forward: Forward, kinds: Mapping[str,
     """f moves by J dx when x alone moves; inside a structure, by J D when x moves as the entries of D do."""
     D, kind = forward.marker(x), kinds.get(str(x.params[0]))
     dx = D if kind is None else STRUCTURES[kind].gradient(D)
-    return Move("answer", "what is read off is not the derivative", f, {x: dx}, applied(J, D, f.rank))
+    return Move("answer", "what is read off is not the derivative", f, {x: dx}, applied(J, D, f.rank), True)
 
 
 def _finished(derivation: Derivation, answers: Sequence[Move], certify: bool, seed: int | None) -> Derivation:
@@ -362,8 +362,9 @@ def _finished(derivation: Derivation, answers: Sequence[Move], certify: bool, se
         given = dict(zip(change.by, change.markers, strict=True))
         form = zeros(change.part) if change.form is None else change.form
         rule = change.rules[0][0] if change.rules else "put together"
+        tidied = bool(change.details) or change in derivation.together
         what, details = "the part does not move as its line says", change.details
-        moves.append(Move(rule, what, change.part, given, form, details=details))
+        moves.append(Move(rule, what, change.part, given, form, tidied, details=details))
     before = (
         e for step in derivation.steps for line in (step.before, step.after) for term in line for e in term
     )

@@ -42,6 +42,7 @@ class Move:
     part: Expr
     given: Mapping[Expr, Expr]
     form: Expr
+    tidied: bool  # whether laws have rewritten the form
     still: tuple[Expr, ...] = ()
     details: tuple[Rewrite, ...] = ()  # the small rewrites inside
 
@@ -201,7 +202,7 @@ def _settled(move: Move, outcomes: Sequence[_Outcome], rng: Random) -> Settled:
     wrong = next((found for found in outcomes if found[0] == "wrong"), None)
     if all(found[0] == "exact" for found in outcomes):
         return Settled("exact")
-    real = any(is_oracle(node) for node in walk(move.part, move.form))  # a law may have rewritten the form
+    real = move.tidied and any(is_oracle(node) for node in walk(move.part, move.form))
     if wrong is not None and not real:
         return Settled(*wrong)
     return settle(move, _moving(move), rng, defined=wrong is not None)
