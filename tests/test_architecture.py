@@ -29,16 +29,27 @@ ARROWS = {
     "page": ["notation", "learn"],
 }
 # The doors of the house: they see everything, and may look public names up in a table of strings.
-DOORS = {"gradstep", "public", "checks", "functions", "running", "commands", "cli", "app", "__main__"}
+DOORS = {
+    "gradstep",
+    "public",
+    "checks",
+    "functions",
+    "running",
+    "estimators",
+    "commands",
+    "cli",
+    "app",
+    "__main__",
+}
 
 # Third-party packages, by the rooms that may import them as they load. A command that only derives loads the
 # first four rooms, so these load nothing; in a function any room may import any package of the table.
 LOADED = {
-    "numpy": {"backends", "learn", "page", "commands", "app"},
+    "numpy": {"backends", "learn", "page", "commands", "app", "estimators"},
     "click": {"commands", "cli", "app"},
     "rich": {"commands", "cli", "app"},
     "safetensors": {"learn"},
-    "sklearn": {"learn"},
+    "sklearn": {"learn", "estimators"},
     "threadpoolctl": set(),
     "llvmlite": set(),
     "torch": set(),

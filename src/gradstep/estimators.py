@@ -1,0 +1,509 @@
+"""Neurons and networks as estimators of scikit-learn: for its pipelines, its grid search, its metrics.
+
+    from gradstep.estimators import NeuronRegressor
+    NeuronRegressor().fit(X, y).predict(X)
+
+They are trained by `gs.train`, with the derived and certified gradient, which `derivation_` shows line by line.
+Needs the extra `gradstep[sklearn]`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from gradstep.calculus.derivation import derive
+from gradstep.calculus.steps import Derivation
+from gradstep.expression.errors import MathError
+from gradstep.expression.node import Expr
+from gradstep.learn.models import Model, network
+from gradstep.learn.objective import worth
+from gradstep.learn.structure import name_of, prediction_of
+from gradstep.learn.training import train
+from gradstep.learn.weights import weighted
+from gradstep.notation.parsing import names_of, parse
+from gradstep.operations.evaluation import mentioned
+from gradstep.operations.leaves import symbol
+from gradstep.operations.sums import sum
+
+__all__ = ["NetworkClassifier", "NetworkRegressor", "NeuronRegressor"]
+
+Array = NDArray[Any]
+Shapes = Mapping[str, str | Sequence[str | int]]
+
+USUAL = {"X": "N d", "y": "N", "Y": "N k", "w": "d", "b": ""}
+WEIGHTS = "sample_weight"
+SOLVER = "l-bfgs"
+MOST_MERGED = 20_000  # rows; above, to look for equal ones would take as long as to train
+
+
+class _Network(BaseEstimator):  # type: ignore[misc]
+    """What the estimators share: a model, its training, and what is known afterwards."""
+
+    _parameter_constraints = {
+        "optimiser": [str],
+        "learning_rate": [None, Interval(Real, 0, None, closed="neither")],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [None, Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+    }
+
+    # What a subclass says.
+
+    def _answer(self, y: Array) -> str:
+        """Which last layer fits the target."""
+        raise NotImplementedError
+
+    def _hidden(self) -> tuple[int, ...]:
+        return ()
+
+    def _model(self, answer: str, weights: bool = False) -> Model:
+        """The network and its loss, with a penalty and with weights of the rows where they are asked for."""
+        loss = getattr(self, "loss", None)
+        shapes = getattr(self, "shapes", None)
+        known = tuple(sorted((name, _shape(shape)) for name, shape in (shapes or {}).items()))
+        return _modelled(answer, self._hidden(), loss, known, float(self.alpha), weights)
+
+    # Training.
+
+    def _train(self, X: Array, target: Array, answer: str, weights: Array | None, passes: int | None) -> None:
+        """Fit to these arrays; `passes` continues from where it is, so many steps."""
+        if len(X) < 2:
+            raise ValueError(f"a network is not trained on {len(X)} sample")
+        X, target, weights = _merged(X, target, weights)
+        model = self._model(answer, weights is not None)
+        data = {model.features: X, model.target: target}
+        if weights is not None:
+            data[WEIGHTS] = weights
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        going_on = hasattr(self, "parameters_") and (self.warm_start or passes is not None)
+        try:
+            fit = train(
+                model.loss,
+                data,
+                list(model.parameters),
+                optimiser=self.optimiser,
+                learning_rate=self.learning_rate,
+                steps=self.max_iter if passes is None else passes,
+                batch=self.batch_size,
+                tolerance=self.tol,
+                start=self.parameters_ if going_on else None,
+                sizes=model.sizes,
+                prediction=model.prediction,
+                names=model.names,
+                seed=seed,
+            )
+        except MathError as error:
+            raise ValueError(str(error)) from None
+        curve = [float(loss) for loss in fit.history]
+        self.answer_ = answer
+        self.parameters_ = {name: np.asarray(value) for name, value in fit.parameters.items()}
+        self.loss_ = float(fit.loss)
+        self.loss_curve_ = [*getattr(self, "loss_curve_", []), *curve[1:]] if passes is not None else curve
+        self.n_iter_ = max(1, fit.steps) + (getattr(self, "n_iter_", 0) if passes is not None else 0)
+        self.converged_ = bool(fit.converged)
+        if passes is None and fit.stopped == "steps":
+            warnings.warn(
+                f"{self.max_iter} steps were not enough: max_iter={4 * self.max_iter}, or a larger tol",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
+    @property
+    def derivation_(self) -> Derivation:
+        """The gradient of the loss, line by line, with its certificate."""
+        check_is_fitted(self)
+        model = self._model(self.answer_)
+        return derive(model.loss, list(model.parameters), names=model.names)
+
+    def _values(self, X: ArrayLike) -> Array:
+        """What the network answers: numbers, or probabilities."""
+        check_is_fitted(self)
+        rows = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        model = self._model(self.answer_)
+        if model.prediction is None:
+            raise ValueError(
+                "this loss does not show what it predicts: no part of it is compared with the target"
+            )
+        return worth(
+            model.prediction, {model.features: np.asarray(rows, dtype=np.float64), **self.parameters_}
+        )
+
+
+class _Regressor(RegressorMixin, _Network):  # type: ignore[misc]
+    """A network for a number."""
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Train on rows X (N, d) and numbers y (N,); a row of weight 2 counts as two rows."""
+        self._validate_params()
+        return self._fitted(X, y, sample_weight, None)
+
+    def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """One more step, on these rows, from the parameters reached so far."""
+        self._validate_params()
+        return self._fitted(X, y, sample_weight, 1)
+
+    def predict(self, X: ArrayLike) -> Array:
+        """The answer for each row, (N,)."""
+        return self._values(X)
+
+    def _fitted(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, passes: int | None
+    ) -> Self:
+        first = passes is None or not hasattr(self, "parameters_")
+        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True, reset=first)
+        target = np.asarray(y, dtype=np.float64)
+        weights = _weights(sample_weight, X)
+        self._train(X, target, self._answer(target) if first else self.answer_, weights, passes)
+        return self
+
+
+class NeuronRegressor(_Regressor):
+    """One neuron: predicts f(w·x + b), by the smallest mean of squared errors.
+
+    Parameters
+    ----------
+    activation : {"auto", "relu", "identity"}
+        "relu" is the article's max(0, w·x + b), "identity" a linear model; "auto" takes "relu" where no target is
+        negative, which a ReLU could never reach.
+    alpha : float
+        The penalty α Σ wⱼ².
+    optimiser, learning_rate, max_iter, batch_size, tol
+        As in `gs.train`: `optimiser`, `learning_rate`, `steps`, `batch` and `tolerance`.
+    warm_start : bool
+        Begin at the parameters of the last fit.
+    random_state : int, RandomState or None
+        For the start.
+
+    Attributes
+    ----------
+    coef_ : (d,), intercept_ : float
+        The weights w and the bias b.
+    derivation_ : Derivation
+        The gradient, line by line, with its certificate.
+    loss_curve_ : list of float
+        The loss after each step, from the start on; `loss_` the last, `n_iter_` the number of steps.
+
+    >>> from gradstep.estimators import NeuronRegressor
+    >>> NeuronRegressor().fit([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0]).predict([[3.0]]).round(3)
+    array([7.])
+    """
+
+    _parameter_constraints = {
+        **_Network._parameter_constraints,
+        "activation": [str],
+    }
+
+    def __init__(
+        self,
+        activation: str = "auto",
+        *,
+        alpha: float = 0.0,
+        optimiser: str = SOLVER,
+        learning_rate: float | None = None,
+        max_iter: int = 2000,
+        batch_size: int | None = None,
+        tol: float = 1e-9,
+        warm_start: bool = False,
+        random_state: Any = None,
+    ) -> None:
+        self.activation = activation
+        self.alpha = alpha
+        self.optimiser = optimiser
+        self.learning_rate = learning_rate
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.tol = tol
+        self.warm_start = warm_start
+        self.random_state = random_state
+
+    def _answer(self, y: Array) -> str:
+        if self.activation not in ("auto", "relu", "identity"):
+            raise ValueError(f"activation is 'auto', 'relu' or 'identity', not {self.activation!r}")
+        bent = self.activation == "relu" or (self.activation == "auto" and not (y < 0).any())
+        return "rectified" if bent else "linear"
+
+    @property
+    def coef_(self) -> Array:
+        """The weights, (d,)."""
+        check_is_fitted(self)
+        return self.parameters_["w"]
+
+    @property
+    def intercept_(self) -> float:
+        """The bias."""
+        check_is_fitted(self)
+        return float(self.parameters_["b"])
+
+
+class NetworkRegressor(_Regressor):
+    """A network for a number: hidden layers of ReLU units, or any loss that you write.
+
+    Parameters
+    ----------
+    hidden : tuple of int
+        The widths of the hidden layers.
+    loss : str, expression or None
+        A loss of your own of X (N, d) and y (N,), such as "mean(abs(y - (X @ w + b)))"; every other variable is
+        trained. `shapes` are those of variables other than X, y, w and b: {"W1": "d 16"}.
+    alpha, optimiser, learning_rate, max_iter, batch_size, tol, warm_start, random_state
+        As for `NeuronRegressor`; the penalty is on all matrices and vectors of weights, not on biases.
+
+    Attributes
+    ----------
+    parameters_ : dict of arrays
+        By their names in the loss. `derivation_`, `loss_curve_`, `loss_`, `n_iter_` as for `NeuronRegressor`.
+    """
+
+    _parameter_constraints = {
+        **_Network._parameter_constraints,
+        "hidden": ["array-like"],
+        "loss": [str, Expr, None],
+        "shapes": [dict, None],
+    }
+
+    def __init__(
+        self,
+        hidden: Sequence[int] = (32,),
+        *,
+        loss: str | Expr | None = None,
+        shapes: Shapes | None = None,
+        alpha: float = 0.0,
+        optimiser: str = SOLVER,
+        learning_rate: float | None = None,
+        max_iter: int = 2000,
+        batch_size: int | None = None,
+        tol: float = 1e-6,
+        warm_start: bool = False,
+        random_state: Any = None,
+    ) -> None:
+        self.hidden = hidden
+        self.loss = loss
+        self.shapes = shapes
+        self.alpha = alpha
+        self.optimiser = optimiser
+        self.learning_rate = learning_rate
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.tol = tol
+        self.warm_start = warm_start
+        self.random_state = random_state
+
+    def _hidden(self) -> tuple[int, ...]:
+        return tuple(int(width) for width in self.hidden)
+
+    def _answer(self, y: Array) -> str:
+        return "linear"
+
+
+class NetworkClassifier(ClassifierMixin, _Network):  # type: ignore[misc]
+    """A network for one of several classes: logistic or softmax output, hidden layers of ReLU units.
+
+    Parameters
+    ----------
+    hidden : tuple of int
+        The widths of the hidden layers; () is logistic or softmax regression.
+    loss : str, expression or None
+        A loss of your own of X (N, d) and of y (N,), 0 or 1, or Y (N, k), a column of 0 and 1 for each class.
+    shapes, alpha, optimiser, learning_rate, max_iter, batch_size, tol, warm_start, random_state
+        As for `NetworkRegressor`.
+
+    Attributes
+    ----------
+    classes_ : (k,)
+        The classes, sorted. `parameters_`, `derivation_`, `loss_curve_` … as for `NetworkRegressor`.
+    """
+
+    _parameter_constraints = dict(NetworkRegressor._parameter_constraints)
+
+    def __init__(
+        self,
+        hidden: Sequence[int] = (32,),
+        *,
+        loss: str | Expr | None = None,
+        shapes: Shapes | None = None,
+        alpha: float = 1e-4,
+        optimiser: str = SOLVER,
+        learning_rate: float | None = None,
+        max_iter: int = 2000,
+        batch_size: int | None = None,
+        tol: float = 1e-6,
+        warm_start: bool = False,
+        random_state: Any = None,
+    ) -> None:
+        self.hidden = hidden
+        self.loss = loss
+        self.shapes = shapes
+        self.alpha = alpha
+        self.optimiser = optimiser
+        self.learning_rate = learning_rate
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.tol = tol
+        self.warm_start = warm_start
+        self.random_state = random_state
+
+    def _hidden(self) -> tuple[int, ...]:
+        return tuple(int(width) for width in self.hidden)
+
+    def _answer(self, y: Array) -> str:
+        return "logistic" if len(self.classes_) == 2 else "softmax"
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Train on rows X (N, d) and their classes y (N,); a row of weight 2 counts as two rows."""
+        self._validate_params()
+        return self._fitted(X, y, sample_weight, None, None)
+
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """One more step, on these rows; the first call says which `classes` there are."""
+        self._validate_params()
+        return self._fitted(X, y, sample_weight, 1, classes)
+
+    def predict_proba(self, X: ArrayLike) -> Array:
+        """The probability of every class, (N, k), in the order of `classes_`."""
+        values = self._values(X)
+        return np.stack([1 - values, values], axis=1) if values.ndim == 1 else values
+
+    def predict(self, X: ArrayLike) -> Array:
+        """The likeliest class of each row, (N,)."""
+        chances = self.predict_proba(X)
+        found: Array = self.classes_[chances.argmax(axis=1)]
+        return found
+
+    def _fitted(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        passes: int | None,
+        classes: ArrayLike | None,
+    ) -> Self:
+        first = passes is None or not hasattr(self, "parameters_")
+        X, y = validate_data(self, X, y, dtype=np.float64, reset=first)
+        check_classification_targets(y)
+        weights = _weights(sample_weight, X)
+        if first:
+            self.classes_ = np.unique(y if classes is None else np.asarray(classes))
+        strangers = np.setdiff1d(y, self.classes_)
+        if strangers.size:
+            raise ValueError(f"y holds the class {strangers[0]!r}, which is not among {list(self.classes_)}")
+        seen = np.unique(y if weights is None else y[weights > 0])
+        if len(self.classes_) < 2 or (passes is None and len(seen) < 2):
+            raise ValueError(f"a classifier needs two classes at least, but y holds 1 class: {seen[0]!r}")
+        place = np.searchsorted(self.classes_, y)
+        answer = self._answer(y) if first else self.answer_
+        target = place.astype(np.float64)
+        if mentioned(self._model(answer).loss)[self._model(answer).target].rank == 2:
+            target = (place[:, None] == np.arange(len(self.classes_))).astype(np.float64)
+        self._train(X, target, answer, weights, passes)
+        return self
+
+
+# ------------------------------------------------------------------------------------------- models
+
+
+def _shape(shape: str | Sequence[str | int]) -> tuple[str | int, ...]:
+    return tuple(shape.split()) if isinstance(shape, str) else tuple(shape)
+
+
+def _weights(given: ArrayLike | None, X: Array) -> Array | None:
+    """The weights of the rows, if there are some."""
+    if given is None:
+        return None
+    weights: Array = _check_sample_weight(given, X, dtype=np.float64, ensure_non_negative=True)
+    if not weights.sum() > 0:
+        raise ValueError("all sample weights are 0: there is nothing to train on")
+    return weights
+
+
+def _merged(X: Array, target: Array, weights: Array | None) -> tuple[Array, Array, Array | None]:
+    """Equal rows as one row with the sum of their weights, and none of weight 0.
+
+    So a row of weight 2 and a row that is there twice are the same data, to the last bit, and so are their fits.
+    No weights come back where all are equal.
+    """
+    counted = np.ones(len(X)) if weights is None else weights
+    kept = counted > 0
+    X, target, counted = X[kept], target[kept], counted[kept]
+    if len(X) <= MOST_MERGED:
+        whole = np.column_stack([X, target])
+        _, first, which = np.unique(whole, axis=0, return_index=True, return_inverse=True)
+        if len(first) < len(X) or (counted != counted[0]).any():
+            X, target, counted = X[first], target[first], np.bincount(which.ravel(), counted)
+    return X, target, None if (counted == counted[0]).all() else counted
+
+
+@lru_cache(maxsize=64)
+def _modelled(
+    answer: str,
+    hidden: tuple[int, ...],
+    loss: str | Expr | None,
+    shapes: tuple[tuple[str, tuple[str | int, ...]], ...],
+    alpha: float,
+    weights: bool,
+) -> Model:
+    """A model, its loss with weights and with a penalty."""
+    try:
+        model = network(answer, hidden) if loss is None else _own(loss, dict(shapes))
+        whole = weighted(model.loss, "N", symbol(WEIGHTS, "N")) if weights else model.loss
+    except MathError as error:
+        raise ValueError(str(error)) from None
+    if alpha:
+        for parameter in model.parameters.values():
+            if not _is_bias(parameter):
+                whole = whole + alpha * _squared(parameter)
+    return Model(
+        whole,
+        model.prediction,
+        model.features,
+        model.target,
+        model.parameters,
+        model.title,
+        model.sizes,
+        model.names,
+    )
+
+
+def _is_bias(parameter: Expr) -> bool:
+    return parameter.rank == 0 or name_of(parameter).startswith("b")
+
+
+def _squared(parameter: Expr) -> Expr:
+    return sum(parameter**2)
+
+
+def _own(loss: str | Expr, shapes: Mapping[str, tuple[str | int, ...]]) -> Model:
+    """A loss that the user wrote."""
+    if isinstance(loss, str):
+        usual = {name: tuple(shape.split()) for name, shape in USUAL.items()}
+        loss = parse(loss, **{**usual, **shapes})
+    symbols = mentioned(loss)
+    targets = [name for name in ("y", "Y") if name in symbols]
+    if "X" not in symbols or len(targets) != 1:
+        raise MathError(
+            "a loss uses X, the features, and y or Y, the target", facts=[f"it uses {', '.join(symbols)}"]
+        )
+    parameters = {name: each for name, each in symbols.items() if name not in ("X", targets[0])}
+    prediction = prediction_of(loss, symbols[targets[0]], set(parameters.values()))
+    return Model(loss, prediction, "X", targets[0], parameters, "your network", names=names_of(loss) or {})

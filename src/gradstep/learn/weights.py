@@ -1,0 +1,61 @@
+"""What if some rows count more than others? The same loss, in which a row of weight 2 counts as two rows."""
+
+from __future__ import annotations
+
+from gradstep.expression.errors import MathError
+from gradstep.expression.node import Expr, rebuild, walk
+from gradstep.expression.shapes import Size, size_names
+from gradstep.operations.arithmetic import multiply
+from gradstep.operations.broadcasting import repeat
+from gradstep.operations.leaves import size_op
+from gradstep.operations.sums import sum
+
+
+def weighted(loss: Expr, rows: Size, weights: Expr) -> Expr:
+    """`loss` with a weight for each row: every sum over `rows` is weighted, and their number is Σ weights.
+
+    So a whole weight does what repeating the row would do, and a weight of 0 what leaving it out would.
+    Raises `MathError` where rows meet otherwise than in a sum or a mean.
+    """
+    total = sum(weights)
+    made: dict[Expr, Expr] = {}
+    for node in walk(loss):
+        args = [made[arg] for arg in node.args]
+        if node.op is size_op and node.params[0] == rows:
+            made[node] = total
+        else:
+            made[node] = rebuild(node, _weighed(node, args, rows, weights))
+    return made[loss]
+
+
+def _weighed(node: Expr, args: list[Expr], rows: Size, weights: Expr) -> list[Expr]:
+    """The operands of a node, one of them weighted where the node sums over rows."""
+    carrying = [place for place, arg in enumerate(args) if rows in arg.shape]
+    if not carrying or rows in node.shape:
+        if any(size != rows and rows in size_names(size) for size in node.shape):
+            raise _unknown(node)
+        return args
+    if node.op.indices is None:
+        raise _unknown(node)
+    inputs, output = node.op.indices(node.params, *(arg.rank for arg in args)).split("->")
+    letters = [
+        word[args[place].shape.index(rows)]
+        for place, word in enumerate(inputs.split(","))
+        if place in carrying
+    ]
+    if len(set(letters)) != 1 or any(args[place].shape.count(rows) > 1 for place in carrying):
+        raise _unknown(node)
+    place = min(carrying, key=lambda place: args[place].rank)  # the smallest array is weighted
+    operand = args[place]
+    axis = operand.shape.index(rows)
+    others = tuple(k for k in range(operand.rank) if k != axis)
+    spread = repeat(weights, others, tuple(operand.shape[k] for k in others)) if others else weights
+    return [multiply(operand, spread) if k == place else arg for k, arg in enumerate(args)]
+
+
+def _unknown(node: Expr) -> MathError:
+    return MathError(
+        "rows have weights where they meet in sums and means alone",
+        facts=[f"here they meet in {node.op.name}"],
+        mend="the weights written into the loss",
+    )
