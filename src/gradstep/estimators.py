@@ -3,7 +3,7 @@
     from gradstep.estimators import NeuronRegressor
     NeuronRegressor().fit(X, y).predict(X)
 
-They are trained by `gs.train`, with the derived and certified gradient, which `derivation_` shows line by line.
+They are trained by `gs.train`, with the derived and certified gradient: `derivation_` shows it line by line.
 Needs the extra `gradstep[sklearn]`.
 """
 
@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -52,7 +52,7 @@ MOST_MERGED = 20_000  # rows; above, to look for equal ones would take as long a
 class _Network(BaseEstimator):  # type: ignore[misc]
     """What the estimators share: a model, its training, and what is known afterwards."""
 
-    _parameter_constraints = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "optimiser": [str],
         "learning_rate": [None, Interval(Real, 0, None, closed="neither")],
         "alpha": [Interval(Real, 0, None, closed="left")],
@@ -62,6 +62,12 @@ class _Network(BaseEstimator):  # type: ignore[misc]
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
     }
+
+    parameters_: dict[str, Array]
+    answer_: str
+    loss_: float
+    loss_curve_: list[float]
+    n_iter_: int
 
     # What a subclass says.
 
@@ -134,15 +140,11 @@ class _Network(BaseEstimator):  # type: ignore[misc]
     def _values(self, X: ArrayLike) -> Array:
         """What the network answers: numbers, or probabilities."""
         check_is_fitted(self)
-        rows = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        rows = validate_data(self, X, dtype=np.float64, reset=False)
         model = self._model(self.answer_)
         if model.prediction is None:
-            raise ValueError(
-                "this loss does not show what it predicts: no part of it is compared with the target"
-            )
-        return worth(
-            model.prediction, {model.features: np.asarray(rows, dtype=np.float64), **self.parameters_}
-        )
+            raise ValueError("no part of this loss is compared with the target, so it predicts nothing")
+        return worth(model.prediction, {model.features: rows, **self.parameters_})
 
 
 class _Regressor(RegressorMixin, _Network):  # type: ignore[misc]
@@ -166,10 +168,10 @@ class _Regressor(RegressorMixin, _Network):  # type: ignore[misc]
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, passes: int | None
     ) -> Self:
         first = passes is None or not hasattr(self, "parameters_")
-        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True, reset=first)
+        rows, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True, reset=first)
         target = np.asarray(y, dtype=np.float64)
-        weights = _weights(sample_weight, X)
-        self._train(X, target, self._answer(target) if first else self.answer_, weights, passes)
+        weights = _weights(sample_weight, rows)
+        self._train(rows, target, self._answer(target) if first else self.answer_, weights, passes)
         return self
 
 
@@ -179,8 +181,8 @@ class NeuronRegressor(_Regressor):
     Parameters
     ----------
     activation : {"auto", "relu", "identity"}
-        "relu" is the article's max(0, w·x + b), "identity" a linear model; "auto" takes "relu" where no target is
-        negative, which a ReLU could never reach.
+        "relu" is the article's max(0, w·x + b), "identity" a linear model; "auto" takes "relu" where no
+        target is negative, which a ReLU could never reach.
     alpha : float
         The penalty α Σ wⱼ².
     optimiser, learning_rate, max_iter, batch_size, tol
@@ -204,7 +206,7 @@ class NeuronRegressor(_Regressor):
     array([7.])
     """
 
-    _parameter_constraints = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **_Network._parameter_constraints,
         "activation": [str],
     }
@@ -259,8 +261,8 @@ class NetworkRegressor(_Regressor):
     hidden : tuple of int
         The widths of the hidden layers.
     loss : str, expression or None
-        A loss of your own of X (N, d) and y (N,), such as "mean(abs(y - (X @ w + b)))"; every other variable is
-        trained. `shapes` are those of variables other than X, y, w and b: {"W1": "d 16"}.
+        A loss of your own of X (N, d) and y (N,), such as "mean(abs(y - (X @ w + b)))"; every other variable
+        is trained. `shapes` are those of variables other than X, y, w and b: {"W1": "d 16"}.
     alpha, optimiser, learning_rate, max_iter, batch_size, tol, warm_start, random_state
         As for `NeuronRegressor`; the penalty is on all matrices and vectors of weights, not on biases.
 
@@ -270,7 +272,7 @@ class NetworkRegressor(_Regressor):
         By their names in the loss. `derivation_`, `loss_curve_`, `loss_`, `n_iter_` as for `NeuronRegressor`.
     """
 
-    _parameter_constraints = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **_Network._parameter_constraints,
         "hidden": ["array-like"],
         "loss": [str, Expr, None],
@@ -329,7 +331,7 @@ class NetworkClassifier(ClassifierMixin, _Network):  # type: ignore[misc]
         The classes, sorted. `parameters_`, `derivation_`, `loss_curve_` … as for `NetworkRegressor`.
     """
 
-    _parameter_constraints = dict(NetworkRegressor._parameter_constraints)
+    _parameter_constraints: ClassVar[dict[str, Any]] = dict(NetworkRegressor._parameter_constraints)
 
     def __init__(
         self,
@@ -400,23 +402,25 @@ class NetworkClassifier(ClassifierMixin, _Network):  # type: ignore[misc]
         classes: ArrayLike | None,
     ) -> Self:
         first = passes is None or not hasattr(self, "parameters_")
-        X, y = validate_data(self, X, y, dtype=np.float64, reset=first)
-        check_classification_targets(y)
-        weights = _weights(sample_weight, X)
+        rows, given = validate_data(self, X, y, dtype=np.float64, reset=first)
+        check_classification_targets(given)
+        labels: Array = np.asarray(given)
+        weights = _weights(sample_weight, rows)
         if first:
-            self.classes_ = np.unique(y if classes is None else np.asarray(classes))
-        strangers = np.setdiff1d(y, self.classes_)
+            self.classes_ = np.unique(labels if classes is None else np.asarray(classes))
+        strangers = np.setdiff1d(labels, self.classes_)
         if strangers.size:
             raise ValueError(f"y holds the class {strangers[0]!r}, which is not among {list(self.classes_)}")
-        seen = np.unique(y if weights is None else y[weights > 0])
+        seen = np.unique(labels if weights is None else labels[weights > 0])
         if len(self.classes_) < 2 or (passes is None and len(seen) < 2):
             raise ValueError(f"a classifier needs two classes at least, but y holds 1 class: {seen[0]!r}")
-        place = np.searchsorted(self.classes_, y)
-        answer = self._answer(y) if first else self.answer_
+        answer = self._answer(labels) if first else self.answer_
+        place = np.searchsorted(self.classes_, labels)
         target = place.astype(np.float64)
-        if mentioned(self._model(answer).loss)[self._model(answer).target].rank == 2:
+        model = self._model(answer)
+        if mentioned(model.loss)[model.target].rank == 2:
             target = (place[:, None] == np.arange(len(self.classes_))).astype(np.float64)
-        self._train(X, target, answer, weights, passes)
+        self._train(rows, target, answer, weights, passes)
         return self
 
 
@@ -440,7 +444,7 @@ def _weights(given: ArrayLike | None, X: Array) -> Array | None:
 def _merged(X: Array, target: Array, weights: Array | None) -> tuple[Array, Array, Array | None]:
     """Equal rows as one row with the sum of their weights, and none of weight 0.
 
-    So a row of weight 2 and a row that is there twice are the same data, to the last bit, and so are their fits.
+    So a row of weight 2 and a row that is there twice are the same data, to the last bit, as are their fits.
     No weights come back where all are equal.
     """
     counted = np.ones(len(X)) if weights is None else weights
@@ -496,8 +500,8 @@ def _squared(parameter: Expr) -> Expr:
 def _own(loss: str | Expr, shapes: Mapping[str, tuple[str | int, ...]]) -> Model:
     """A loss that the user wrote."""
     if isinstance(loss, str):
-        usual = {name: tuple(shape.split()) for name, shape in USUAL.items()}
-        loss = parse(loss, **{**usual, **shapes})
+        known: dict[str, Any] = {**USUAL, **shapes}
+        loss = parse(loss, **known)
     symbols = mentioned(loss)
     targets = [name for name in ("y", "Y") if name in symbols]
     if "X" not in symbols or len(targets) != 1:

@@ -37,13 +37,9 @@ def _weighed(node: Expr, args: list[Expr], rows: Size, weights: Expr) -> list[Ex
         return args
     if node.op.indices is None:
         raise _unknown(node)
-    inputs, output = node.op.indices(node.params, *(arg.rank for arg in args)).split("->")
-    letters = [
-        word[args[place].shape.index(rows)]
-        for place, word in enumerate(inputs.split(","))
-        if place in carrying
-    ]
-    if len(set(letters)) != 1 or any(args[place].shape.count(rows) > 1 for place in carrying):
+    words = node.op.indices(node.params, *(arg.rank for arg in args)).partition("->")[0].split(",")
+    letters = {words[place][args[place].shape.index(rows)] for place in carrying}
+    if len(letters) != 1 or any(args[place].shape.count(rows) > 1 for place in carrying):
         raise _unknown(node)
     place = min(carrying, key=lambda place: args[place].rank)  # the smallest array is weighted
     operand = args[place]
