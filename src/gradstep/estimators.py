@@ -32,7 +32,7 @@ from gradstep.learn.models import Model, network
 from gradstep.learn.objective import worth
 from gradstep.learn.structure import name_of, prediction_of
 from gradstep.learn.training import train
-from gradstep.learn.weights import weighted
+from gradstep.learn.weights import merged, weighted
 from gradstep.notation.parsing import names_of, parse
 from gradstep.operations.evaluation import mentioned
 from gradstep.operations.leaves import symbol
@@ -45,8 +45,7 @@ Shapes = Mapping[str, str | Sequence[str | int]]
 
 USUAL = {"X": "N d", "y": "N", "Y": "N k", "w": "d", "b": ""}
 WEIGHTS = "sample_weight"
-SOLVER = "l-bfgs"
-MOST_MERGED = 20_000  # rows; above, to look for equal ones would take as long as to train
+SOLVER = "gradient descent"
 
 
 class _Network(BaseEstimator):  # type: ignore[misc]
@@ -91,7 +90,7 @@ class _Network(BaseEstimator):  # type: ignore[misc]
         """Fit to these arrays; `passes` continues from where it is, so many steps."""
         if len(X) < 2:
             raise ValueError(f"a network is not trained on {len(X)} sample")
-        X, target, weights = _merged(X, target, weights)
+        X, target, weights = merged(X, target, weights)
         model = self._model(answer, weights is not None)
         data = {model.features: X, model.target: target}
         if weights is not None:
@@ -120,7 +119,8 @@ class _Network(BaseEstimator):  # type: ignore[misc]
         self.answer_ = answer
         self.parameters_ = {name: np.asarray(value) for name, value in fit.parameters.items()}
         self.loss_ = float(fit.loss)
-        self.loss_curve_ = [*getattr(self, "loss_curve_", []), *curve[1:]] if passes is not None else curve
+        before = getattr(self, "loss_curve_", []) if passes is not None else []
+        self.loss_curve_ = [*before, *curve[1:]] if before else curve
         self.n_iter_ = max(1, fit.steps) + (getattr(self, "n_iter_", 0) if passes is not None else 0)
         self.converged_ = bool(fit.converged)
         if passes is None and fit.stopped == "steps":
@@ -436,26 +436,7 @@ def _weights(given: ArrayLike | None, X: Array) -> Array | None:
     if given is None:
         return None
     weights: Array = _check_sample_weight(given, X, dtype=np.float64, ensure_non_negative=True)
-    if not weights.sum() > 0:
-        raise ValueError("all sample weights are 0: there is nothing to train on")
     return weights
-
-
-def _merged(X: Array, target: Array, weights: Array | None) -> tuple[Array, Array, Array | None]:
-    """Equal rows as one row with the sum of their weights, and none of weight 0.
-
-    So a row of weight 2 and a row that is there twice are the same data, to the last bit, as are their fits.
-    No weights come back where all are equal.
-    """
-    counted = np.ones(len(X)) if weights is None else weights
-    kept = counted > 0
-    X, target, counted = X[kept], target[kept], counted[kept]
-    if len(X) <= MOST_MERGED:
-        whole = np.column_stack([X, target])
-        _, first, which = np.unique(whole, axis=0, return_index=True, return_inverse=True)
-        if len(first) < len(X) or (counted != counted[0]).any():
-            X, target, counted = X[first], target[first], np.bincount(which.ravel(), counted)
-    return X, target, None if (counted == counted[0]).all() else counted
 
 
 @lru_cache(maxsize=64)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, rebuild, walk
 from gradstep.expression.shapes import Size, size_names
+from gradstep.learn.scaling import Array
 from gradstep.operations.arithmetic import multiply
 from gradstep.operations.broadcasting import repeat
 from gradstep.operations.leaves import size_op
 from gradstep.operations.sums import sum
+
+MOST_MERGED = 20_000  # rows; above, to look for equal ones would take as long as to train
 
 
 def weighted(loss: Expr, rows: Size, weights: Expr) -> Expr:
@@ -55,3 +60,20 @@ def _unknown(node: Expr) -> MathError:
         facts=[f"here they meet in {node.op.name}"],
         mend="the weights written into the loss",
     )
+
+
+def merged(X: Array, target: Array, weights: Array | None) -> tuple[Array, Array, Array | None]:
+    """Equal rows as one row with the sum of their weights, and none of weight 0.
+
+    So a row of weight 2 and a row that is there twice are the same data, to the last bit, as are their fits.
+    No weights come back where all are equal.
+    """
+    counted = np.ones(len(X)) if weights is None else weights
+    kept = counted > 0
+    X, target, counted = X[kept], target[kept], counted[kept]
+    if len(X) <= MOST_MERGED:
+        whole = np.column_stack([X, target])
+        _, first, which = np.unique(whole, axis=0, return_index=True, return_inverse=True)
+        if len(first) < len(X) or (counted != counted[0]).any():
+            X, target, counted = X[first], target[first], np.bincount(which.ravel(), counted)
+    return X, target, None if (counted == counted[0]).all() else counted
