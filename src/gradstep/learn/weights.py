@@ -75,5 +75,6 @@ def merged(X: Array, target: Array, weights: Array | None) -> tuple[Array, Array
         whole = np.column_stack([X, target])
         _, first, which = np.unique(whole, axis=0, return_index=True, return_inverse=True)
         if len(first) < len(X) or (counted != counted[0]).any():
-            X, target, counted = X[first], target[first], np.bincount(which.ravel(), counted)
+            X, target = X[first], target[first]
+            counted = np.bincount(which.ravel(), counted).astype(np.float64)
     return X, target, None if (counted == counted[0]).all() else counted
