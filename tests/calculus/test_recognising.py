@@ -84,3 +84,10 @@ def test_the_derivation_says_what_it_recognised():
     d = gs.derive(gs.parse("sum(1/(1 + exp(-X @ w)))", X="N d", w="d"), "w")
     assert "sigmoid" in d.text()
     assert [rewrite.rule for rewrite in d.recognised] == ["sigmoid"]
+
+
+def test_a_function_with_a_name_of_its_own_is_not_read_as_another():
+    body = gs.parse("x*sigmoid(x)", x="")
+    assert Recognition(body).expr is gs.parse("silu(x)", x="")
+    assert Recognition(body, own=True).expr is body
+    assert not gs.derive(body, "x", names={body: "swish"}).recognised

@@ -65,7 +65,7 @@ def derive(
     """
     _check(loss)
     known = variables(loss)
-    read = Recognition(loss)
+    read = Recognition(loss, own=loss in (names or {}))
     loss = belongs(read.expr, known)
     names = {read.of(part): name for part, name in (names or {}).items()}
     parameters = chosen_parameters(wrt, known)

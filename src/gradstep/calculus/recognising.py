@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container
 from fractions import Fraction
+from functools import cache
 
 from gradstep.calculus.pieces import BENT, both_sides, larger_multiple
 from gradstep.calculus.rewriting import Book, Law, Simplifier
@@ -281,16 +282,25 @@ RECOGNITION: tuple[Law, ...] = (
         ),
     ),
 )
-_BOOK = Book(RECOGNITION)
-_BOOK_OF_ONE_PIECE = Book(law for law in RECOGNITION if law.name != SIDES)
+ACTIVATIONS = ("SiLU", "GELU", "Mish")
+
+
+@cache
+def _book(sides: bool, own: bool) -> Book:
+    """The book for a formula that has pieces to put together or not, and a name of its own or not."""
+    left_out = {*(() if sides else (SIDES,)), *(ACTIVATIONS if own else ())}
+    return Book(law for law in RECOGNITION if law.name not in left_out)
 
 
 class Recognition:
-    """A formula read with functions by name: `expr`, what became of each part, and the rewrites made."""
+    """A formula read with functions by name: `expr`, what became of each part, and the rewrites made.
 
-    def __init__(self, expr: Expr) -> None:
+    A function with a name of its `own`, swish(x) = x σ(x), is not read as the activation of another name.
+    """
+
+    def __init__(self, expr: Expr, own: bool = False) -> None:
         bends = [node for node in walk(expr) if node.op in BENT]
-        work = Simplifier(_BOOK if len(bends) > 1 else _BOOK_OF_ONE_PIECE, ())
+        work = Simplifier(_book(len(bends) > 1, own), ())
         self.expr, rewrites, _ = work(expr)
         self.rewrites: tuple[Rewrite, ...] = tuple(rewrites)
         self._done = work.done
