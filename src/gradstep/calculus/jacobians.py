@@ -136,7 +136,7 @@ def hessian(
 
     def following(facts: Facts) -> tuple[Forward, dict[str, Expr | None]]:
         """How the gradients move, and the blocks that are read off."""
-        forward = _second(base, list(gradients.values()), facts)
+        forward = gradients_moving(base, list(gradients.values()), facts)
         return forward, {name: forward.jacobian(g, x) for name, (g, x) in blocks.items()}
 
     forward, arrays, shortened = believing(following, known, parameters, again)
@@ -144,7 +144,7 @@ def hessian(
         name: belongs(_along(arrays[name], g, x, kinds, forward), known) for name, (g, x) in blocks.items()
     }
     moves = [_array_move(g, x, answers[name], forward, kinds) for name, (g, x) in blocks.items()]
-    return _finished(_of_second(base, "hessian", answers, forward, shortened), moves, certify, seed)
+    return _finished(_ofgradients_moving(base, "hessian", answers, forward, shortened), moves, certify, seed)
 
 
 def jvp(
@@ -220,12 +220,12 @@ def hvp(
 
     def following(facts: Facts) -> tuple[Forward, dict[str, Expr]]:
         """How the gradient moves, along v in the end."""
-        forward = _second(base, [g], facts)
+        forward = gradients_moving(base, [g], facts)
         return forward, {name: forward.whole(g, forward.changes(), {w: v})}
 
     forward, answers, shortened = believing(following, known, base.parameters, again)
     answer = belongs(answers[name], {**known, str(v.params[0]): v})
-    derivation = _of_second(base, "hvp", {name: answer}, forward, shortened)
+    derivation = _ofgradients_moving(base, "hvp", {name: answer}, forward, shortened)
     derivation.directions = {name: v}
     moves = [Move("answer", "the product with the vector", g, {w: v}, answer, True)]
     return _finished(derivation, moves, certify, seed)
@@ -261,14 +261,14 @@ def function_parts(
     return parts
 
 
-def _second(base: Derivation, gradients: Sequence[Expr], facts: Facts) -> Forward:
+def gradients_moving(base: Derivation, gradients: Sequence[Expr], facts: Facts) -> Forward:
     """How gradients move: their parts are those of the loss, and the gradients that go by name."""
     parts = {*base.parts, *base.fences}
     parts -= {base.of} - set(walk(*gradients))
     return Forward(gradients, list(base.parameters.values()), parts, book_with(facts))
 
 
-def _of_second(
+def _ofgradients_moving(
     base: Derivation, kind: Kind, answers: Mapping[str, Expr], forward: Forward, notes: tuple[str, ...]
 ) -> Derivation:
     changes = forward.changes()

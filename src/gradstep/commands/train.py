@@ -57,7 +57,7 @@ INTERRUPTED = 130
     default=GRADIENT_DESCENT.name,
     show_default=True,
     metavar="NAME",
-    help="gradient descent, momentum or adam.",
+    help="gradient descent, momentum, adam, l-bfgs, newton-cg, or levenberg-marquardt for squares.",
 )
 @click.option(
     "--learning-rate", type=float, metavar="η", help="A fixed rate; without one each step is chosen safely."

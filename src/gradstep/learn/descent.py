@@ -8,19 +8,29 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gradstep.expression.errors import MathError
-from gradstep.learn.optimisers import GRADIENT_DESCENT, MOMENTUM, Array, Optimiser, optimiser_named
+from gradstep.learn.log import Log, Snapshots, Stopped
+from gradstep.learn.optimisers import GRADIENT_DESCENT, Array, Optimiser, Rule, optimiser_named
 from gradstep.learn.progress import Progress, progress_bar
-from gradstep.learn.surface import Layout, Measured, Objective, Parameters, Point, curvature_near, norm_of
-from gradstep.learn.walks import SPEED_UP, Batches, Walk, fitted_walk, plain_walk, stepper, tuned_walk
+from gradstep.learn.surface import (
+    Curvature,
+    Layout,
+    Measured,
+    Objective,
+    Parameters,
+    Point,
+    Residuals,
+    curvature_near,
+    norm_of,
+)
+from gradstep.learn.walks import Batches, Ended
+from gradstep.learn.ways import Knowledge, way
 
 __all__ = [
     "Batches",
@@ -33,8 +43,6 @@ __all__ = [
     "progress_bar",
     "start_parameters",
 ]
-
-Stopped: TypeAlias = Literal["converged", "steps", "early", "interrupted", "stalled", "stuck"]
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,8 @@ def descend(
     progress: Progress | None = None,
     watch: Callable[[Parameters], float] | None = None,
     batches: Batches | None = None,
+    curvature: Curvature | None = None,
+    residuals: Residuals | None = None,
     snapshots: int = 400,
 ) -> Descent:
     """Walk down the slope of `objective`, which turns {name: array} into (loss, {name: gradient}).
@@ -95,164 +105,49 @@ def descend(
     after each step. `watch(parameters)` is a loss on rows of their own: the parameters where it was lowest
     are kept, and the descent ends when it no longer falls. `batches(k)` gives the objectives of the blocks of
     rows that pass k walks through; a step is then one pass, and `objective` (all rows) is measured after it.
-    Ctrl-C returns what was reached.
+    `curvature` is the Hessian times a vector, which newton-cg needs, and `residuals` with their Jacobian are
+    what levenberg-marquardt does. Ctrl-C returns what was reached.
     """
     rule = optimiser_named(optimiser)
     rate, count, goal = _rate(learning_rate), _count("steps", steps, 1), _tolerance(tolerance)
     layout = Layout.of(start)
     loss = Measured(objective, layout)
-    here = Point(layout.start, *loss(layout.start))
+    here = loss.at(layout.start)
     _check_start(here, layout)
 
-    log = _Log(
-        here, _watching(watch, layout), _Snapshots.at_most(_count("snapshots", snapshots, 2), here.x.size)
-    )
+    pictures = Snapshots.at_most(_count("snapshots", snapshots, 2), here.x.size)
+    log = Log(here, _watching(watch, layout), pictures, knowing=rule.needs != "gradient")
+    walk = way(rule, loss, log, Knowledge(rate, goal, batches, curvature, residuals))
     if not here.gradient.any():
         return _finished(log, layout, loss, rule, "stuck")
-    step = stepper(rule, loss, batches)
-    if rate is not None:
-        walk = plain_walk(step, here, rule, rate)
-    elif rule is GRADIENT_DESCENT and batches is None:
-        walk = _safe_walk(loss, log, goal)
-    else:
-        walk = tuned_walk(step, here, rule, here.loss)
 
-    stopped: Stopped | None = None
-    try:
-        while stopped is None:
-            taken = next(walk, None)
-            if taken is None:
-                stopped = "converged" if log.flat() else "stalled"
-                break
+    def walked() -> Stopped:
+        """Walks to the end, and says which it was."""
+        while True:
+            try:
+                taken = next(walk)
+            except StopIteration as end:
+                ended: Ended = end.value
+                return ended or ("converged" if log.flat() else "stalled")
             _check_point(*taken, log, rule, loss, layout)
             log.add(*taken)
             if progress is not None:
                 progress(log.steps, count, log.lowest.loss)
-            stopped = log.verdict(goal) or ("steps" if log.steps == count else None)
+            stopped = log.verdict(goal)
+            if stopped is not None:
+                return stopped
+            if log.steps == count:
+                return "steps"
+
+    stopped: Stopped
+    try:
+        stopped = walked()
     except KeyboardInterrupt:
         stopped = "interrupted"
     if stopped != "interrupted" and log.lowest is here and log.last.loss > here.loss + 1e-6 * abs(here.loss):
         what = f"the loss never fell below its starting value in {_steps(log.steps)}"
         raise _diverged(what, log.rates[-1], log, rule, loss)
     return _finished(log, layout, loss, rule, stopped)
-
-
-def _safe_walk(loss: Measured, log: _Log, tolerance: float) -> Walk:
-    """Fitted steps; where the loss has kinks that stop them, steps along the mean of the last gradients."""
-    for taken in fitted_walk(loss, log.start):
-        yield taken
-        if log.crawls(tolerance):
-            break
-    if not log.flat():
-        log.kink_step = log.steps
-        yield from tuned_walk(stepper(MOMENTUM, loss), log.lowest, MOMENTUM, log.start.loss)
-
-
-# --- The books: what has been seen so far. ---
-
-
-@dataclass
-class _Snapshots:
-    """At most `limit` pictures of the way, evenly spread: when full, every other one goes."""
-
-    limit: int
-    every: int = 1
-    kept: dict[int, Array] = field(default_factory=dict)
-
-    @classmethod
-    def at_most(cls, limit: int, size: int) -> _Snapshots:
-        """Fewer where the parameters are many: 4 million numbers in all."""
-        return cls(max(2, min(limit, 4_000_000 // size)))
-
-    def add(self, step: int, x: Array) -> None:
-        if step % self.every:
-            return
-        self.kept[step] = x
-        if len(self.kept) > self.limit:
-            self.every *= 2
-            self.kept = {at: seen for at, seen in self.kept.items() if at % self.every == 0}
-
-
-_LOOK_BACK, _CRAWL, _LONG = 50, 150, 300
-
-
-class _Log:
-    """The best point, the losses, the snapshots, and how much there may still be to gain."""
-
-    def __init__(self, start: Point, watch: Callable[[Array], float] | None, snapshots: _Snapshots) -> None:
-        self.start = self.last = self.lowest = self.best = start
-        self.steps = self.best_step = 0
-        self.kink_step: int | None = None
-        self.history, self.rates = [start.loss], list[float]()
-        self.watch = watch
-        self.watched = [watch(start.x)] if watch else []
-        self.snapshots = snapshots
-        self.snapshots.add(0, start.x)
-        self.slope = self.steepest = norm_of(start.gradient)
-        self.reaches: deque[float] = deque(maxlen=_LOOK_BACK)
-        self.lows = deque([start.loss], maxlen=_LONG)
-
-    def add(self, point: Point, rate: float) -> None:
-        move, change = point.x - self.last.x, point.gradient - self.last.gradient
-        with np.errstate(all="ignore"):
-            bend, length = float(move @ change), float(move @ move)
-        farthest = self.reaches[-1] if self.reaches else math.inf
-        self.reaches.append(length / bend if bend > 0 else SPEED_UP * farthest)
-        self.steps += 1
-        self.last = point
-        self.slope = norm_of(point.gradient)
-        self.steepest = max(self.steepest, self.slope)
-        self.history.append(point.loss)
-        self.rates.append(rate)
-        self.snapshots.add(self.steps, point.x)
-        if point.loss < self.lowest.loss:
-            self.lowest = point
-        self.lows.append(self.lowest.loss)
-        if self._is_best(point):
-            self.best, self.best_step = point, self.steps
-
-    def _is_best(self, point: Point) -> bool:
-        if self.watch is None:
-            return point is self.lowest
-        self.watched.append(self.watch(point.x))
-        return point.loss <= self.start.loss and self.watched[-1] < self.watched[self.best_step]
-
-    def scale(self) -> float:
-        """What a gain is measured by: the loss itself, or what has been gained, whichever is less."""
-        gained = self.start.loss - self.lowest.loss
-        return max(min(gained, abs(self.lowest.loss)), 1e-3 * gained)
-
-    def gain_ahead(self) -> float:
-        """About what is left to gain: |gradient|² over the smallest curvature met lately."""
-        known = self.slope > 0 and len(self.reaches) > 1
-        return max(self.reaches) * self.slope * self.slope if known else math.inf
-
-    def flat(self) -> bool:
-        """Has the slope gone, as far as the last digits tell?"""
-        return norm_of(self.lowest.gradient) <= 1e-6 * self.steepest
-
-    def gained_in(self, steps: int) -> float:
-        """What the last so many steps brought; infinite before there were as many."""
-        return self.lows[-1 - steps] - self.lows[-1] if len(self.lows) > steps else math.inf
-
-    def crawls(self, tolerance: float) -> bool:
-        """Have very many steps brought next to nothing?"""
-        return self.gained_in(_CRAWL) <= tolerance * self.scale()
-
-    def verdict(self, tolerance: float) -> Stopped | None:
-        """The reason to stop here, if there is one."""
-        if not self.slope:
-            return "stuck" if self.last.loss > self.lowest.loss else "converged"
-        if (
-            self.slope <= math.sqrt(tolerance) * self.steepest
-            and self.gain_ahead() <= tolerance * self.scale()
-        ):
-            return "converged"
-        if self.watch and self.steps - self.best_step > max(_LOOK_BACK, self.steps // 4):
-            return "early"
-        if tolerance and self.gained_in(_LONG - 1) <= tolerance * self.scale():
-            return "stalled"
-        return None
 
 
 def _watching(watch: Callable[[Parameters], float] | None, layout: Layout) -> Callable[[Array], float] | None:
@@ -268,7 +163,7 @@ def _watching(watch: Callable[[Parameters], float] | None, layout: Layout) -> Ca
     return watched
 
 
-def _finished(log: _Log, layout: Layout, loss: Measured, rule: Optimiser, stopped: Stopped) -> Descent:
+def _finished(log: Log, layout: Layout, loss: Measured, rule: Optimiser, stopped: Stopped) -> Descent:
     kept = log.snapshots.kept | {log.best_step: log.best.x, log.steps: log.last.x}
     path_steps = tuple(sorted(kept))
     return Descent(
@@ -296,7 +191,7 @@ def _steps(count: int) -> str:
     return f"{count} step" if count == 1 else f"{count} steps"
 
 
-def _notes(log: _Log, stopped: Stopped) -> Iterator[str]:
+def _notes(log: Log, stopped: Stopped) -> Iterator[str]:
     norm, ahead = log.slope, log.gain_ahead()
     left = f", perhaps {ahead:.2g} of the loss still to gain" if math.isfinite(ahead) else ""
     after = f"after {_steps(log.steps)}" if log.steps else "at the start"
@@ -344,7 +239,7 @@ _FAR_BELOW, _FAR_OUT, _RUN_AWAY = -1e100, 1e150, 1e6
 
 
 def _check_point(
-    point: Point, rate: float, log: _Log, rule: Optimiser, loss: Measured, layout: Layout
+    point: Point, rate: float, log: Log, rule: Optimiser, loss: Measured, layout: Layout
 ) -> None:
     step = log.steps + 1
     if point.finite and (point.loss < _FAR_BELOW or np.abs(point.x).max() > _FAR_OUT):
@@ -362,14 +257,14 @@ def _check_point(
         raise _diverged(f"the loss runs away: {point.loss:.3g} after step {step}", rate, log, rule, loss)
 
 
-def _diverged(what: str, rate: float, log: _Log, rule: Optimiser, loss: Measured) -> MathError:
+def _diverged(what: str, rate: float, log: Log, rule: Optimiser, loss: Measured) -> MathError:
     facts = [
         f"{rule.name} with learning rate {rate:g}",
         f"the loss was {log.start.loss:.6g} at the start, and at best {log.lowest.loss:.6g}",
     ]
     better = rate / 10
     curvature = max(curvature_near(loss, log.lowest), curvature_near(loss, log.start))
-    if rule.scales_with_gradient and curvature > 0:
+    if isinstance(rule, Rule) and rule.scales_with_gradient and curvature > 0:
         better = min(1 / curvature, rate / 2)
         facts.append(
             f"the curvature of the loss is up to {curvature:.3g}: rates below {2 / curvature:.2g} are safe"

@@ -1,16 +1,17 @@
-"""How does one step down the slope go? One record an optimiser: its formula, its memory, its update.
+"""How does one step down go? One record an optimiser: its formula, and where it comes from.
 
-An optimiser works entry by entry, so one array `x` may hold one parameter or all of them laid end to end.
-`learning_rate=None` never reaches these functions: `descent.py` chooses a safe rate and passes the number.
+A rule works entry by entry, so one array `x` may hold one parameter or all of them laid end to end.
+`learning_rate=None` never reaches its update: `descent.py` chooses a safe rate and passes the number. The
+others see all parameters as one vector and choose their steps themselves, in modules of their own.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from string import Template
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,15 +44,27 @@ def _filled(lines: tuple[str, ...], parameter: str, loss: str) -> tuple[str, ...
 
 @dataclass(frozen=True)
 class Optimiser:
-    """A way to turn a gradient into the next parameters.
+    """A way down: its name, the sentence that makes it believable, and its step as mathematics.
 
-    `init(x)` is the memory before the first step; `update(x, gradient, state, rate)` is the next `x` and the
-    next memory, both new arrays. `scales_with_gradient`: does a step twice as steep go twice as far?
+    `needs` says what it asks of the loss beside its gradient: nothing, its "curvature" (the Hessian times a
+    vector), or the "residuals" whose squares it adds up.
     """
 
     name: str
     why: str
     formula: Formula
+    needs: Literal["gradient", "curvature", "residuals"] = "gradient"
+
+
+@dataclass(frozen=True)
+class Rule(Optimiser):
+    """A way to turn a gradient and a rate into the next parameters.
+
+    `init(x)` is the memory before the first step; `update(x, gradient, state, rate)` is the next `x` and the
+    next memory, both new arrays. `scales_with_gradient`: does a step twice as steep go twice as far?
+    """
+
+    _: KW_ONLY
     init: Callable[[Array], State]
     update: Callable[[Array, Array, State, float], tuple[Array, State]]
     scales_with_gradient: bool
@@ -92,7 +105,7 @@ def _adapt(x: Array, gradient: Array, state: State, rate: float) -> tuple[Array,
     return x - rate * mean / (np.sqrt(square) + _TINY), {"m": m, "s": s, "t": t}
 
 
-GRADIENT_DESCENT = Optimiser(
+GRADIENT_DESCENT = Rule(
     name="gradient descent",
     why="the gradient points up the steepest slope, so a small step against it lowers the loss",
     formula=Formula(
@@ -104,7 +117,7 @@ GRADIENT_DESCENT = Optimiser(
     scales_with_gradient=True,
 )
 
-MOMENTUM = Optimiser(
+MOMENTUM = Rule(
     name="momentum",
     why="like a ball it keeps nine tenths of its speed: less across a narrow valley, faster along it",
     formula=Formula(
@@ -119,7 +132,7 @@ MOMENTUM = Optimiser(
     scales_with_gradient=True,
 )
 
-ADAM = Optimiser(
+ADAM = Rule(
     name="adam",
     why="each entry moves by about η: the mean slope of late, divided by its usual size (Kingma & Ba 2015)",
     formula=Formula(
@@ -140,7 +153,62 @@ ADAM = Optimiser(
     scales_with_gradient=False,
 )
 
-OPTIMISERS: dict[str, Optimiser] = {each.name: each for each in (GRADIENT_DESCENT, MOMENTUM, ADAM)}
+L_BFGS = Optimiser(
+    name="l-bfgs",
+    why="how the gradient changed along the last ten moves tells how the loss bends; the step goes to the "
+    "lowest point of what bends so, and is fitted by a line search (Nocedal 1980; Nocedal & Wright, ch. 7)",
+    formula=Formula(
+        plain=(
+            "$w ← $w − η H ∂$C/∂$w,   H Δg = Δ$w for the last ten moves Δ$w and changes Δg of the gradient",
+            "η = 1 where loss and slope fall enough with it (strong Wolfe conditions), else fitted",
+        ),
+        tex=(
+            r"$w \leftarrow $w - \eta\, H \frac{\partial $C}{\partial $w}, \qquad"
+            r" H\, \Delta g = \Delta $w \text{ for each of the last ten moves}",
+        ),
+    ),
+)
+
+NEWTON_CG = Optimiser(
+    name="newton-cg",
+    why="the step goes to the lowest point of the parabola that touches the loss, found by conjugate "
+    "gradients with Hessian–vector products, and no farther than the parabola can be trusted "
+    "(Steihaug 1983; Nocedal & Wright, ch. 7)",
+    formula=Formula(
+        plain=(
+            "$w ← $w + p,   p = argmin ⟨∂$C/∂$w, p⟩ + 1/2 ⟨p, (∂²$C/∂$w²) p⟩  with ‖p‖ ≤ Δ",
+            "Δ grows where the loss falls as the parabola says, and shrinks where it does not",
+        ),
+        tex=(
+            r"$w \leftarrow $w + p, \qquad p = \operatorname*{argmin}_{\lVert p \rVert \le \Delta}"
+            r" \Bigl\langle \frac{\partial $C}{\partial $w}, p \Bigr\rangle"
+            r" + \frac{1}{2} \Bigl\langle p, \frac{\partial^{2} $C}{\partial $w^{2}}\, p \Bigr\rangle",
+        ),
+    ),
+    needs="curvature",
+)
+
+LEVENBERG_MARQUARDT = Optimiser(
+    name="levenberg-marquardt",
+    why="the residuals are taken as straight, r + J p, and their sum of squares is made smallest, with λ so "
+    "large that the step stays where that may be believed (Levenberg 1944, Marquardt 1963, Moré 1978)",
+    formula=Formula(
+        plain=(
+            "$w ← $w + p,   (JᵀJ + λ D²) p = −Jᵀr,   $C = ⟨r, r⟩,   J = ∂r/∂$w",
+            "D is the length of each column of J, the largest so far;  λ ≥ 0 is such that ‖D p‖ ≤ Δ",
+        ),
+        tex=(
+            r"$w \leftarrow $w + p, \qquad (J^{\top} J + \lambda D^{2})\, p = -J^{\top} r, \qquad"
+            r" $C = \langle r, r \rangle,\; J = \frac{\partial r}{\partial $w}",
+        ),
+    ),
+    needs="residuals",
+)
+
+RULES = (GRADIENT_DESCENT, MOMENTUM, ADAM)
+OPTIMISERS: dict[str, Optimiser] = {
+    each.name: each for each in (*RULES, L_BFGS, NEWTON_CG, LEVENBERG_MARQUARDT)
+}
 
 AUTOMATIC_STEP = Formula(
     plain=(

@@ -43,8 +43,13 @@ def parents(*roots: Expr) -> dict[Expr, list[Expr]]:
 
 def moving(loss: Expr, parameters: Collection[Expr]) -> set[Expr]:
     """The nodes that depend on a parameter."""
-    found = set(parameters)
-    for node in walk(loss):
+    return depending([loss], parameters)
+
+
+def depending(roots: Sequence[Expr], sources: Collection[Expr]) -> set[Expr]:
+    """The nodes of some expressions that depend on one of the sources."""
+    found = set(sources)
+    for node in walk(*roots):
         if any(arg in found for arg in node.args):
             found.add(node)
     return found

@@ -15,6 +15,19 @@ from gradstep.learn.optimisers import Array
 
 Parameters: TypeAlias = dict[str, Array]
 Objective: TypeAlias = Callable[[Parameters], tuple[ArrayLike, Mapping[str, ArrayLike]]]
+Residuals: TypeAlias = Callable[[Parameters], tuple[Array, Mapping[str, Array]]]
+"""The residuals (m) whose squares the loss adds up, and how they move: (m, …) for each parameter."""
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """How the gradient moves: `at(parameters)` gives the function that turns a direction into H times it.
+
+    `constant` where H is the same everywhere: the loss is a parabola.
+    """
+
+    at: Callable[[Parameters], Callable[[Parameters], Mapping[str, ArrayLike]]]
+    constant: bool = False
 
 
 class Point(NamedTuple):
@@ -81,6 +94,26 @@ class Layout:
             gradients.append(gradient.ravel())
         return np.concatenate(gradients)
 
+    def products(self, curvature: Curvature) -> Callable[[Array], Callable[[Array], Array]]:
+        """The Hessian at x times v, both as vectors."""
+
+        def at(x: Array) -> Callable[[Array], Array]:
+            with np.errstate(all="ignore"):
+                product = curvature.at(self.open(x.copy()))
+            return lambda v: self.close(product(self.open(v)))
+
+        return at
+
+    def residuals(self, residuals: Residuals) -> Callable[[Array], tuple[Array, Array]]:
+        """The residuals at x and their Jacobian, a row for each residual and a column for each entry of x."""
+
+        def at(x: Array) -> tuple[Array, Array]:
+            with np.errstate(all="ignore"):
+                r, parts = residuals(self.open(x.copy()))
+            return r, np.concatenate([parts[name].reshape(len(r), -1) for name in self.shapes], axis=1)
+
+        return at
+
     def sizes(self, x: Array) -> list[str]:
         return [
             f"the largest entry of {name} is {float(np.abs(part).max(initial=0)):.3g} in size"
@@ -96,6 +129,10 @@ class Measured:
 
     def __call__(self, x: Array) -> tuple[float, Array]:
         return self.of(self.objective, x)
+
+    def at(self, x: Array) -> Point:
+        """The place x on the surface."""
+        return Point(x, *self(x))
 
     def of(self, objective: Objective, x: Array) -> tuple[float, Array]:
         self.count += 1

@@ -6,26 +6,34 @@ import itertools
 import math
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Generator, Sequence
+from typing import Literal, TypeAlias
 
 import numpy as np
 
-from gradstep.learn.optimisers import Optimiser, State
+from gradstep.learn.optimisers import Rule, State
 from gradstep.learn.surface import Measured, Objective, Point, norm_of
 
 Batches: TypeAlias = Callable[[int], Sequence[Objective]]
-Walk: TypeAlias = Iterator[tuple[Point, float]]
+Ended: TypeAlias = Literal["converged", "stalled"] | None
+Walk: TypeAlias = Generator[tuple[Point, float], None, Ended]
+Enough: TypeAlias = Callable[[float], bool]
+"""Is so little left to gain that the walk may end?"""
 Stepper: TypeAlias = Callable[[Point, State, float, int], tuple[Point, State]]
 
 
-def stepper(rule: Optimiser, loss: Measured, batches: Batches | None = None) -> Stepper:
+def rate_of(here: Point, there: Point) -> float:
+    """How far a step went for the slope that it began with."""
+    return norm_of(there.x - here.x) / norm_of(here.gradient)
+
+
+def stepper(rule: Rule, loss: Measured, batches: Batches | None = None) -> Stepper:
     """Step k of an optimiser: with the whole gradient, or through the blocks of pass k."""
 
     def whole(at: Point, state: State, rate: float, k: int) -> tuple[Point, State]:
         with np.errstate(all="ignore"):
             x, state = rule.update(at.x, at.gradient, state, rate)
-        return Point(x, *loss(x)), state
+        return loss.at(x), state
 
     if batches is None:
         return whole
@@ -36,22 +44,23 @@ def stepper(rule: Optimiser, loss: Measured, batches: Batches | None = None) -> 
             _, gradient = loss.of(block, x)
             with np.errstate(all="ignore"):
                 x, state = rule.update(x, gradient, state, rate)
-        return Point(x, *loss(x)), state
+        return loss.at(x), state
 
     return by_blocks
 
 
-def plain_walk(step: Stepper, here: Point, rule: Optimiser, rate: float) -> Walk:
+def plain_walk(step: Stepper, here: Point, rule: Rule, rate: float) -> Walk:
     """The optimiser as its formula says, with a constant rate."""
     state = rule.init(here.x)
     for k in itertools.count():
         here, state = step(here, state, rate, k)
         yield here, rate
+    return None
 
 
 _MEMORY = 10  # a step may rise above the last loss, but never above the highest of the last ten
 _SUFFICIENT = 1e-4
-_FIRST_MOVE = 0.1
+FIRST_MOVE = 0.1
 SPEED_UP = 5.0
 
 
@@ -63,11 +72,11 @@ def fitted_walk(loss: Measured, here: Point) -> Walk:
     (Grippo, Lampariello & Lucidi 1986), so that the loss can never pass its starting value.
     """
     recent = deque([here.loss], maxlen=_MEMORY)
-    rate = _FIRST_MOVE * max(1.0, norm_of(here.x)) / norm_of(here.gradient)
+    rate = FIRST_MOVE * max(1.0, norm_of(here.x)) / norm_of(here.gradient)
     for k in itertools.count():
         found = _accepted(loss, here, rate, max(recent))
         if found is None:
-            return
+            break
         there, rate = found
         yield there, rate
         move, change = there.x - here.x, there.gradient - here.gradient
@@ -80,6 +89,7 @@ def fitted_walk(loss: Measured, here: Point) -> Walk:
             rate = bend / float(change @ change)
         here = there
         recent.append(here.loss)
+    return None
 
 
 def _accepted(loss: Measured, here: Point, rate: float, ceiling: float) -> tuple[Point, float] | None:
@@ -108,7 +118,7 @@ def _accepted(loss: Measured, here: Point, rate: float, ceiling: float) -> tuple
 def _ahead(loss: Measured, here: Point, rate: float) -> Point:
     with np.errstate(all="ignore"):
         x = here.x - rate * here.gradient
-    return Point(x, *loss(x))
+    return loss.at(x)
 
 
 _TRIAL_RATES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 3e-4, 1e-4, 1e-5)
@@ -117,7 +127,7 @@ _PATIENCE = 30
 _HALVINGS = 40
 
 
-def tuned_walk(step: Stepper, here: Point, rule: Optimiser, ceiling: float) -> Walk:
+def tuned_walk(step: Stepper, here: Point, rule: Rule, ceiling: float) -> Walk:
     """An optimiser with a rate that short trial runs chose, halved whenever 30 steps bring no lower loss."""
     start = best = here
     size = max(1.0, norm_of(here.x))
@@ -134,6 +144,7 @@ def tuned_walk(step: Stepper, here: Point, rule: Optimiser, ceiling: float) -> W
             best = here if here.loss < best.loss else best
             yield here, rate
         rate /= 2
+    return None
 
 
 def _tried(result: Callable[[float], float], rates: Sequence[float]) -> float:
@@ -146,7 +157,7 @@ def _tried(result: Callable[[float], float], rates: Sequence[float]) -> float:
     return best
 
 
-def _trial(step: Stepper, here: Point, rule: Optimiser, rate: float) -> float:
+def _trial(step: Stepper, here: Point, rule: Rule, rate: float) -> float:
     """The lowest loss of a short run; infinite if it blows up or kills the network."""
     state = rule.init(here.x)
     lowest = math.inf

@@ -135,6 +135,7 @@ def _next(fit: Fit) -> list[str]:
     ]
     if fit.optimiser == "gradient descent":
         steps.append(
+            "<code>--optimiser l-bfgs</code> learns the curvature on its way and needs fewer steps; "
             "<code>--optimiser momentum</code> or <code>--optimiser adam</code> takes another way down."
         )
     steps.append("<code>--model EXPR</code> trains a loss of your own, derived in the same way.")

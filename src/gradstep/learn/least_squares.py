@@ -1,0 +1,114 @@
+"""How is a sum of squares made smallest? By steps that take the residuals as straight (Levenberg–Marquardt).
+
+The step is that of Moré ("The Levenberg–Marquardt algorithm: implementation and theory", 1978), as in
+MINPACK: each parameter is measured by the length of its column of the Jacobian, and a step is no longer than
+lately proved good. The linear problem is solved by QR and SVD, so that columns that say the same do no harm.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from gradstep.learn.optimisers import Array
+from gradstep.learn.surface import Measured, Point, norm_of
+from gradstep.learn.walks import Enough, Walk, rate_of
+
+Residuals: TypeAlias = Callable[[Array], tuple[Array, Array]]
+"""The residuals r (m) and their Jacobian J (m, n) at a place; the loss is ⟨r, r⟩ and a constant."""
+
+_GOOD, _FAIR, _POOR = 0.75, 0.25, 1e-4  # shares of the promised gain
+_SMALL = 1e-3  # a share of the residuals that a first step may surely change
+_EPSILON = sys.float_info.epsilon
+
+
+class Straight(NamedTuple):
+    """Residuals taken as straight, r + J p, in the coordinates where J/D is diagonal: its singular values s.
+
+    `back` turns such coordinates into a step p, `along` are those of r.
+    """
+
+    s: Array
+    along: Array
+    back: Array
+
+    @classmethod
+    def of(cls, r: Array, J: Array, D: Array) -> Straight:
+        Q, R = np.linalg.qr(J / D)
+        U, s, Vt = np.linalg.svd(R, full_matrices=False)
+        known = s > max(J.shape) * _EPSILON * s[0]
+        return cls(s[known], U.T[known] @ (Q.T @ r), Vt.T[:, known] / D[:, None])
+
+    def damped(self, λ: float) -> Array:
+        """The step p of (JᵀJ + λD²) p = −Jᵀr, in these coordinates."""
+        return np.asarray(-self.s * self.along / (self.s**2 + λ))
+
+    def within(self, reach: float) -> tuple[Array, float]:
+        """The best step with ‖D p‖ ≤ reach, and its λ, by Newton's method on 1/‖D p‖ (Hebden 1973)."""
+        step = self.damped(0)
+        length = norm_of(step)
+        if length <= 1.1 * reach:
+            return step, 0.0
+        λ, low, high = 0.0, 0.0, norm_of(self.s * self.along) / reach
+        for _ in range(50):
+            slope = -float(step @ (step / (self.s**2 + λ))) / length
+            λ += (length - reach) / reach * length / -slope if slope else 0.0
+            if not low < λ <= high:
+                λ = max(1e-3 * high, math.sqrt(low * high))
+            step = self.damped(λ)
+            length = norm_of(step)
+            if abs(length - reach) <= 0.1 * reach:
+                break
+            low, high = (λ, high) if length > reach else (low, λ)
+        return step, λ
+
+    def gain(self, step: Array) -> float:
+        """By how much the sum of squares would fall."""
+        return float(-(self.s * step) @ (2 * self.along + self.s * step))
+
+
+def least_squares_walk(loss: Measured, here: Point, residuals: Residuals, enough: Enough) -> Walk:
+    """Steps of Levenberg and Marquardt, each of which lowers the loss."""
+    r, J = residuals(here.x)
+    D = np.zeros_like(here.x)
+    reach = 0.0
+    while np.isfinite(J).all() and np.isfinite(r).all():
+        lengths = np.linalg.norm(J, axis=0)
+        D = np.maximum(D, np.where(lengths > 0, lengths, np.where(D > 0, 0.0, 1.0)))
+        model = Straight.of(r, J, D)
+        reach = reach or max(norm_of(D * here.x), _SMALL * norm_of(r))
+        last = enough(model.gain(model.damped(0)))
+        there: Point | None = None
+        while there is None:
+            step, λ = model.within(reach)
+            move, length = model.back @ step, norm_of(step)
+            if norm_of(move) <= _EPSILON * norm_of(here.x) or not length:
+                return "converged"
+            promised = model.gain(step)
+            there = loss.at(here.x + move)
+            ratio = (here.loss - there.loss) / promised if there.finite else -math.inf
+            if ratio < _FAIR:
+                reach = _shrunk(ratio, promised, promised - λ * length * length) * min(reach, 10 * length)
+            elif ratio >= _GOOD or λ == 0:
+                reach = 2 * length
+            if ratio < _POOR:
+                there = None
+                if last:
+                    return "converged"
+        yield there, rate_of(here, there)
+        if last:
+            return "converged"
+        here = there
+        r, J = residuals(here.x)
+    return "stalled"
+
+
+def _shrunk(ratio: float, promised: float, slope: float) -> float:
+    """How much shorter a step should be that went too far: to the lowest point of a parabola."""
+    if ratio >= 0:
+        return 0.5
+    return max(0.1, 0.5 * slope / (slope - 0.5 * ratio * promised)) if ratio > -math.inf else 0.1

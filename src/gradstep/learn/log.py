@@ -1,0 +1,130 @@
+"""What has a descent seen so far? The best point, the losses, the way, and how much may be left to gain."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from gradstep.learn.optimisers import Array
+from gradstep.learn.surface import Point, norm_of
+from gradstep.learn.walks import SPEED_UP
+
+Stopped: TypeAlias = Literal["converged", "steps", "early", "interrupted", "stalled", "stuck"]
+
+
+@dataclass
+class Snapshots:
+    """At most `limit` pictures of the way, evenly spread: when full, every other one goes."""
+
+    limit: int
+    every: int = 1
+    kept: dict[int, Array] = field(default_factory=dict)
+
+    @classmethod
+    def at_most(cls, limit: int, size: int) -> Snapshots:
+        """Fewer where the parameters are many: 4 million numbers in all."""
+        return cls(max(2, min(limit, 4_000_000 // size)))
+
+    def add(self, step: int, x: Array) -> None:
+        if step % self.every:
+            return
+        self.kept[step] = x
+        if len(self.kept) > self.limit:
+            self.every *= 2
+            self.kept = {at: seen for at, seen in self.kept.items() if at % self.every == 0}
+
+
+_LOOK_BACK, _CRAWL, _LONG = 50, 150, 300
+
+
+class Log:
+    """The best point, the losses, the snapshots, and how much there may still be to gain."""
+
+    def __init__(
+        self,
+        start: Point,
+        watch: Callable[[Array], float] | None,
+        snapshots: Snapshots,
+        knowing: bool = False,
+    ) -> None:
+        """With `knowing` the walk itself knows what is left to gain, and it is not guessed here."""
+        self.start = self.last = self.lowest = self.best = start
+        self.steps = self.best_step = 0
+        self.kink_step: int | None = None
+        self.history, self.rates = [start.loss], list[float]()
+        self.watch, self.knowing = watch, knowing
+        self.watched = [watch(start.x)] if watch else []
+        self.snapshots = snapshots
+        self.snapshots.add(0, start.x)
+        self.slope = self.steepest = norm_of(start.gradient)
+        self.reaches: deque[float] = deque(maxlen=_LOOK_BACK)
+        self.lows = deque([start.loss], maxlen=_LONG)
+
+    def add(self, point: Point, rate: float) -> None:
+        move, change = point.x - self.last.x, point.gradient - self.last.gradient
+        with np.errstate(all="ignore"):
+            bend, length = float(move @ change), float(move @ move)
+        farthest = self.reaches[-1] if self.reaches else math.inf
+        self.reaches.append(length / bend if bend > 0 else SPEED_UP * farthest)
+        self.steps += 1
+        self.last = point
+        self.slope = norm_of(point.gradient)
+        self.steepest = max(self.steepest, self.slope)
+        self.history.append(point.loss)
+        self.rates.append(rate)
+        self.snapshots.add(self.steps, point.x)
+        if point.loss < self.lowest.loss:
+            self.lowest = point
+        self.lows.append(self.lowest.loss)
+        if self._is_best(point):
+            self.best, self.best_step = point, self.steps
+
+    def _is_best(self, point: Point) -> bool:
+        if self.watch is None:
+            return point is self.lowest
+        self.watched.append(self.watch(point.x))
+        return point.loss <= self.start.loss and self.watched[-1] < self.watched[self.best_step]
+
+    def scale(self) -> float:
+        """What a gain is measured by: the loss itself, or what has been gained, whichever is less."""
+        gained = self.start.loss - self.lowest.loss
+        return max(min(gained, abs(self.lowest.loss)), 1e-3 * gained)
+
+    def gain_ahead(self) -> float:
+        """About what is left to gain: |gradient|² over the smallest curvature met lately."""
+        known = self.slope > 0 and len(self.reaches) > 1
+        return max(self.reaches) * self.slope * self.slope if known else math.inf
+
+    def flat(self) -> bool:
+        """Has the slope gone, as far as the last digits tell?"""
+        return norm_of(self.lowest.gradient) <= 1e-6 * self.steepest
+
+    def gained_in(self, steps: int) -> float:
+        """What the last so many steps brought; infinite before there were as many."""
+        return self.lows[-1 - steps] - self.lows[-1] if len(self.lows) > steps else math.inf
+
+    def crawls(self, tolerance: float, steps: int = _CRAWL) -> bool:
+        """Have very many steps brought next to nothing?"""
+        little = tolerance**2 * abs(self.lowest.loss) if self.knowing else tolerance * self.scale()
+        return self.gained_in(steps) <= little
+
+    def verdict(self, tolerance: float) -> Stopped | None:
+        """The reason to stop here, if there is one."""
+        if not self.slope:
+            return "stuck" if self.last.loss > self.lowest.loss else "converged"
+        if (
+            not self.knowing
+            and self.slope <= math.sqrt(tolerance) * self.steepest
+            and self.gain_ahead() <= tolerance * self.scale()
+        ):
+            return "converged"
+        if self.watch and self.steps - self.best_step > max(_LOOK_BACK, self.steps // 4):
+            return "early"
+        if tolerance and self.crawls(tolerance, _LONG - 1):
+            return "stalled"
+        return None

@@ -1,0 +1,106 @@
+"""Which walk does an optimiser take, with what is known of the loss? And what, where kinks stop it?"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from gradstep.expression.errors import MathError
+from gradstep.learn.least_squares import least_squares_walk
+from gradstep.learn.log import Log
+from gradstep.learn.newton import newton_walk
+from gradstep.learn.optimisers import (
+    GRADIENT_DESCENT,
+    L_BFGS,
+    LEVENBERG_MARQUARDT,
+    MOMENTUM,
+    Optimiser,
+    Rule,
+)
+from gradstep.learn.quasi_newton import quasi_newton_walk
+from gradstep.learn.surface import Curvature, Measured, Residuals
+from gradstep.learn.walks import Batches, Ended, Enough, Walk, fitted_walk, plain_walk, stepper, tuned_walk
+
+_NOISE = 4 * sys.float_info.epsilon
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What is known of a loss beside its value and gradient, and how it is to be walked on.
+
+    rate        a learning rate that was given
+    tolerance   the share of the loss that may be left to gain
+    batches     blocks of rows, for a walk through them
+    curvature   the Hessian times a vector
+    residuals   what the loss adds up the squares of, with their Jacobian
+    """
+
+    rate: float | None
+    tolerance: float
+    batches: Batches | None
+    curvature: Curvature | None
+    residuals: Residuals | None
+
+
+def way(optimiser: Optimiser, loss: Measured, log: Log, known: Knowledge) -> Walk:
+    """The walk of an optimiser from the start of the log; one that lacks what it needs is a `MathError`."""
+    if not isinstance(optimiser, Rule):
+        return _with_kinks(_curved(optimiser, loss, log, known), loss, log, known.tolerance)
+    step = stepper(optimiser, loss, known.batches)
+    if known.rate is not None:
+        return plain_walk(step, log.start, optimiser, known.rate)
+    if optimiser is GRADIENT_DESCENT and known.batches is None:
+        return _with_kinks(fitted_walk(loss, log.start), loss, log, known.tolerance)
+    return tuned_walk(step, log.start, optimiser, log.start.loss)
+
+
+def _curved(optimiser: Optimiser, loss: Measured, log: Log, known: Knowledge) -> Walk:
+    """The walk of an optimiser that chooses its own steps."""
+    if known.rate is not None:
+        raise MathError(f"{optimiser.name} chooses its steps itself", mend="no learning rate")
+    if known.batches is not None:
+        raise MathError(
+            f"{optimiser.name} needs all rows in each step, not mini-batches", mend='optimiser="adam"'
+        )
+    if optimiser is L_BFGS:
+        return quasi_newton_walk(loss, log.start)
+    if optimiser is LEVENBERG_MARQUARDT and known.residuals is not None:
+        return least_squares_walk(
+            loss, log.start, loss.layout.residuals(known.residuals), _last_digits(log, known.tolerance)
+        )
+    if known.curvature is None:
+        raise MathError(
+            f"{optimiser.name} needs the {optimiser.needs} of the loss", mend=f'optimiser="{L_BFGS.name}"'
+        )
+    products = loss.layout.products(known.curvature)
+    enough = _some_digits(log, known.tolerance)
+    return newton_walk(loss, log.start, products, enough, known.curvature.constant)
+
+
+def _some_digits(log: Log, tolerance: float) -> Enough:
+    """Is less left than the tolerance asks for?"""
+    return lambda gain: gain <= max(tolerance * log.scale(), _NOISE * abs(log.lowest.loss))
+
+
+def _last_digits(log: Log, tolerance: float) -> Enough:
+    """Is so little left that the parameters are exact, not only the loss?
+
+    A loss is flat at its lowest point: a millionth of a parameter is less than its square in the loss.
+    """
+    return lambda gain: gain <= max(tolerance**3, _NOISE) * abs(log.lowest.loss)
+
+
+def _with_kinks(walk: Walk, loss: Measured, log: Log, tolerance: float) -> Walk:
+    """A walk; where the loss has kinks that stop it, steps along the mean of the last gradients go on."""
+    ended: Ended = None
+    while not log.crawls(tolerance):
+        try:
+            taken = next(walk)
+        except StopIteration as end:
+            ended = end.value
+            break
+        yield taken
+    if ended is None and not log.flat():
+        log.kink_step = log.steps
+        yield from tuned_walk(stepper(MOMENTUM, loss), log.lowest, MOMENTUM, log.start.loss)
+    return ended
