@@ -185,7 +185,7 @@ class Point:
 
     def move(self, node: Expr, dargs: Sequence[Array | None], sheet: Sheet) -> Array | None:
         """How the value of `node` moves when its operands move by `dargs`; None where nothing moves."""
-        if all(d is None for d in dargs):
+        if dargs.count(None) == len(dargs):
             return None
         op = node.op
         rule = MOVES.get(op)
