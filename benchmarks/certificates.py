@@ -1,9 +1,9 @@
 """What does proof cost beside derivation? Medians of both, for networks of up to 32 layers.
 
-    python benchmarks/certificates.py [--repeat 9]
+    python -m benchmarks.certificates [--repeat 9]
 
 Each network is derived once without its certificate and certified then, both with warm caches; the ratio is
-that of the medians.
+that of the medians. Where the reference cases lie beside the repository, the ratios of these follow.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Sequence
-from statistics import median
+from functools import partial
+from statistics import median, quantiles
 
 import gradstep as gs
+from benchmarks.closed_forms import cases, derivation, folder
 from gradstep.calculus.certificate import certify
 
 LAYERS = (1, 2, 4, 8, 16, 32)
@@ -59,6 +61,20 @@ def costs(layers: int, end: str, repeat: int) -> tuple[float, float]:
     return deriving, seconds(lambda: certify(d, seed=1), repeat)
 
 
+def of_cases(repeat: int) -> list[float]:
+    """The ratio for each reference case, from the smallest; the gradients among them."""
+    ratios = []
+    for case in cases(folder()):
+        if case["kind"] not in ("jacobian", "hessian"):
+            d = derivation(case, certify=False)
+            wrt = list(d.wrt)
+            kinds = {name: inside.kind for name, inside in d.structures.items()}
+            certify(d, seed=1)
+            deriving = seconds(partial(gs.derive, d.of, wrt, structure=kinds, certify=False), repeat)
+            ratios.append(seconds(partial(certify, d, seed=1), repeat) / deriving)
+    return sorted(ratios)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Prints a row for each network."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
@@ -70,6 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             deriving, proving = costs(layers, end, repeat)
             row = f"{end:24}{layers:>7}{deriving * 1e3:>8.1f} ms{proving * 1e3:>8.1f} ms"
             print(f"{row}{proving / deriving:>8.2f}")
+    if ratios := of_cases(repeat):
+        told = ", ".join(f"{cut:.2f}" for cut in quantiles(ratios, n=10))
+        print(f"{len(ratios)} gradients of the cases: deciles {told}; {sum(r > 1 for r in ratios)} above 1")
 
 
 if __name__ == "__main__":
