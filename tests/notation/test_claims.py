@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 from cases import derivations
-from wrong_derivations import BANK
+from wrong_derivations import BANK, UNUSUAL
 
 import gradstep as gs
 from gradstep.calculus.edits import edits
@@ -171,6 +171,11 @@ def test_a_wrong_derivation_is_wrong_and_its_slip_is_named(entry):
     assert not kinds or found.kind in kinds, found.why
 
 
+@pytest.mark.parametrize(("loss", "shapes", "wrt", "claim"), UNUSUAL)
+def test_a_right_derivation_in_an_unusual_form_is_right(loss, shapes, wrt, claim):
+    assert gs.check(gs.parse(loss, **shapes), wrt, claim).verdict is True
+
+
 def test_at_most_one_wrong_derivation_in_ten_has_no_known_slip():
     assert len(BANK) >= 60
     assert sum(not kinds for *_, kinds in BANK) <= len(BANK) / 10
@@ -195,7 +200,17 @@ def test_a_claim_that_differs_at_a_kink_only_is_right_and_says_so():
 def test_a_name_that_is_no_derivative_does_no_harm():
     found = gs.check(NEURON, ["w", "b"], "dz = -2*e*(z > 0); dw = X.T @ dz / N; db = mean(dz)")
     assert found.verdict is True
-    assert found.notes == ("dz is not ∂C/∂z, but what is made of it is right",)
+    assert found.notes == ("the name dz does not stand for ∂C/∂z, but what is made of it is right",)
+
+
+def test_a_scaled_name_is_not_blamed_for_what_comes_later():
+    for claim, first in [
+        ("dz = -2*e*(z > 0); dw = -X.T @ dz/N", 2),
+        ("dz = -2*e*(z > 0); dw = X.T @ (dz*a)/N", 2),
+        ("dz = -2*e*(z > 0); dw = X.T @ dz", 1),
+        ("dz = -2*e; dw = X.T @ dz/N", 1),
+    ]:
+        assert gs.check(NEURON, "w", claim).first == first, claim
 
 
 @pytest.mark.parametrize("size", [2, 3, 5])

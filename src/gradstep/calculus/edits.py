@@ -7,11 +7,11 @@ knows the operations, no formula.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gradstep.expression.errors import MathError
-from gradstep.expression.node import Expr, Operation, rebuild, walk
+from gradstep.expression.node import Expr, Operation, rebuild, replace, walk
 from gradstep.operations.arithmetic import (
     add_op,
     divide_op,
@@ -78,24 +78,40 @@ def edits(
     for node in order:
         if not holding.isdisjoint(node.args):
             holding.add(node)
+    where = expr, order, still
+    yield from _changed(*where, lambda node: _other_masks(node, parts))
+    yield from _changed(*where, lambda node: () if node in still else _local(node, holding, mending))
+    yield from _all_axes(*where, mending)
+    yield from _changed_operands(*where, lambda arg: _leaf(arg, mending))
+    yield from _changed(*where, lambda node: _other_parts(node, parts))
+    yield from _changed_operands(*where, lambda arg: _other_parts(arg, parts))
+
+
+Changes = Callable[[Expr], Iterable[Local]]
+
+
+def _changed(expr: Expr, order: Sequence[Expr], still: Collection[Expr], changes: Changes) -> Iterator[Edit]:
+    """The formula with one node changed, wherever it stands."""
     for node in reversed(order):
-        inner = [] if node in still else list(_local(node, holding, mending))
-        for change in (*inner, *_other_parts(node, parts)):
+        for change in changes(node):
             made = exchanged(expr, {node: change.new}, order, still)
             if made is not None:
                 yield Edit(change.kind, change.words, made, node, change.gone)
+
+
+def _changed_operands(
+    expr: Expr, order: Sequence[Expr], still: Collection[Expr], changes: Changes
+) -> Iterator[Edit]:
+    """The formula with one operand of one node changed: in this place alone."""
     for node in reversed(order):
-        if node in still:
-            continue
-        for k, arg in enumerate(node.args):
-            for change in (*_leaf(arg, mending), *_other_parts(arg, parts)):
+        for k, arg in enumerate(node.args) if node not in still else ():
+            for change in changes(arg):
+                args = [change.new if j == k else other for j, other in enumerate(node.args)]
                 try:
-                    new = rebuild(
-                        node, [change.new if j == k else other for j, other in enumerate(node.args)]
-                    )
+                    table = {node: rebuild(node, args)}
                 except MathError:
                     continue
-                made = exchanged(expr, {node: new}, order, still)
+                made = exchanged(expr, table, order, still)
                 if made is not None:
                     yield Edit(change.kind, change.words, made, arg, change.gone)
 
@@ -185,7 +201,8 @@ def _factors(node: Expr, holding: Collection[Expr], mending: bool) -> Iterator[L
         for other in (n + 1, n - 1, -n, n * 2, n / 2):
             if other not in (0, n):
                 made = node.args[0] if other == 1 else node.args[0] ** number(other)
-                yield Local("power", ("the power should be ", number(other if mending else n)), made)
+                words = (made, " should stand where ", node, " stands")
+                yield Local("power", words if mending else _mirrored(words), made)
 
 
 def is_ones(node: Expr) -> bool:
@@ -210,20 +227,16 @@ def _products(node: Expr) -> Iterator[Local]:
 
 def _axes(node: Expr, mending: bool) -> Iterator[Local]:
     """A sum along another axis, a mean for a sum."""
-    if node.op is repeat_op and node.args[0].op is sum_op:
-        inner = node.args[0].args[0]
-        rows, axes = node.args[0].params[0], node.params[0]
-        if inner.shape == node.shape and rows == axes and len(axes) == 1:
-            for axis in range(inner.rank):
-                if axis != axes[0]:
-                    new = repeat(total(inner, axis), axis, inner.shape[axis])
-                    yield Local("axis", _along("the sum", axes[0], axis), new)
+    for axis, other in _reductions(node):
+        new = _reduced(node, axis, other)
+        if new is not None:
+            yield Local("axis", _along("the sum", "runs", axis, other, mending), new)
     if node.op in ROWWISE:
-        axis, rank = node.params[0], node.rank
+        axis, rank = node.params[0] % node.rank, node.rank
         for other in range(rank):
-            if other != axis % rank:
+            if other != axis:
                 new = node.op(*node.args, params=(other, *node.params[1:]))
-                yield Local("axis", _along(node.op.name, axis % rank, other), new)
+                yield Local("axis", _along(node.op.name, "runs", axis, other, mending), new)
     if node.op is sum_op and mending:
         sizes = [node.args[0].shape[k] for k in node.params[0]]
         yield Local("mean", ("this sum should be a mean: ", node), node / count(sizes))
@@ -231,11 +244,57 @@ def _axes(node: Expr, mending: bool) -> Iterator[Local]:
             (axis,) = node.params[0]
             for other in range(node.args[0].rank):
                 if other != axis:
-                    yield Local("axis", _along("the sum", axis, other), total(node.args[0], other))
+                    words = _along("the sum", "runs", axis, other, mending)
+                    yield Local("axis", words, total(node.args[0], other))
 
 
-def _along(what: str, axis: int, other: int) -> Words:
-    return (f"{what} runs along axis {axis}, it should run along axis {other}",)
+def _along(what: str, runs: str, axis: int, other: int, mending: bool) -> Words:
+    """Along which axis a wrong formula goes, and along which a right one."""
+    wrong, right = (axis, other) if mending else (other, axis)
+    they = "it" if runs == "runs" else "they"
+    return (f"{what} {runs} along axis {wrong}, {they} should run along axis {right}",)
+
+
+def _reductions(node: Expr) -> Iterator[tuple[int, int]]:
+    """The axis along which `node` repeats a sum or a mean, and each other one."""
+    if node.op is repeat_op and len(node.params[0]) == 1:
+        (axis,) = node.params[0]
+        yield from ((axis, other) for other in range(node.rank) if other != axis)
+
+
+def _reduced(node: Expr, axis: int, other: int) -> Expr | None:
+    """The same along another axis: Σ over it, repeated, where `node` repeats Σ or a mean over `axis`."""
+    if node.op is not repeat_op or node.params[0] != (axis,):
+        return None
+    inner = node.args[0]
+    factor, added = inner.args if inner.op is scale_op else (number(1), inner)
+    if added.op is not sum_op or added.params[0] != (axis,) or added.args[0].shape != node.shape:
+        return None
+    rows, columns = node.shape[axis], node.shape[other]
+    counted = replace(factor, {count([rows]): count([columns])})
+    return repeat(counted * total(added.args[0], other), other, columns)
+
+
+def _all_axes(expr: Expr, order: Sequence[Expr], still: Collection[Expr], mending: bool) -> Iterator[Edit]:
+    """Every sum and mean along one axis taken along another."""
+    pairs = dict.fromkeys(pair for node in order if node not in still for pair in _reductions(node))
+    for axis, other in pairs:
+        done: dict[Expr, Expr] = {}
+        for node in order:
+            same = node in still or not node.args
+            new = node if same else rebuild(node, [done[arg] for arg in node.args])
+            turned = None if same else _reduced(new, axis, other)
+            done[node] = new if turned is None else turned
+        if done[expr] is not expr:
+            words = _along("the sums", "run", axis, other, mending)
+            yield Edit("axis", words, done[expr], expr)
+
+
+def _other_masks(node: Expr, parts: Sequence[Expr]) -> Iterator[Local]:
+    """Another condition of the same shape."""
+    for part in parts if node.op in MASKS else ():
+        if part.op in MASKS and part is not node and part.shape == node.shape:
+            yield Local("mask", (part, " should stand where ", node, " stands"), part)
 
 
 def _for_each(node: Expr, part: Expr) -> Iterator[Local]:
@@ -262,8 +321,6 @@ def _other_parts(node: Expr, parts: Sequence[Expr]) -> Iterator[Local]:
         if part is node or part.shape != node.shape or is_ones(part):
             continue
         kind = "mask" if part.op in MASKS else "factor"
-        if part.op in MASKS and node.op in MASKS:
-            yield Local(kind, (part, " should stand where ", node, " stands"), part)
         beside: Words = ("the factor ", part, " is missing beside ", node)
         yield Local(kind, beside, node * part, part)
         if part.op not in MASKS and value_of(part) != 0:

@@ -28,6 +28,8 @@ LENGTHS = ((2,), (2, 1), (1, 2), (3, 2), (2, 3), (1, 3), (3, 1))  # of the sizes
 SMALL = (1, -2, 3, 2, -1, 0, 1, -1)
 POSITIVE = (1, 2, 3, 1)
 DIFFERENT = 1e-6
+ROUNDING = 1e-13  # of the largest entry
+NEGATIVE = 4  # characters, for what is often a scale: a number that is not positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +103,13 @@ def readable(
             continue
         if not kinks and near_a_kink(np, [truth, claim, *others], sizes, values):
             continue
-        worths = tuple(found)
+        worths = tuple(map(unspoilt, found))
         named = {str(node.params[0]): value for node, value in values.items() if node is not claim}
         example = Example(sizes, named, worths)
         score = (
             sum(AWKWARD.get(size, float(size)) for size in sizes.values()),
-            _length([*named.values(), *found]),
+            _length([*named.values(), *found])
+            + NEGATIVE * sum(value.ndim == 0 and value <= 0 for value in named.values()),
         )
         if best is None or score < best[0]:
             best = score, example
@@ -172,6 +175,13 @@ def _differ(a: Any, b: Any) -> bool:
 
     scale = max(1.0, float(np.max(np.abs(a), initial=0.0)))
     return a.shape != b.shape or bool(np.any(np.abs(a - b) > DIFFERENT * scale))
+
+
+def unspoilt(value: Any) -> Any:
+    """The array without what only rounding left of zeros."""
+    import numpy as np
+
+    return np.where(np.abs(value) < ROUNDING * np.max(np.abs(value), initial=0.0), 0.0, value)
 
 
 def _length(values: Sequence[Any]) -> float:

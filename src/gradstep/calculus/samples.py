@@ -12,7 +12,7 @@ from gradstep.calculus.edits import MASKS
 from gradstep.calculus.floating import compute, draw_symbol, points
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import Size
-from gradstep.operations.arithmetic import multiply_op, scale_op, subtract_op
+from gradstep.operations.arithmetic import divide_op, multiply_op, scale_op, subtract_op
 from gradstep.operations.leaves import number, number_op, size_op, symbol_op, value_of
 from gradstep.operations.leaves import size as size_of
 
@@ -22,7 +22,7 @@ TOLERANCE = 1e-8
 PARTS = 64  # the largest numerator and denominator of a plain factor
 
 
-COUNTING = frozenset({size_op, number_op, multiply_op, subtract_op, scale_op})
+COUNTING = frozenset({size_op, number_op, multiply_op, divide_op, subtract_op, scale_op})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,8 @@ class Factor:
         if self.of is None:
             return number(self.plain)
         above, below = number(self.plain.numerator), number(self.plain.denominator)
+        if self.of.op is divide_op and self.power == -1 and value_of(self.of.args[0]) is None:
+            return Factor(self.plain, self.of.args[1] / self.of.args[0]).expr
         raised = self.of if abs(self.power) == 1 else self.of ** abs(self.power)
         if self.power < 0:
             return above / (raised if self.plain.denominator == 1 else below * raised)
@@ -158,6 +160,7 @@ class Samples:
         yield from sizes
         yield from (a * b for k, a in enumerate(sizes) for b in sizes[k + 1 :])
         yield from (a - 1 for a in sizes)
+        yield from (a / b for a in sizes for b in (*sizes, a - 1) if a is not b)
         for node in walk(self.loss, self.truth):
             if not node.rank and value_of(node) is None and node not in sizes:
                 yield node

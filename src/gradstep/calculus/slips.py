@@ -22,6 +22,7 @@ from gradstep.calculus.samples import Factor, Sample, Samples, drawn_samples
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, walk
 from gradstep.operations.arithmetic import add, add_op, multiply_op, negate_op, subtract_op
+from gradstep.operations.broadcasting import repeat_op
 from gradstep.operations.leaves import number, symbol_op
 from gradstep.operations.sums import mean
 from gradstep.operations.sums import sum as total
@@ -183,17 +184,28 @@ class Diagnosis:
             if times is None or times.is_one:
                 continue
             words: Words
-            arg, rule = node.args[k], f" ({node.op.rule})" if node.op.rule else ""
+            arg, rule = self.known(node.args[k]), f" ({node.op.rule})" if node.op.rule else ""
+            place = node.args[k] if node.op in LINEAR else node
             if not times.plain:
                 words = ("the path through ", arg, " is left out: ", node, f" moves with it too{rule}")
-                yield Slip("missing term", self.tidied(words), node)
+                yield Slip("missing term", self.tidied(words), place)
             elif times.of is None and times.plain == -1:
                 words = ("what arrives through ", arg, " has the wrong sign", rule)
-                yield Slip("sign", self.tidied(words), node)
+                yield Slip("sign", self.tidied(words), place)
             else:
-                words = ("what arrives through ", arg, " is multiplied by ", times.expr, f" too much{rule}")
+                words = ("what arrives through ", arg, " is ", times.expr, f" times what it should be{rule}")
                 kind = "mean" if times.has_size else "factor"
-                yield Slip(kind, self.tidied(words), node)
+                yield Slip(kind, self.tidied(words), place)
+
+    def known(self, node: Expr) -> Expr:
+        """The named part that alone moves `node`, with functions of entries between; else `node`."""
+        below = node
+        while below not in self.parts:
+            moving = [arg for arg in below.args if arg in self.back.moving]
+            if len(moving) != 1 or (below.op not in (repeat_op, *LINEAR) and below.op.slopes is None):
+                return node
+            (below,) = moving
+        return below if below.args else node
 
     def rules(self) -> Iterator[Slip]:
         """One rule used wrongly: what would have come out is the claim."""
@@ -348,5 +360,6 @@ def at(node: Expr, kind: str, edit: Edit) -> Words:
     """Where a rule went wrong, and the slope of a function by what it is."""
     rule = f" ({node.op.rule})" if node.op.rule else ""
     if edit.gone is not None and kind in ("mask", "slope"):
-        return ("the factor ", edit.gone, f" is missing{rule}: {node.op.why}")
+        what = "term" if edit.kind == "missing term" else "factor"
+        return (f"the {what} ", edit.gone, f" is missing{rule}: {node.op.why}")
     return ("in the step through ", node, f"{rule}: ", *edit.words)

@@ -19,6 +19,7 @@ ALIKE = {
     "α": "diagonal sums",
 }
 ROWWISE = ("softmax", "logsumexp", "log_softmax")
+NORMAL = ("Φ", "φ")  # the standard normal distribution and its density
 WHOLE = ("trace", "det", "logdet", "diag", "inv", "sum", "mean")
 PAIRS = {"max": "maximum", "min": "minimum", "maximum": "maximum", "minimum": "minimum", "dot": "dot"}
-CALLED = frozenset({*ENTRYWISE, *ALIKE, *ROWWISE, *WHOLE, *PAIRS})
+CALLED = frozenset({*ENTRYWISE, *ALIKE, *ROWWISE, *WHOLE, *PAIRS, *NORMAL})

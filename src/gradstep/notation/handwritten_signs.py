@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.notation import raising
-from gradstep.notation.called import ENTRYWISE, PAIRS, ROWWISE
+from gradstep.notation.called import ENTRYWISE, NORMAL, PAIRS, ROWWISE
 from gradstep.notation.handwritten_slopes import fraction, nabla, partial
 from gradstep.notation.pieces import Piece
 from gradstep.notation.raising import ONES, Raised, entrywise, scalar, times
 from gradstep.operations import FUNCTIONS
 from gradstep.operations.activations import abs as absolute
 from gradstep.operations.activations import sqrt
-from gradstep.operations.arithmetic import divide, multiply
+from gradstep.operations.arithmetic import divide, exp, multiply
 from gradstep.operations.choices import where
+from gradstep.operations.leaves import pi
 from gradstep.operations.norms import norm
+from gradstep.operations.precise import erf
 from gradstep.operations.toeplitz import diagonal_sums
 
 if TYPE_CHECKING:
@@ -63,6 +65,9 @@ def applied(name: str, axis: int, slope: bool, *values: Raised) -> Raised:
         raise MathError(f"{name} takes one operand")
     if name in ENTRYWISE:
         return raising.each(lambda x: _slope(name, x) if slope else FUNCTIONS[name](x), value)
+    if name in NORMAL:
+        made = {"Φ": (normal_distribution, normal_density), "φ": (normal_density, normal_density_slope)}
+        return raising.each(made[name][slope], value)
     if slope:
         raise MathError(f"{name}′ is no function that is known")
     if name in ROWWISE:
@@ -85,6 +90,21 @@ def _slope(name: str, x: Expr) -> Expr:
     if y.op.slopes is None or len(y.op.slopes) != 1:
         raise MathError(f"{name}′ is no function that is known")
     return y.op.slopes[0](y, *y.args)
+
+
+def normal_distribution(x: Expr) -> Expr:
+    """Φ(x) = (1 + erf(x/√2))/2."""
+    return (1 + erf(x / sqrt(2))) / 2
+
+
+def normal_density(x: Expr) -> Expr:
+    """φ(x) = e^(−x²/2)/√(2π), the slope of Φ."""
+    return exp(-(x**2) / 2) / sqrt(2 * pi)
+
+
+def normal_density_slope(x: Expr) -> Expr:
+    """φ′(x) = −x φ(x)."""
+    return -x * normal_density(x)
 
 
 JOINED: dict[str, Callable[[Raised, Raised], Raised]] = {

@@ -12,10 +12,12 @@ from random import Random, SystemRandom
 from gradstep.calculus.borders import conditions
 from gradstep.calculus.claims import Comparison, compared
 from gradstep.calculus.examples import Example, differing
+from gradstep.calculus.samples import Samples, drawn_samples
 from gradstep.calculus.slips import Diagnosis, Slip
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, walk
+from gradstep.expression.node import replace as exchanged
 from gradstep.expression.shapes import shape_text
 from gradstep.notation.claiming import PLAIN_NAME, Line, lines_of
 from gradstep.notation.truths import Truths
@@ -37,28 +39,33 @@ def judge(derivation: Derivation, own: Mapping[Expr, str], claim: str, seed: int
     check_complete(lines, truths, claim)
     found = [outcome(line, rng) for line in lines]
     text = " ".join
+    names = mere_names(lines, found, truths, rng)
     judged = tuple(
         Judged(
-            text(claim[line.start : line.end].split()), line.subject.name, result.verdict, result.method, line
+            text(claim[line.start : line.end].split()),
+            line.subject.name,
+            result.verdict,
+            result.method,
+            line,
+            k in names,
         )
-        for line, (result, _) in zip(lines, found, strict=True)
+        for k, (line, (result, _)) in enumerate(zip(lines, found, strict=True))
     )
-    harmless = harmless_lines(lines, found, truths)
     notes = [note for _, note in found if note]
-    wrong = [k for k, (result, _) in enumerate(found) if result.verdict is False and k not in harmless]
+    wrong = [k for k, (result, _) in enumerate(found) if result.verdict is False and k not in names]
     unknown = any(result.verdict is None for result, _ in found)
     verdict = False if wrong else None if unknown else True
-    for k in harmless if not wrong else ():
+    for k in names:
         subject = lines[k].subject
-        whole = truths.gradient_name(subject.part)
-        notes.append(f"{subject.name} is not {whole}, but what is made of it is right")
+        then = "" if wrong else ", but what is made of it is right"
+        notes.append(f"the name {subject.name} does not stand for {truths.gradient_name(subject.part)}{then}")
     slip: Slip | None = None
     example: Example | None = None
     kind = "layout" if LAYOUT in notes else ""
     if wrong:
         slip, example = explained(lines[wrong[0]], truths, rng)
         kind = slip.kind if slip else ""
-    elif verdict and (bent := bent_line([line for k, line in enumerate(lines) if k not in harmless], rng)):
+    elif verdict and (bent := bent_line([line for k, line in enumerate(lines) if k not in names], rng)):
         kind, example, note = bent
         notes.append(note)
     results = [result for result, _ in found]
@@ -122,21 +129,46 @@ def expected(line: Line) -> Expr:
     return repeat(line.truth, tuple(range(len(sizes))), sizes)
 
 
-def harmless_lines(
-    lines: Sequence[Line], found: Sequence[tuple[Comparison, str]], truths: Truths
+def mere_names(
+    lines: Sequence[Line], found: Sequence[tuple[Comparison, str]], truths: Truths, rng: Random
 ) -> list[int]:
-    """Names such as dz that are no ∂C/∂z, where every gradient that was asked for is right."""
+    """Names such as dz that are no ∂C/∂z, without being what is wrong.
+
+    All that is made of them is right. Or they are a multiple of ∂C/∂z, and with ∂C/∂z in their
+    place too what is made of them would be wrong.
+    """
     asked = set(truths.derivation.parameters.values())
+    wrong = [k for k, (result, _) in enumerate(found) if result.verdict is False]
     named = [
         k
-        for k, line in enumerate(lines)
-        if found[k][0].verdict is False
-        and line.subject.kind == "gradient"
-        and PLAIN_NAME.fullmatch(line.subject.name)
-        and line.subject.part not in asked
+        for k in wrong
+        if lines[k].subject.kind == "gradient"
+        and PLAIN_NAME.fullmatch(lines[k].subject.name)
+        and lines[k].subject.part not in asked
     ]
-    rest = all(result.verdict for k, (result, _) in enumerate(found) if k not in named)
-    return named if rest else []
+    others = [k for k in wrong if k not in named]
+    if not others and all(result.verdict is not None for result, _ in found):
+        return named
+    scaled = [k for k in named if is_multiple(lines[k], truths, rng)]
+    right = {lines[k].claim: expected(lines[k]) for k in scaled}
+    mended = all(
+        lines[k].claim.shape == expected(lines[k]).shape
+        and compared(expected(lines[k]), exchanged(lines[k].claim, right), rng).verdict
+        for k in others
+    )
+    return [] if mended else scaled
+
+
+def is_multiple(line: Line, truths: Truths, rng: Random) -> bool:
+    """Whether a line is a number times what is right."""
+    truth = expected(line)
+    if truth.shape != line.claim.shape:
+        return False
+    samples = Samples(
+        truth, line.claim, truths.loss, drawn_samples((truth, line.claim, truths.loss), (truth,), rng)
+    )
+    factor = samples.factor(line.claim, truth)
+    return factor is not None and bool(factor.plain)
 
 
 def explained(line: Line, truths: Truths, rng: Random) -> tuple[Slip | None, Example | None]:

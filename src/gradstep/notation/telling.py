@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from itertools import chain
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 WIDTH = 100
 MANY = 12  # lines of a derivation that are shown as they are; of more only those
+LONG = 72  # characters of a formula that is left to the derivation below
 SHORT = 14  # characters of a number
 AROUND = 3  # so near to the place that matters
 NAMES = "Name the parts"  # the section that says what z, a, e are
@@ -71,13 +73,23 @@ class Telling:
             )
         elif first is not None:
             subject = lines[first - 1].subject
-            one = len(lines) == 1
-            yield f"✗ This is not {subject}." if one else f"✗ Line {first} is wrong: it is not {subject}."
+            whole = self.truths.gradient_name(lines[first - 1].line.subject.part)
+            it = "it" if lines[first - 1].line.subject.kind != "gradient" or subject == whole else subject
+            subject = subject if it == "it" else whole
+            yield (
+                f"✗ This is not {subject}."
+                if len(lines) == 1
+                else (f"✗ Line {first} is wrong: {it} is not {subject}.")
+            )
         elif verdict.verdict is None:
             yield "? This could not be checked: no point was found at which both sides have values."
         else:
             one = len(lines) == 1
-            yield f"✓ Right: {', '.join(names)}." if one else f"✓ Right: all {len(lines)} lines hold."
+            yield (
+                f"✓ Right: {', '.join(names)}."
+                if one
+                else f"✓ Right: {'both' if len(lines) == 2 else f'all {len(lines)}'} lines hold."
+            )
 
     def claimed(self) -> Iterator[str]:
         """The lines of the claim; beside the wrong one what is right."""
@@ -97,7 +109,7 @@ class Telling:
             return
         for k, line in enumerate(verdict.lines, 1):
             mark = "✓" if line.verdict else "?" if line.verdict is None else "✗"
-            mark = " " if line.line.truth is None else mark
+            mark = " " if line.line.truth is None or line.name_only else mark
             new = k == 1 or verdict.lines[k - 2].line.subject is not line.line.subject
             head = line.subject if new else " " * len(line.subject)
             yield from wrapped(f"  {mark} {k:<2} {head} = {line.text}", 10)
@@ -105,8 +117,25 @@ class Telling:
                 yield from wrapped(f"       right: {self.right(k)}", 14)
 
     def right(self, number: int) -> str:
-        truth = self.verdict.lines[number - 1].line.truth
-        return "" if truth is None else self.formula(truth)
+        line = self.verdict.lines[number - 1].line
+        text = "" if line.truth is None else self.formula(line.truth)
+        if len(text) <= LONG or line.subject.kind != "gradient" or line.subject.entry:
+            return text
+        whole = self.truths.gradient_name(line.subject.part)
+        for said in self.work():
+            if said.number and said.left is not None and written(said.left) == whole:
+                return f"{written(said.forms[0])} (line {said.number} below)"
+        return text
+
+    @cached_property
+    def told(self) -> Presentation:
+        """Our derivation."""
+        return present(self.truths.derivation)
+
+    def work(self) -> Sequence[Said]:
+        """The lines of our derivation that have numbers, and those that go on from them."""
+        work = [s.lines for s in self.told.sections if any(said.number for said in s.lines)]
+        return [*chain(*work[: 1 if self.truths.derivation.kind == "gradient" else None])]
 
     def slip(self) -> str:
         """The slip as a sentence."""
@@ -167,9 +196,7 @@ class Telling:
         assert verdict.first is not None
         if verdict.kind == "error":
             return
-        told = present(derivation)
-        work = [section.lines for section in told.sections if any(said.number for said in section.lines)]
-        lines: Sequence[Said] = work[0] if derivation.kind == "gradient" and work else [*chain(*work)]
+        told, lines = self.told, self.work()
         if not lines:
             return
         count = sum(1 for said in lines if said.number)

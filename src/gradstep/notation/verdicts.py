@@ -22,6 +22,7 @@ class Judged:
     verdict: bool | None
     method: str
     line: Line = field(repr=False)
+    name_only: bool = False  # called like a gradient, but a name for something else
 
 
 @dataclass(frozen=True, slots=True)
