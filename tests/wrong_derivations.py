@@ -322,7 +322,7 @@ BANK = [
     ),
     (
         "LayerNorm along the examples",
-        "m = mean(X, axis=1); D = X - m[:, None]; s = sqrt(mean(D**2, axis=1) + eps); H = D/s[:, None]; sum(G*H)",
+        "D = X - mean(X, axis=1)[:, None]; s = sqrt(mean(D**2, axis=1) + eps); H = D/s[:, None]; sum(G*H)",
         {"X": "N d", "G": "N d", "eps": ""},
         "X",
         "(G - mean(G, axis=0) - H*mean(G*H, axis=0))/s[:, None]",
