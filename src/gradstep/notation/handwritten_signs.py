@@ -66,8 +66,7 @@ def applied(name: str, axis: int, slope: bool, *values: Raised) -> Raised:
     if name in ENTRYWISE:
         return raising.each(lambda x: _slope(name, x) if slope else FUNCTIONS[name](x), value)
     if name in NORMAL:
-        made = {"Φ": (normal_distribution, normal_density), "φ": (normal_density, normal_density_slope)}
-        return raising.each(made[name][slope], value)
+        return raising.each(NORMAL_FUNCTIONS[name][slope], value)
     if slope:
         raise MathError(f"{name}′ is no function that is known")
     if name in ROWWISE:
@@ -106,6 +105,11 @@ def normal_density_slope(x: Expr) -> Expr:
     """φ′(x) = −x φ(x)."""
     return -x * normal_density(x)
 
+
+NORMAL_FUNCTIONS = {
+    "Φ": (normal_distribution, normal_density),
+    "φ": (normal_density, normal_density_slope),
+}
 
 JOINED: dict[str, Callable[[Raised, Raised], Raised]] = {
     "⊙": lambda a, b: entrywise(multiply, a, b),
