@@ -29,7 +29,6 @@ SMALL = (1, -2, 3, 2, -1, 0, 1, -1)
 POSITIVE = (1, 2, 3, 1)
 DIFFERENT = 1e-6
 ROUNDING = 1e-13  # of the largest entry
-NEGATIVE = 4  # characters, for what is often a scale: a number that is not positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +107,7 @@ def readable(
         example = Example(sizes, named, worths)
         score = (
             sum(AWKWARD.get(size, float(size)) for size in sizes.values()),
-            _length([*named.values(), *found])
-            + NEGATIVE * sum(value.ndim == 0 and value <= 0 for value in named.values()),
+            _length([*named.values(), *found]),
         )
         if best is None or score < best[0]:
             best = score, example

@@ -15,9 +15,9 @@ from itertools import permutations
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.expression.shapes import Shape
+from gradstep.notation.coding import Reader
 from gradstep.notation.handwriting import Reader as WrittenReader
 from gradstep.notation.mending import Slip, mended
-from gradstep.notation.parsing import Reader
 from gradstep.notation.pieces import pieces
 from gradstep.notation.places import Formula
 from gradstep.notation.raising import Raised, lengths, settled
@@ -28,6 +28,7 @@ from gradstep.operations.leaves import checked_name
 
 MOST_LINES = 200
 WRITTEN = re.compile(r"[^\x00-\x7f]|[\\^{}|$]|_\{|\bd\w+\s*/\s*d\w|\d\s*\[|\.grad\b")
+PRIMED = re.compile(r"([A-Za-z]\w*)\s*(?:['′’]|\^\{?\\prime\}?)\s*(?:\(\s*([A-Za-z]\w*)\s*\))?")
 PLAIN_NAME = re.compile(r"[A-Za-z]\w*(?:\.grad)?")
 # How people call ∂C/∂w in code.
 GRADIENTS = (
@@ -46,6 +47,7 @@ GRADIENTS = (
 )
 LIBRARY = re.compile(r"\b(?:np|numpy|jnp|torch|math)\.(?:linalg\.)?(?=[A-Za-z])")
 QUOTED = re.compile(r"'([A-Za-z, ]{0,200}->[A-Za-z ]{0,40})'")
+TABLE = re.compile(r"\\(begin|end)\s*\{(?:cases|[pbBvV]?matrix|smallmatrix)\}")
 DECORATION = re.compile(
     r"\\(?:begin|end)\s*\{(?:align|aligned|equation|split|gather|gathered|eqnarray|displaymath)\*?\}(?:\{[^}]*\})?"
     r"|\\[\[\]()]|\$+|\\(?:nonumber|notag)|\\label\{[^}]*\}"
@@ -145,7 +147,7 @@ class _Claiming:
         self.indices = ()
         if PLAIN_NAME.fullmatch(text):
             return self.named(text, start, end)
-        slope = self.slope(start, end)
+        slope = self.slope(start, end) or self.primed(text)
         if slope is not None:
             return slope
         if (change := self.change(start, end)) is not None:
@@ -212,6 +214,14 @@ class _Claiming:
             return Subject("gradient", self.truths.gradient_name(by), by)
         total = None if entry else self.truths.total(of, by)
         return Subject("slope", name, whole, entry, total)
+
+    def primed(self, text: str) -> Subject | None:
+        """f′(x), f'(x) or f', where one parameter is asked for."""
+        found = PRIMED.fullmatch(text)
+        if found is None or found[1] not in self.truths.losses or self.truths.loss.rank:
+            return None
+        (name,) = self.truths.wrt if len(self.truths.wrt) == 1 else ("",)
+        return self.truths.gradient(name) if name and found[2] in (None, name) else None
 
     def change(self, start: int, end: int) -> Subject | None:
         """dC, d\\mathbf{z}."""
@@ -301,6 +311,7 @@ class _Claiming:
             truths.slope,
             truths.losses,
             truths.change if changing else None,
+            truths.values[truths.wrt[0]] if len(truths.wrt) == 1 else None,
         )
         source = self.source if len(self.source) == len(self.text) else self.text
         found = pieces(self.text, start, end)
@@ -369,8 +380,8 @@ def _statements(text: str) -> Iterator[tuple[int, int]]:
     depth = cases = 0
     start = at = 0
     while at < len(text):
-        if text.startswith("\\begin{cases}", at) or text.startswith("\\end{cases}", at):
-            cases += 1 if text[at + 1] == "b" else -1
+        if (found := TABLE.match(text, at)) is not None:
+            cases += 1 if found[1] == "begin" else -1
         letter = text[at]
         ends = depth <= 0 and not cases and (letter in "\n;" or text.startswith("\\\\", at))
         if letter == "\\" and not text.startswith("\\\\", at):

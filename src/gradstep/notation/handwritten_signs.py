@@ -18,6 +18,7 @@ from gradstep.operations.activations import abs as absolute
 from gradstep.operations.activations import sqrt
 from gradstep.operations.arithmetic import divide, exp, multiply
 from gradstep.operations.choices import where
+from gradstep.operations.entries import stack
 from gradstep.operations.leaves import pi
 from gradstep.operations.norms import norm
 from gradstep.operations.precise import erf
@@ -175,6 +176,25 @@ def _cases(reader: Reader, piece: Piece, first: Raised | None = None) -> Raised:
     return result
 
 
+def _matrix(reader: Reader, piece: Piece) -> Raised:
+    """The rows of a matrix, number by number; of one column a vector."""
+    rows: list[list[Expr]] = [[]]
+    while not reader.skip("}"):
+        if reader.skip(";"):
+            rows.append([])
+        elif not reader.skip("&"):
+            value = reader.sum()
+            if value.rank or value.over:
+                reader.wrong("the entries of a matrix are numbers", piece)
+            rows[-1].append(value.expr)
+    rows = [row for row in rows if row]
+    if len({len(row) for row in rows}) != 1:
+        reader.wrong("the rows of a matrix are equally long", piece)
+    if len(rows) == 1:
+        return Raised(stack(rows[0]), row=len(rows[0]) > 1)
+    return Raised(stack([row[0] for row in rows] if len(rows[0]) == 1 else [stack(row) for row in rows]))
+
+
 def _big_sum(reader: Reader, piece: Piece) -> Raised:
     """Σᵢ body, with a bound and a condition below; without an index the sum of all entries."""
     indices: list[str] = []
@@ -271,6 +291,7 @@ ATOMS: dict[str, Callable[[Reader, Piece], Raised]] = {
     "[": _bracket,
     "{": _bracket,
     "cases": _cases,
+    "matrix": _matrix,
     "Σ": _big_sum,
     "frac": fraction,
     "∂": partial,

@@ -137,12 +137,18 @@ def partial(reader: Reader, piece: Piece) -> Raised:
 
 
 def nabla(reader: Reader, piece: Piece) -> Raised:
-    """∇_w C."""
-    if not reader.skip("_"):
+    """∇_w C, or ∇C and ∇C(w) of the one parameter that is asked for."""
+    alone = reader.words.alone
+    if reader.skip("_"):
+        group = reader.skip("{")
+        by = differentiated(reader, "")
+        if group:
+            reader.expect("}")
+    elif alone is None:
         reader.wrong("with respect to what? ∇_w", piece)
-    group = reader.skip("{")
-    by = differentiated(reader, "")
-    if group:
-        reader.expect("}")
+    else:
+        by = scalar(alone), []
     above = differentiated(reader, "") if reader.peek().text in reader.words.losses else (None, [])
+    if above[0] is None and [reader.peek(k).kind for k in range(3)] == ["open", "name", "close"]:
+        reader.at += 3
     return derivative(reader, piece, above, by)

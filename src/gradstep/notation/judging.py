@@ -39,7 +39,7 @@ def judge(derivation: Derivation, own: Mapping[Expr, str], claim: str, seed: int
     check_complete(lines, truths, claim)
     found = [outcome(line, rng) for line in lines]
     text = " ".join
-    names = mere_names(lines, found, truths, rng)
+    names = mere_names(lines, found, truths, Random(seed))
     judged = tuple(
         Judged(
             text(claim[line.start : line.end].split()),
@@ -150,6 +150,8 @@ def mere_names(
     if not others and all(result.verdict is not None for result, _ in found):
         return named
     scaled = [k for k in named if is_multiple(lines[k], truths, rng)]
+    if not scaled:
+        return []
     right = {lines[k].claim: expected(lines[k]) for k in scaled}
     mended = all(
         lines[k].claim.shape == expected(lines[k]).shape

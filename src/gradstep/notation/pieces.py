@@ -75,6 +75,7 @@ TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+MATRICES = frozenset({"matrix", "pmatrix", "bmatrix", "Bmatrix", "smallmatrix"})
 BEGIN = re.compile(r"\\(?:begin|end)\s*\{\s*([A-Za-z]+)\*?\s*\}")
 
 
@@ -228,9 +229,10 @@ class _Cutter:
             self.wrong("this environment has no name", start)
         self.at = match.end()
         opening = self.source.startswith("\\begin", start)
-        if match[1] == "cases":
+        if match[1] == "cases" or match[1] in MATRICES:
             self.cases += 1 if opening else -1
-            return self.add("open" if opening else "close", "cases" if opening else "}", start)
+            kind = "cases" if match[1] == "cases" else "matrix"
+            return self.add("open" if opening else "close", kind if opening else "}", start)
         if match[1] in (
             "aligned",
             "align",
@@ -243,10 +245,7 @@ class _Cutter:
             "displaymath",
         ):
             return None
-        what = f"\\begin{{{match[1]}}} cannot be read here"
-        self.wrong(
-            what, start, "a formula in the letters of the loss: matrices are not written entry by entry"
-        )
+        self.wrong(f"\\begin{{{match[1]}}} cannot be read here", start)
 
     def argument(self, start: int) -> tuple[str, int, int]:
         """The text of the group, or of the one sign, that a command is applied to."""

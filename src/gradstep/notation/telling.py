@@ -73,14 +73,8 @@ class Telling:
             )
         elif first is not None:
             subject = lines[first - 1].subject
-            whole = self.truths.gradient_name(lines[first - 1].line.subject.part)
-            it = "it" if lines[first - 1].line.subject.kind != "gradient" or subject == whole else subject
-            subject = subject if it == "it" else whole
-            yield (
-                f"✗ This is not {subject}."
-                if len(lines) == 1
-                else (f"✗ Line {first} is wrong: {it} is not {subject}.")
-            )
+            one = len(lines) == 1
+            yield f"✗ This is not {subject}." if one else f"✗ Line {first} is wrong: it is not {subject}."
         elif verdict.verdict is None:
             yield "? This could not be checked: no point was found at which both sides have values."
         else:

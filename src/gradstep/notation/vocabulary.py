@@ -18,12 +18,14 @@ class Words:
     slope         (what, by what) -> the array of derivatives; None is the loss
     losses        what the loss may be called
     differential  how an expression moves with the parameters; None: d is no sign here
+    alone         the one parameter, of ∇f without a name below
     """
 
     values: Mapping[str, Expr]
     slope: Callable[[Expr | None, Expr], Expr]
     losses: frozenset[str] = frozenset()
     differential: Callable[[Expr], Expr] | None = None
+    alone: Expr | None = None
     keys: dict[str, Expr] = field(default_factory=dict)
     rows: dict[str, Expr] = field(default_factory=dict)
 
