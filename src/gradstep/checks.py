@@ -10,10 +10,11 @@ from gradstep.backends.foreign import Answer, Asked, Point, answers
 from gradstep.calculus.derivation import derive as derive_expression
 from gradstep.calculus.jacobians import hessian as hessian_of
 from gradstep.calculus.jacobians import jacobian as jacobian_of
+from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.functions import judge_function
 from gradstep.notation.depending import Dependences
-from gradstep.notation.judging import judge
+from gradstep.notation.judging import LAYOUTS, judge
 from gradstep.notation.verdicts import Verdict
 from gradstep.operations.evaluation import mentioned, variables
 from gradstep.operations.leaves import symbol
@@ -30,6 +31,7 @@ def check(
     given: Dependences | None = None,
     names: Names | None = None,
     structure: Mapping[str, str] | None = None,
+    layout: str | None = None,
     seed: int | None = None,
 ) -> Verdict:
     """Whether a formula, or a chain of lines, for the derivative of `f` is right; if not, where it is wrong.
@@ -43,11 +45,20 @@ def check(
     gradients (for an array `f` it takes the gradient that arrives too), or a `torch.autograd.Function`: it is
     called here, at many points in float64, and its values are compared.
 
+    A matrix may stand in either layout, and the verdict says so where it is not gradstep's; with `layout`,
+    "numerator" or "denominator", it has to be that one; square matrices are told from their transposes then.
+
     `check(…).verdict` is True, False or None (no point could tell); the first wrong line, an example in small
     numbers, and the slip are in `first`, `example` and `slip`, and `str` tells them. What cannot be read is a
     `MathError` at its place.
     """
+    if layout is not None and layout not in LAYOUTS:
+        raise MathError(f"there is no layout {layout!r:.40}", facts=[f"the layouts are {', '.join(LAYOUTS)}"])
     if callable(claim) and not isinstance(claim, Expr):
+        if layout is not None:
+            raise MathError(
+                "a layout is that of a formula: a function returns each gradient like its parameter"
+            )
         here = partial(answers, claim)
         name = getattr(claim, "__name__", "the function")
         return check_function(f, wrt, here, name, given=given, names=names, structure=structure, seed=seed)
@@ -61,7 +72,7 @@ def check(
     if isinstance(claim, Mapping):
         claim = [f"∂C/∂{name} = {formula}" for name, formula in claim.items()]
     text = claim if isinstance(claim, str) else str(claim) if isinstance(claim, Expr) else "\n".join(claim)
-    return judge(derivation, called, text, seed)
+    return judge(derivation, called, text, seed, layout)
 
 
 def check_function(

@@ -220,6 +220,35 @@ def test_the_other_layout_is_right_and_said_to_be_so(claim, kind):
     assert (found.verdict, found.kind) == (True, kind)
 
 
+@pytest.mark.parametrize(
+    ("claim", "layout", "found"),
+    [
+        ("B @ A", "numerator", (True, "")),
+        ("B @ A", "denominator", (False, "layout")),
+        ("A.T @ B.T", "denominator", (True, "")),
+        ("A.T @ B.T", "numerator", (False, "layout")),
+        ("2 * B @ A", "numerator", (False, "factor")),
+    ],
+)
+@pytest.mark.parametrize("sizes", [("k m", "m n", "n k"), ("n n", "n n", "n n")])
+def test_a_layout_that_is_asked_for_has_to_be_that_one(claim, layout, found, sizes):
+    loss = gs.parse("trace(A @ X @ B)", **dict(zip("AXB", sizes, strict=True)))
+    verdict = gs.check(loss, "X", claim, layout=layout)
+    assert (verdict.verdict, verdict.kind) == found, str(verdict)
+
+
+def test_the_layout_of_a_jacobian_is_the_numerator():
+    f = gs.parse("A @ x", A="n n", x="n")
+    for claim, layout, right in [
+        ("A", "numerator", True),
+        ("A.T", "denominator", True),
+        ("A", "denominator", False),
+    ]:
+        assert gs.check(f, "x", claim, layout=layout).verdict is right
+    with pytest.raises(MathError, match="no layout"):
+        gs.check(f, "x", "A", layout="Jacobian")
+
+
 def test_a_claim_that_differs_at_a_kink_only_is_right_and_says_so():
     found = gs.check(NEURON, "w", "-2/N * X.T @ (e * (z >= 0))")
     assert (found.verdict, found.kind) == (True, "kink")

@@ -505,10 +505,33 @@ def test_any_characters_are_read_or_refused(text):
         assert str(error)
 
 
-@pytest.mark.parametrize("indices", ['"i1,j->i"', '"ij"', "'ij,j->i'", '""', '"...j,j->..."'])
+@pytest.mark.parametrize("indices", ['"i1,j->i"', '"ij"', "'ij,j->i\"", '""', "'...j,j->...'"])
 def test_what_the_indices_of_einsum_are_is_said(indices):
-    with pytest.raises(MathError, match='are letters in double quotes, with an arrow: "ij,jk->ik"'):
+    with pytest.raises(MathError, match='are letters in quotes, with an arrow: "ij,jk->ik"'):
         parse(f"einsum({indices}, X, y)", X="n n", y="n")
+
+
+def test_the_indices_of_einsum_stand_in_quotes_of_either_kind():
+    assert parse("einsum('ij,j->i', X, y)", X="n n", y="n") is parse(
+        'einsum("ij,j->i", X, y)', X="n n", y="n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("ones(10**12)", "more than"),
+        ("ones(10**40)", "at most"),
+        ("ones(10**10**9)", "should be"),
+        ("ones(2**3)", ""),
+    ],
+)
+def test_a_power_may_be_a_size(text, what):
+    if what:
+        with pytest.raises(MathError, match=what):
+            parse(f"sum({text})*x", x="")
+    else:
+        assert parse(text).shape == (8,)
 
 
 def test_a_text_knows_the_variables_of_its_own_declaration():

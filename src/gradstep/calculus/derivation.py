@@ -160,7 +160,9 @@ def check_defined(formula: Expr, moving: Container[Expr]) -> None:
         if without_value
         else f"{describe(node)} has no slope anywhere",
         facts=[f"{u} is 0" if asks is None else f"it has a {what} where {asks(u)}, which is never so"],
-        mend="another operand" if nowhere(other, (other,)) else describe(other),
+        mend="another operand"
+        if nowhere(other, {other, *other.args})
+        else f"{describe(other)}, if the sign of {u} is a slip",
     )
     place = place_of(node)
     raise error if place is None else error.at(*place)

@@ -31,6 +31,7 @@ LONGEST_NAME = 255
 @click.option("--hessian", is_flag=True, help="The claim is about the Hessian.")
 @click.option("--given", multiple=True, metavar="u=FORMULA", help="A variable that depends on others.")
 @click.option("--names", metavar="WHICH", default="auto", help="Which parts go by names: auto, none, or z,e.")
+@click.option("--layout", metavar="WHICH", help="Matrices stand in numerator or in denominator layout.")
 @click.option("--seed", type=int, help="Seed of the random points.")
 @click.option("--json", "as_json", is_flag=True, help="The verdict as data.")
 def command(
@@ -43,6 +44,7 @@ def command(
     hessian: bool,
     given: Sequence[str],
     names: str,
+    layout: str | None,
     seed: int | None,
     as_json: bool,
 ) -> None:
@@ -61,8 +63,14 @@ def command(
         shapes, claim = parted(shapes, claims)
         loss, parameters = read_formula(expr, shapes, wrt, assume)
         known = formulas(given) or None
-        verdict = check(loss, parameters, claim, hessian=hessian, given=known, names=names, seed=seed)
+        verdict = check(
+            loss, parameters, claim, hessian=hessian, given=known, names=names, layout=layout, seed=seed
+        )
     else:
+        if layout is not None:
+            raise MathError(
+                "a layout is that of a formula: a function returns each gradient like its parameter"
+            )
         loss, parameters = read_formula(expr, shapes, wrt, assume)
         call = partial(answers_of, backward)
         known = formulas(given) or None

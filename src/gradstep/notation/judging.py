@@ -7,6 +7,7 @@ without harm, if what is made of it is right: it is then no ∂C/∂z, and a not
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from random import Random, SystemRandom
 
 from gradstep.calculus.borders import conditions
@@ -28,16 +29,29 @@ from gradstep.operations.leaves import symbol
 from gradstep.operations.sums import sum as total
 
 LAYOUT = "right, in the other layout: the transpose has the shape that gradstep gives it"
+OTHER = {False: "numerator", True: "denominator"}  # than ours, of a gradient and of a Jacobian
+LAYOUTS = ("numerator", "denominator")
 
 
-def judge(derivation: Derivation, own: Mapping[Expr, str], claim: str, seed: int | None = None) -> Verdict:
-    """The verdict on `claim`, lines of text about the derivative that `derivation` derives."""
+def judge(
+    derivation: Derivation,
+    own: Mapping[Expr, str],
+    claim: str,
+    seed: int | None = None,
+    layout: str | None = None,
+) -> Verdict:
+    """The verdict on `claim`, lines of text about the derivative that `derivation` derives.
+
+    Matrices may stand in either layout, or have to stand in the one that is given.
+    """
     seed = SystemRandom().getrandbits(32) if seed is None else seed
     rng = Random(seed)
     truths = Truths(derivation, own)
     lines = lines_of(claim, truths)
     check_complete(lines, truths, claim)
-    found = [outcome(line, rng) for line in lines]
+    strict, turned = layout is not None, layout == OTHER[derivation.kind == "jacobian"]
+    lines = [in_our_layout(line) if turned else line for line in lines]
+    found = [outcome(line, rng, strict) for line in lines]
     text = " ".join
     names = mere_names(lines, found, truths, Random(seed))
     judged = tuple(
@@ -52,6 +66,8 @@ def judge(derivation: Derivation, own: Mapping[Expr, str], claim: str, seed: int
         for k, (line, (result, _)) in enumerate(zip(lines, found, strict=True))
     )
     notes = [note for _, note in found if note]
+    if turned:
+        notes.append(f"yours is read in {layout} layout: what is shown of it is its transpose")
     wrong = [k for k, (result, _) in enumerate(found) if result.verdict is False and k not in names]
     unknown = any(result.verdict is None for result, _ in found)
     verdict = False if wrong else None if unknown else True
@@ -63,7 +79,7 @@ def judge(derivation: Derivation, own: Mapping[Expr, str], claim: str, seed: int
     example: Example | None = None
     kind = "layout" if LAYOUT in notes else ""
     if wrong:
-        slip, example = explained(lines[wrong[0]], truths, rng)
+        slip, example = explained(lines[wrong[0]], truths, rng, layout)
         kind = slip.kind if slip else ""
     elif verdict and (bent := bent_line([line for k, line in enumerate(lines) if k not in names], rng)):
         kind, example, note = bent
@@ -104,8 +120,14 @@ def check_complete(lines: Sequence[Line], truths: Truths, claim: str) -> None:
             )
 
 
-def outcome(line: Line, rng: Random) -> tuple[Comparison, str]:
-    """Whether a line holds, and what is to be said of it."""
+def in_our_layout(line: Line) -> Line:
+    """A line in the other layout, turned into ours: a matrix of slopes is transposed."""
+    matrix = line.subject.kind in ("gradient", "slope") and line.claim.rank == 2
+    return replace(line, claim=line.claim.T) if matrix and not line.subject.entry and not line.free else line
+
+
+def outcome(line: Line, rng: Random, strict: bool = False) -> tuple[Comparison, str]:
+    """Whether a line holds, and what is to be said of it; `strict`: in our layout only."""
     if line.truth is None:
         return Comparison(True, "exact", 0, 0.0), ""
     truth, claim = expected(line), line.claim
@@ -115,7 +137,7 @@ def outcome(line: Line, rng: Random) -> tuple[Comparison, str]:
         if found.verdict is False and total is not None and total.shape == claim.shape:
             found = compared(total, claim, rng)
         return found, ""
-    if claim.rank == truth.rank >= 2 and claim.T.shape == truth.shape:
+    if not strict and claim.rank == truth.rank >= 2 and claim.T.shape == truth.shape:
         result = compared(truth, claim.T, rng)
         if result.verdict:
             return result, LAYOUT
@@ -173,14 +195,21 @@ def is_multiple(line: Line, truths: Truths, rng: Random) -> bool:
     return factor is not None and bool(factor.plain)
 
 
-def explained(line: Line, truths: Truths, rng: Random) -> tuple[Slip | None, Example | None]:
+def explained(
+    line: Line, truths: Truths, rng: Random, layout: str | None
+) -> tuple[Slip | None, Example | None]:
     """The slip behind a wrong line, and small numbers that show it."""
     truth = expected(line)
     example = differing(truth, line.claim, named(truths), rng)
-    if line.free:
-        slip: Slip | None = unbound(line)
-    else:
-        slip = diagnosed(line, truth, truths, rng)
+    slip: Slip | None
+    if (
+        layout is not None
+        and line.claim.rank == 2
+        and outcome(in_our_layout(line), rng, strict=True)[0].verdict
+    ):
+        words = (f"this is right in the other layout: in {layout} layout it is transposed",)
+        return Slip("layout", words, mended=line.claim.T), example
+    slip = unbound(line) if line.free else diagnosed(line, truth, truths, rng)
     if slip is None and truth.shape != line.claim.shape:
         what = f"this is {shape_text(line.claim.shape)}, but {line.subject.name} is {shape_text(truth.shape)}"
         slip = Slip("shape", (what,))

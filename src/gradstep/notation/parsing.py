@@ -220,6 +220,10 @@ class Reader:
             raise self.slip(formula, node, operands, values, error) from None
         if value.args and (value.op.adjoint is None or value.op.domain != "real"):
             written(value, self.source, formula.span(node))
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):  # aˣ may be exp(x log a)
+            for part in walk(value, stop=values.__contains__):
+                if part.op.domain == "positive" and part not in values:
+                    written(part, self.source, formula.span(node))
         entries = math.prod(n for n in value.shape if isinstance(n, int))
         if entries > MOST_ENTRIES:
             formula.wrong(node, f"{shape_text(value.shape)} is more than {MOST_ENTRIES:,} entries")

@@ -29,7 +29,7 @@ TOKEN = re.compile(
     [ \t]*
     (?:
       (?P<number> (?: [0-9]+ \.? [0-9]* | \.[0-9]+ ) (?: [eE] [+-]? [0-9]+ )? )
-    | (?P<indices> "[A-Za-z, ]{0,200} -> [A-Za-z ]{0,40}" )
+    | (?P<indices> (?P<quote>["']) [A-Za-z, ]{0,200} -> [A-Za-z ]{0,40} (?P=quote) )
     | (?P<word>   "(?:tanh|none)" )
     | (?P<name>   [A-Za-z_] [A-Za-z0-9_]* )
     | (?P<foreign> \*\*= | [-+*/@]= | // | := | -> | << | >> | <> | === )
@@ -66,7 +66,7 @@ REASONS = {
     "!": "a formula has no !",
     "%": "a formula has no remainder",
 }
-INDICES = 'the indices of einsum are letters in double quotes, with an arrow: "ij,jk->ik"'
+INDICES = 'the indices of einsum are letters in quotes, with an arrow: "ij,jk->ik"'
 FOREIGN = {
     "//": ("/", "// rounds, and what is rounded has no slope: / divides"),
     ":=": ("=", "a name is given with ="),

@@ -32,7 +32,7 @@ def nowhere(formula: Expr, moving: Container[Expr] = ()) -> tuple[Expr, Expr, As
         if node in met:
             continue
         met.add(node)
-        found = _impossible(node, known, node in moving)
+        found = _impossible(node, known, moving)
         if found is not None:
             return node, *found
         if node.op is where_op:
@@ -42,11 +42,16 @@ def nowhere(formula: Expr, moving: Container[Expr] = ()) -> tuple[Expr, Expr, As
     return None
 
 
-def _impossible(node: Expr, known: Mapping[Expr, Range], moves: bool) -> tuple[Expr, Asked | None] | None:
+def _impossible(
+    node: Expr, known: Mapping[Expr, Range], moving: Container[Expr]
+) -> tuple[Expr, Asked | None] | None:
     """The operand for which `node` has no value, or no slope where it moves, and what is asked of it."""
     if node.op is divide_op:
         return (node.args[1], None) if known[node.args[1]] == ZERO else None
     exponent = value_of(node.args[1]) if node.op is power_op else None
+    if node.op is power_op and node.args[1] in moving:
+        base = node.args[0]
+        return (base, CONDITIONS["positive"]) if known[base].apart(INSIDE["positive"]) else None
     if node.op is power_op and (exponent is None or exponent.denominator == 1):
         zero = known[node.args[0]] == ZERO
         return (node.args[0], None) if zero and exponent is not None and exponent < 0 else None
@@ -55,7 +60,7 @@ def _impossible(node: Expr, known: Mapping[Expr, Range], moves: bool) -> tuple[E
         return None
     operand = known[node.args[0]]
     with_ends = node.op in WITH_ENDS or (exponent is not None and exponent > 0)
-    if moves and operand.low != operand.high:  # x³ᐟ² has a slope at 0, √x has none
+    if node in moving and operand.low != operand.high:  # x³ᐟ² has a slope at 0, √x has none
         with_ends = exponent is not None and exponent > 1
     possible = not operand.apart(inside.closed() if with_ends else inside)
     return None if possible else (node.args[0], CONDITIONS[node.op.domain])

@@ -196,6 +196,9 @@ KNOWN_ASSUMPTIONS = (
 )
 
 
+NAMELIKE = re.compile(r"[^\W\d]")  # what begins so is meant for a name
+
+
 def checked_name(name: object) -> str:
     """`name`, if a variable or a size may be called so."""
     if not isinstance(name, str):
@@ -222,7 +225,7 @@ def checked_size(size: object) -> Size:
             if max(map(abs, terms(size).values())) > LARGEST_SIZE:
                 raise MathError(f"a size is at most {LARGEST_SIZE:,}")
             return size
-    if isinstance(size, str) and not size[:1].isdecimal():
+    if isinstance(size, str) and NAMELIKE.match(size):
         return checked_name(size)
     if isinstance(size, str) and size.isascii() and size.isdecimal() and len(size) < 16:
         size = int(size)
