@@ -332,16 +332,15 @@ def _counted(formula: Formula, node: ast.expr, sizes: Collection[Size]) -> Size:
                 formula.wrong(node, "a size is its name or a positive whole number")
             return -found
         case ast.BinOp(left=ast.Constant(value=int(a)), op=ast.Pow(), right=ast.Constant(value=int(b))):
-            if a > 1 and b * math.log2(a) > MOST_BITS:
-                formula.wrong(node, f"a size is at most {LARGEST_SIZE:,}")
-            return int(a**b)
+            short = a > 0 and b >= 0 and b * math.log2(a) < MOST_BITS
+            formula.wrong(node, "a size is written out, not as a power", str(a**b) if short else None)
         case ast.BinOp(left=a, op=op, right=b) if type(op) in COUNTED:
             return COUNTED[type(op)](_counted(formula, a, sizes), _counted(formula, b, sizes))
     formula.wrong(node, COUNTS)
 
 
 MOST_PARTS = 60  # of a size
-MOST_BITS = 64  # of a power that is worked out
+MOST_BITS = 64  # of a power that is worked out for a mend
 COUNTED: dict[type[ast.AST], Callable[[Size, Size], Size]] = {ast.Add: plus, ast.Sub: minus, ast.Mult: times}
 COUNTS = "this should be a whole number, the name of a size, or a sum of such"
 
