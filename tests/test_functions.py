@@ -222,3 +222,14 @@ def test_a_function_of_pytorch_is_applied(torch):
     assert gs.check(f, "x", Silu).verdict is True
     found = gs.check(f, "x", Forgetful)
     assert (found.verdict, found.kind) == (False, "missing term")
+
+
+@pytest.mark.parametrize("threshold", [0, 1e-4, 1e-8, -1e-6])
+def test_a_function_is_tried_next_to_where_a_condition_changes(threshold):
+    def backward(X, w, b, y):
+        z = X @ w + b
+        return X.T @ (2 / len(y) * (np.maximum(z, 0) - y) * (z > threshold))
+
+    found = gs.check(NEURON, "w", backward)
+    assert (found.verdict, found.kind) == ((False, "mask") if threshold else (True, ""))
+    assert not threshold or found.example is not None

@@ -12,7 +12,8 @@ from random import Random, SystemRandom
 from typing import Any
 
 from gradstep.backends.foreign import Answer, Point
-from gradstep.calculus.examples import Example, readable, small_points
+from gradstep.calculus.borders import conditions
+from gradstep.calculus.examples import Example, points_beside, readable, small_points
 from gradstep.calculus.floating import near_a_kink
 from gradstep.calculus.samples import Sample, close, drawn_samples
 from gradstep.calculus.slips import Diagnosis, Slip
@@ -28,6 +29,8 @@ from gradstep.operations.leaves import symbol_op
 
 SINGLE = 2e-3  # of the largest entry: what is further off in float32 is told
 LARGE = 1e4  # times this a function may overflow where its gradient does not
+MOST_BESIDE = 48  # points next to conditions
+NEXT_TO = "away from where a condition changes it is right, next to it wrong: its condition is another one"
 Call = Callable[[Sequence[Point]], Sequence[Answer]]
 
 
@@ -46,7 +49,9 @@ def judge_function(
         raise MathError("no point was found at which this loss and its gradient have values")
     samples.sort(key=lambda sample: sum(not np.any(value) for value in sample.of(*exprs[1:])))
     small = list(small_points([*exprs, *named(truths)], rng))
-    judging = _Judging(truths, name, samples, small, call(_points(samples, small)))
+    beside = list(points_beside(exprs, gaps, rng, MOST_BESIDE)) if (gaps := conditions(*exprs)) else []
+    found = call(_points(samples, [*beside, *small]))
+    judging = _Judging(truths, name, samples, beside, small, found)
     return judging.verdict(seed, rng)
 
 
@@ -73,12 +78,14 @@ class _Judging:
         truths: Truths,
         name: str,
         samples: Sequence[Sample],
+        beside: Sequence[tuple[Any, dict[Expr, Any]]],
         small: Sequence[tuple[Any, dict[Expr, Any]]],
         found: Sequence[Answer],
     ) -> None:
-        self.truths, self.name, self.samples, self.small = truths, name, samples, small
+        self.truths, self.name, self.samples, self.beside, self.small = truths, name, samples, beside, small
         self.single, self.large, *rest = found
-        self.answers, self.of_small = rest[: len(samples)], rest[len(samples) :]
+        self.answers, rest = rest[: len(samples)], rest[len(samples) :]
+        self.of_beside, self.of_small = rest[: len(beside)], rest[len(beside) :]
 
     def verdict(self, seed: int, rng: Random) -> Verdict:
         """What is right and what is not, for every gradient that was asked for."""
@@ -93,6 +100,8 @@ class _Judging:
             shape = None if error else self.shape(wrt)
             claim = symbol_op(params=("yours", truth.shape if shape is None else shape, ()))
             right = not error and shape is not None and self.agrees(wrt, truth)
+            if right and (example := self.differing(wrt, truth, claim)) is not None:
+                right, slip = False, slip or Slip("mask", (NEXT_TO,))
             turned = (
                 not right and shape is not None and truth.rank > 1 and shape == truth.T.shape != truth.shape
             )
@@ -127,6 +136,17 @@ class _Judging:
             and close(answer.gradients[wrt], right)
             for sample, answer in zip(self.samples, self.answers, strict=True)
         )
+
+    def differing(self, wrt: str, truth: Expr, claim: Expr) -> Example | None:
+        """A point next to where a condition changes at which the function, right elsewhere, is wrong."""
+        import numpy as np
+
+        seen = [
+            (sizes, {**values, claim: np.asarray(answer.gradients[wrt], dtype=float)})
+            for (sizes, values), answer in zip(self.beside, self.of_beside, strict=True)
+            if not answer.error
+        ]
+        return readable(truth, claim, named(self.truths), seen, kinks=True)
 
     def shape(self, wrt: str) -> Shape | None:
         """The shape of what the function returns, in names of sizes; None where none fits."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from math import ceil
 from random import Random
 from typing import Any
@@ -28,6 +29,7 @@ LENGTHS = ((2,), (2, 1), (1, 2), (3, 2), (2, 3), (1, 3), (3, 1))  # of the sizes
 SMALL = (1, -2, 3, 2, -1, 0, 1, -1)
 POSITIVE = (1, 2, 3, 1)
 DIFFERENT = 1e-6
+BESIDE = (2, 5, 8, 10)  # digits behind the point, of how near a point lies to where a condition changes
 ROUNDING = 1e-13  # of the largest entry
 
 
@@ -59,6 +61,27 @@ def bordering_points(
     exprs: Sequence[Expr], gaps: Sequence[Expr], rng: Random
 ) -> Iterator[tuple[Lengths, dict[Expr, Any]]]:
     """Small points with one entry between two places where conditions change, in few digits."""
+    for path in _thin_paths(exprs, rng):
+        for low, high in pieces(changes(gaps, path, rng), 1.0):
+            yield Lengths(path.sizes), path.at(plainest(low, high))
+
+
+def points_beside(
+    exprs: Sequence[Expr], gaps: Sequence[Expr], rng: Random, most: int
+) -> Iterator[tuple[Lengths, dict[Expr, Any]]]:
+    """Small points with one entry next to where a condition changes: nearer and nearer, on either side."""
+    found = (
+        (Lengths(path.sizes), path.at(border + side * 10.0**-k))
+        for path in _thin_paths(exprs, rng)
+        for border in changes(gaps, path, rng)[:2]
+        for k in BESIDE
+        for side in (1, -1)
+    )
+    yield from islice(found, most)
+
+
+def _thin_paths(exprs: Sequence[Expr], rng: Random) -> Iterator[Path]:
+    """Through small points the lines on which one entry moves."""
     import numpy as np
 
     for sizes, values in small_points(exprs, rng):
@@ -68,9 +91,7 @@ def bordering_points(
         node = rng.choice(free)
         step = np.zeros_like(values[node])
         step.flat[rng.randrange(step.size)] = 1
-        path = Path(sizes, {**values, node: values[node] * (1 - step)}, {node: step})
-        for low, high in pieces(changes(gaps, path, rng), 1.0):
-            yield sizes, path.at(plainest(low, high))
+        yield Path(sizes, {**values, node: values[node] * (1 - step)}, {node: step})
 
 
 def plainest(low: float, high: float) -> float:
