@@ -221,7 +221,8 @@ def test_a_function_of_pytorch_is_applied(torch):
     f = gs.parse("x*sigmoid(x)", x="n")
     assert gs.check(f, "x", Silu).verdict is True
     found = gs.check(f, "x", Forgetful)
-    assert (found.verdict, found.kind) == (False, "missing term")
+    assert (found.verdict, found.kind) == (False, "slope")
+    assert found.why.startswith("The term") and "is missing (chain rule for silu)" in found.why
 
 
 @pytest.mark.parametrize("threshold", [0, 1e-4, 1e-8, -1e-6])
