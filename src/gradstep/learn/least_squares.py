@@ -3,6 +3,7 @@
 The step is that of Moré ("The Levenberg–Marquardt algorithm: implementation and theory", 1978), as in
 MINPACK: each parameter is measured by the length of its column of the Jacobian, and a step is no longer than
 lately proved good. The linear problem is solved by QR and SVD, so that columns that say the same do no harm.
+The weights of layers are alike and have one measure: with one each, those of idle units would run away.
 """
 
 from __future__ import annotations
@@ -71,15 +72,17 @@ class Straight(NamedTuple):
         return float(-(self.s * step) @ (2 * self.along + self.s * step))
 
 
-def least_squares_walk(loss: Measured, here: Point, residuals: Residuals, enough: Enough) -> Walk:
-    """Steps of Levenberg and Marquardt, each of which lowers the loss."""
+def least_squares_walk(
+    loss: Measured, here: Point, residuals: Residuals, enough: Enough, alike: bool = False
+) -> Walk:
+    """Steps of Levenberg and Marquardt, each of which lowers the loss; one measure where entries are `alike`."""
     r, J = residuals(here.x)
-    D = np.zeros_like(here.x)
-    reach = 0.0
+    D, reach = _lengths(J), 0.0
+    if alike:
+        D = np.full_like(D, norm_of(D) / math.sqrt(D.size))
     while np.isfinite(J).all() and np.isfinite(r).all():
-        lengths = np.linalg.norm(J, axis=0)
-        D = np.maximum(D, np.where(lengths > 0, lengths, np.where(D > 0, 0.0, 1.0)))
-        model = Straight.of(r, J, D)
+        D = D if alike else np.maximum(D, _lengths(J))
+        model = Straight.of(r, J, np.where(D > 0, D, 1.0))
         reach = reach or max(norm_of(D * here.x), _SMALL * norm_of(r))
         last = enough(model.gain(model.damped(0)))
         there: Point | None = None
@@ -87,7 +90,7 @@ def least_squares_walk(loss: Measured, here: Point, residuals: Residuals, enough
             step, λ = model.within(reach)
             move, length = model.back @ step, norm_of(step)
             if norm_of(move) <= _EPSILON * norm_of(here.x) or not length:
-                return "converged"
+                return "converged" if last else None
             promised = model.gain(step)
             there = loss.at(here.x + move)
             ratio = (here.loss - there.loss) / promised if there.finite else -math.inf
@@ -105,6 +108,13 @@ def least_squares_walk(loss: Measured, here: Point, residuals: Residuals, enough
         here = there
         r, J = residuals(here.x)
     return "stalled"
+
+
+def _lengths(J: Array) -> Array:
+    """The length of each column, without overflow of the squares."""
+    top = np.abs(J).max(axis=0)
+    unit = np.where(top > 0, top, 1.0)
+    return np.asarray(unit * np.linalg.norm(J / unit, axis=0))
 
 
 def _shrunk(ratio: float, promised: float, slope: float) -> float:

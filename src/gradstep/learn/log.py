@@ -113,6 +113,14 @@ class Log:
         little = tolerance**2 * abs(self.lowest.loss) if self.knowing else tolerance * self.scale()
         return self.gained_in(steps) <= little
 
+    def go_on_over_kinks(self) -> None:
+        """From here on a walk goes that knows nothing of what is left, and has its own time to show a gain."""
+        self.kink_step = self.steps
+        if self.knowing:
+            self.knowing = False
+            self.lows.clear()
+            self.lows.append(self.lowest.loss)
+
     def verdict(self, tolerance: float) -> Stopped | None:
         """The reason to stop here, if there is one."""
         if not self.slope:

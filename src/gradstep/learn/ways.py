@@ -66,7 +66,11 @@ def _curved(optimiser: Optimiser, loss: Measured, log: Log, known: Knowledge) ->
         return quasi_newton_walk(loss, log.start)
     if optimiser is LEVENBERG_MARQUARDT and known.residuals is not None:
         return least_squares_walk(
-            loss, log.start, loss.layout.residuals(known.residuals), _last_digits(log, known.tolerance)
+            loss,
+            log.start,
+            loss.layout.residuals(known.residuals),
+            _last_digits(log, known.tolerance),
+            alike=any(len(shape) > 1 for shape in loss.layout.shapes.values()),
         )
     if known.curvature is None:
         raise MathError(
@@ -101,6 +105,6 @@ def _with_kinks(walk: Walk, loss: Measured, log: Log, tolerance: float) -> Walk:
             break
         yield taken
     if ended is None and not log.flat():
-        log.kink_step = log.steps
+        log.go_on_over_kinks()
         yield from tuned_walk(stepper(MOMENTUM, loss), log.lowest, MOMENTUM, log.start.loss)
     return ended
