@@ -8,15 +8,18 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.linear_model import LogisticRegression, Ridge
 
 import gradstep as gs
+from gradstep.calculus.lines import line
 from gradstep.expression.errors import MathError
 from gradstep.learn.descent import descend
-from gradstep.learn.knowledge import curvature_of, gauss_newton_of, residuals_of
+from gradstep.learn.knowledge import curvature_of, gauss_newton_of, line_of, residuals_of
 from gradstep.learn.objective import compiled, objective
+from gradstep.learn.optimisers import OPTIMISERS
 from gradstep.learn.scaling import Scaler
 from gradstep.learn.squares import squares
 from gradstep.learn.training import train
+from gradstep.operations.evaluation import mentioned
 
-SECOND = ["l-bfgs", "newton-cg", "levenberg-marquardt"]
+SECOND = ["l-bfgs", "conjugate gradients", "newton-cg", "levenberg-marquardt"]
 SHAPES = {"X": "N d", "w": "d", "b": "", "y": "N", "v": "N", "W": "d k", "Y": "N k", "c": "k", "t": ""}
 SIZES = {"N": 7, "d": 3, "k": 2}
 LINE = "mean((y - (X @ w + b))**2)"
@@ -143,6 +146,53 @@ def test_a_parabola_is_known_from_its_derivation():
     assert constant == {LINE: True, LOGISTIC: False}
 
 
+# ------------------------------------------------------------------------------------------- lines
+
+
+@pytest.mark.parametrize("text", [*CURVED, "mean((y - relu(X @ w + b))**2)", "sum(w**2)*b + t*mean(X @ w)"])
+def test_along_a_line_the_loss_is_the_loss(text):
+    """Its value, its slope ⟨∂C/∂w, v⟩ and its curvature ⟨v, H v⟩ at every place of the line."""
+    _, d, data, at = some(text)
+    measured, curvature, random = (
+        objective(compiled(d), data),
+        curvature_of(d, data),
+        np.random.default_rng(1),
+    )
+    v = {name: random.normal(size=value.shape) for name, value in at.items()}
+    along = line_of(d, data)(at, v)
+    for t in (0.0, 0.3, -2.0):
+        there = {name: value + t * v[name] for name, value in at.items()}
+        (value, gradients), product = measured(there), curvature.at(there)(v)
+        slope = sum(np.vdot(v[name], gradients[name]) for name in v)
+        bend = sum(np.vdot(v[name], product[name]) for name in v)
+        assert along(t) == pytest.approx((value, slope, bend), rel=1e-9, abs=1e-9)
+
+
+def test_what_is_straight_is_worked_out_once_for_a_line():
+    """The features are not in the formulas along the line."""
+    for text in CURVED[:3]:
+        loss, d, _, _ = some(text)
+        found = line(loss, d.wrt)
+        assert "X" not in mentioned(found.value, found.slope, found.bend)
+        assert "X" in mentioned(*found.ends.values())
+
+
+@pytest.mark.parametrize("features", [2, 5, 9])
+def test_conjugate_gradients_end_in_as_many_steps_as_there_are_dimensions(features):
+    random = np.random.default_rng(features)
+    X, y = random.normal(size=(40, features)), random.normal(size=40)
+    loss = gs.parse("mean((y - X @ w)**2)", X="N d", w="d", y="N")
+    fit = train(
+        loss,
+        {"X": X, "y": y},
+        optimiser="conjugate gradients",
+        standardise=False,
+        tolerance=0,
+        steps=features,
+    )
+    assert np.allclose(fit.parameters["w"], np.linalg.lstsq(X, y)[0], rtol=1e-6)
+
+
 # ------------------------------------------------------------------------------------------- it arrives
 
 DIABETES = load_diabetes()
@@ -157,10 +207,10 @@ def test_ridge_regression_agrees_with_scikit_learn(optimiser):
     fit = train(loss, {"X": X, "y": y}, optimiser=optimiser, tolerance=1e-10)
     theirs = Ridge(alpha=0.01 * len(y), tol=1e-12).fit(X, y)
     assert fit.converged and np.allclose(fit.parameters["w"], theirs.coef_, rtol=1e-4)
-    assert fit.steps <= {"l-bfgs": 60}.get(optimiser, 3)
+    assert fit.steps <= {"l-bfgs": 60, "conjugate gradients": 11}.get(optimiser, 3)
 
 
-@pytest.mark.parametrize("optimiser", ["l-bfgs", "newton-cg"])
+@pytest.mark.parametrize("optimiser", SECOND[:3])
 def test_logistic_regression_agrees_with_scikit_learn(optimiser):
     loss = gs.parse(LOGISTIC + " + 0.001*(w @ w)", X="N d", w="d", b="", y="N")
     fit = train(loss, {"X": FEATURES, "y": CANCER.target}, optimiser=optimiser)
@@ -190,6 +240,7 @@ def test_a_curved_valley_is_walked_to_its_end(optimiser):
         optimiser=optimiser,
         curvature=curvature_of(d, {}),
         residuals=residuals_of(d, {}, start),
+        line=line_of(d, {}),
     )
     assert got.converged and got.steps < 60
     assert got.parameters["t"] == pytest.approx(1, abs=1e-4) == got.parameters["b"]
@@ -252,7 +303,8 @@ def test_what_a_walk_needs_is_named():
     def bowl(p):
         return p["u"] ** 2, {"u": 2 * p["u"]}
 
-    for optimiser, needed in {"newton-cg": "curvature", "levenberg-marquardt": "residuals"}.items():
-        with pytest.raises(MathError, match=f"{optimiser} needs the {needed}"):
-            descend(bowl, {"u": 1.0}, optimiser=optimiser)
+    for optimiser, each in OPTIMISERS.items():
+        if each.needs != "gradient":
+            with pytest.raises(MathError, match=f"{optimiser} needs the {each.needs}"):
+                descend(bowl, {"u": 1.0}, optimiser=optimiser)
     assert math.isclose(descend(bowl, {"u": 1.0}, optimiser="l-bfgs").loss, 0, abs_tol=1e-12)

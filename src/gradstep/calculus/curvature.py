@@ -41,7 +41,7 @@ def hessian_product(
     """∂²C/∂w² v for all parameters together: how each gradient moves when every parameter moves."""
     base = derive(loss, wrt, again=True, certify=certify, seed=seed)
     known = variables(loss)
-    directions = _directions(base.parameters, known)
+    directions = fresh_directions(base.parameters, known)
     given = {base.parameters[name]: v for name, v in directions.items()}
     gradients = [base.answers[name] for name in base.wrt]
     others = facts_of(v for v in known.values() if v not in base.parameters.values())
@@ -69,7 +69,7 @@ def gauss_newton_product(
     """2 Jᵀ(W ⊙ J v) for all parameters together, for the loss Σ W ⊙ r² of pairs (r, W)."""
     known = variables(*(part for pair in residuals for part in pair))
     parameters = {name: known[name] for name in wrt}
-    directions = _directions(parameters, known)
+    directions = fresh_directions(parameters, known)
     told = {**known, **{str(v.params[0]): v for v in directions.values()}}
     facts = facts_of(v for v in known.values() if v not in parameters.values())
     given = {parameters[name]: v for name, v in directions.items()}
@@ -78,7 +78,7 @@ def gauss_newton_product(
     for r, weights in residuals:
         forward = Forward([r], list(parameters.values()), (), book_with(facts))
         moved = forward.whole(r, forward.changes(), given)
-        u = symbol(_fresh("u", told), r.shape)
+        u = symbol(fresh("u", told), r.shape)
         back = derive(
             belongs(sum(2 * weights * u * r), {**told, str(u.params[0]): u}), wrt, again=True, certify=certify
         )
@@ -102,17 +102,18 @@ def _certified(base: Certificate | None, moves: Sequence[Move], seed: int | None
     return found
 
 
-def _directions(parameters: Mapping[str, Expr], known: Mapping[str, Expr]) -> dict[str, Expr]:
+def fresh_directions(parameters: Mapping[str, Expr], known: Mapping[str, Expr]) -> dict[str, Expr]:
     """A variable of its shape for each parameter, with a name that is not taken."""
     taken = dict(known)
     found = {}
     for name, w in parameters.items():
-        v = symbol(_fresh(f"v_{name}", taken), w.shape)
+        v = symbol(fresh(f"v_{name}", taken), w.shape)
         found[name] = taken[str(v.params[0])] = v
     return found
 
 
-def _fresh(name: str, taken: Mapping[str, Expr]) -> str:
+def fresh(name: str, taken: Mapping[str, Expr]) -> str:
+    """The name, with another number behind it where it is taken."""
     count = 0
     while name in taken:
         count += 1

@@ -26,7 +26,7 @@ from gradstep.learn.columns import Table, listed, shown
 from gradstep.learn.encoding import Encoder, Prepared
 from gradstep.learn.fit import Fit
 from gradstep.learn.models import Model, default_model, own_model
-from gradstep.learn.optimisers import AUTOMATIC_STEP, GRADIENT_DESCENT, optimiser_named
+from gradstep.learn.optimisers import AUTOMATIC_STEP, GRADIENT_DESCENT, OPTIMISERS, optimiser_named
 from gradstep.learn.progress import progress_bar
 from gradstep.learn.saving import write_whole
 from gradstep.learn.training import train_model
@@ -57,7 +57,7 @@ INTERRUPTED = 130
     default=GRADIENT_DESCENT.name,
     show_default=True,
     metavar="NAME",
-    help="gradient descent, momentum, adam, l-bfgs, newton-cg, or levenberg-marquardt for squares.",
+    help=f"{', '.join(OPTIMISERS)} (for sums of squares).",
 )
 @click.option(
     "--learning-rate", type=float, metavar="η", help="A fixed rate; without one each step is chosen safely."

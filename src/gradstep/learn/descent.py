@@ -21,6 +21,7 @@ from gradstep.learn.progress import Progress, progress_bar
 from gradstep.learn.surface import (
     Curvature,
     Layout,
+    Line,
     Measured,
     Objective,
     Parameters,
@@ -92,6 +93,7 @@ def descend(
     batches: Batches | None = None,
     curvature: Curvature | None = None,
     residuals: Residuals | None = None,
+    line: Line | None = None,
     snapshots: int = 400,
 ) -> Descent:
     """Walk down the slope of `objective`, which turns {name: array} into (loss, {name: gradient}).
@@ -105,8 +107,9 @@ def descend(
     after each step. `watch(parameters)` is a loss on rows of their own: the parameters where it was lowest
     are kept, and the descent ends when it no longer falls. `batches(k)` gives the objectives of the blocks of
     rows that pass k walks through; a step is then one pass, and `objective` (all rows) is measured after it.
-    `curvature` is the Hessian times a vector, which newton-cg needs, and `residuals` with their Jacobian are
-    what levenberg-marquardt does. Ctrl-C returns what was reached.
+    `curvature` is the Hessian times a vector, which newton-cg needs, `residuals` with their Jacobian are what
+    levenberg-marquardt does, and `line` is the loss along a line, for conjugate gradients. Ctrl-C returns
+    what was reached.
     """
     rule = optimiser_named(optimiser)
     rate, count, goal = _rate(learning_rate), _count("steps", steps, 1), _tolerance(tolerance)
@@ -116,8 +119,8 @@ def descend(
     _check_start(here, layout)
 
     pictures = Snapshots.at_most(_count("snapshots", snapshots, 2), here.x.size)
-    log = Log(here, _watching(watch, layout), pictures, knowing=rule.needs != "gradient")
-    walk = way(rule, loss, log, Knowledge(rate, goal, batches, curvature, residuals))
+    log = Log(here, _watching(watch, layout), pictures, knowing=rule.needs in ("curvature", "residuals"))
+    walk = way(rule, loss, log, Knowledge(rate, goal, batches, curvature, residuals, line))
     if not here.gradient.any():
         return _finished(log, layout, loss, rule, "stuck")
 

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from gradstep.backends import compile_outputs
 from gradstep.calculus.curvature import Product, gauss_newton_product, hessian_product
 from gradstep.calculus.jacobians import jacobian
+from gradstep.calculus.lines import line
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, replace, walk
@@ -21,7 +22,7 @@ from gradstep.learn.objective import worth
 from gradstep.learn.scaling import Array
 from gradstep.learn.squares import Square, squares
 from gradstep.learn.structure import depending
-from gradstep.learn.surface import Curvature, Parameters, Residuals
+from gradstep.learn.surface import Along, Curvature, Line, Parameters, Place, Residuals
 from gradstep.operations.broadcasting import repeat_op
 from gradstep.operations.evaluation import belongs, mentioned, variables
 from gradstep.operations.leaves import symbol
@@ -118,6 +119,24 @@ def _curvature(product: Product, derivation: Derivation, data: Arrays) -> Curvat
 
     constant = not any(node in parameters for node in walk(*product.answers.values()))
     return Curvature(at, constant)
+
+
+def line_of(derivation: Derivation, data: Arrays) -> Line:
+    """The loss along lines: what is straight is worked out once for a line, and each place costs little."""
+    found = line(derivation.of, derivation.wrt)
+    ends, places = (
+        _Together(found.ends),
+        _Together(dict(zip(Place._fields, (found.value, found.slope, found.bend), strict=True))),
+    )
+    toward = {name: str(v.params[0]) for name, v in found.directions.items()}
+    t = str(found.t.params[0])
+
+    def through(parameters: Parameters, direction: Parameters) -> Along:
+        given = {**data, **parameters, **{toward[name]: v for name, v in direction.items()}}
+        given |= ends(given)
+        return lambda at: Place(**{k: float(v) for k, v in places(given | {t: np.asarray(at)}).items()})
+
+    return through
 
 
 class _Together:

@@ -75,7 +75,7 @@ class Straight(NamedTuple):
 def least_squares_walk(
     loss: Measured, here: Point, residuals: Residuals, enough: Enough, alike: bool = False
 ) -> Walk:
-    """Steps of Levenberg and Marquardt, each of which lowers the loss; one measure where entries are `alike`."""
+    """Steps of Levenberg and Marquardt, each of which lowers the loss; one measure if all are `alike`."""
     r, J = residuals(here.x)
     D, reach = _lengths(J), 0.0
     if alike:

@@ -114,7 +114,7 @@ class Log:
         return self.gained_in(steps) <= little
 
     def go_on_over_kinks(self) -> None:
-        """From here on a walk goes that knows nothing of what is left, and has its own time to show a gain."""
+        """From here on goes a walk that does not know what is left, and has its own time to show a gain."""
         self.kink_step = self.steps
         if self.knowing:
             self.knowing = False

@@ -47,13 +47,13 @@ class Optimiser:
     """A way down: its name, the sentence that makes it believable, and its step as mathematics.
 
     `needs` says what it asks of the loss beside its gradient: nothing, its "curvature" (the Hessian times a
-    vector), or the "residuals" whose squares it adds up.
+    vector), the "residuals" whose squares it adds up, or what it is along a "line".
     """
 
     name: str
     why: str
     formula: Formula
-    needs: Literal["gradient", "curvature", "residuals"] = "gradient"
+    needs: Literal["gradient", "curvature", "residuals", "line"] = "gradient"
 
 
 @dataclass(frozen=True)
@@ -169,6 +169,24 @@ L_BFGS = Optimiser(
     ),
 )
 
+CONJUGATE_GRADIENTS = Optimiser(
+    name="conjugate gradients",
+    why="a new direction keeps what was won along the last one, and each step goes to the lowest point of "
+    "its line; on a parabola in d dimensions d steps are all (Hestenes & Stiefel 1952; Polak & Ribière 1969)",
+    formula=Formula(
+        plain=(
+            "$w ← $w + η p,   η = argmin $C($w + η p):  a division where $C is a parabola, else by Newton",
+            "p ← −g + β p,   g = ∂$C/∂$w,   β = max(0, ⟨g, g − g₀⟩/⟨g₀, g₀⟩),   g₀ the gradient before",
+        ),
+        tex=(
+            r"$w \leftarrow $w + \eta\, p, \qquad \eta = \operatorname*{argmin}_{\eta}\, $C($w + \eta\, p)",
+            r"p \leftarrow -g + \beta\, p, \qquad g = \frac{\partial $C}{\partial $w},\;"
+            r" \beta = \max\Bigl(0, \frac{\langle g, g - g_0 \rangle}{\langle g_0, g_0 \rangle}\Bigr)",
+        ),
+    ),
+    needs="line",
+)
+
 NEWTON_CG = Optimiser(
     name="newton-cg",
     why="the step goes to the lowest point of the parabola that touches the loss, found by conjugate "
@@ -207,7 +225,7 @@ LEVENBERG_MARQUARDT = Optimiser(
 
 RULES = (GRADIENT_DESCENT, MOMENTUM, ADAM)
 OPTIMISERS: dict[str, Optimiser] = {
-    each.name: each for each in (*RULES, L_BFGS, NEWTON_CG, LEVENBERG_MARQUARDT)
+    each.name: each for each in (*RULES, L_BFGS, CONJUGATE_GRADIENTS, NEWTON_CG, LEVENBERG_MARQUARDT)
 }
 
 AUTOMATIC_STEP = Formula(

@@ -30,6 +30,19 @@ class Curvature:
     constant: bool = False
 
 
+class Place(NamedTuple):
+    """The loss at a place on a line, its slope along the line and its curvature."""
+
+    loss: float
+    slope: float
+    bend: float
+
+
+Along: TypeAlias = Callable[[float], Place]
+Line: TypeAlias = Callable[[Parameters, Parameters], Along]
+"""The loss along a line, from parameters in a direction, as a function of how far."""
+
+
 class Point(NamedTuple):
     """A place on the loss surface: all parameters end to end, the loss there and its gradient."""
 
@@ -103,6 +116,14 @@ class Layout:
             return lambda v: self.close(product(self.open(v)))
 
         return at
+
+    def lines(self, line: Line) -> Callable[[Array, Array], Along]:
+        """The loss from x along v, both as vectors."""
+
+        def through(x: Array, v: Array) -> Along:
+            return line(self.open(x.copy()), self.open(v))
+
+        return through
 
     def residuals(self, residuals: Residuals) -> Callable[[Array], tuple[Array, Array]]:
         """The residuals at x and their Jacobian, a row for each residual and a column for each entry of x."""

@@ -26,7 +26,7 @@ from gradstep.learn.coordinates import Coordinates, coordinates
 from gradstep.learn.descent import Batches, Descent, descend
 from gradstep.learn.encoding import Prepared
 from gradstep.learn.fit import Fit
-from gradstep.learn.knowledge import curvature_of, gauss_newton_of, residuals_of
+from gradstep.learn.knowledge import curvature_of, gauss_newton_of, line_of, residuals_of
 from gradstep.learn.models import Model, share_below_zero
 from gradstep.learn.objective import check_memory, compiled, needed, objective, watch_of, worth
 from gradstep.learn.optimisers import Optimiser, optimiser_named
@@ -34,7 +34,6 @@ from gradstep.learn.plan import Plan, planned
 from gradstep.learn.progress import Progress, progress_bar
 from gradstep.learn.scaling import Array
 from gradstep.learn.starting import alive, silent_units, start_of
-from gradstep.learn.surface import Curvature, Residuals
 from gradstep.operations.activations import relu_op
 from gradstep.operations.evaluation import mentioned, variables
 
@@ -101,7 +100,7 @@ def train(
     check_memory(function, {**inside, **{name: np.empty(shape) for name, shape in shapes.items()}})
     first, from_user = start_of(derivation, shapes, start, units, plan, seed)
     first = alive(derivation, first, inside, set(from_user))
-    curvature, residuals, more = _known_beyond(optimiser_named(optimiser), derivation, inside, first)
+    known, more = _beyond(optimiser_named(optimiser), derivation, inside, first)
     with _shown(progress) as show:
         found = descend(
             objective(function, inside),
@@ -113,8 +112,7 @@ def train(
             progress=show,
             watch=_watch(function, units, plan, enough),
             batches=_batches(function, inside, plan, batch, seed),
-            curvature=curvature,
-            residuals=residuals,
+            **known,
         )
     notes = (*given.notes, *plan.notes, *units.notes, *derivation.notes, *more, *found.notes)
     return _fit(derivation, plan, units, found, function, (*notes, *silent_units(derivation, found, inside)))
@@ -196,19 +194,21 @@ def _shapes(
     return shapes
 
 
-def _known_beyond(
+def _beyond(
     optimiser: Optimiser, derivation: Derivation, data: Mapping[str, Array], first: Mapping[str, Array]
-) -> tuple[Curvature | None, Residuals | None, tuple[str, ...]]:
-    """The curvature or the residuals, where the optimiser needs them, and what has to be said of them."""
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What the optimiser needs beside the gradient, as `descend` calls it, and what has to be said of it."""
     if optimiser.needs == "curvature":
-        return curvature_of(derivation, data), None, ()
+        return {"curvature": curvature_of(derivation, data)}, ()
+    if optimiser.needs == "line":
+        return {"line": line_of(derivation, data)}, ()
     if optimiser.needs == "residuals":
         residuals = residuals_of(derivation, data, dict(first))
-        if residuals is None:
-            large = "the Jacobian of the residuals would be large: its products with vectors are used instead"
-            return gauss_newton_of(derivation, data), None, (large,)
-        return None, residuals, ()
-    return None, None, ()
+        if residuals is not None:
+            return {"residuals": residuals}, ()
+        large = "the Jacobian of the residuals would be large: its products with vectors are used instead"
+        return {"curvature": gauss_newton_of(derivation, data)}, (large,)
+    return {}, ()
 
 
 @contextlib.contextmanager

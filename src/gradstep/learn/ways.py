@@ -6,10 +6,12 @@ import sys
 from dataclasses import dataclass
 
 from gradstep.expression.errors import MathError
+from gradstep.learn.conjugate import conjugate_walk
 from gradstep.learn.least_squares import least_squares_walk
 from gradstep.learn.log import Log
 from gradstep.learn.newton import newton_walk
 from gradstep.learn.optimisers import (
+    CONJUGATE_GRADIENTS,
     GRADIENT_DESCENT,
     L_BFGS,
     LEVENBERG_MARQUARDT,
@@ -18,7 +20,7 @@ from gradstep.learn.optimisers import (
     Rule,
 )
 from gradstep.learn.quasi_newton import quasi_newton_walk
-from gradstep.learn.surface import Curvature, Measured, Residuals
+from gradstep.learn.surface import Curvature, Line, Measured, Residuals
 from gradstep.learn.walks import Batches, Ended, Enough, Walk, fitted_walk, plain_walk, stepper, tuned_walk
 
 _NOISE = 4 * sys.float_info.epsilon
@@ -33,6 +35,7 @@ class Knowledge:
     batches     blocks of rows, for a walk through them
     curvature   the Hessian times a vector
     residuals   what the loss adds up the squares of, with their Jacobian
+    line        the loss along a line, as a function of how far
     """
 
     rate: float | None
@@ -40,6 +43,7 @@ class Knowledge:
     batches: Batches | None
     curvature: Curvature | None
     residuals: Residuals | None
+    line: Line | None
 
 
 def way(optimiser: Optimiser, loss: Measured, log: Log, known: Knowledge) -> Walk:
@@ -64,6 +68,8 @@ def _curved(optimiser: Optimiser, loss: Measured, log: Log, known: Knowledge) ->
         )
     if optimiser is L_BFGS:
         return quasi_newton_walk(loss, log.start)
+    if optimiser is CONJUGATE_GRADIENTS and known.line is not None:
+        return conjugate_walk(loss, log.start, loss.layout.lines(known.line))
     if optimiser is LEVENBERG_MARQUARDT and known.residuals is not None:
         return least_squares_walk(
             loss,
