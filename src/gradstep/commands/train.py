@@ -223,7 +223,7 @@ def _descended(fit: Fit, rate: float | None) -> list[str]:
     meant = "all parameters" if len(names) > 8 else f"{', '.join(names[:-1])} and {names[-1]}"
     theta = [f"    θ stands for {meant}"] if len(names) > 1 else []
     formulas = formula.text("θ" if theta else names[0], fit.derivation.names[fit.of])
-    lines = [*(f"    {each}" for each in formulas), *theta, f"  {fit.descended()}"]
+    lines = [*(f"    {each}" for each in formulas), *theta, f"  {fit.descended()}", f"  {fit.exactness()}"]
     return ["", "The descent", *lines, *(f"  {note}" for note in fit.notes)]
 
 

@@ -18,6 +18,7 @@ from gradstep.expression.errors import MathError
 from gradstep.learn.log import Log, Snapshots, Stopped
 from gradstep.learn.optimisers import GRADIENT_DESCENT, Array, Optimiser, Rule, optimiser_named
 from gradstep.learn.progress import Progress, progress_bar
+from gradstep.learn.rounding import rounding_error
 from gradstep.learn.surface import (
     Curvature,
     Layout,
@@ -119,7 +120,11 @@ def descend(
     _check_start(here, layout)
 
     pictures = Snapshots.at_most(_count("snapshots", snapshots, 2), here.x.size)
-    log = Log(here, _watching(watch, layout), pictures, knowing=rule.needs in ("curvature", "residuals"))
+
+    def rounding(x: Array) -> float:
+        return rounding_error(lambda place: loss(place)[0], x)
+
+    log = Log(here, _watching(watch, layout), pictures, rule.needs in ("curvature", "residuals"), rounding)
     walk = way(rule, loss, log, Knowledge(rate, goal, batches, curvature, residuals, line))
     if not here.gradient.any():
         return _finished(log, layout, loss, rule, "stuck")

@@ -36,6 +36,7 @@ class Fit:
     of             the loss, an expression
     parameters     the best ones found, by name: arrays, and floats where they are numbers
     loss           the loss on the rows trained with; `held_out_loss` on the rows kept for judging
+    rounding       the size of the rounding errors in that loss
     history        the loss after each step, `history[0]` at the start
     stopped        why the descent ended (see `Descent`); `converged` if nothing was left to gain
     notes          what had to be said on the way
@@ -49,6 +50,7 @@ class Fit:
     of: Expr
     parameters: dict[str, Any]
     loss: float
+    rounding: float
     held_out_loss: float | None
     history: tuple[float, ...] = field(repr=False)
     steps: int
@@ -122,7 +124,7 @@ class Fit:
 
     def report(self) -> str:
         """What happened, in words: the descent, the comparison, the parameters."""
-        parts = [self.descended(), *self.notes, "", *self.compared(), "", *self.learnt()]
+        parts = [self.descended(), self.exactness(), *self.notes, "", *self.compared(), "", *self.learnt()]
         return "\n".join(parts)
 
     def __str__(self) -> str:
@@ -143,6 +145,10 @@ class Fit:
             f"{self.optimiser}, {steps}: loss {self.history[0]:.6g} → {self.loss:.6g}   "
             f"{sparkline(self.history)}   {ends[self.stopped]}"
         )
+
+    def exactness(self) -> str:
+        """How exactly the loss is known."""
+        return f"the loss is known to ± {self.rounding:.1g}: the size of its rounding errors"
 
     def compared(self) -> list[str]:
         """A table: the network beside the straight line and the mean, on rows it has seen and on others."""

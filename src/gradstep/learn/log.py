@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -40,6 +42,11 @@ class Snapshots:
 
 
 _LOOK_BACK, _CRAWL, _LONG = 50, 150, 300
+_SEEN = 10  # steps that show that nothing is seen any more
+_VISIBLE, _EPSILON = (
+    1e-8,
+    sys.float_info.epsilon,
+)  # shares of a loss: surely, and never more than rounding errors
 
 
 class Log:
@@ -51,13 +58,20 @@ class Log:
         watch: Callable[[Array], float] | None,
         snapshots: Snapshots,
         knowing: bool = False,
+        rounding: Callable[[Array], float] | None = None,
     ) -> None:
-        """With `knowing` the walk itself knows what is left to gain, and it is not guessed here."""
+        """With `knowing` the walk itself knows what is left to gain, and it is not guessed here.
+
+        `rounding` tells the rounding error of the loss at a place.
+        """
         self.start = self.last = self.lowest = self.best = start
         self.steps = self.best_step = 0
         self.kink_step: int | None = None
         self.history, self.rates = [start.loss], list[float]()
-        self.watch, self.knowing = watch, knowing
+        self.watch, self.knowing, self.rounding = watch, knowing, rounding
+        self.noise: tuple[float, float] | None = (
+            None  # the rounding error, and the loss where it was measured
+        )
         self.watched = [watch(start.x)] if watch else []
         self.snapshots = snapshots
         self.snapshots.add(0, start.x)
@@ -113,6 +127,22 @@ class Log:
         little = tolerance**2 * abs(self.lowest.loss) if self.knowing else tolerance * self.scale()
         return self.gained_in(steps) <= little
 
+    def hidden(self, gain: float) -> bool:
+        """Is a gain so little that rounding errors of the loss may hide it? Looked at where it may be so."""
+        loss = abs(self.lowest.loss)
+        if self.rounding is None or not gain <= _VISIBLE * loss:
+            return gain <= _EPSILON * loss
+        if self.noise is None or not self.noise[1] / 2 <= loss <= 2 * self.noise[1]:
+            self.noise = (self.rounding(self.lowest.x), loss)
+        return gain <= max(self.noise[0], _EPSILON * loss)
+
+    def lost_in_rounding(self) -> bool:
+        """Did each of the last steps go down, and all together by no more than rounding errors may be?"""
+        last = self.history[-1 - _SEEN :]
+        if len(last) <= _SEEN or any(later > before for before, later in itertools.pairwise(last)):
+            return False
+        return last[-1] < last[0] and self.hidden(last[0] - last[-1])
+
     def go_on_over_kinks(self) -> None:
         """From here on goes a walk that does not know what is left, and has its own time to show a gain."""
         self.kink_step = self.steps
@@ -130,6 +160,8 @@ class Log:
             and self.slope <= math.sqrt(tolerance) * self.steepest
             and self.gain_ahead() <= tolerance * self.scale()
         ):
+            return "converged"
+        if self.lost_in_rounding():
             return "converged"
         if self.watch and self.steps - self.best_step > max(_LOOK_BACK, self.steps // 4):
             return "early"

@@ -32,8 +32,10 @@ from gradstep.learn.objective import check_memory, compiled, needed, objective, 
 from gradstep.learn.optimisers import Optimiser, optimiser_named
 from gradstep.learn.plan import Plan, planned
 from gradstep.learn.progress import Progress, progress_bar
+from gradstep.learn.rounding import rounding_error
 from gradstep.learn.scaling import Array
 from gradstep.learn.starting import alive, silent_units, start_of
+from gradstep.learn.surface import Layout
 from gradstep.operations.activations import relu_op
 from gradstep.operations.evaluation import mentioned, variables
 
@@ -276,12 +278,18 @@ def _fit(
             *notes,
             f"some feature lies far from zero: folding its mean back cost {loss - reached:.3g} of loss",
         )
+    layout, mine = Layout.of(arrays), plan.of(plan.train)
+
+    def measured(parameters: Mapping[str, Array]) -> float:
+        return _loss(function, mine, parameters)
+
     held = _loss(function, plan.of(plan.held_out), arrays) if len(plan.held_out) else None
     scores = _scores(derivation, plan, arrays)
     return Fit(
         of=derivation.of,
         parameters={name: value if value.ndim else float(value) for name, value in arrays.items()},
         loss=loss,
+        rounding=rounding_error(lambda x: measured(layout.open(x)), layout.start),
         held_out_loss=held,
         history=history,
         steps=found.steps,

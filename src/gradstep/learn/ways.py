@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 
 from gradstep.expression.errors import MathError
@@ -22,8 +21,6 @@ from gradstep.learn.optimisers import (
 from gradstep.learn.quasi_newton import quasi_newton_walk
 from gradstep.learn.surface import Curvature, Line, Measured, Residuals
 from gradstep.learn.walks import Batches, Ended, Enough, Walk, fitted_walk, plain_walk, stepper, tuned_walk
-
-_NOISE = 4 * sys.float_info.epsilon
 
 
 @dataclass(frozen=True)
@@ -89,7 +86,7 @@ def _curved(optimiser: Optimiser, loss: Measured, log: Log, known: Knowledge) ->
 
 def _some_digits(log: Log, tolerance: float) -> Enough:
     """Is less left than the tolerance asks for?"""
-    return lambda gain: gain <= max(tolerance * log.scale(), _NOISE * abs(log.lowest.loss))
+    return lambda gain: gain <= tolerance * log.scale() or log.hidden(gain)
 
 
 def _last_digits(log: Log, tolerance: float) -> Enough:
@@ -97,7 +94,7 @@ def _last_digits(log: Log, tolerance: float) -> Enough:
 
     A loss is flat at its lowest point: a millionth of a parameter is less than its square in the loss.
     """
-    return lambda gain: gain <= max(tolerance**3, _NOISE) * abs(log.lowest.loss)
+    return lambda gain: gain <= tolerance**3 * abs(log.lowest.loss) or log.hidden(gain)
 
 
 def _with_kinks(walk: Walk, loss: Measured, log: Log, tolerance: float) -> Walk:
