@@ -16,6 +16,7 @@ from gradstep.backends.native import engine
 from gradstep.backends.native.assembly import Type, Writer
 from gradstep.backends.native.reductions import across
 from gradstep.backends.native.running import Native
+from gradstep.backends.native.tiles import picked, turned
 from gradstep.backends.program import program
 from gradstep.backends.rows import cut
 from gradstep.expression.errors import MathError
@@ -86,7 +87,7 @@ def neuron_values(count, width, kind=np.float64, seed=0):
     return {name: np.asarray(rng.normal(size=shape), kind) for name, shape in shapes.items()}
 
 
-@pytest.mark.parametrize("width", [2, 25, 100, 700])
+@pytest.mark.parametrize("width", [1, 2, 3, 5, 13, 16, 25, 100, 700])
 def test_any_number_of_rows(width):
     f = neuron()
     for count in (1, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 1000):
@@ -258,25 +259,46 @@ def test_a_folder_that_cannot_be_written_does_no_harm(tmp_path, monkeypatch):
     assert answer(answering(7)) == 7
 
 
-@pytest.mark.parametrize("kind", ["float", "double"])
-@pytest.mark.parametrize("lanes", [2, 4, 8, 16])
-def test_lanes_of_several_vectors_are_added_up(kind, lanes):
-    dtype = {"float": np.float32, "double": np.float64}[kind]
-    writer, type = Writer(), Type(kind, lanes)
-    data = np.random.default_rng(0).integers(-9, 9, (8, lanes)).astype(dtype)
-    found = np.zeros((4, 8), dtype)
-    with writer.function("add_up", "ptr %a", inner=False):
+DTYPES = {"float": np.float32, "double": np.float64}
+
+
+def on_vectors(data, found, code):
+    """Runs `code(writer, load)`, which gives vectors, on the rows of `data`; they are written to `found`."""
+    kind = {4: "float", 8: "double"}[data.itemsize]
+    writer, type = Writer(), Type(kind, data.shape[1])
+    with writer.function("code", "ptr %a", inner=False):
         source = writer.scalar("load ptr, ptr %a")
         target = writer.scalar(f"load ptr, ptr {writer.at('%a', 8)}")
-        vectors = [writer.load(writer.at(source, k * data[0].nbytes), type, 4) for k in range(8)]
-        for k in range(4):
-            total = across(vectors[: 1 << k], "sum")
-            writer.store(total, writer.at(target, k * found[0].nbytes), 4)
+        results = code(lambda k: writer.load(writer.at(source, k * data[0].nbytes), type, 4))
+        for k, result in enumerate(results):
+            writer.store(result, writer.at(target, k * found[0].nbytes), 4)
         writer.emit("ret void")
     args = np.array([data.ctypes.data, found.ctypes.data], np.int64)
-    engine.load(writer.text(), "add_up")(args.ctypes.data)
+    engine.load(writer.text(), "code")(args.ctypes.data)
+
+
+@pytest.mark.parametrize("kind", DTYPES)
+@pytest.mark.parametrize("lanes", [2, 4, 8, 16])
+def test_lanes_of_several_vectors_are_added_up(kind, lanes):
+    data = np.random.default_rng(0).integers(-9, 9, (8, lanes)).astype(DTYPES[kind])
+    found = np.zeros((4, 8), data.dtype)
+    on_vectors(data, found, lambda load: [across([load(j) for j in range(1 << k)], "sum") for k in range(4)])
     for k in range(4):
         assert np.array_equal(found[k, : 1 << k], data[: 1 << k].sum(axis=1))
+
+
+@pytest.mark.parametrize("kind", DTYPES)
+@pytest.mark.parametrize("width", [2, 4, 8, 16])
+@pytest.mark.parametrize("rows", [2, 4, 8, 16])
+def test_entries_of_rows_come_into_lanes(kind, width, rows):
+    data = np.arange(rows * width, dtype=DTYPES[kind]).reshape(rows, width)
+    found = np.zeros((width, rows), data.dtype)
+    if width <= rows and width * data.itemsize >= 16:
+        on_vectors(data, found, lambda load: turned(load, rows, width, kind))
+        assert np.array_equal(found, data.T)
+    whole = data.reshape(width, rows)  # the same memory, without regard to where a row ends
+    on_vectors(whole, found, lambda load: picked([load(k) for k in range(width)]))
+    assert np.array_equal(found, data.T)
 
 
 # ------------------------------------------------------------------------------------------- any program

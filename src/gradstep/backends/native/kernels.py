@@ -13,6 +13,7 @@ from gradstep.backends.native.assembly import BITS, Type, Vec, Writer
 from gradstep.backends.native.cells import Cell, needed
 from gradstep.backends.native.computing import computed
 from gradstep.backends.native.elements import as_number
+from gradstep.backends.native.entries import Entries
 from gradstep.backends.native.loops import Loops, Part
 from gradstep.backends.native.plan import LINE, Plan, Sum
 from gradstep.backends.native.reductions import COMBINE, IDENTITY
@@ -43,6 +44,7 @@ class _Kernel:
         self.writer = Writer()
         self.args = argument_places(plan)
         self.loops = Loops(plan, self.writer, self.args)
+        self.entries = Entries(self.loops)
 
     def text(self) -> str:
         plan = self.plan
@@ -132,14 +134,14 @@ class _Kernel:
     ) -> dict[int, Vec]:
         """The numbers of one group of rows from `row` on; totals before and after, by their places."""
         plan, writer = self.plan, self.writer
+        cells = self.stage_cells(level)
         values = dict(fixed)
-        for cell in self.stage_cells(level):
+        values.update(self.entries.loaded([cell for cell in cells if cell.op == "data"], row, mask))
+        for cell in cells:
             if cell in values:
                 continue
             if cell.op == "reduce":
                 values[cell] = writer.load(writer.at("%s", plan.at[cell]), plan.lane, plan.item)
-            elif cell.op == "data":
-                values[cell] = self.entry(cell, row, mask)
             else:
                 args = [values[arg] for arg in cell.args]
                 values[cell] = computed(writer, cell, args, plan.lane)
@@ -167,34 +169,6 @@ class _Kernel:
                 first = mask.select(first, IDENTITY[how])
             total = COMBINE[how](total, first)
         return total
-
-    def entry(self, cell: Cell, row: str, mask: Vec | None) -> Vec:
-        """One entry of a group of rows."""
-        plan, writer = self.plan, self.writer
-        name, place = cell.params
-        layout = plan.layouts[name]
-        base = self.argument(("data", name), "ptr")
-        if layout.how == "columns" or (layout.how == "packed" and layout.entries == 1):
-            column = base
-            if layout.how == "columns" and place:
-                far = writer.integer("mul", self.argument(("stride", name)), place)
-                column = writer.at(base, far)
-            pointer = writer.at(column, writer.integer("mul", row, plan.item))
-            if mask is None:
-                return writer.load(pointer, plan.lane, 1)
-            return writer.masked_load(pointer, mask, plan.lane)
-        stride = (
-            str(layout.entries * plan.item) if layout.how == "packed" else self.argument(("stride", name))
-        )
-        first = writer.at(writer.at(base, writer.scalar(f"mul i64 {row}, {stride}")), place * plan.item)
-        whole = Type("i64", plan.rows)
-        offsets = writer.counted(whole) * writer.spread(stride, whole)
-        pointers = writer.value(
-            f"getelementptr i8, ptr {first}, {offsets.type} {offsets.text}", Type("ptr", plan.rows)
-        )
-        if mask is None:
-            mask = writer.number(1, Type("i1", plan.rows))
-        return writer.gather(pointers, mask, plan.lane)
 
     def write_entry(self, name: str, place: int, row: str, mask: Vec | None, value: Vec) -> None:
         """One entry of a group of rows of a joined array, whose columns lie one after the other."""

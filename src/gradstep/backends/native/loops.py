@@ -211,9 +211,8 @@ class _Chunk:
         name, place = cell.params
         start = writer.at(self.rows.pointers[name][r], place * plan.length(self.axis) * plan.item)
         pointer = writer.at(start, self.at)
-        ahead = plan.ahead(name, self.level, r)
-        if ahead:
-            writer.prefetch(writer.at(pointer, ahead), 3)
+        for further, near in plan.ahead(name, self.level, r):
+            writer.prefetch(writer.at(pointer, further), near)
         if self.mask is None:
             return writer.load(pointer, plan.chunk, 1)
         return writer.masked_load(pointer, self.mask, plan.chunk)

@@ -16,8 +16,9 @@ from gradstep.expression.node import Expr
 from gradstep.expression.records import record
 
 LINE = 64  # bytes of a line of the cache
+NEARBY, FARTHER = 16 << 10, 512 << 10  # bytes of a group of rows that two caches keep beside all else
 SHORT_ROW = 1280  # bytes; such rows are read in one loop with what is left of the rows before
-AHEAD = 8 << 10  # bytes by which that loop asks for memory before it reads it
+NEAR, FAR = 6 << 10, 32 << 10  # bytes by which that loop asks for memory before it reads it, for two caches
 
 
 @record
@@ -140,8 +141,8 @@ class Plan:
         if not self.loops:
             few = len(self.sums) <= 8
             return 2 * self.width if few else self.width
-        rows = 16 if self.pipelined and self.row_bytes <= 640 else 8
-        while rows > 1 and rows * self.row_bytes > 1 << 19:
+        rows = 16 if self.pipelined and self.row_bytes <= SHORT_ROW // 2 else 8
+        while rows * self.row_bytes > (NEARBY if rows > 4 else FARTHER) and rows > 1:
             rows //= 2
         return rows
 
@@ -238,15 +239,18 @@ class Plan:
             if cell.level == level
         ]
 
-    def ahead(self, name: str, level: int, row: int) -> int:
-        """By how many bytes a loop asks for data before they are needed; 0 where it does not."""
+    def ahead(self, name: str, level: int, row: int) -> list[tuple[int, int]]:
+        """What a loop asks for before it is needed: how many bytes further on, and for how near a cache."""
         layout = self.layouts[name]
         if layout.how != "packed":
-            return 0
+            return []
         if self.pipelined:
-            return AHEAD if level == 0 else 0
+            return [(NEAR, 3), (FAR, 2)] if level == 0 else []
+        group = self.rows * layout.entries * self.item
         mine = self.loops == 1 or (level == 0 and row % 2 == 0) or (level == self.loops - 1 and row % 2 == 1)
-        return self.rows * layout.entries * self.item if mine else 0
+        if not mine:
+            return []
+        return [(group, 3), (2 * FAR, 2)] if group <= NEARBY else [(group, 2)]
 
     def stage_sums(self, level: int) -> list[Sum]:
         """Totals of numbers a row that a stage adds to."""

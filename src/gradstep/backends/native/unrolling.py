@@ -17,7 +17,7 @@ from gradstep.operations.activations import maximum_op, minimum_op
 from gradstep.operations.arithmetic import multiply_op
 from gradstep.operations.leaves import symbol_op
 
-SHORT = 24  # entries along an axis that are written out
+SHORT = 16  # entries along an axis that are written out
 
 
 @record

@@ -1,0 +1,218 @@
+"""How is a kernel called? With the addresses of everything, by each thread once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from gradstep.backends.blocks import COMBINING, Division, Source, Values
+from gradstep.backends.native.kernels import argument_places
+from gradstep.backends.native.layouts import Array, Given
+from gradstep.backends.native.plan import LINE, Plan, long_axis
+from gradstep.backends.native.reductions import IDENTITY
+from gradstep.backends.native.unrolling import Total
+from gradstep.backends.rows import Pass
+from gradstep.backends.threads import shared_out
+
+
+class _Memory:
+    """What one call writes to and reads from beside the data; calls do not share it."""
+
+    def __init__(self, call: Call, groups: int, threads: int) -> None:
+        plan = call.plan
+        room = plan.room + 2 * LINE
+        self.counters = np.zeros(2 * LINE // 8, np.int64)
+        self.scratch = np.empty(threads * room + LINE, np.int8)
+        self.fixed = np.zeros(plan.fixed_size // plan.item + LINE, call.kind)
+        self.out = np.empty((groups, plan.numbers))
+        self.args = np.zeros(len(call.places), np.int64)
+        address = _address(self.scratch)
+        self.tell(call, "counters", _address(self.counters))
+        self.tell(call, "scratch", address + -address % LINE)
+        self.tell(call, "room", room)
+        self.tell(call, "fixed", _address(self.fixed))
+
+    def tell(self, call: Call, name: object, value: int) -> None:
+        self.args[call.places[name] // 8] = value
+
+    def rows(self, call: Call, count: int, groups: int, group: int, block: int, out: Array) -> None:
+        """Which rows, and where their totals go."""
+        self.counters[:] = 0
+        for name, value in (("count", count), ("groups", groups), ("group", group), ("block", block)):
+            self.tell(call, name, value)
+        self.tell(call, "out", _address(out))
+
+
+def _address(array: Array) -> int:
+    found: int = array.__array_interface__["data"][0]
+    return found
+
+
+class Call:
+    """A pass whose code is there, for data of certain sizes that lie in a certain way."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        function: Callable[[int], None],
+        step: Pass,
+        given: Mapping[str, Given],
+        division: Division,
+        threads: int,
+    ) -> None:
+        self.plan, self.function, self.step = plan, function, step
+        self.given, self.division = given, division
+        self.places = argument_places(plan)
+        self.kind = np.dtype(np.float32 if plan.kind == "float" else np.float64)
+        self.copied = any(one.copied for one in given.values())
+        self.groups = division.groups()
+        self.threads = min(threads, len(self.groups))
+        starts = [np.full(s.length, IDENTITY[s.total.how]) for s in plan.sums]
+        self.start = np.concatenate(starts) if starts else np.zeros(0)
+        self.fixed = [_Fixed(plan, str(symbol.params[0])) for symbol in plan.fixed]
+        self.totals = [_Result(plan, total) for total in plan.unrolled.totals]
+        self.memories: list[_Memory] = []
+
+    def __call__(self, source: Source, arrays: Mapping[str, Array], known: Values) -> Values:
+        """Totals and joined arrays of all rows."""
+        try:
+            memory = self.memories.pop()
+        except IndexError:
+            memory = _Memory(self, len(self.groups), self.threads)
+        for one in self.fixed:
+            one.put(known, memory.fixed)
+        memory.out[:] = self.start
+        joined = self.in_blocks(source, memory) if self.copied else self.whole(arrays, memory)
+        numbers = self.in_pairs(memory.out)
+        found = {result.name: result.of(numbers) for result in self.totals}
+        self.memories.append(memory)
+        return found | joined
+
+    def whole(self, arrays: Mapping[str, Array], memory: _Memory) -> Values:
+        """All rows where they lie; each thread takes the next group."""
+        division = self.division
+        size = division.rows * division.blocks
+        memory.rows(self, division.count, len(self.groups), size, division.rows, memory.out)
+        for name, one in self.given.items():
+            memory.tell(self, ("data", name), _address(arrays[name]))
+            memory.tell(self, ("stride", name), one.stride)
+        joined = self.joined(memory, division.count)
+        address = _address(memory.args)
+        shared_out(lambda _: self.function(address), self.threads, self.threads)
+        return {name: self.shaped(name, array) for name, array in joined.items()}
+
+    def in_blocks(self, source: Source, memory: _Memory) -> Values:
+        """Block by block, as the source gives them; what lies unfavourably is copied."""
+        names = list(self.given)
+
+        def group(number: int) -> list[Values]:
+            own = _Memory(self, 1, 1)
+            own.fixed[:] = memory.fixed
+            arrays = []
+            for start, stop in self.groups[number]:
+                count = stop - start
+                own.rows(self, count, 1, count, count, memory.out[number])
+                here = []
+                for name, block in zip(names, source.block(names, start, stop), strict=True):
+                    one = self.given[name]
+                    rows = one.arranged(block)
+                    here.append(np.ascontiguousarray(rows, dtype=self.kind) if one.copied else rows)
+                    own.tell(self, ("data", name), _address(here[-1]))
+                    own.tell(self, ("stride", name), one.stride)
+                joined = self.joined(own, count)
+                self.function(_address(own.args))
+                arrays.append({name: self.shaped(name, array) for name, array in joined.items()})
+            return arrays
+
+        parts = [block for blocks in shared_out(group, len(self.groups), self.threads) for block in blocks]
+        return {
+            name: np.concatenate([part[name] for part in parts], axis=axis)
+            for name, axis in self.step.joined.items()
+        }
+
+    # ------------------------------------------------------------------------------------- results
+
+    def joined(self, memory: _Memory, count: int) -> Values:
+        """Arrays with an entry for each row, to be filled."""
+        found = {}
+        for name, array in self.plan.unrolled.joined.items():
+            axis, entries = long_axis(array), len(array.cells)
+            shape = (count, entries, self.plan.length(axis)) if axis else (entries, count)
+            found[name] = np.empty(shape, self.kind)
+            memory.tell(self, ("joined", name), _address(found[name]))
+        return found
+
+    def shaped(self, name: str, found: Array) -> Array:
+        """A joined array in its shape: the axes of the rows and the wide one go back to their places."""
+        array = self.plan.unrolled.joined[name]
+        short = [axis.length for axis in array.axes if axis.kind == "short"]
+        kinds = [axis.kind for axis in array.axes]
+        rows = kinds.index("row")
+        if "wide" not in kinds:
+            return np.moveaxis(found.reshape(*short, -1), -1, rows)
+        shaped = found.reshape(len(found), *short, -1)
+        return np.moveaxis(shaped, (0, -1), (rows, kinds.index("wide")))
+
+    def in_pairs(self, out: Array) -> Array:
+        """The numbers of all groups in one: the first and second, the third and fourth, and so on upwards."""
+        sums = all(s.total.how == "sum" for s in self.plan.sums)
+        while len(out) > 1:
+            even = len(out) // 2 * 2
+            one, other, rest = out[:even:2], out[1:even:2], out[even:]
+            if sums:
+                merged = one + other
+            else:
+                merged = np.empty_like(one)
+                for s in self.plan.sums:
+                    part = slice(s.place, s.place + s.length)
+                    merged[:, part] = COMBINING[s.total.how](one[:, part], other[:, part])
+            out = np.concatenate([merged, rest]) if len(rest) else merged
+        result: Array = out[0].copy()
+        return result
+
+
+class _Fixed:
+    """Where what is the same for every row is put: a wide axis last, and padded."""
+
+    def __init__(self, plan: Plan, name: str) -> None:
+        symbol = next(symbol for symbol in plan.fixed if str(symbol.params[0]) == name)
+        axes = plan.cells.axes(symbol.shape)
+        self.name = name
+        self.first = plan.fixed_at[name] // plan.item
+        self.wide = next((k for k, axis in enumerate(axes) if axis.kind == "wide"), None)
+        self.padded = plan.padded(str(axes[self.wide].size)) if self.wide is not None else 1
+
+    def put(self, known: Values, memory: Array) -> None:
+        value = np.asarray(known[self.name])
+        if self.wide is None:
+            memory[self.first : self.first + value.size] = value.reshape(-1)
+            return
+        if value.ndim > 1:
+            value = np.moveaxis(value, self.wide, -1)
+        length = value.shape[-1]
+        count = value.size // length
+        rows = memory[self.first : self.first + count * self.padded].reshape(count, self.padded)
+        rows[:, :length] = value.reshape(count, length)
+
+
+class _Result:
+    """Where a total is among the numbers, and its shape."""
+
+    def __init__(self, plan: Plan, total: Total) -> None:
+        sums = [s for s in plan.sums if s.total is total]
+        self.name = total.name
+        self.first, self.count, self.width = sums[0].place, len(sums), sums[0].length
+        self.length = plan.length(total.wide)
+        self.short = [axis.length for axis in total.axes if axis.kind == "short"]
+        kinds = [axis.kind for axis in total.axes]
+        self.wide = kinds.index("wide") if "wide" in kinds else None
+
+    def of(self, numbers: Array) -> Array:
+        whole = numbers[self.first : self.first + self.width * self.count]
+        if self.wide is None:
+            return whole.reshape(self.short)
+        if not self.short:
+            return whole[: self.length]
+        shaped = whole.reshape(*self.short, self.width)[..., : self.length]
+        return np.moveaxis(shaped, -1, self.wide)
