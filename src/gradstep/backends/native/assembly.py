@@ -109,6 +109,12 @@ class Vec:
     def __rtruediv__(self, other: float) -> Vec:
         return self.like(other) / self
 
+    def __pow__(self, exponent: int) -> Vec:
+        result = self
+        for _ in range(exponent - 1):
+            result = result * self
+        return result
+
     def __neg__(self) -> Vec:
         return self.writer.value(f"fneg {self.type} {self.text}", self.type)
 
@@ -129,6 +135,22 @@ class Vec:
         word = "fcmp" if self.type.real else "icmp"
         text = f"{word} {how} {self.type} {self.text}, {self.like(other).text}"
         return self.writer.value(text, self.type.of("i1"))
+
+    def __lt__(self, other: Vec | float) -> Vec:
+        return self.compare("olt", other)
+
+    def __gt__(self, other: Vec | float) -> Vec:
+        return self.compare("ogt", other)
+
+    def __le__(self, other: Vec | float) -> Vec:
+        return self.compare("ole", other)
+
+    def __ge__(self, other: Vec | float) -> Vec:
+        return self.compare("oge", other)
+
+    def max(self) -> float:
+        """How large entries may be."""
+        return math.inf
 
     def select(self, yes: Vec | float, no: Vec | float) -> Vec:
         """Of a mask: `yes` where it holds, else `no`."""

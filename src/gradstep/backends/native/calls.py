@@ -15,6 +15,9 @@ from gradstep.backends.native.unrolling import Total
 from gradstep.backends.rows import Pass
 from gradstep.backends.threads import shared_out
 
+# Between these a sum of squares has lost nothing by overflow or underflow.
+SQUARES = {np.dtype(np.float32): (1e-28, 1e36), np.dtype(np.float64): (1e-280, 1e300)}
+
 
 class _Memory:
     """What one call writes to and reads from beside the data; calls do not share it."""
@@ -74,8 +77,8 @@ class Call:
         self.totals = [_Result(plan, total) for total in plan.unrolled.totals]
         self.memories: list[_Memory] = []
 
-    def __call__(self, source: Source, arrays: Mapping[str, Array], known: Values) -> Values:
-        """Totals and joined arrays of all rows."""
+    def __call__(self, source: Source, arrays: Mapping[str, Array], known: Values) -> Values | None:
+        """Totals and joined arrays of all rows; nothing where squares have left the range of numbers."""
         try:
             memory = self.memories.pop()
         except IndexError:
@@ -87,6 +90,9 @@ class Call:
         numbers = self.in_pairs(memory.out)
         found = {result.name: result.of(numbers) for result in self.totals}
         self.memories.append(memory)
+        low, high = SQUARES[self.kind]
+        if any(result.rooted and not low < found[result.name] ** 2 < high for result in self.totals):
+            return None
         return found | joined
 
     def whole(self, arrays: Mapping[str, Array], memory: _Memory) -> Values:
@@ -201,7 +207,7 @@ class _Result:
 
     def __init__(self, plan: Plan, total: Total) -> None:
         sums = [s for s in plan.sums if s.total is total]
-        self.name = total.name
+        self.name, self.rooted = total.name, total.rooted
         self.first, self.count, self.width = sums[0].place, len(sums), sums[0].length
         self.length = plan.length(total.wide)
         self.short = [axis.length for axis in total.axes if axis.kind == "short"]
@@ -211,7 +217,8 @@ class _Result:
     def of(self, numbers: Array) -> Array:
         whole = numbers[self.first : self.first + self.width * self.count]
         if self.wide is None:
-            return whole.reshape(self.short)
+            result = whole.reshape(self.short)
+            return np.sqrt(result) if self.rooted else result
         if not self.short:
             return whole[: self.length]
         shaped = whole.reshape(*self.short, self.width)[..., : self.length]

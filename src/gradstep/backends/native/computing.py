@@ -1,10 +1,11 @@
-"""How does one cell become instructions? By its operation's emitter, or as a sum of products."""
+"""How does one cell become instructions? By what its operation has for vectors, or as a sum of products."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from gradstep.backends.native.assembly import Type, Vec, Writer
+from gradstep.backends.native.borrowed import borrowed
 from gradstep.backends.native.cells import Cell
 from gradstep.backends.native.elements import EMITTERS, as_number
 from gradstep.operations.choices import where_op
@@ -20,7 +21,9 @@ def computed(writer: Writer, cell: Cell, args: Sequence[Vec], type: Type) -> Vec
     assert not isinstance(cell.op, str)
     if cell.op is where_op:
         numbers[0] = args[0]
-    return EMITTERS[cell.op](cell.params, *numbers)
+    if cell.op in EMITTERS:
+        return EMITTERS[cell.op](cell.params, *numbers)
+    return borrowed(cell.op, cell.params, *numbers)
 
 
 def dot(pairs: Sequence[tuple[Vec, Vec]]) -> Vec:

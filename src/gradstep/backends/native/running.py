@@ -81,7 +81,8 @@ class Native(Blocked):
             self.reasons[number] = call
             return super().over_rows(number, source, known, kind)
         self.divisions[number] = call.division
-        return call(source, arrays, known)
+        found = call(source, arrays, known)
+        return super().over_rows(number, source, known, kind) if found is None else found
 
     def made(
         self, number: int, source: Source, arrays: Mapping[str, Array], known: Values, kind: np.dtype[Any]

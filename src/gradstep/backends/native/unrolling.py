@@ -6,15 +6,16 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 from gradstep.backends.native.arrays import Arrays
+from gradstep.backends.native.borrowed import brings_source
 from gradstep.backends.native.cells import Array, Axis, Cell, Cells, Index, TooMany, Unsupported, indices
-from gradstep.backends.native.elements import DEFINED, EMITTERS
+from gradstep.backends.native.elements import EMITTERS
 from gradstep.backends.native.rules import RULES
 from gradstep.backends.rows import Combine, Pass
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.records import record
 from gradstep.expression.shapes import Lengths, Size
 from gradstep.operations.activations import maximum_op, minimum_op
-from gradstep.operations.arithmetic import multiply_op
+from gradstep.operations.arithmetic import add_op, multiply_op
 from gradstep.operations.leaves import symbol_op
 
 SHORT = 16  # entries along an axis that are written out
@@ -24,14 +25,16 @@ SHORT = 16  # entries along an axis that are written out
 class Total:
     """What is added up over the rows: for each cell of an output the sum of these products, or an extreme.
 
-    places   the axes of the output; the wide one, if any, comes last in memory
-    terms    for each cell the products that are summed; of an extreme one cell alone
+    axes    of the output; the wide one, if any, comes last in memory
+    terms   for each cell the products that are summed; of an extreme one cell alone
+    rooted  whether the square root of the sum is the total: it is a norm
     """
 
     name: str
     how: Combine
     axes: tuple[Axis, ...]
     terms: tuple[tuple[tuple[Cell, ...], ...], ...]
+    rooted: bool = False
 
     @property
     def wide(self) -> str:
@@ -108,6 +111,10 @@ class _Unrolling(Arrays):
             op = maximum_op if how == "max" else minimum_op
             inner = self.folded(op, how, x, along)
             return Total(name, how, axes, tuple(((cell,),) for cell in inner.cells.values()))
+        if how == "norm" and not axes:
+            squares = self.each(multiply_op, args[0], args[0])
+            inner = self.folded(add_op, "sum", squares, set(range(len(squares.axes))))
+            return Total(name, "sum", axes, (((inner.only,),),), rooted=True)
         raise Unsupported(f"a total of the kind {how} has no compiled form")
 
     def row_sum(self, term: tuple[tuple[Cell, ...], str]) -> tuple[Cell, ...]:
@@ -125,20 +132,9 @@ class _Unrolling(Arrays):
             return RULES[op](self, node, args)
         if op.indices is not None:
             return self.linear(node, args)
-        if op in EMITTERS:
+        if op in EMITTERS or brings_source(op):
             return self.entrywise(node, args)
-        if op in DEFINED and op.definition is not None:
-            return self.defined(
-                op.definition(node.params, *node.args), dict(zip(node.args, args, strict=True))
-            )
         raise Unsupported(f"{op.name} has no compiled form")
-
-    def defined(self, expr: Expr, known: dict[Expr, Array]) -> Array:
-        """An expression over what is known."""
-        for node in walk(expr, stop=lambda node: node in known):
-            if node not in known:
-                known[node] = self.one(node, [known[arg] for arg in node.args])
-        return known[expr]
 
     def linear(self, node: Expr, args: Sequence[Array]) -> Array:
         """A sum of products: matrix products, sums, repetitions, transposes."""
