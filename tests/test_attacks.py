@@ -77,6 +77,8 @@ FOUND = [
     "clip(where(3 >= 2, d, pi), -b, u[1])",
     "std(repeat(w, axis=0, size=N), axis=0)[1]*y[0] + norm(w - w)",
     "minimum(u, sign(3))",
+    "minimum(u[0], clip(1/3, 0.5, 3)**2*b)",
+    "maximum(u[0], maximum(b, clip(1/3, 0.5, 3)**2))*u[1]",
     "maximum(b/b, 1) + minimum(1, b/b) + clip(b, b, b)",
 ]
 

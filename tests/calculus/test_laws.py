@@ -236,7 +236,8 @@ def _weigh(node: Expr, w: list[Weight]) -> Weight | int:
         case "divide":
             return 4 * w[0] * w[1] if array else w[0] + w[1] + 1
         case "power" if whole and not array:
-            return max(1, abs(int(n))) * w[0] + int(n < 0)
+            known = value_of(node.args[0]) is not None  # and worked out
+            return max(1, abs(int(n))) * w[0] + int(n < 0) + int(known)
         case "power" if array and whole:
             return reduce(mul, [w[0]] * max(2, abs(int(n))))
         case "power" if array:

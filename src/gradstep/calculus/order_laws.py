@@ -11,6 +11,7 @@ from collections.abc import Callable, Container, Mapping
 from fractions import Fraction
 
 from gradstep.calculus.rewriting import Law, wildcard
+from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Operation
 from gradstep.operations.activations import (
     abs_op,
@@ -27,6 +28,8 @@ from gradstep.operations.arithmetic import (
     greater_equal_op,
     greater_op,
     not_equal_op,
+    power,
+    power_op,
 )
 from gradstep.operations.broadcasting import repeat_op, spread
 from gradstep.operations.guards import is_zero
@@ -59,6 +62,18 @@ def of_numbers(expr: Expr, fences: Fences) -> Expr | None:
     if len(values) < len(found):
         return None
     return spread(number(Fraction(OF_NUMBERS[expr.op](*values))), expr.shape)
+
+
+def power_of_number(expr: Expr, fences: Fences) -> Expr | None:
+    """A whole power of a plain number, as long as the door would work it out."""
+    base, exponent = expr.args
+    n = value_of(exponent)
+    if value_of(base) is None or n is None or n.denominator != 1:
+        return None
+    try:
+        return power(base, exponent)
+    except MathError:
+        return None
 
 
 def of_itself(expr: Expr, fences: Fences) -> Expr | None:
@@ -103,6 +118,13 @@ def _laws() -> tuple[Law, ...]:
                 *(op(*pair) for op in (maximum_op, minimum_op, *COMPARISONS) for pair in pairs),
                 *(op(pair[0]) for op in (relu_op, abs_op, sign_op) for pair in pairs),
             ),
+        ),
+        Law(
+            "power of a number",
+            "it is worked out",
+            apply=power_of_number,
+            heads=(power_op,),
+            examples=lambda: (power_op(third, number(2)), power_op(number(-2), number(3))),
         ),
         Law(
             "compared with itself",
