@@ -420,18 +420,23 @@ def by_the_book(law: Law, left: Expr, right: Expr) -> Any:
     T = symbol("T", left.shape)
     loss = sum(multiply(T, left)) if left.rank else T * left
     book = instead(law, left, right)
-    with patch.object(deriving, "book_with", lambda _: book), patch.object(recognising, "_BOOK", Book([])):
+    with patch.object(deriving, "book_with", lambda _: book), reading_with(Book([])):
         d = derived(loss, ["T"])
     used = [rewrite.before for step in d.steps for rewrite in step.details]
     assert left in used or any(step.rule == law.name for step in d.steps), law.name
     return d
 
 
+def reading_with(book: Book) -> Any:
+    """Where spelled-out functions are recognised by this book."""
+    return patch.multiple(recognising, _BOOK=book, _BOOK_OF_ONE_PIECE=book)
+
+
 def by_recognition(law: Law, left: Expr, right: Expr) -> Any:
     """A derivation of a loss that is read by this law."""
     T = symbol("T", left.shape)
     loss = sum(multiply(T, left)) if left.rank else T * left
-    with patch.object(recognising, "_BOOK", instead(law, left, right)):
+    with reading_with(instead(law, left, right)):
         return derived(loss, ["T"])
 
 
