@@ -428,8 +428,8 @@ def by_the_book(law: Law, left: Expr, right: Expr) -> Any:
 
 
 def reading_with(book: Book) -> Any:
-    """Where spelled-out functions are recognised by this book."""
-    return patch.multiple(recognising, _BOOK=book, _BOOK_OF_ONE_PIECE=book)
+    """Functions that are spelled out are recognised by this book."""
+    return patch.object(recognising, "_book", lambda sides, own: book)
 
 
 def by_recognition(law: Law, left: Expr, right: Expr) -> Any:
