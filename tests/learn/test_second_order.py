@@ -84,9 +84,9 @@ def test_residuals_and_their_jacobian_give_the_gradient(text):
     """∂C/∂w = 2 Jᵀr."""
     _, d, data, at = some(text)
     _, gradients = objective(compiled(d), data)(at)
-    r, J = residuals_of(d, data, at)(at)
-    for name, gradient in gradients.items():
-        assert np.allclose(2 * np.tensordot(r, J[name], axes=1), gradient, rtol=1e-9, atol=1e-12)
+    r, J = residuals_of(d, data, at).at(at)
+    whole = np.concatenate([np.ravel(gradients[name]) for name in at])
+    assert np.allclose(2 * J.T @ r, whole, rtol=1e-9, atol=1e-12)
 
 
 NO_SQUARES = {
@@ -135,15 +135,18 @@ def test_the_product_of_gauss_and_newton_is_that_of_the_jacobian(text):
     _, d, data, at = some(text)
     random = np.random.default_rng(1)
     v = {name: random.normal(size=value.shape) for name, value in at.items()}
-    _, J = residuals_of(d, data, at)(at)
-    moved = sum(np.tensordot(J[name], v[name], axes=v[name].ndim) for name in at)
-    for name, found in gauss_newton_of(d, data).at(at)(v).items():
-        assert np.allclose(found, 2 * np.tensordot(moved, J[name], axes=1), rtol=1e-9, atol=1e-12)
+    _, J = residuals_of(d, data, at).at(at)
+    found = gauss_newton_of(d, data).at(at)(v)
+    along, whole = (np.concatenate([np.ravel(each[name]) for name in at]) for each in (v, found))
+    assert np.allclose(whole, 2 * J.T @ (J @ along), rtol=1e-9, atol=1e-12)
 
 
 def test_a_parabola_is_known_from_its_derivation():
     constant = {text: curvature_of(*some(text)[1:3]).constant for text in (LINE, LOGISTIC)}
     assert constant == {LINE: True, LOGISTIC: False}
+    bent = "mean((y - tanh(X @ w + b))**2)"
+    straight = {text: residuals_of(*some(text)[1:]).constant for text in (LINE, bent)}
+    assert straight == {LINE: True, bent: False}
 
 
 # ------------------------------------------------------------------------------------------- lines

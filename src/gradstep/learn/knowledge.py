@@ -50,18 +50,24 @@ def residuals_of(derivation: Derivation, data: Arrays, first: Parameters) -> Res
     moves = [jacobian(term.residual, _moved_by(term, derivation)) for term in terms]
     functions = [compile_outputs({"": each.of, **each.answers}, each.names) for each in moves]
 
-    def measured(parameters: Parameters) -> tuple[Array, Mapping[str, Array]]:
-        values = {**data, **parameters}
-        found, moved = [], dict[str, list[Array]]()
-        for function, factor in zip(functions, weights, strict=True):
-            r, parts = function.raw(*(values[given.name] for given in function.program.inputs))
-            found.append((factor * r).ravel())
-            for name, value in first.items():
-                J = parts.get(name, np.zeros(()))
-                moved.setdefault(name, []).append(_rows(factor, J, np.shape(r), value.shape))
-        return np.concatenate(found), {name: np.concatenate(parts) for name, parts in moved.items()}
+    starts = np.cumsum([0, *(value.size for value in first.values())])
+    columns_of = {name: slice(*ends) for name, *ends in zip(first, starts, starts[1:], strict=False)}
 
-    return measured
+    def measured(parameters: Parameters) -> tuple[Array, Array]:
+        values, at = {**data, **parameters}, 0
+        r, J = np.empty(rows), np.zeros((rows, columns))
+        for function, factor in zip(functions, weights, strict=True):
+            found, parts = function.raw(*(values[given.name] for given in function.program.inputs))
+            here = slice(at, at := at + factor.size)
+            r[here] = (factor * found).ravel()
+            for name, part in parts.items():
+                full = np.broadcast_to(part, factor.shape + first[name].shape).reshape(factor.size, -1)
+                np.multiply(factor.reshape(-1, 1), full, out=J[here, columns_of[name]])
+        return r, J
+
+    parameters = set(derivation.parameters.values())
+    moving = (node for each in moves for node in walk(*each.answers.values()))
+    return Residuals(measured, constant=not any(node in parameters for node in moving))
 
 
 def _moved_by(term: Square, derivation: Derivation) -> list[str]:
@@ -80,13 +86,6 @@ def _weights(term: Square, known: Arrays) -> Array:
         )
     roots: Array = np.asarray(np.sqrt(weights))
     return roots
-
-
-def _rows(factor: Array, J: ArrayLike, rows: tuple[int, ...], shape: tuple[int, ...]) -> Array:
-    """The Jacobian with a row for each residual, times its weight."""
-    full = np.broadcast_to(np.asarray(J), (*rows, *shape))
-    found: Array = factor.reshape(factor.shape + (1,) * len(shape)) * full
-    return found.reshape(-1, *shape)
 
 
 def gauss_newton_of(derivation: Derivation, data: Arrays) -> Curvature:

@@ -39,10 +39,11 @@ class Straight(NamedTuple):
 
     @classmethod
     def of(cls, r: Array, J: Array, D: Array) -> Straight:
-        Q, R = np.linalg.qr(J / D)
-        U, s, Vt = np.linalg.svd(R, full_matrices=False)
+        triangle = np.asarray(np.linalg.qr(np.column_stack([J / D, r]), mode="r"))
+        corner = triangle[: len(D)]  # R, and beside it Qᵀr
+        U, s, Vt = np.linalg.svd(corner[:, :-1], full_matrices=False)
         known = s > max(J.shape) * _EPSILON * s[0]
-        return cls(s[known], U.T[known] @ (Q.T @ r), Vt.T[:, known] / D[:, None])
+        return cls(s[known], U.T[known] @ corner[:, -1], Vt.T[:, known] / D[:, None])
 
     def damped(self, λ: float) -> Array:
         """The step p of (JᵀJ + λD²) p = −Jᵀr, in these coordinates."""
@@ -73,24 +74,36 @@ class Straight(NamedTuple):
 
 
 def least_squares_walk(
-    loss: Measured, here: Point, residuals: Residuals, enough: Enough, alike: bool = False
+    loss: Measured,
+    here: Point,
+    residuals: Residuals,
+    enough: Enough,
+    hidden: Enough,
+    *,
+    alike: bool = False,
+    straight: bool = False,
 ) -> Walk:
-    """Steps of Levenberg and Marquardt, each of which lowers the loss; one measure if all are `alike`."""
+    """Steps of Levenberg and Marquardt, each of which lowers the loss.
+
+    One measure for all parameters where they are `alike`; no limit to a step where residuals are `straight`.
+    The model tells gains that rounding errors have long `hidden`: only where no step is left do those matter.
+    """
     r, J = residuals(here.x)
-    D, reach = _lengths(J), 0.0
+    D, reach = _lengths(J), math.inf if straight else 0.0
     if alike:
         D = np.full_like(D, norm_of(D) / math.sqrt(D.size))
     while np.isfinite(J).all() and np.isfinite(r).all():
         D = D if alike else np.maximum(D, _lengths(J))
         model = Straight.of(r, J, np.where(D > 0, D, 1.0))
-        reach = reach or max(norm_of(D * here.x), _SMALL * norm_of(r))
-        last = enough(model.gain(model.damped(0)))
+        reach = reach or max(norm_of(D * here.x), (_SMALL if here.x.any() else 1.0) * norm_of(r))
+        ahead = model.gain(model.damped(0))
+        last = enough(ahead)
         there: Point | None = None
         while there is None:
             step, λ = model.within(reach)
             move, length = model.back @ step, norm_of(step)
             if norm_of(move) <= _EPSILON * norm_of(here.x) or not length:
-                return "converged" if last else None
+                return "converged" if last or hidden(ahead) else None
             promised = model.gain(step)
             there = loss.at(here.x + move)
             ratio = (here.loss - there.loss) / promised if there.finite else -math.inf
@@ -112,6 +125,10 @@ def least_squares_walk(
 
 def _lengths(J: Array) -> Array:
     """The length of each column, without overflow of the squares."""
+    with np.errstate(all="ignore"):
+        lengths = np.sqrt(np.einsum("ij,ij->j", J, J))
+    if ((lengths > 1e-150) & (lengths < 1e150)).all():
+        return np.asarray(lengths)
     top = np.abs(J).max(axis=0)
     unit = np.where(top > 0, top, 1.0)
     return np.asarray(unit * np.linalg.norm(J / unit, axis=0))

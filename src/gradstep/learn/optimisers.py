@@ -213,7 +213,7 @@ LEVENBERG_MARQUARDT = Optimiser(
     formula=Formula(
         plain=(
             "$w ← $w + p,   (JᵀJ + λ D²) p = −Jᵀr,   $C = ⟨r, r⟩,   J = ∂r/∂$w",
-            "D is the length of each column of J, the largest so far;  λ ≥ 0 is such that ‖D p‖ ≤ Δ",
+            "D measures each parameter by its column of J (layers by one measure);  λ ≥ 0 so that ‖D p‖ ≤ Δ",
         ),
         tex=(
             r"$w \leftarrow $w + p, \qquad (J^{\top} J + \lambda D^{2})\, p = -J^{\top} r, \qquad"

@@ -15,8 +15,17 @@ from gradstep.learn.optimisers import Array
 
 Parameters: TypeAlias = dict[str, Array]
 Objective: TypeAlias = Callable[[Parameters], tuple[ArrayLike, Mapping[str, ArrayLike]]]
-Residuals: TypeAlias = Callable[[Parameters], tuple[Array, Mapping[str, Array]]]
-"""The residuals (m) whose squares the loss adds up, and how they move: (m, …) for each parameter."""
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """What a loss adds up the squares of: `at(parameters)` gives residuals r (m) and their Jacobian J (m, n).
+
+    J has a column for each entry of the parameters, in their order; it is `constant` where r is straight.
+    """
+
+    at: Callable[[Parameters], tuple[Array, Array]]
+    constant: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,12 +135,11 @@ class Layout:
         return through
 
     def residuals(self, residuals: Residuals) -> Callable[[Array], tuple[Array, Array]]:
-        """The residuals at x and their Jacobian, a row for each residual and a column for each entry of x."""
+        """The residuals at x and their Jacobian."""
 
         def at(x: Array) -> tuple[Array, Array]:
             with np.errstate(all="ignore"):
-                r, parts = residuals(self.open(x.copy()))
-            return r, np.concatenate([parts[name].reshape(len(r), -1) for name in self.shapes], axis=1)
+                return residuals.at(self.open(x.copy()))
 
         return at
 

@@ -200,14 +200,21 @@ def _beyond(
     optimiser: Optimiser, derivation: Derivation, data: Mapping[str, Array], first: Mapping[str, Array]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """What the optimiser needs beside the gradient, as `descend` calls it, and what has to be said of it."""
+    loss = derivation.names[derivation.of]
     if optimiser.needs == "curvature":
-        return {"curvature": curvature_of(derivation, data)}, ()
+        curvature = curvature_of(derivation, data)
+        same = ": the same everywhere, so the loss is a parabola" if curvature.constant else ""
+        told = f"the curvature of {loss} times a vector is derived and proved like the gradient{same}"
+        return {"curvature": curvature}, (told,)
     if optimiser.needs == "line":
-        return {"line": line_of(derivation, data)}, ()
+        told = f"slope and curvature of {loss} along a line are derived and proved like the gradient"
+        return {"line": line_of(derivation, data)}, (told,)
     if optimiser.needs == "residuals":
         residuals = residuals_of(derivation, data, dict(first))
         if residuals is not None:
-            return {"residuals": residuals}, ()
+            straight = ": the same everywhere, so one step is all" if residuals.constant else ""
+            told = f"the Jacobian of the residuals r is derived and proved like the gradient{straight}"
+            return {"residuals": residuals}, (told,)
         large = "the Jacobian of the residuals would be large: its products with vectors are used instead"
         return {"curvature": gauss_newton_of(derivation, data)}, (large,)
     return {}, ()

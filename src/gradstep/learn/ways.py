@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 from gradstep.expression.errors import MathError
@@ -73,6 +74,8 @@ def _curved(optimiser: Optimiser, loss: Measured, log: Log, known: Knowledge) ->
             log.start,
             loss.layout.residuals(known.residuals),
             _last_digits(log, known.tolerance),
+            log.hidden,
+            straight=known.residuals.constant,
             alike=any(len(shape) > 1 for shape in loss.layout.shapes.values()),
         )
     if known.curvature is None:
@@ -94,7 +97,7 @@ def _last_digits(log: Log, tolerance: float) -> Enough:
 
     A loss is flat at its lowest point: a millionth of a parameter is less than its square in the loss.
     """
-    return lambda gain: gain <= tolerance**3 * abs(log.lowest.loss) or log.hidden(gain)
+    return lambda gain: gain <= max(tolerance**3, sys.float_info.epsilon) * abs(log.lowest.loss)
 
 
 def _with_kinks(walk: Walk, loss: Measured, log: Log, tolerance: float) -> Walk:
