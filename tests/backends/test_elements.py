@@ -95,7 +95,8 @@ def numbers(kind):
     one = (1 + rng.normal(size=200) * 1e-3).astype(kind)
     edges = [0.0, 0.5, 1, 1.5, 2, 17, 22, 37, 88.7, 89, 103, 104, 709.7, 709.8, 710, 745, 746, form.max]
     edges += [form.tiny, form.smallest_subnormal, form.eps, np.inf, np.nan]
-    positive = np.concatenate([wide, np.abs(near), one, np.array(edges, kind)])
+    turns = (np.arange(1, 300) * (np.pi / 2)).astype(kind)
+    positive = np.concatenate([wide, np.abs(near), one, turns, np.array(edges, kind)])
     return np.concatenate([positive, -positive])
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 
@@ -202,6 +202,7 @@ class Writer:
         self.lines: list[str] = []
         self.declared: dict[str, None] = {}
         self.count = 0
+        self.block = "entry"  # the label of what is being written
 
     def text(self) -> str:
         return "\n".join([*self.lines, *self.declared, ""])
@@ -302,6 +303,7 @@ class Writer:
         return f"{wanted}{self.count}"
 
     def place(self, label: str) -> None:
+        self.block = label
         self.lines.append(f"{label}:")
 
     def jump(self, label: str) -> None:
@@ -309,6 +311,22 @@ class Writer:
 
     def branch(self, condition: str, yes: str, no: str) -> None:
         self.emit(f"br i1 {condition}, label %{yes}, label %{no}")
+
+    def where_any(self, mask: Vec, usual: Vec, rare: Callable[[], Vec]) -> Vec:
+        """`usual`, and `rare()` in the lanes of the mask: it is computed only where there are some."""
+        bits = self.scalar(f"bitcast {mask.type} {mask.text} to i{mask.type.lanes}")
+        some = self.scalar(f"icmp ne i{mask.type.lanes} {bits}, 0")
+        inside, after = self.label("rare"), self.label("after")
+        before = self.block
+        self.branch(some, inside, after)
+        self.place(inside)
+        other = mask.select(rare(), usual)
+        last = self.block
+        self.jump(after)
+        self.place(after)
+        return self.value(
+            f"phi {usual.type} [ {usual.text}, %{before} ], [ {other.text}, %{last} ]", usual.type
+        )
 
     @contextmanager
     def function(

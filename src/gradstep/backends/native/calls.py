@@ -15,6 +15,8 @@ from gradstep.backends.native.unrolling import Total
 from gradstep.backends.rows import Pass
 from gradstep.backends.threads import shared_out
 
+PIECE = 1 << 21  # bytes of data; for less another thread is not worth waking
+
 # Between these a sum of squares has lost nothing by overflow or underflow.
 SQUARES = {np.dtype(np.float32): (1e-28, 1e36), np.dtype(np.float64): (1e-280, 1e300)}
 
@@ -70,7 +72,8 @@ class Call:
         self.kind = np.dtype(np.float32 if plan.kind == "float" else np.float64)
         self.copied = any(one.copied for one in given.values())
         self.groups = division.groups()
-        self.threads = min(threads, len(self.groups))
+        size = division.count * sum(one.layout.entries for one in given.values()) * plan.item
+        self.threads = min(threads, len(self.groups), max(1, size // PIECE))
         starts = [np.full(s.length, IDENTITY[s.total.how]) for s in plan.sums]
         self.start = np.concatenate(starts) if starts else np.zeros(0)
         self.fixed = [_Fixed(plan, str(symbol.params[0])) for symbol in plan.fixed]

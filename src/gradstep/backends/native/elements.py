@@ -95,17 +95,46 @@ LOGS: Mapping[str, tuple[float, ...]] = {
     "float": (0.66666662693, 0.40000972152, 0.28498786688, 0.24279078841),
 }
 
+# fdlibm's k_sin.c, k_cos.c and e_rem_pio2.c: (sin r − r)/r³ and (cos r − 1 + r²/2)/r⁴ in r², and π/2 in parts
+SINES = (
+    -1.66666666666666324348e-01,
+    8.33333333332248946124e-03,
+    -1.98412698298579493134e-04,
+    2.75573137070700676789e-06,
+    -2.50507602534068634195e-08,
+    1.58969099521155010221e-10,
+)
+COSINES = (
+    4.16666666666666019037e-02,
+    -1.38888888888741095749e-03,
+    2.48015872894767294178e-05,
+    -2.75573143513906633035e-07,
+    2.08757232129817482790e-09,
+    -1.13596475577881948265e-11,
+)
+QUARTER_TURN = (
+    1.57079632673412561417e00,
+    6.07710050630396597660e-11,
+    2.02226624871116645580e-21,
+    8.47842766036889956997e-32,
+)
+FAR = 2.0**19
+
 
 def _form(x: Vec) -> Format:
     return FORMATS[x.type.kind]
 
 
 def polynomial(x: Vec, coefficients: tuple[float, ...]) -> Vec:
-    """c₀ + c₁ x + c₂ x² …, by Horner."""
-    result = x.like(coefficients[-1])
-    for c in reversed(coefficients[:-1]):
-        result = result.times_plus(x, c)
-    return result
+    """c₀ + c₁ x + c₂ x² …; a long one by its even and its odd powers, which do not wait for each other."""
+    if len(coefficients) < 6:
+        result = x.like(coefficients[-1])
+        for c in reversed(coefficients[:-1]):
+            result = result.times_plus(x, c)
+        return result
+    square = x * x
+    even, odd = (polynomial(square, coefficients[first::2]) for first in (0, 1))
+    return odd.times_plus(x, even)
 
 
 def power_of_two(n: Vec) -> Vec:
@@ -131,22 +160,23 @@ def _clamped(x: Vec, low: float, high: float) -> Vec:
     return x.compare("ogt", high).select(high, x)
 
 
-def _series(r: Vec, first: int) -> Vec:
-    """1/k! + r/(k+1)! + …, where k is the `first`."""
-    return polynomial(r, tuple(1 / math.factorial(k) for k in range(first, _form(r).terms)))
+def _rise(r: Vec) -> Vec:
+    """eʳ − 1 = r + r² (1/2! + r/3! + …)"""
+    series = polynomial(r, tuple(1 / math.factorial(k) for k in range(2, _form(r).terms)))
+    return (series * r).times_plus(r, r)
 
 
 def exp(x: Vec) -> Vec:
     form = _form(x)
     n, r = _reduced(_clamped(x, form.lowest, form.highest))
     half = n >> 1
-    return (_series(r, 0) * power_of_two(half)) * power_of_two(n - half)
+    return ((_rise(r) + 1) * power_of_two(half)) * power_of_two(n - half)
 
 
 def expm1(x: Vec) -> Vec:
     form = _form(x)
     n, r = _reduced(_clamped(x, -40.0, form.highest))
-    p = (_series(r, 2) * r).times_plus(r, r)  # e^r − 1
+    p = _rise(r)
     half = n >> 1
     up, more = power_of_two(half), power_of_two(n - half)
     near = (p * up) * more + (up * more - 1)
@@ -240,6 +270,43 @@ def sinh(x: Vec) -> Vec:
     near = (t + t / (t + 1)) * 0.5
     half = exp(a * 0.5)
     return a.compare("ogt", 30).select((half * 0.5) * half, near).call("copysign", x)
+
+
+def _turned(x: Vec) -> tuple[Vec, Vec]:
+    """(n, r) with x = n π/2 + r, |r| ≤ π/4, for |x| below `FAR`; n as a whole number."""
+    form = _form(x)
+    shifted = x.times_plus(2 / math.pi, form.magic)
+    n = shifted - form.magic
+    r = x
+    for part in QUARTER_TURN:
+        r = n.times_plus(-part, r)
+    return shifted.bits() - shifted.like(form.magic).bits(), r
+
+
+def _sine_at(x: Vec, quarters: int, name: str) -> Vec:
+    """sin(x + quarters · π/2) in float64; far out the C library reduces x."""
+    kind = x.type.kind
+    x = x.as_kind("double")
+    n, r = _turned(x)
+    n = n + quarters
+    z = r * r
+    sine = (z * r).times_plus(polynomial(z, SINES), r)
+    half = z * 0.5
+    w = 1 - half
+    cosine = w + ((1 - w - half) + z * z * polynomial(z, COSINES))
+    value = (n & 1).compare("ne", 0).select(cosine, sine)
+    value = (n & 2).compare("ne", 0).select(-value, value)
+    value = x.compare("oeq", 0).select(x, value) if not quarters else value
+    far = magnitude(x).compare("uge", FAR)
+    return x.writer.where_any(far, value, lambda: by_library(name, x)).as_kind(kind)
+
+
+def sin(x: Vec) -> Vec:
+    return _sine_at(x, 0, "sin")
+
+
+def cos(x: Vec) -> Vec:
+    return _sine_at(x, 1, "cos")
 
 
 def bell(x: Vec) -> Vec:
@@ -376,8 +443,8 @@ EMITTERS: Mapping[Operation, Emitter] = {
     ceil_op: _intrinsic("ceil"),
     round_op: _intrinsic("roundeven"),
     trunc_op: _intrinsic("trunc"),
-    sin_op: _library("sin"),
-    cos_op: _library("cos"),
+    sin_op: _alone(sin),
+    cos_op: _alone(cos),
     tan_op: _library("tan"),
     arcsin_op: _library("asin"),
     arccos_op: _library("acos"),

@@ -19,6 +19,7 @@ from typing import Any
 from gradstep.expression.errors import MathError
 
 MARK = b"gradstep object 1\n"
+MOST = 1000  # objects that are kept
 
 
 @cache
@@ -88,29 +89,13 @@ def _identity() -> str:
     return "\n".join(map(str, parts))
 
 
-def optimised(text: str) -> Any:
-    """The module of a text, after the passes that what is written here profits from."""
+def machine_code(text: str) -> bytes:
+    """The object of a text, which is written so that passes would find nothing to better."""
     llvm = _llvm()
     module = llvm.parse_assembly(text)
     module.triple = llvm.get_process_triple()
     module.verify()
-    options = llvm.create_pipeline_tuning_options(speed_level=2)
-    options.loop_vectorization = False
-    options.slp_vectorization = False
-    options.loop_unrolling = False
-    passes = llvm.create_pass_builder(_machine(), options)
-    manager = llvm.create_new_function_pass_manager()
-    for add in ("add_sroa_pass", "add_instruction_combine_pass", "add_simplify_cfg_pass"):
-        getattr(manager, add, lambda: None)()
-    for function in module.functions:
-        if not function.is_declaration:
-            manager.run(function, passes)
-    return module
-
-
-def machine_code(text: str) -> bytes:
-    """The object of a text."""
-    return bytes(_machine().emit_object(optimised(text)))
+    return bytes(_machine().emit_object(module))
 
 
 # ------------------------------------------------------------------------------------------- kept objects
@@ -149,6 +134,9 @@ def keep(key: str, body: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(MARK + hashlib.sha256(key.encode() + body).digest() + body)
         os.replace(name, folder / f"{key}.o")
+        others = sorted(folder.glob("*.o"), key=lambda file: file.stat().st_mtime)
+        for old in others[:-MOST]:
+            old.unlink()
     except OSError:
         return
 
@@ -165,18 +153,18 @@ def object_of(text: str) -> bytes:
 
 # ------------------------------------------------------------------------------------------- functions
 
-_LOADED: list[Any] = []  # what functions live in
-
 
 def load(text: str, name: str) -> Callable[[int], None]:
     """The function of this name, which takes one address. It runs without Python's lock."""
     llvm = _llvm()
+    body = object_of(text)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine_of_engine())
-    engine.add_object_file(llvm.ObjectFileRef.from_data(object_of(text)))
+    engine.add_object_file(llvm.ObjectFileRef.from_data(body))
     engine.finalize_object()
-    address = engine.get_function_address(name)
-    _LOADED.append(engine)
-    return ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
+    made: Any = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(engine.get_function_address(name))
+    made.lives_in = (engine, body)  # as long as the function does
+    function: Callable[[int], None] = made
+    return function
 
 
 def _machine_of_engine() -> Any:

@@ -56,10 +56,9 @@ class _Kernel:
                 part = [Part(level, 0)]
                 self.loops.function(f"one{level}", part, 1)
                 if not plan.pipelined:
-                    self.loops.function(f"loop{level}", part, plan.together(level))
+                    self.loops.function(f"loop{level}", part, plan.together())
             if plan.pipelined:
-                rows = min(plan.together(0), plan.together(1))
-                self.loops.function("both", [Part(1, 1), Part(0, 0)], rows)
+                self.loops.function("both", [Part(1, 1), Part(0, 0)], plan.together())
             self.groups_of_rows()
         else:
             self.only_stage()

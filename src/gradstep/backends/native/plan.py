@@ -146,11 +146,11 @@ class Plan:
             rows //= 2
         return rows
 
-    def together(self, level: int) -> int:
-        """How many rows a loop takes at a time: as many as its sums have registers."""
-        sums = max(1, len(self.reduced.get(level, ())))
-        rows = 1
-        while rows < min(8, self.rows) and 2 * rows * sums <= self.processor.registers * 5 // 8:
+    def together(self) -> int:
+        """How many rows a loop takes at a time: as many as their sums, or what they add, have registers."""
+        most = max([1, *(len(cells) for cells in (*self.reduced.values(), *self.slots.values()))])
+        rows = min(2, self.rows)
+        while rows < min(8, self.rows) and 2 * rows * most <= self.processor.registers * 3 // 8:
             rows *= 2
         return rows
 
