@@ -102,7 +102,7 @@ def _adapt(x: Array, gradient: Array, state: State, rate: float) -> tuple[Array,
     m = _MEAN_DECAY * state["m"] + (1 - _MEAN_DECAY) * gradient
     s = _SQUARE_DECAY * state["s"] + (1 - _SQUARE_DECAY) * gradient**2
     mean, square = m / (1 - _MEAN_DECAY**t), s / (1 - _SQUARE_DECAY**t)
-    return x - rate * mean / (np.sqrt(square) + _TINY), {"m": m, "s": s, "t": t}
+    return x - rate * mean / (square**0.5 + _TINY), {"m": m, "s": s, "t": t}
 
 
 GRADIENT_DESCENT = Rule(

@@ -1,0 +1,298 @@
+"""How is a whole descent written as one function? Passes over the rows, what lies between, and the update.
+
+The function takes one address, that of its arguments. It walks so many steps; a step is one update with the
+gradient of all rows, or one walk through mini-batches of rows in a given order. After each step the loss on
+all rows is measured, the best point is kept, and what was measured goes into a table, one row a step.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from gradstep.backends.native.assembly import Type, Vec, Writer
+from gradstep.backends.native.cells import Cell
+from gradstep.backends.native.free import ITEM, KIND, ONE, Free, Memory, write_free
+from gradstep.backends.native.kernels import _Kernel
+from gradstep.backends.native.loops import Loops, Part, Rows
+from gradstep.backends.native.plan import Plan, Sum
+from gradstep.backends.native.reductions import across
+from gradstep.expression.records import record
+
+ENTRY = "gradstep_descent"
+FIRST = ("scratch", "fixed", "count", "steps", "table", "pictures", "order", "batch")
+TOLD = ("loss", "steep", "bend", "length", "farthest")  # of each step; all but the loss by the program `told`
+OWN = "walk."  # begins the names of what belongs to the walk; no variable has a dot
+INNER = re.compile(r"@(block|stage\d+|one\d+|loop\d+|both)\(")
+
+
+@record
+class Walk:
+    """All that a descent is made of.
+
+    passes    the plan of each pass over the rows, and for batches another; `between` what lies between
+    update    from "x", "g" and the optimiser's memory to what they are next
+    told      from "x", "g", "x_before" and "g_before" to the numbers that are told of a step
+    places    where the loss is, and for each parameter where its gradient is, by the parameter's own place
+    size      numbers of all parameters together, in memory
+    """
+
+    passes: tuple[Plan, ...]
+    in_batches: tuple[Plan, ...]
+    between: tuple[Free, ...]
+    update: Free
+    told: Free
+    memory: Memory
+    count: str
+    loss: str
+    gradients: Mapping[str, tuple[int, int, int]]
+    size: int
+    data: tuple[str, ...]
+    strides: Mapping[str, int]
+
+
+def argument_places(data: Sequence[str]) -> dict[object, int]:
+    """At which byte of the arguments each stands; all have eight."""
+    names: list[object] = [*FIRST, *(("data", name) for name in data)]
+    return {name: 8 * k for k, name in enumerate(names)}
+
+
+def write_descent(walk: Walk) -> str:
+    """The text of the module."""
+    return _Descent(walk).text()
+
+
+class _Loops(Loops):
+    """Loops over rows that are picked by their numbers, where there is an order."""
+
+    picked: bool
+    strides: Mapping[str, int]
+
+    def argument(self, name: object, type: str) -> str:
+        if isinstance(name, tuple) and name[0] == "stride":
+            return str(self.strides[name[1]])
+        return super().argument(name, type)
+
+    def rows_of(self, part: Part, count: int, sub: str) -> Rows:
+        rows = super().rows_of(part, count, sub)
+        if self.picked:
+            writer = self.writer
+            order = writer.at(self.argument("order", "ptr"), writer.integer("mul", rows.first, ITEM))
+            numbers = [writer.scalar(f"load i64, ptr {writer.at(order, r * ITEM)}") for r in range(count)]
+            for name in rows.pointers:
+                base, far = self.argument(("data", name), "ptr"), self.strides[name]
+                rows.pointers[name] = [writer.at(base, writer.integer("mul", n, far)) for n in numbers]
+        return rows
+
+
+class _Pass(_Kernel):
+    """A pass whose totals go to their places in memory, over rows in order or as they are picked."""
+
+    def __init__(self, plan: Plan, walk: Walk, picked: bool) -> None:
+        super().__init__(plan)
+        self.walk, self.picked = walk, picked
+        self.args = argument_places(walk.data)
+        self.loops = _Loops(plan, self.writer, self.args)
+        self.loops.picked, self.loops.strides = picked, walk.strides
+        plan.fixed_at = walk.memory.places
+
+    def outside(self) -> None:
+        """Nothing: a descent calls the block."""
+
+    def entry(self, cell: Cell, row: str, mask: Vec | None) -> Vec:
+        if not self.picked:
+            return super().entry(cell, row, mask)
+        plan, writer = self.plan, self.writer
+        name, place = cell.params
+        layout, stride = plan.layouts[name], self.walk.strides[name]
+        across_rows, across_entries = (ITEM, stride) if layout.how == "columns" else (stride, ITEM)
+        start = writer.at(self.argument("order", "ptr"), writer.integer("mul", row, ITEM))
+        whole = Type("i64", plan.rows)
+        all_rows = writer.number(1, Type("i1", plan.rows))
+        numbers = writer.masked_load(start, mask or all_rows, whole) * across_rows
+        first = writer.at(self.argument(("data", name), "ptr"), place * across_entries)
+        many = Type("ptr", plan.rows)
+        pointers = writer.value(f"getelementptr i8, ptr {first}, {whole} {numbers.text}", many)
+        return writer.gather(pointers, mask or all_rows, plan.lane)
+
+    def flush(self) -> None:
+        """Puts totals where they belong."""
+        plan, writer = self.plan, self.writer
+        numbers: dict[str, list[Sum]] = {}
+        for s in plan.sums:
+            place, out = writer.at("%s", plan.at[s.place]), writer.at("%out", self.place(s))
+            if s.wide:
+                self.flush_wide(s, place, out)
+            else:
+                numbers.setdefault(s.total.how, []).append(s)
+        for how, sums in numbers.items():
+            while sums:
+                many = 1 << min(len(sums), plan.rows, plan.width).bit_length() - 1
+                here, sums = sums[:many], sums[many:]
+                lanes = [
+                    writer.load(writer.at("%s", plan.at[s.place]), self.lane_type(s), ITEM) for s in here
+                ]
+                found = across(lanes, how)
+                for k, s in enumerate(here):
+                    writer.store(found.lanes([k]), writer.at("%out", self.place(s)), ITEM)
+
+    def flush_wide(self, s: Sum, place: str, out: str) -> None:
+        """A total along a wide axis; what lies beyond its end stays 0."""
+        plan, writer = self.plan, self.writer
+        length = plan.length(s.wide)
+        whole = length // plan.width * plan.width
+        if whole:
+            with writer.loop(0, whole * ITEM, plan.width * ITEM) as loop:
+                value = writer.load(writer.at(place, loop.at), plan.chunk, ITEM)
+                writer.store(value, writer.at(out, loop.at), ITEM)
+        if whole < length:
+            lanes = ", ".join(f"i1 {int(whole + k < length)}" for k in range(plan.width))
+            mask = Vec(writer, f"<{lanes}>", Type("i1", plan.width))
+            value = writer.load(writer.at(place, whole * ITEM), plan.chunk, ITEM)
+            writer.masked_store(value, writer.at(out, whole * ITEM), mask)
+
+    def place(self, s: Sum) -> int:
+        """Where a total belongs."""
+        first = next(other.place for other in self.plan.sums if other.total is s.total)
+        return self.walk.memory.places[s.total.name] + (s.place - first) * ITEM
+
+
+class _Descent:
+    """A descent while its code is written; %a are the arguments, %s is scratch, %e the memory."""
+
+    def __init__(self, walk: Walk) -> None:
+        self.walk, self.memory = walk, walk.memory
+        self.writer = Writer()
+        self.args = argument_places(walk.data)
+        self.texts: list[str] = []
+
+    def text(self) -> str:
+        self.measure("measure", self.walk.passes, picked=False)
+        if self.walk.in_batches:
+            self.measure("batch", self.walk.in_batches, picked=True)
+        self.outside()
+        return "\n".join([*self.texts, *self.writer.lines, *self.writer.declared, ""])
+
+    def measure(self, name: str, passes: Sequence[Plan], picked: bool) -> None:
+        """A function: the loss and its gradient on the rows from %low to %high."""
+        writer, walk = self.writer, self.walk
+        for number, plan in enumerate(passes):
+            code = _Pass(plan, walk, picked)
+            code.text()
+            self.writer.declared.update(code.writer.declared)
+            self.texts.append(INNER.sub(rf"@{name}{number}_\1(", "\n".join(code.writer.lines)))
+        with writer.function(name, "ptr %a, ptr %s, ptr %e, i64 %low, i64 %high"):
+            count = writer.scalar(f"sitofp i64 {writer.integer('sub', '%high', '%low')} to double")
+            writer.emit(f"store double {count}, ptr {self.at(walk.count)}")
+            for number, program in enumerate(walk.between):
+                write_free(writer, program, self.memory, "%e")
+                if number < len(passes):
+                    writer.emit(
+                        f"call void @{name}{number}_block(ptr %a, ptr %s, i64 %low, i64 %high, ptr %e)"
+                    )
+            for source, target, numbers in walk.gradients.values():
+                if source != target:
+                    self.copy(writer.at("%e", source), writer.at("%e", target), numbers)
+            writer.emit("ret void")
+
+    def at(self, name: str) -> str:
+        return self.writer.at("%e", self.memory.places[name])
+
+    def own(self, name: str) -> str:
+        return self.at(OWN + name)
+
+    def copy(self, source: str, target: str, numbers: int) -> None:
+        writer, chunk = self.writer, Type(KIND, self.memory.width)
+        whole = numbers // chunk.lanes * chunk.lanes
+        if whole:
+            with writer.loop(0, whole * ITEM, chunk.lanes * ITEM) as loop:
+                writer.store(
+                    writer.load(writer.at(source, loop.at), chunk, ITEM), writer.at(target, loop.at), ITEM
+                )
+        for k in range(whole, numbers):
+            value = writer.load(writer.at(source, k * ITEM), ONE, ITEM)
+            writer.store(value, writer.at(target, k * ITEM), ITEM)
+
+    # ------------------------------------------------------------------------------------- the walk
+
+    def argument(self, name: object, type: str = "i64") -> str:
+        return self.writer.scalar(f"load {type}, ptr {self.writer.at('%a', self.args[name])}")
+
+    def outside(self) -> None:
+        """The function itself: no steps are a measurement."""
+        writer, size = self.writer, self.walk.size
+        with writer.function(ENTRY, "ptr %a", inner=False):
+            writer.emit(f"%s = {self.loaded('scratch', 'ptr')}")
+            writer.emit(f"%e = {self.loaded('fixed', 'ptr')}")
+            count, steps = self.argument("count"), self.argument("steps")
+            table = self.argument("table", "ptr")
+            walk, only, done = writer.label("walk"), writer.label("only"), writer.label("done")
+            writer.branch(writer.test("sgt", steps, 0), walk, only)
+            writer.place(only)
+            writer.emit(f"call void @measure(ptr %a, ptr %s, ptr %e, i64 0, i64 {count})")
+            writer.jump(done)
+            writer.place(walk)
+            with writer.loop(0, steps, 1) as loop:
+                if self.walk.in_batches:
+                    self.through_batches(loop.at, count)
+                else:
+                    write_free(writer, self.walk.update, self.memory, "%e")
+                writer.emit(f"call void @measure(ptr %a, ptr %s, ptr %e, i64 0, i64 {count})")
+                write_free(writer, self.walk.told, self.memory, "%e")
+                row = writer.at(table, writer.integer("mul", loop.at, len(TOLD) * ITEM))
+                for k, name in enumerate(TOLD):
+                    value = writer.load(self.at(self.walk.loss if name == "loss" else OWN + name), ONE, ITEM)
+                    writer.store(value, writer.at(row, k * ITEM), ITEM)
+                self.keep_best(size)
+                self.take_picture(size)
+            writer.jump(done)
+            writer.place(done)
+            writer.emit("ret void")
+
+    def loaded(self, name: object, type: str) -> str:
+        return f"load {type}, ptr {self.writer.at('%a', self.args[name])}"
+
+    def through_batches(self, step: str, count: str) -> None:
+        """One walk through the rows in their order."""
+        writer = self.writer
+        self.copy(self.own("x"), self.own("x_before"), self.walk.size)
+        self.copy(self.own("g"), self.own("g_before"), self.walk.size)
+        size = self.argument("batch")
+        with writer.loop(0, count, size) as loop:
+            end = writer.integer("add", loop.at, size)
+            high = writer.scalar(f"select i1 {writer.test('slt', end, count)}, i64 {end}, i64 {count}")
+            writer.emit(f"call void @batch(ptr %a, ptr %s, ptr %e, i64 {loop.at}, i64 {high})")
+            write_free(writer, self.walk.update, self.memory, "%e")
+        place = writer.at("%a", self.args["order"])
+        order = writer.at(self.argument("order", "ptr"), writer.integer("mul", count, ITEM))
+        writer.emit(f"store ptr {order}, ptr {place}")
+
+    def keep_best(self, size: int) -> None:
+        writer = self.writer
+        better, on = writer.label("better"), writer.label("on")
+        loss = writer.scalar(f"load double, ptr {self.at(self.walk.loss)}")
+        best = writer.scalar(f"load double, ptr {self.own('best_loss')}")
+        writer.branch(writer.scalar(f"fcmp olt double {loss}, {best}"), better, on)
+        writer.place(better)
+        writer.emit(f"store double {loss}, ptr {self.own('best_loss')}")
+        self.copy(self.own("x"), self.own("best_x"), size)
+        self.copy(self.own("g"), self.own("best_g"), size)
+        writer.jump(on)
+        writer.place(on)
+
+    def take_picture(self, size: int) -> None:
+        """Where so many steps have gone by: the parameters as they are."""
+        writer = self.writer
+        take, on = writer.label("take"), writer.label("on")
+        left = writer.integer("sub", writer.scalar(f"load i64, ptr {self.own('until')}"), 1)
+        writer.emit(f"store i64 {left}, ptr {self.own('until')}")
+        writer.branch(writer.test("eq", left, 0), take, on)
+        writer.place(take)
+        again = writer.scalar(f"load i64, ptr {self.own('every')}")
+        writer.emit(f"store i64 {again}, ptr {self.own('until')}")
+        pictures = self.argument("pictures", "ptr")
+        self.copy(self.own("x"), pictures, size)
+        next_one = writer.at(pictures, size * ITEM)
+        writer.emit(f"store ptr {next_one}, ptr {writer.at('%a', self.args['pictures'])}")
+        writer.jump(on)
+        writer.place(on)
