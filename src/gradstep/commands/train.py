@@ -92,7 +92,7 @@ def command(context: click.Context, /, data: str, shapes: Sequence[str], **optio
     with in_a_terminal():
         fit = _trained(data, shapes, options)
     if context.find_root().params.get("verbose"):
-        click.echo(f"\nHow it ran\n{textwrap.indent(fit.function.report, '  ')}", err=True)
+        click.echo(f"\nHow it ran\n{textwrap.indent(chr(10).join(fit.ran), '  ')}", err=True)
     if fit.stopped == "interrupted":
         context.exit(INTERRUPTED)
 

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gradstep.expression.errors import MathError
-from gradstep.learn.log import Log, Snapshots, Stopped
+from gradstep.learn.log import FAR_BELOW, FAR_OUT, RUN_AWAY, Log, Snapshots, Stopped
 from gradstep.learn.optimisers import GRADIENT_DESCENT, Array, Optimiser, Rule, optimiser_named
 from gradstep.learn.progress import Progress, progress_bar
 from gradstep.learn.rounding import rounding_error
+from gradstep.learn.stretches import Machine, walked_in_stretches
 from gradstep.learn.surface import (
     Curvature,
     Layout,
@@ -95,6 +96,7 @@ def descend(
     curvature: Curvature | None = None,
     residuals: Residuals | None = None,
     line: Line | None = None,
+    machine: Machine | None = None,
     snapshots: int = 400,
 ) -> Descent:
     """Walk down the slope of `objective`, which turns {name: array} into (loss, {name: gradient}).
@@ -109,13 +111,14 @@ def descend(
     are kept, and the descent ends when it no longer falls. `batches(k)` gives the objectives of the blocks of
     rows that pass k walks through; a step is then one pass, and `objective` (all rows) is measured after it.
     `curvature` is the Hessian times a vector, which newton-cg needs, `residuals` with their Jacobian are what
-    levenberg-marquardt does, and `line` is the loss along a line, for conjugate gradients. Ctrl-C returns
-    what was reached.
+    levenberg-marquardt does, and `line` is the loss along a line, for conjugate gradients. A `machine`
+    measures in the place of `objective`, and with a given rate it walks many steps at a time; `progress` is
+    then called after some of them. Ctrl-C returns what was reached.
     """
     rule = optimiser_named(optimiser)
     rate, count, goal = _rate(learning_rate), _count("steps", steps, 1), _tolerance(tolerance)
     layout = Layout.of(start)
-    loss = Measured(objective, layout)
+    loss = Measured(objective if machine is None else machine.objective(layout), layout)
     here = loss.at(layout.start)
     _check_start(here, layout)
 
@@ -126,21 +129,30 @@ def descend(
 
     log = Log(here, _watching(watch, layout), pictures, rule.needs in ("curvature", "residuals"), rounding)
     walk = way(rule, loss, log, Knowledge(rate, goal, batches, curvature, residuals, line))
+    walks_alone = machine if rate is not None and watch is None else None
     if not here.gradient.any():
         return _finished(log, layout, loss, rule, "stuck")
 
+    def look(point: Point, rate: float) -> None:
+        _check_point(point, rate, log, rule, loss, layout)
+
+    def show() -> None:
+        if progress is not None:
+            progress(log.steps, count, log.lowest.loss)
+
     def walked() -> Stopped:
         """Walks to the end, and says which it was."""
+        if walks_alone is not None and rate is not None:
+            return walked_in_stretches(walks_alone, loss, log, rate, goal, count, look, show)
         while True:
             try:
                 taken = next(walk)
             except StopIteration as end:
                 ended: Ended = end.value
                 return ended or ("converged" if log.flat() else "stalled")
-            _check_point(*taken, log, rule, loss, layout)
+            look(*taken)
             log.add(*taken)
-            if progress is not None:
-                progress(log.steps, count, log.lowest.loss)
+            show()
             stopped = log.verdict(goal)
             if stopped is not None:
                 return stopped
@@ -243,14 +255,11 @@ def _check_start(here: Point, layout: Layout) -> None:
         )
 
 
-_FAR_BELOW, _FAR_OUT, _RUN_AWAY = -1e100, 1e150, 1e6
-
-
 def _check_point(
     point: Point, rate: float, log: Log, rule: Optimiser, loss: Measured, layout: Layout
 ) -> None:
     step = log.steps + 1
-    if point.finite and (point.loss < _FAR_BELOW or np.abs(point.x).max() > _FAR_OUT):
+    if point.finite and (point.loss < FAR_BELOW or np.abs(point.x).max() > FAR_OUT):
         raise MathError(
             "the loss falls without bound: it has no lowest point",
             facts=[f"after step {step} the loss is {point.loss:.3g}", *layout.sizes(point.x)],
@@ -261,7 +270,7 @@ def _check_point(
     usual = max(abs(start), start - lowest, rate * steep * steep)
     if not point.finite:
         raise _diverged(f"the loss is no longer a number after step {step}", rate, log, rule, loss)
-    if point.loss > start + _RUN_AWAY * usual:
+    if point.loss > start + RUN_AWAY * usual:
         raise _diverged(f"the loss runs away: {point.loss:.3g} after step {step}", rate, log, rule, loss)
 
 

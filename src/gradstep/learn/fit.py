@@ -45,6 +45,7 @@ class Fit:
     descent        the way, in the units of training: what `coordinates` change from and to
     data           the arrays; `rows` of them were trained with, `watched` told when to stop, `held_out` judge
     prediction     what the network answers, where the loss shows it; `target` is what it is compared with
+    ran            which back end trained, and why
     """
 
     of: Expr
@@ -72,6 +73,7 @@ class Fit:
     title: str = "the network"
     encoder: Encoder | None = field(default=None, repr=False)
     feature_names: tuple[str, ...] = ()
+    ran: tuple[str, ...] = ()
 
     @property
     def source(self) -> str:
@@ -125,6 +127,7 @@ class Fit:
     def report(self) -> str:
         """What happened, in words: the descent, the comparison, the parameters."""
         parts = [self.descended(), self.exactness(), *self.notes, "", *self.compared(), "", *self.learnt()]
+        parts += ["", *self.ran]
         return "\n".join(parts)
 
     def __str__(self) -> str:

@@ -41,9 +41,10 @@ class Snapshots:
             self.kept = {at: seen for at, seen in self.kept.items() if at % self.every == 0}
 
 
-_LOOK_BACK, _CRAWL, _LONG = 50, 150, 300
-_SEEN = 10  # steps that show that nothing is seen any more
-_VISIBLE, _EPSILON = (
+LOOK_BACK, _CRAWL, LONG = 50, 150, 300
+FAR_BELOW, FAR_OUT, RUN_AWAY = -1e100, 1e150, 1e6
+SEEN = 10  # steps that show that nothing is seen any more
+VISIBLE, EPSILON = (
     1e-8,
     sys.float_info.epsilon,
 )  # shares of a loss: surely, and never more than rounding errors
@@ -76,8 +77,8 @@ class Log:
         self.snapshots = snapshots
         self.snapshots.add(0, start.x)
         self.slope = self.steepest = norm_of(start.gradient)
-        self.reaches: deque[float] = deque(maxlen=_LOOK_BACK)
-        self.lows = deque([start.loss], maxlen=_LONG)
+        self.reaches: deque[float] = deque(maxlen=LOOK_BACK)
+        self.lows = deque([start.loss], maxlen=LONG)
 
     def add(self, point: Point, rate: float) -> None:
         move, change = point.x - self.last.x, point.gradient - self.last.gradient
@@ -130,16 +131,16 @@ class Log:
     def hidden(self, gain: float) -> bool:
         """Is a gain so little that rounding errors of the loss may hide it? Looked at where it may be so."""
         loss = abs(self.lowest.loss)
-        if self.rounding is None or not gain <= _VISIBLE * loss:
-            return gain <= _EPSILON * loss
+        if self.rounding is None or not gain <= VISIBLE * loss:
+            return gain <= EPSILON * loss
         if self.noise is None or not self.noise[1] / 2 <= loss <= 2 * self.noise[1]:
             self.noise = (self.rounding(self.lowest.x), loss)
-        return gain <= max(self.noise[0], _EPSILON * loss)
+        return gain <= max(self.noise[0], EPSILON * loss)
 
     def lost_in_rounding(self) -> bool:
         """Did each of the last steps go down, and all together by no more than rounding errors may be?"""
-        last = self.history[-1 - _SEEN :]
-        if len(last) <= _SEEN or any(later > before for before, later in itertools.pairwise(last)):
+        last = self.history[-1 - SEEN :]
+        if len(last) <= SEEN or any(later > before for before, later in itertools.pairwise(last)):
             return False
         return last[-1] < last[0] and self.hidden(last[0] - last[-1])
 
@@ -163,8 +164,8 @@ class Log:
             return "converged"
         if self.lost_in_rounding():
             return "converged"
-        if self.watch and self.steps - self.best_step > max(_LOOK_BACK, self.steps // 4):
+        if self.watch and self.steps - self.best_step > max(LOOK_BACK, self.steps // 4):
             return "early"
-        if tolerance and self.crawls(tolerance, _LONG - 1):
+        if tolerance and self.crawls(tolerance, LONG - 1):
             return "stalled"
         return None

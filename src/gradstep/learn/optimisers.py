@@ -61,7 +61,8 @@ class Rule(Optimiser):
     """A way to turn a gradient and a rate into the next parameters.
 
     `init(x)` is the memory before the first step; `update(x, gradient, state, rate)` is the next `x` and the
-    next memory, both new arrays. `scales_with_gradient`: does a step twice as steep go twice as far?
+    next memory, both new arrays; it takes expressions too, of which machine code is made.
+    `scales_with_gradient`: does a step twice as steep go twice as far?
     """
 
     _: KW_ONLY
@@ -101,7 +102,7 @@ def _adapt(x: Array, gradient: Array, state: State, rate: float) -> tuple[Array,
     t = state["t"] + 1
     m = _MEAN_DECAY * state["m"] + (1 - _MEAN_DECAY) * gradient
     s = _SQUARE_DECAY * state["s"] + (1 - _SQUARE_DECAY) * gradient**2
-    mean, square = m / (1 - _MEAN_DECAY**t), s / (1 - _SQUARE_DECAY**t)
+    mean, square = m * (1 / (1 - _MEAN_DECAY**t)), s * (1 / (1 - _SQUARE_DECAY**t))
     return x - rate * mean / (square**0.5 + _TINY), {"m": m, "s": s, "t": t}
 
 

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gradstep.backends.compiled import Compiled
-from gradstep.calculus.derivation import derive
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.expression.shapes import Lengths, size_names
 from gradstep.learn.arrays import checked
+from gradstep.learn.choices import Choice, derived, order_of, translated
 from gradstep.learn.comparison import SURE_ENOUGH, Score, compared, is_linear, judges_classes
 from gradstep.learn.coordinates import Coordinates, coordinates
 from gradstep.learn.descent import Batches, Descent, descend
@@ -28,7 +28,7 @@ from gradstep.learn.encoding import Prepared
 from gradstep.learn.fit import Fit
 from gradstep.learn.knowledge import curvature_of, gauss_newton_of, line_of, residuals_of
 from gradstep.learn.models import Model, share_below_zero
-from gradstep.learn.objective import check_memory, compiled, needed, objective, watch_of, worth
+from gradstep.learn.objective import check_memory, needed, objective, watch_of, worth
 from gradstep.learn.optimisers import Optimiser, optimiser_named
 from gradstep.learn.plan import Plan, planned
 from gradstep.learn.progress import Progress, progress_bar
@@ -66,6 +66,8 @@ def train(
     seed: int = 0,
     prediction: Expr | None = None,
     names: Mapping[Expr, str] | None = None,
+    backend: str = "fastest",
+    threads: int | None = None,
 ) -> Fit:
     """Find the parameters `wrt` that make `loss` small on `data`, by its derived and certified gradient.
 
@@ -76,7 +78,8 @@ def train(
     `enough` of its first value is good enough to stop. With `standardise` features are brought to spread 1,
     and the target to size 1, wherever that can be folded back into the weights; `learning_rate` then acts on
     those. `batch` is the number of rows of a mini-batch. `prediction` is what the network answers, where the
-    loss does not show it.
+    loss does not show it. `backend` is "numpy", "native" (machine code, by the package llvmlite), or the
+    "fastest" of them, with so many `threads`; `fit.report()` says which trained and why.
 
     Everything in the returned `Fit` is in the units of the data. Ctrl-C returns what was reached. The fit is
     finite with a loss not above the start, or a `MathError` is raised.
@@ -90,19 +93,24 @@ def train(
     used = mentioned(loss)
     declared = {name: v for name, v in variables(loss).items() if name in used or name in data}
     chosen = [name for name in used if name not in data] if wrt is None else wrt
-    derivation = derive(loss, chosen, names=names)
+    way = Choice(backend, threads, optimiser_named(optimiser), learning_rate, steps, batch, seed)
+    wanted = chosen if isinstance(chosen, str) else tuple(chosen)
+    task = (loss, wanted, tuple((names or {}).items()))
+    derivation = derived(task)
     given = checked(data, declared, derivation.wrt)
     plan = planned(derivation, given, holdout, watch, seed, prediction)
     mine = plan.of(plan.train)
     units = coordinates(loss, mine, plan.target, derivation.parameters) if standardise else Coordinates()
-    function = compiled(derivation)
-    needed(function, {*given.arrays, *derivation.wrt})
     inside = units.data(mine)
+    language, why = way.language(inside, len(plan.train))
+    function = translated(task, language, threads)
+    needed(function, {*given.arrays, *derivation.wrt})
     shapes = _shapes(derivation, _known(given.sizes, sizes), start)
     check_memory(function, {**inside, **{name: np.empty(shape) for name, shape in shapes.items()}})
     first, from_user = start_of(derivation, shapes, start, units, plan, seed)
     first = alive(derivation, first, inside, set(from_user))
-    known, more = _beyond(optimiser_named(optimiser), derivation, inside, first)
+    known, more = _beyond(way.optimiser, derivation, inside, first)
+    machine = way.machine(function, inside, first, plan) if language == "native" else why
     with _shown(progress) as show:
         found = descend(
             objective(function, inside),
@@ -115,9 +123,12 @@ def train(
             watch=_watch(function, units, plan, enough),
             batches=_batches(function, inside, plan, batch, seed),
             **known,
+            machine=None if isinstance(machine, str) else machine,
         )
     notes = (*given.notes, *plan.notes, *units.notes, *derivation.notes, *more, *found.notes)
-    return _fit(derivation, plan, units, found, function, (*notes, *silent_units(derivation, found, inside)))
+    ran = way.told(language, why, machine, function)
+    notes = (*notes, *silent_units(derivation, found, inside))
+    return _fit(derivation, plan, units, found, function, notes, ran)
 
 
 def train_model(model: Model, prepared: Prepared, **settings: Any) -> Fit:
@@ -243,14 +254,12 @@ def _batches(
     """The rows in a new random order in every pass, `batch` of them at a time."""
     if batch is None:
         return None
-    if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
-        raise MathError(f"a mini-batch has a whole number of rows, not {batch!r:.40}", mend="batch=32")
     rows = len(plan.train)
     if not plan.along:
         raise MathError("these data have no rows to make mini-batches of")
 
     def blocks(turn: int) -> list[Any]:
-        order = np.random.default_rng([seed, turn]).permutation(rows)
+        order = order_of(rows, seed, turn)
         cuts = np.split(order, range(batch, rows, batch))
         return [objective(function, plan.rows_of(data, cut)) for cut in cuts]
 
@@ -267,6 +276,7 @@ def _fit(
     found: Descent,
     function: Compiled,
     notes: Sequence[str],
+    ran: Sequence[str],
 ) -> Fit:
     """What was found, in the units of the data."""
     arrays = units.to_user(found.parameters)
@@ -315,6 +325,7 @@ def _fit(
         prediction=plan.prediction,
         target=plan.target,
         features=plan.features,
+        ran=tuple(ran),
     )
 
 

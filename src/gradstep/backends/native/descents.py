@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from gradstep.backends.native.assembly import Type, Vec, Writer
 from gradstep.backends.native.cells import Cell
+from gradstep.backends.native.entries import Entries
 from gradstep.backends.native.free import ITEM, KIND, ONE, Free, Memory, write_free
 from gradstep.backends.native.kernels import _Kernel
 from gradstep.backends.native.loops import Loops, Part, Rows
@@ -85,6 +86,37 @@ class _Loops(Loops):
         return rows
 
 
+class _Near(Entries):
+    """Entries of data that lie in a near cache."""
+
+    def ahead(self, pointer: str, size: int) -> None:
+        """Nothing is asked for."""
+
+
+class _Picked(Entries):
+    """Entries of rows that are picked by their numbers."""
+
+    loops: _Loops
+
+    def loaded(self, cells: Sequence[Cell], row: str, mask: Vec | None) -> dict[Cell, Vec]:
+        plan, writer = self.plan, self.writer
+        start = writer.at(self.loops.argument("order", "ptr"), writer.integer("mul", row, ITEM))
+        whole, many = Type("i64", plan.rows), Type("ptr", plan.rows)
+        lanes = mask or writer.number(1, Type("i1", plan.rows))
+        numbers = writer.masked_load(start, lanes, whole) if cells else None
+        found = {}
+        for cell in cells:
+            name, place = cell.params
+            far = self.loops.strides[name]
+            columns = plan.layouts[name].how == "columns"
+            first = writer.at(self.start(name), place * (far if columns else ITEM))
+            assert numbers is not None
+            offsets = numbers * (ITEM if columns else far)
+            pointers = writer.value(f"getelementptr i8, ptr {first}, {whole} {offsets.text}", many)
+            found[cell] = writer.gather(pointers, lanes, plan.lane)
+        return found
+
+
 class _Pass(_Kernel):
     """A pass whose totals go to their places in memory, over rows in order or as they are picked."""
 
@@ -94,26 +126,11 @@ class _Pass(_Kernel):
         self.args = argument_places(walk.data)
         self.loops = _Loops(plan, self.writer, self.args)
         self.loops.picked, self.loops.strides = picked, walk.strides
+        self.entries = _Picked(self.loops) if picked else _Near(self.loops)
         plan.fixed_at = walk.memory.places
 
     def outside(self) -> None:
         """Nothing: a descent calls the block."""
-
-    def entry(self, cell: Cell, row: str, mask: Vec | None) -> Vec:
-        if not self.picked:
-            return super().entry(cell, row, mask)
-        plan, writer = self.plan, self.writer
-        name, place = cell.params
-        layout, stride = plan.layouts[name], self.walk.strides[name]
-        across_rows, across_entries = (ITEM, stride) if layout.how == "columns" else (stride, ITEM)
-        start = writer.at(self.argument("order", "ptr"), writer.integer("mul", row, ITEM))
-        whole = Type("i64", plan.rows)
-        all_rows = writer.number(1, Type("i1", plan.rows))
-        numbers = writer.masked_load(start, mask or all_rows, whole) * across_rows
-        first = writer.at(self.argument(("data", name), "ptr"), place * across_entries)
-        many = Type("ptr", plan.rows)
-        pointers = writer.value(f"getelementptr i8, ptr {first}, {whole} {numbers.text}", many)
-        return writer.gather(pointers, mask or all_rows, plan.lane)
 
     def flush(self) -> None:
         """Puts totals where they belong."""

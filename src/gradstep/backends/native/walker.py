@@ -1,11 +1,12 @@
 """Who walks down in machine code? A walker, many steps at a time.
 
-Its code depends on the program, the sizes and the optimiser, not on the data; `code_of` writes it once for all
-walkers. A program for which there is no such code is told by `Unsupported`.
+Its code depends on the program, the sizes and the optimiser, not on the data; `code_of` writes it once for
+all walkers. A program for which there is no such code is told by `Unsupported`.
 """
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -223,9 +224,7 @@ class _Making:
             arranged[name], layouts[name] = (at, wide), Layout(how, entries)
         return arranged, layouts
 
-    def plans(
-        self, passes: Sequence[Unrolled], layouts: Mapping[str, Layout], batch: int
-    ) -> Iterable[Plan]:
+    def plans(self, passes: Sequence[Unrolled], layouts: Mapping[str, Layout], batch: int) -> Iterable[Plan]:
         processor = Processor(engine.vector_bytes(), engine.registers())
         for step, form in zip(self.rows.passes, passes, strict=True):
             inputs = step.program.inputs
@@ -248,9 +247,7 @@ class _Making:
             return symbol_op(params=(OWN + name, shape, ()))
 
         x, g, x_before, g_before = map(symbol, ("x", "g", "x_before", "g_before"))
-        memory = {
-            name: symbol(name, (ENTRIES,) if np.ndim(value) else ()) for name, value in first.items()
-        }
+        memory = {name: symbol(name, (ENTRIES,) if np.ndim(value) else ()) for name, value in first.items()}
         following, after = self.rule.update(x, g, memory, symbol("rate", ()))
         update = {"x": following, **after}
         if not self.batch:
@@ -289,8 +286,12 @@ class BatchPlan(Plan):
     def pipelined(self) -> bool:
         return False
 
+    def ahead(self, name: str, level: int, row: int) -> list[tuple[int, int]]:
+        return []
+
     def _rows(self) -> int:
-        return min(super()._rows(), 1 << (self.batch - 1).bit_length())
+        rows: int = super()._rows()
+        return min(rows, 1 << int(self.batch - 1).bit_length())
 
 
 def entries_of(axes: Sequence[Axis], memory: Memory) -> Array:
@@ -357,6 +358,16 @@ class Walker:
         for name, array in self.arrays.items():
             self.tell(("data", name), address(array))
 
+    def twin(self) -> Walker:
+        """Another walker over the same data, which begins where this one is."""
+        other = copy.copy(self)
+        other.args, other.scratch = self.args.copy(), lines(len(self.scratch))
+        other.memory = lines(len(self.memory))
+        other.memory[:] = self.memory
+        other.tell("scratch", address(other.scratch))
+        other.tell("fixed", address(other.memory))
+        return other
+
     def laid_out(self, name: str, array: Array) -> Array:
         """Rows one after the other, or column by column; a copy where it lies otherwise."""
         at, wide = self.code.arranged[name]
@@ -379,11 +390,16 @@ class Walker:
 
     def vector(self, name: str) -> Array:
         """All entries of "x", "g", "best_x" or "best_g", end to end."""
-        return self.memory[self.code.place(OWN + name) + self.code.index]
+        found: Array = self.memory[self.code.place(OWN + name) + self.code.index]
+        return found
 
     @property
     def loss(self) -> float:
         return float(self.memory[self.code.place(self.code.walk.loss)])
+
+    def point(self) -> tuple[Array, float, Array]:
+        """x, the loss there, and its gradient."""
+        return self.vector("x"), self.loss, self.vector("g")
 
     def measured(self, x: Array) -> tuple[float, Array]:
         """The loss and its gradient at x; the walk goes on from there."""
@@ -441,4 +457,4 @@ def lines(numbers: int) -> Array:
     """So many numbers, and a line more, from the beginning of a line on."""
     room = np.zeros(numbers + 2 * LINE // ITEM)
     start = -address(room) % LINE // ITEM
-    return room[start : start + numbers + LINE // ITEM]
+    return room[start : start + numbers]

@@ -1,0 +1,141 @@
+"""Who trains: machine code that walks alone, machine code that measures, or NumPy? And why?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradstep.backends.compiled import Compiled
+from gradstep.backends.native import engine
+from gradstep.backends.native.cells import Unsupported
+from gradstep.backends.native.walker import Rule as Steps
+from gradstep.backends.native.walker import Walker, code_of
+from gradstep.backends.options import Options
+from gradstep.calculus.derivation import derive
+from gradstep.calculus.steps import Derivation
+from gradstep.expression.errors import MathError
+from gradstep.expression.node import Expr
+from gradstep.learn.objective import compiled
+from gradstep.learn.optimisers import GRADIENT_DESCENT, Optimiser, Rule
+from gradstep.learn.plan import Plan
+from gradstep.learn.scaling import Array
+from gradstep.learn.stretches import Machine
+from gradstep.operations.evaluation import sizes_of
+
+BACKENDS = ("fastest", "numpy", "native")
+CALL, SPEED = 3e-5, 3e9  # seconds of a call in NumPy, and bytes a second that it reads
+PAYS = 0.25  # seconds: what takes less in NumPy is over before code is compiled
+FITTED = 100  # steps that gradient descent without a given rate may take
+ALONE = 8 << 20  # bytes that one core keeps near; more are measured by all cores
+KEPT = 32  # losses that are remembered
+
+
+Task: TypeAlias = tuple[Expr, str | tuple[str, ...], tuple[tuple[Expr, str], ...]]
+"""A loss, its parameters, and names of parts."""
+
+
+@lru_cache(KEPT)
+def derived(task: Task) -> Derivation:
+    """The gradient of a loss, derived once."""
+    loss, wrt, names = task
+    return derive(loss, wrt, names=dict(names) or None)
+
+
+@lru_cache(KEPT)
+def translated(task: Task, language: str, threads: int | None) -> Compiled:
+    """The value and the gradient as code, written once."""
+    return compiled(derived(task), language, Options(threads=threads))
+
+
+def order_of(rows: int, seed: int, turn: int) -> NDArray[Any]:
+    """The order of the rows in a pass through mini-batches."""
+    return np.random.default_rng([seed, turn]).permutation(rows)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was asked for, and what that decides: who trains."""
+
+    backend: str
+    threads: int | None
+    optimiser: Optimiser
+    rate: float | None
+    steps: int
+    batch: int | None
+    seed: int
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.backend, str) or self.backend not in BACKENDS:
+            near = get_close_matches(str(self.backend), BACKENDS, 1)
+            raise MathError(
+                f"there is no back end {self.backend!r:.60} to train with",
+                facts=[f"known: {', '.join(BACKENDS)}"],
+                mend=f'backend="{(near or BACKENDS)[0]}"',
+            )
+        batch = self.batch
+        if batch is not None and (not isinstance(batch, int) or isinstance(batch, bool) or batch < 1):
+            raise MathError(f"a mini-batch has a whole number of rows, not {batch!r:.40}", mend="batch=32")
+
+    def language(self, data: Mapping[str, Array], rows: int) -> tuple[str, str]:
+        """ "numpy" or "native", and why."""
+        if self.backend != "fastest":
+            return self.backend, "asked for"
+        if not engine.available():
+            return "numpy", "machine code needs pip install 'gradstep[fast]'"
+        steps = self.steps if isinstance(self.steps, int) else 1
+        if self.rate is None and self.optimiser is GRADIENT_DESCENT and self.batch is None:
+            steps = min(steps, FITTED)
+        size = sum(array.nbytes for array in data.values())
+        blocks = math.ceil(rows / self.batch) if self.batch else 0
+        if steps * (CALL * (1 + blocks) + 2 * size / SPEED) < PAYS:
+            return "numpy", "so little has to be computed that compiling would take longer"
+        return "native", "compiling takes less than it saves"
+
+    def machine(
+        self, function: Compiled, data: Mapping[str, Array], first: Mapping[str, Array], plan: Plan
+    ) -> Machine | str:
+        """What walks alone, or why nothing does."""
+        if not isinstance(self.optimiser, Rule):
+            return f"{self.optimiser.name} chooses each step by itself"
+        size = sum(array.nbytes for array in data.values())
+        if self.batch is None and size > ALONE:
+            return f"each step reads {size / 2**20:.0f} MB, which all threads do together"
+        program = function.program
+        called = {given.name: str(given.symbol.params[0]) for given in program.inputs}
+        arrays = {called[name]: array for name, array in {**data, **first}.items() if name in called}
+        declared = {str(given.symbol.params[0]): given.symbol for given in program.inputs}
+        rule = Steps(self.optimiser.name, self.optimiser.init, self.optimiser.update)
+        try:
+            code = code_of(program, sizes_of(declared, arrays), tuple(first), rule, self.batch or 0)
+        except Unsupported as reason:
+            return str(reason)
+        if self.batch is None:
+            return Machine(Walker(code, arrays), rule)
+        if code.arranged != {called[name]: code.arranged.get(called[name]) for name in plan.along}:
+            return "the rows of the mini-batches are not those that the loss is summed over"
+        rows, seed = len(plan.train), self.seed
+
+        def orders(before: int, steps: int) -> NDArray[np.int64]:
+            return np.stack([order_of(rows, seed, turn) for turn in range(before, before + steps)])
+
+        walker = Walker(code, arrays, self.batch)
+        return Machine(walker, rule, orders, rows, math.ceil(rows / self.batch))
+
+    def told(self, language: str, why: str, machine: Machine | str, function: Compiled) -> list[str]:
+        """Which back end trained, and why."""
+        if language == "numpy":
+            return [f"trained in NumPy: {why}"]
+        if isinstance(machine, Machine):
+            walked = "all steps" if self.rate is not None else "loss and gradient"
+            return [f"trained in machine code, {walked}: {why}"]
+        return [
+            f"trained in machine code: {why}; not all steps in one: {machine}",
+            *function.report.splitlines(),
+        ]

@@ -1,0 +1,164 @@
+"""Does a descent in stretches read like one step by step, to the last bit?"""
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+import gradstep as gs
+from gradstep.backends.native import engine
+from gradstep.expression.errors import MathError
+from gradstep.learn import choices
+from gradstep.learn.choices import Choice, translated
+from gradstep.learn.descent import descend
+from gradstep.learn.optimisers import optimiser_named
+from gradstep.learn.plan import Plan
+from gradstep.learn.surface import Layout
+
+pytest.importorskip("llvmlite")
+
+SHAPES = {"X": "N d", "w": "d", "b": "", "y": "N"}
+LOSS = "mean((y - relu(X @ w + b))**2)"
+RANDOM = np.random.default_rng(5)
+X = RANDOM.normal(size=(90, 3))
+DATA = {"X": X, "y": np.maximum(0, X @ [1.0, -2.0, 0.5] + 0.3) + 0.1 * RANDOM.normal(size=90)}
+START = {"w": np.full(3, 0.1), "b": np.array(1.0)}
+
+
+def machine(loss=LOSS, optimiser="gradient descent", data=DATA, start=START):
+    task = (gs.parse(loss, **SHAPES), ("w", "b"), ())
+    choice = Choice("native", None, optimiser_named(optimiser), 0.1, 100, None, 0)
+    rows = np.arange(len(data["y"]))
+    plan = Plan(data, ("X", "y"), rows, rows[:0], rows[:0], None, None, None, ())
+    made = choice.machine(translated(task, "native", None), data, start, plan)
+    assert not isinstance(made, str), made
+    return made
+
+
+def both(settings, loss=LOSS, data=DATA):
+    """A descent in stretches, and one step by step with the same code."""
+    made = machine(loss, settings.get("optimiser", "gradient descent"), data)
+    layout = Layout.of(START)
+    return (
+        descend(made.objective(layout), START, machine=made, **settings),
+        descend(made.objective(layout), START, **settings),
+    )
+
+
+@pytest.mark.parametrize("optimiser", ["gradient descent", "momentum", "adam"])
+@pytest.mark.parametrize(
+    ("rate", "steps", "tolerance"),
+    [
+        (0.05, 700, 1e-6),
+        (0.05, 3000, 1e-12),
+        (0.01, 1, 1e-6),
+        (0.3, 900, 0),
+        (0.9, 400, 1e-4),
+        (1e-9, 999, 1e-3),
+    ],
+)
+def test_stretches_are_single_steps_to_the_last_bit(optimiser, rate, steps, tolerance):
+    settings = {"optimiser": optimiser, "learning_rate": rate, "steps": steps, "tolerance": tolerance}
+    try:
+        one, other = both(settings)
+    except MathError as error:
+        with pytest.raises(MathError, match=str(error).splitlines()[0]):
+            both(settings)
+        return
+    assert one.path.keys() == other.path.keys()
+    for name in START:
+        np.testing.assert_array_equal(one.path[name], other.path[name])
+        np.testing.assert_array_equal(one.parameters[name], other.parameters[name])
+    differing = {
+        field.name
+        for field in fields(one)
+        if field.name not in ("path", "parameters", "notes")
+        and getattr(one, field.name) != getattr(other, field.name)
+    }
+    assert not differing
+    assert [note.split(":")[0] for note in one.notes] == [note.split(":")[0] for note in other.notes]
+
+
+@pytest.mark.parametrize(
+    ("loss", "rate", "says"),
+    [
+        (LOSS, 50.0, "runs away"),
+        (LOSS, 1e200, "no longer a number"),
+        ("sum(X @ w + b) - 1e300*sum(w)*1e-200 + 0*sum(y)", 1e60, "falls without bound"),
+    ],
+)
+def test_what_a_step_may_not_do_is_said_as_it_is_step_by_step(loss, rate, says):
+    with pytest.raises(MathError, match=says) as one:
+        descend(lambda parameters: None, START, machine=machine(loss), learning_rate=rate, tolerance=0)
+    made = machine(loss)
+    with pytest.raises(MathError) as other:
+        descend(made.objective(Layout.of(START)), START, learning_rate=rate, tolerance=0)
+    assert str(one.value) == str(other.value)
+
+
+def test_a_dead_network_is_stuck():
+    dead = {"w": np.zeros(3), "b": np.array(0.5)}
+    data = {"X": DATA["X"], "y": np.full(90, -9.0)}
+    one = descend(lambda p: None, dead, machine=machine(data=data), learning_rate=0.5, tolerance=0)
+    assert one.stopped in ("stuck", "converged")
+    assert one.steps < 5
+
+
+def test_progress_is_shown_and_ctrl_c_returns_what_was_reached():
+    seen = []
+
+    def show(step, steps, loss):
+        seen.append(step)
+        if step > 500:
+            raise KeyboardInterrupt
+
+    found = gs.train(
+        gs.parse(LOSS, **SHAPES), DATA, backend="native", learning_rate=1e-3, steps=100_000, progress=show
+    )
+    assert found.stopped == "interrupted"
+    assert found.steps == seen[-1] == len(found.history) - 1
+    assert len(seen) < 100
+
+
+@pytest.mark.parametrize("optimiser", ["gradient descent", "momentum", "adam"])
+@pytest.mark.parametrize("batch", [None, 16])
+def test_machine_code_and_numpy_train_alike(optimiser, batch):
+    settings = {"optimiser": optimiser, "learning_rate": 0.01, "steps": 40, "batch": batch}
+    loss = gs.parse(LOSS, **SHAPES)
+    one = gs.train(loss, DATA, backend="native", **settings)
+    other = gs.train(loss, DATA, backend="numpy", **settings)
+    for name in START:
+        np.testing.assert_allclose(one.parameters[name], other.parameters[name], rtol=1e-10)
+    np.testing.assert_allclose(one.history, other.history, rtol=1e-10)
+    assert (one.steps, one.stopped, one.descent.evaluations) == (
+        other.steps,
+        other.stopped,
+        other.descent.evaluations,
+    )
+    assert "machine code" in one.report()
+    assert "NumPy" in other.report()
+
+
+def test_training_again_neither_derives_nor_compiles(monkeypatch):
+    loss = gs.parse(LOSS, **SHAPES)
+    first = gs.train(loss, DATA, backend="native", learning_rate=0.01, steps=50)
+    monkeypatch.setattr(choices, "derive", None)
+    monkeypatch.setattr(choices, "compiled", None)
+    monkeypatch.setattr(engine, "load", None)
+    again = gs.train(loss, DATA, backend="native", learning_rate=0.01, steps=50)
+    assert again.history == first.history
+
+
+def test_a_loss_without_code_falls_back_and_says_why():
+    loss = gs.parse("y @ relu(X @ W) @ v / N", X="N d", W="d h", v="h", y="N")
+    data = {"X": np.ones((40, 30)), "y": -np.ones(40)}
+    fit = gs.train(
+        loss, data, sizes={"h": 40}, backend="native", learning_rate=1e-4, steps=2, standardise=False
+    )
+    assert "two long axes" in fit.report()
+
+
+def test_a_back_end_that_is_not_there():
+    with pytest.raises(MathError, match="there is no back end 'nativ'") as caught:
+        gs.train(gs.parse(LOSS, **SHAPES), DATA, backend="nativ")
+    assert caught.value.mend == 'backend="native"'
