@@ -151,7 +151,9 @@ class _Pass(_Kernel):
                 ]
                 found = across(lanes, how)
                 for k, s in enumerate(here):
-                    writer.store(found.lanes([k]), writer.at("%out", self.place(s)), ITEM)
+                    one = found.lanes([k])
+                    one = one.call("sqrt") if s.total.rooted else one
+                    writer.store(one, writer.at("%out", self.place(s)), ITEM)
 
     def flush_wide(self, s: Sum, place: str, out: str) -> None:
         """A total along a wide axis; what lies beyond its end stays 0."""
