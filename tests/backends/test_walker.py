@@ -58,7 +58,7 @@ def by_numpy(f, values, names, rule, rate, batches=None, axes=()):
     return np.array(losses), x
 
 
-@pytest.mark.parametrize("name", CASES.keys() - NOT_ALONE)
+@pytest.mark.parametrize("name", sorted(CASES.keys() - NOT_ALONE))
 def test_a_walk_goes_where_numpy_goes(name):
     f = compiled(CASES[name])
     names = list(f.program.gradients)
@@ -77,7 +77,7 @@ def test_a_walk_goes_where_numpy_goes(name):
     assert len(stretch.pictures) == STEPS // 5
 
 
-@pytest.mark.parametrize("name", NOT_ALONE)
+@pytest.mark.parametrize("name", sorted(NOT_ALONE))
 def test_what_has_no_code_says_why(name):
     f = compiled(CASES[name])
     with pytest.raises(Unsupported, match=r"rows?|compiled form|summed over"):
