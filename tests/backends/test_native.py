@@ -64,7 +64,7 @@ def agree(found, right, kind):
 def test_every_loss_is_that_of_numpy(name, kind, monkeypatch):
     case = CASES[name]
     f = compiled(case)
-    for count, width in ((1, 1), (65, 3), (9, 40)):
+    for count, width in ((65, 3), (9, 40)):
         monkeypatch.setitem(SIZES, "N", count)
         monkeypatch.setitem(SIZES, "d", width)
         values = arrays(case, kind=kind)
@@ -197,7 +197,7 @@ def test_a_reason_is_given_where_numpy_has_to_run_it():
     sizes = {"N": 2000, "d": 50, "h": 40, "k": 2}
     values = {n: rng.normal(size=[sizes[s] for s in shape.split()]) for n, shape in shapes.items()}
     f(**values)
-    assert "long axes" in f.report and "NumPy" in f.report
+    assert "NumPy: two long axes in one array, d = 50 and h = 40" in f.report
 
 
 def test_the_user_chooses_it_and_is_told():

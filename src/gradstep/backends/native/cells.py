@@ -7,7 +7,7 @@ other axis, a *short* one, each entry is a cell of its own. So a pass is a list 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gradstep.expression.node import Operation
@@ -20,6 +20,14 @@ MOST = 4000  # operands of all cells: such code is written and compiled in a few
 
 class Unsupported(Exception):
     """Why a pass has no compiled form here."""
+
+
+class LongAxes(Unsupported):
+    """Two axes with many entries meet in one array: that is work for products of matrices."""
+
+    def __init__(self, sizes: Iterable[Size], lengths: Lengths) -> None:
+        told = " and ".join(f"{size} = {lengths[size]}" for size in sorted(map(str, sizes)))
+        super().__init__(f"two long axes in one array, {told}")
 
 
 class TooMany(Unsupported):
@@ -81,7 +89,7 @@ class Cells:
         """A value that is worked out of others entry by entry."""
         wide = {arg.wide for arg in args if arg.wide}
         if len(wide) > 1:
-            raise Unsupported("an array has two long axes")
+            raise LongAxes(wide, self.lengths)
         row = any(arg.row for arg in args)
         level = max((arg.level for arg in args), default=0)
         return self._made(op, tuple(args), params, row, "".join(wide), level)
@@ -130,8 +138,9 @@ class Cells:
 
     def array(self, axes: tuple[Axis, ...], entry: Callable[[Index], Cell]) -> Array:
         """The array with these entries."""
-        if sum(axis.kind == "wide" for axis in axes) > 1:
-            raise Unsupported("an array has two long axes")
+        wide = [axis.size for axis in axes if axis.kind == "wide"]
+        if len(wide) > 1:
+            raise LongAxes(wide, self.lengths)
         count = 1
         for axis in axes:
             count *= len(axis)

@@ -7,7 +7,17 @@ from collections.abc import Mapping, Sequence
 
 from gradstep.backends.native.arrays import Arrays
 from gradstep.backends.native.borrowed import brings_source
-from gradstep.backends.native.cells import Array, Axis, Cell, Cells, Index, TooMany, Unsupported, indices
+from gradstep.backends.native.cells import (
+    Array,
+    Axis,
+    Cell,
+    Cells,
+    Index,
+    LongAxes,
+    TooMany,
+    Unsupported,
+    indices,
+)
 from gradstep.backends.native.elements import EMITTERS
 from gradstep.backends.native.rules import RULES
 from gradstep.backends.rows import Combine, Pass
@@ -152,8 +162,9 @@ class _Unrolling(Arrays):
         kinds: dict[str, Axis] = dict(zip(output, axes, strict=True))
         for word, arg in zip(words, args, strict=True):
             kinds.update(zip(word, arg.axes, strict=True))
-        if sum(axis.kind == "wide" for axis in kinds.values()) > 1:
-            raise Unsupported("a product of two arrays with long axes")
+        wide = [axis.size for axis in kinds.values() if axis.kind == "wide"]
+        if len(wide) > 1:
+            raise LongAxes(wide, self.cells.lengths)
         inner = [letter for letter in kinds if letter not in output]
         along = next((str(kinds[letter].size) for letter in inner if kinds[letter].kind == "wide"), "")
         found = {}
