@@ -8,7 +8,8 @@ always in float64.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -49,6 +50,20 @@ class InMemory:
     def block(self, names: Sequence[str], start: int, stop: int) -> list[Array]:
         places = slice(start, stop)
         return [self.arrays[name][(slice(None),) * self.axes[name] + (places,)] for name in names]
+
+
+class Stream(ABC):
+    """More rows than fit into memory: they come in windows that do, one after the other."""
+
+    count: int
+
+    @abstractmethod
+    def block(self, names: Sequence[str], start: int, stop: int) -> Sequence[Array]:
+        """These rows of the named data; only the first ones are asked for."""
+
+    @abstractmethod
+    def windows(self, names: Sequence[str]) -> Iterator[Source]:
+        """All rows of the named data, always cut at the same places."""
 
 
 # ------------------------------------------------------------------------------------------- totals
@@ -117,7 +132,7 @@ class Blocked:
         self.between = [part(each) for each in rows.between]
         self.passes = [part(each.program, each.totals) for each in rows.passes]
 
-    def run(self, source: Source, values: Values, kind: Any) -> Values:
+    def run(self, source: Source | Stream, values: Values, kind: Any) -> Values:
         """The outputs by name; `values` are the parameters and what else has no rows.
 
         What is computed for a row is of this kind, float32 or float64; with `exactly` always float64.
@@ -128,7 +143,8 @@ class Blocked:
         known[self.rows.count] = float(source.count)
         for number in range(len(self.passes)):
             self.compute(number, known)
-            known |= self.over_rows(number, source, known, kind)
+            over = self.over_windows if isinstance(source, Stream) else self.over_rows
+            known |= over(number, source, known, kind)
         self.compute(len(self.passes), known)
         return {name: known[called] for name, called in self.rows.outputs.items()}
 
@@ -137,6 +153,20 @@ class Blocked:
         program = self.rows.between[number]
         found = self.between[number](*(known[given.name] for given in program.inputs))
         known.update(zip(program.outputs, found, strict=True))
+
+    def over_windows(self, number: int, stream: Stream, known: Values, kind: np.dtype[Any]) -> Values:
+        """One pass over all windows, which are added in their order."""
+        step = self.rows.passes[number]
+        names = [given.name for given in step.program.inputs if given.name in self.rows.axes]
+        total: Values = {}
+        joined: dict[str, list[Array]] = {name: [] for name in step.joined}
+        for window in stream.windows(names):
+            found = self.over_rows(number, window, known, kind)
+            for name, arrays in joined.items():
+                arrays.append(found.pop(name))
+            total = added(step.totals, total, found) if total else found
+        whole = {name: np.concatenate(arrays, axis=step.joined[name]) for name, arrays in joined.items()}
+        return total | whole
 
     def over_rows(self, number: int, source: Source, known: Values, kind: np.dtype[Any]) -> Values:
         """One pass over all rows."""

@@ -80,6 +80,17 @@ class Coordinates:
                 _refold(found, place, entrance.scaler.fold)
         return found
 
+    def pulled(self, gradients: Arrays) -> dict[str, Array]:
+        """Slopes of the user's loss along the user's parameters, as those of training along its own."""
+        found = {name: np.asarray(gradient) for name, gradient in gradients.items()}
+        for entrance in self.entrances:
+            for place in entrance.places:
+                _refold(found, place, entrance.scaler.pulled)
+        if self.unit is not None:
+            for name in _names(self.unit.layer.affine):
+                found[name] = found[name] * self.unit.size
+        return {name: gradient / self.loss for name, gradient in found.items()}
+
     def to_training(self, parameters: Arrays) -> dict[str, Array]:
         """Parameters for the data as they are, as parameters of training."""
         found = dict(parameters)
@@ -95,35 +106,50 @@ class Coordinates:
 
 def coordinates(loss: Expr, data: Arrays, target: str | None, parameters: Mapping[str, Expr]) -> Coordinates:
     """The units to train in, chosen by the rows in `data`; `target` is the variable that is predicted."""
+    return coordinates_by(
+        loss,
+        [name for name, values in data.items() if values.ndim],
+        target,
+        parameters,
+        lambda name, places: _scaler(_columns(data[name]), places),
+        lambda name, layer: unit_of(data[name], layer),
+    )
+
+
+def coordinates_by(
+    loss: Expr,
+    data: Sequence[str],
+    target: str | None,
+    parameters: Mapping[str, Expr],
+    scaler: Callable[[str, Sequence[Linear]], Scaler],
+    unit: Callable[[str, Output], tuple[Array, float]],
+) -> Coordinates:
+    """The units to train in for data of these names, by what is known of their rows.
+
+    `scaler` tells mean and spread of features that enter at some places, `unit` the middle and the size of a
+    target for a last layer.
+    """
     symbols = {name_of(node): node for node in walk(loss) if node.op.name == "symbol"}
     trained = set(parameters.values())
     moves = moving(loss, trained)
     found, notes = [], []
-    for name, values in data.items():
-        if name == target or values.ndim == 0 or name not in symbols:
+    for name in data:
+        if name == target or name not in symbols:
             continue
         places = entrances(loss, symbols[name], trained)
         if places:
-            found.append(Entrance(name, places, _scaler(_columns(values), places)))
+            found.append(Entrance(name, places, scaler(name, places)))
         elif _meets_parameters(symbols[name], loss, moves):
             notes.append(
                 f"{name} is not standardised: that can be folded back only where it enters as {name} @ W + b "
                 "and W and b have no other use, such as a penalty"
             )
-    unit = None if target is None else _unit(loss, symbols, data, target, trained)
-    return Coordinates(tuple(found), unit, tuple(notes))
-
-
-def _unit(
-    loss: Expr, symbols: Mapping[str, Expr], data: Arrays, target: str, trained: set[Expr]
-) -> Unit | None:
-    """The unit of the target, where the loss is a power of y − prediction and the last layer takes it up."""
+    # The target has a unit where the loss is a power of y − prediction and the last layer takes it up.
     compared = residual(loss, symbols[target]) if target in symbols else None
     layer = output(loss, compared.prediction, trained) if compared else None
-    if compared is None or layer is None:
-        return None
-    shift, size = unit_of(data[target], layer)
-    return Unit(target, layer, shift, size, compared.degree)
+    if target is None or compared is None or layer is None:
+        return Coordinates(tuple(found), None, tuple(notes))
+    return Coordinates(tuple(found), Unit(target, layer, *unit(target, layer), compared.degree), tuple(notes))
 
 
 def unit_of(y: Array, layer: Output) -> tuple[Array, float]:

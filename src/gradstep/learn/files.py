@@ -39,7 +39,7 @@ def content(path: str | os.PathLike[str], limit: int) -> tuple[bytes, str]:
     except MathError:
         raise
     except FileNotFoundError:
-        raise _not_found(where) from None
+        raise not_found(where) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise MathError(f"{shown(where)} cannot be read: {reason.lower()}") from None
@@ -52,7 +52,7 @@ def content(path: str | os.PathLike[str], limit: int) -> tuple[bytes, str]:
     return raw, os.path.basename(where) or where
 
 
-def _not_found(where: str) -> MathError:
+def not_found(where: str) -> MathError:
     folder, name = os.path.split(where)
     try:
         beside = sorted(os.listdir(folder or "."))

@@ -85,6 +85,12 @@ class Scaler:
         with np.errstate(all="ignore"):
             return _finite((W.T * self.scale).T), _finite(b + self.mean @ W)
 
+    def pulled(self, W: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
+        """Slopes for folded weights and bias as slopes for the weights and bias that were folded."""
+        W, b = self._weights(W, b)
+        with np.errstate(all="ignore"):
+            return np.asarray((W.T / self.scale).T - np.multiply.outer(self.mean / self.scale, b)), b
+
     def _weights(self, W: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
         W, b = np.asarray(W, dtype=np.float64), np.asarray(b, dtype=np.float64)
         if W.ndim < 1 or W.shape[0] != len(self.mean) or b.shape != W.shape[1:]:

@@ -1,0 +1,165 @@
+"""How are stored rows read? The next window by a thread of its own while this one is computed with."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from queue import Queue
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+import numpy as np
+
+from gradstep.backends.blocks import InMemory, Stream
+from gradstep.learn.stores import WHOLE, Array, Share, Store, within
+
+T = TypeVar("T")
+Change: TypeAlias = Callable[[Array], Array]
+
+
+class Moment(NamedTuple):
+    """How far a pass over the rows is: rows and bytes so far, rows in all, and seconds since it began."""
+
+    rows: int
+    of: int
+    bytes: int
+    seconds: float
+
+
+@dataclass
+class Clock:
+    """What reading took: passes, bytes, seconds in all, and those of them in which there was nothing to do.
+
+    `disk` are the bytes that came from the disk and not from memory, where the system tells.
+    """
+
+    passes: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    waited: float = 0.0
+    disk: int = 0
+    show: Callable[[Moment], None] | None = field(default=None, repr=False)
+
+    def timed(
+        self, windows: Iterator[T], size: Callable[[T], int], of: int, bytes_a_row: int
+    ) -> Iterator[T]:
+        """The windows, read ahead and timed."""
+        began, from_disk, rows = time.perf_counter(), bytes_from_disk(), 0
+        reader = ahead(windows)
+        try:
+            while True:
+                asked = time.perf_counter()
+                window = next(reader, None)
+                self.waited += time.perf_counter() - asked
+                if window is None:
+                    break
+                rows += size(window)
+                yield window
+                del window
+                if self.show is not None:
+                    self.show(Moment(rows, of, rows * bytes_a_row, time.perf_counter() - began))
+        finally:
+            reader.close()  # type: ignore[attr-defined]
+            self.passes += 1
+            self.bytes += rows * bytes_a_row
+            self.seconds += time.perf_counter() - began
+            self.disk += bytes_from_disk() - from_disk
+
+
+def bytes_from_disk() -> int:
+    """How many bytes this process has had read from a disk; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/io", encoding="ascii") as file:
+            return next((int(line.split()[1]) for line in file if line.startswith("read_bytes")), 0)
+    except (OSError, ValueError):
+        return 0
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The items, the next of which a thread makes while this one is used; its errors are raised here."""
+    made: Queue[tuple[T | None, BaseException | None]] = Queue(1)
+    stopped = threading.Event()
+
+    def work() -> None:
+        try:
+            for item in items:
+                made.put((item, None))
+                del item
+                if stopped.is_set():
+                    return
+            made.put((None, None))
+        except BaseException as error:
+            made.put((None, error))
+
+    reader = threading.Thread(target=work, name="gradstep reader", daemon=True)
+    reader.start()
+    try:
+        while True:
+            item, error = made.get()
+            if error is not None:
+                raise error
+            if item is None:
+                return
+            yield item
+            del item
+    finally:
+        stopped.set()
+        while reader.is_alive():
+            if not made.empty():
+                made.get()
+            reader.join(0.01)
+
+
+class Part(Stream):
+    """A share of each window of a store, as data to compute with.
+
+    changes   what becomes of an array before it is used, by name
+    kind      the type of numbers to compute with
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        share: Share = WHOLE,
+        changes: Mapping[str, Change] | None = None,
+        kind: Any = np.float64,
+        clock: Clock | None = None,
+    ) -> None:
+        self.store, self.share, self.kind = store, share, np.dtype(kind)
+        self.changes = dict(changes or {})
+        self.clock = clock or Clock()
+        parts = [within(window, share) for window in store.windows()]
+        self.count = sum(stop - start for start, stop in parts)
+        self.firsts: dict[str, Array] = {}
+
+    def block(self, names: Sequence[str], start: int, stop: int) -> list[Array]:
+        absent = [name for name in names if name not in self.firsts]
+        if absent:
+            first = next(iter(self.arrays(absent)))
+            self.firsts |= {name: np.array(first[name][:1]) for name in absent}
+        return [self.firsts[name][start:stop] for name in names]
+
+    def arrays(
+        self, names: Sequence[str], units: Sequence[int] | None = None, share: Share | None = None
+    ) -> Iterator[dict[str, Array]]:
+        """The windows as arrays by name, in the order of their units."""
+        for unit in range(len(self.store.units)) if units is None else units:
+            for found in self.store.read(unit, names, share or self.share):
+                for name, change in self.changes.items():
+                    if name in found:
+                        found[name] = change(found[name])
+                yield {name: np.require(array, self.kind, "A") for name, array in found.items()}
+
+    def timed(self, names: Sequence[str], units: Sequence[int] | None = None) -> Iterator[dict[str, Array]]:
+        """The same, read ahead by a thread and timed."""
+        size = self.store.bytes_of(names)
+        return self.clock.timed(self.arrays(names, units), _length, self.count, size)
+
+    def windows(self, names: Sequence[str]) -> Iterator[InMemory]:
+        for arrays in self.timed(names):
+            yield InMemory(arrays, dict.fromkeys(arrays, 0))
+
+
+def _length(arrays: Mapping[str, Array]) -> int:
+    return len(next(iter(arrays.values())))

@@ -1,0 +1,260 @@
+"""What are stored data like? One pass for means, spreads, ranges, and all that could be wrong with them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradstep.backends.threads import cores, one_thread_each, shared_out
+from gradstep.expression.errors import MathError
+from gradstep.learn.arrays import LARGEST
+from gradstep.learn.columns import shown
+from gradstep.learn.reading import Part
+from gradstep.learn.scaling import Array, Scaler
+from gradstep.learn.structure import Affine, Linear, Output
+
+CHUNK = 1 << 20  # bytes
+MOST_LINES = 256  # features, for a straight line by normal equations
+MOST_DISTINCT = 101
+FLAT = 1e-12
+
+
+@dataclass(eq=False)
+class Columns:
+    """The columns of one array, flattened: what was added up over the rows to learn from.
+
+    Sums are those of what is beyond `shift`, a first guess at the mean; a missing value adds nothing.
+    `low` and `high` are those of all rows.
+    """
+
+    shape: tuple[int, ...]
+    shift: Array
+    count: NDArray[np.intp]
+    total: Array
+    squares: Array
+    low: Array
+    high: Array
+    missing: NDArray[np.intp]
+    distinct: set[float] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...], shift: Array) -> Columns:
+        d = len(shift)
+        zeros, none = np.zeros(d), np.zeros(d, dtype=np.intp)
+        return cls(
+            shape, shift, none.copy(), zeros, zeros.copy(), np.full(d, np.inf), np.full(d, -np.inf), none
+        )
+
+    @property
+    def mean(self) -> Array:
+        """The mean of each column, of the values that are there."""
+        return np.asarray(self.shift + self.total / np.maximum(self.count, 1))
+
+    def variance(self, rows: int) -> Array:
+        """The mean square about the mean, where a missing value is taken as the mean."""
+        count = np.maximum(self.count, 1)
+        return np.asarray(np.maximum(self.squares - self.total**2 / count, 0) / rows)
+
+    @property
+    def constant(self) -> NDArray[np.intp]:
+        """The columns that are the same in every row."""
+        size = np.maximum(np.abs(self.low), np.abs(self.high))
+        return np.flatnonzero(self.high - self.low <= FLAT * size)
+
+
+@dataclass(eq=False)
+class Survey:
+    """What one pass over the rows has found: `rows` of them to learn from, and each array's columns.
+
+    `products` are Σ zᵢzⱼ over those rows for the columns of `lined` beyond their shifts and a last one of
+    ones, from which a straight line follows; None where there are too many columns, or missing values.
+    """
+
+    rows: int
+    columns: dict[str, Columns]
+    lined: tuple[str, ...]
+    products: Array | None
+
+    def scaler(self, name: str, places: Sequence[Linear]) -> Scaler:
+        """Mean and spread; where a place has no bias to take up the mean, the size about zero alone."""
+        found = self.columns[name]
+        mean, variance = found.mean, found.variance(self.rows)
+        if all(isinstance(place, Affine) for place in places):
+            spread = np.sqrt(variance)
+            flat = spread <= FLAT * np.maximum(1e-300, np.maximum(np.abs(mean), np.abs(found.high)))
+            return Scaler(mean, np.where(flat, 1.0, spread))
+        size = np.sqrt(mean**2 + variance)
+        return Scaler(np.zeros_like(size), np.where(size > 0, size, 1.0))
+
+    def unit(self, name: str, layer: Output) -> tuple[Array, float]:
+        """The middle and the size of a target, as far as the last layer can take them up."""
+        found = self.columns[name]
+        mean, variance = (each.reshape(found.shape) for each in (found.mean, found.variance(self.rows)))
+        if not layer.affine.bias.rank and mean.ndim:
+            shift = np.asarray(mean.mean())
+        else:
+            shift = mean
+        if not layer.shifts:
+            shift = np.zeros_like(shift)
+        top = float(np.maximum(np.abs(found.low), np.abs(found.high)).max()) or 1.0
+        size = math.sqrt(float((variance + (mean - shift) ** 2).mean()))
+        return shift, size if size > FLAT * top else 1.0
+
+    def line(self) -> tuple[Array, float] | None:
+        """The weights and the level of the straight line nearest to the last column of `lined`."""
+        if self.products is None:
+            return None
+        S, n = self.products, self.products[-1, -1]
+        centred = S[:-1, :-1] - np.outer(S[:-1, -1], S[-1, :-1]) / n
+        scale = np.sqrt(np.maximum(np.diag(centred)[:-1], 0))
+        scale = np.where(scale > FLAT * np.sqrt(np.diag(S)[:-2] + 1e-300), scale, np.inf)
+        normal = centred[:-1, :-1] / np.outer(scale, scale)
+        w = np.linalg.lstsq(normal, centred[:-1, -1] / scale, rcond=1e-12)[0] / scale
+        means = np.concatenate([self.columns[name].mean for name in self.lined])
+        return w, float(means[-1] - means[:-1] @ w)
+
+    def offset(self) -> float:
+        """How far from zero the columns lie, measured by their spread: so many digits of float32 are lost."""
+        worst = 0.0
+        for found in self.columns.values():
+            spread = np.sqrt(found.variance(self.rows))
+            moving = spread > FLAT * np.abs(found.mean)
+            worst = max(worst, float((np.abs(found.mean[moving]) / spread[moving]).max(initial=0.0)))
+        return worst
+
+
+@dataclass(eq=False)
+class _Chunk:
+    """What one chunk of rows adds, by array."""
+
+    rows: int
+    sums: dict[str, tuple[Array, ...]]
+    products: Array | None
+
+
+def surveyed(part: Part, names: Sequence[str], learnt: float, target: str | None) -> Survey:
+    """The survey of a whole store; the first share `learnt` of each window is to learn from.
+
+    What is not a finite number, and not marked as missing by the file, is a `MathError` that says where.
+    """
+    store = part.store
+    features = [name for name in names if name != target]
+    lined = (*features, target) if target is not None and features else ()
+    firsts = next(iter(part.arrays(names)))
+    shapes = {name: firsts[name].shape[1:] for name in names}
+    shifts = {name: _first_guess(firsts[name]) for name in names}
+    del firsts
+    columns = {name: Columns.of(shapes[name], shifts[name]) for name in names}
+    width = sum(math.prod(shapes[name]) for name in lined)
+    survey = Survey(0, columns, lined, np.zeros((width + 1,) * 2) if 0 < width <= MOST_LINES else None)
+    at = 0
+    starts = iter([start for start, _ in store.windows()])
+    with one_thread_each():
+        for arrays in part.timed(names):
+            at = next(starts)
+            _window(survey, arrays, learnt, at, part, target)
+    if any(found.missing.any() for found in columns.values()):
+        survey.products = None
+    return survey
+
+
+def _first_guess(array: Array) -> Array:
+    flat = array[:1000].reshape(min(len(array), 1000), -1).astype(np.float64)
+    good = np.isfinite(flat) & (np.abs(flat) < LARGEST)
+    return np.asarray(np.where(good, flat, 0).sum(axis=0) / np.maximum(good.sum(axis=0), 1))
+
+
+def _window(
+    survey: Survey, arrays: Mapping[str, Array], learnt: float, at: int, part: Part, target: str | None
+) -> None:
+    count = len(next(iter(arrays.values())))
+    mine = math.floor(count * learnt + 1e-9)
+    width = sum(math.prod(array.shape[1:]) for array in arrays.values())
+    rows = max(16, CHUNK // (8 * width))
+    borders = sorted({*range(0, count, rows), mine, count})
+    chunks = list(zip(borders, borders[1:], strict=False))
+    gaps = {name for name in part.store.filled if name != target}
+
+    def one(number: int) -> _Chunk:
+        start, stop = chunks[number]
+        return _added(survey, {n: a[start:stop] for n, a in arrays.items()}, stop <= mine, gaps)
+
+    for (start, stop), chunk in zip(chunks, shared_out(one, len(chunks), cores()), strict=True):
+        for name, (low, high, *sums) in chunk.sums.items():
+            found = survey.columns[name]
+            found.low, found.high = np.minimum(found.low, low), np.maximum(found.high, high)
+            bad = ~((low >= -LARGEST) & (high <= LARGEST))
+            if name in gaps:
+                bad &= ~(np.isposinf(low) & np.isneginf(high))
+            if bad.any():
+                _refuse(part, name, arrays[name][start:stop], at + start)
+            if sums:
+                count_, total, squares = sums
+                found.count = found.count + count_.astype(np.intp)
+                found.total, found.squares = found.total + total, found.squares + squares
+                found.missing = found.missing + (stop - start) - count_.astype(np.intp)
+        if chunk.products is not None and survey.products is not None:
+            survey.products += chunk.products
+        survey.rows += chunk.rows
+    if target is not None and len(survey.columns[target].distinct) <= MOST_DISTINCT:
+        y = arrays[target]
+        if y.ndim == 1:
+            seen = survey.columns[target].distinct
+            for start, stop in chunks:
+                if len(seen) <= MOST_DISTINCT:
+                    seen.update(np.unique(y[start:stop]).tolist())
+
+
+def _added(survey: Survey, arrays: Mapping[str, Array], learn: bool, gaps: Collection[str]) -> _Chunk:
+    """What one chunk adds; NaN in an array with `gaps` is a missing value, elsewhere it shows in the ends."""
+    count = len(next(iter(arrays.values())))
+    sums: dict[str, tuple[Array, ...]] = {}
+    beyond: dict[str, Array] = {}
+    for name, array in arrays.items():
+        flat = array.reshape(count, -1)
+        lowest, highest = (np.fmin, np.fmax) if name in gaps else (np.minimum, np.maximum)
+        with np.errstate(all="ignore"):
+            low, high = (f.reduce(flat, axis=0).astype(np.float64) for f in (lowest, highest))
+            if name in gaps:
+                absent = np.isnan(low)
+                low, high = np.where(absent, np.inf, low), np.where(absent, -np.inf, high)
+            sums[name] = (low, high)
+            if not learn:
+                continue
+            z = flat.astype(np.float64) - survey.columns[name].shift
+            there = np.full(z.shape[1], count)
+            if name in gaps:
+                holes = np.isnan(z)
+                there = count - holes.sum(axis=0)
+                z[holes] = 0
+            beyond[name] = z
+            sums[name] += (there, z.sum(axis=0), np.einsum("ij,ij->j", z, z))
+    products = None
+    if learn and survey.products is not None and survey.lined:
+        z = np.hstack([*(beyond[name] for name in survey.lined), np.ones((count, 1))])
+        with np.errstate(all="ignore"):
+            products = z.T @ z
+    return _Chunk(count if learn else 0, sums, products)
+
+
+def _refuse(part: Part, name: str, rows: Array, at: int) -> None:
+    """Says where the first number is that cannot be used."""
+    with np.errstate(all="ignore"):
+        bad = np.argwhere(~(np.abs(rows.astype(np.float64)) <= LARGEST))
+    if not len(bad):
+        return
+    row, *column = (int(k) for k in bad[0])
+    value = float(rows[tuple(bad[0])])
+    names = part.store.columns.get(name)
+    which = f"the column {shown(names[column[0]])}" if names and column else name
+    where = part.store.place(at + row) + ("" if names or not column else f", column {column[0]}")
+    why = "too large to train on" if math.isfinite(value) else "not a finite number"
+    raise MathError(
+        f"{which} holds {value:.3g} {where}: {why}",
+        facts=[f"the rows are those of {part.store.source}"],
+        mend="rows without missing values" if math.isnan(value) else None,
+    )
