@@ -52,6 +52,7 @@ LOADED = {
     "sklearn": {"learn", "estimators"},
     "threadpoolctl": set(),
     "llvmlite": set(),
+    "pyarrow": set(),
     "torch": set(),
     "jax": set(),
     "mpmath": set(),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gradstep.expression.errors import MathError as MathError
     from gradstep.expression.node import Expr as Expr
     from gradstep.learn.fit import Fit as Fit
+    from gradstep.learn.opening import open_rows as open_rows
     from gradstep.learn.saving import load as load
     from gradstep.learn.training import train as train
     from gradstep.notation.functions import function as function
@@ -146,6 +147,7 @@ _ROOMS = {
     "gradstep.calculus.verdicts": ["Certificate"],
     "gradstep.backends.compiled": ["Compiled"],
     "gradstep.learn.training": ["train"],
+    "gradstep.learn.opening": ["open_rows"],
     "gradstep.learn.saving": ["load"],
     "gradstep.learn.fit": ["Fit"],
     "gradstep.expression.node": ["Expr"],

@@ -143,8 +143,11 @@ class Blocked:
         known[self.rows.count] = float(source.count)
         for number in range(len(self.passes)):
             self.compute(number, known)
-            over = self.over_windows if isinstance(source, Stream) else self.over_rows
-            known |= over(number, source, known, kind)
+            known |= (
+                self.over_windows(number, source, known, kind)
+                if isinstance(source, Stream)
+                else self.over_rows(number, source, known, kind)
+            )
         self.compute(len(self.passes), known)
         return {name: known[called] for name, called in self.rows.outputs.items()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -11,11 +12,12 @@ from gradstep.calculus.derivation import derive
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.node import Expr
 from gradstep.learn.descent import descend
-from gradstep.learn.models import network
+from gradstep.learn.models import network, share_below_zero
 from gradstep.learn.objective import compiled, objective, watch_of
+from gradstep.learn.plan import Plan
 from gradstep.learn.scaling import Array, Rows, Scaler
 from gradstep.learn.structure import affine, parents
-from gradstep.operations.activations import sigmoid_op
+from gradstep.operations.activations import relu_op, sigmoid_op
 from gradstep.operations.leaves import symbol_op
 from gradstep.operations.rowwise import softmax_op
 
@@ -70,6 +72,21 @@ def compared(
         )
         for name, found in methods.items()
     )
+
+
+def remarks(plan: Plan, scores: Sequence[Score]) -> Iterator[str]:
+    """What the answers themselves give reason to say."""
+    if plan.prediction is None or plan.target is None:
+        return
+    if plan.prediction.op is relu_op:
+        y = plan.data[plan.target]
+        if (y < 0).any():
+            yield f"{share_below_zero(y)} of {plan.target} < 0; a ReLU output can never reach them"
+    if scores and scores[0].training.get("right") == 1 and not len(plan.watched):
+        yield (
+            "all rows trained with are told right: then the loss falls for ever as the weights grow, and the "
+            "network becomes surer than it should be; a penalty such as + 0.001*sum(w**2) bounds them"
+        )
 
 
 def judges_classes(prediction: Expr, y: Array) -> bool:

@@ -97,6 +97,7 @@ def descend(
     residuals: Residuals | None = None,
     line: Line | None = None,
     machine: Machine | None = None,
+    trial: tuple[Objective, Batches | None] | None = None,
     snapshots: int = 400,
 ) -> Descent:
     """Walk down the slope of `objective`, which turns {name: array} into (loss, {name: gradient}).
@@ -113,7 +114,8 @@ def descend(
     `curvature` is the Hessian times a vector, which newton-cg needs, `residuals` with their Jacobian are what
     levenberg-marquardt does, and `line` is the loss along a line, for conjugate gradients. A `machine`
     measures in the place of `objective`, and with a given rate it walks many steps at a time; `progress` is
-    then called after some of them. Ctrl-C returns what was reached.
+    then called after some of them. `trial` is a cheaper objective, with batches, to try
+    learning rates and to see rounding errors with. Ctrl-C returns what was reached.
     """
     rule = optimiser_named(optimiser)
     rate, count, goal = _rate(learning_rate), _count("steps", steps, 1), _tolerance(tolerance)
@@ -124,11 +126,13 @@ def descend(
 
     pictures = Snapshots.at_most(_count("snapshots", snapshots, 2), here.x.size)
 
+    near = loss if trial is None else Measured(trial[0], layout)
+
     def rounding(x: Array) -> float:
-        return rounding_error(lambda place: loss(place)[0], x)
+        return rounding_error(lambda place: near(place)[0], x)
 
     log = Log(here, _watching(watch, layout), pictures, rule.needs in ("curvature", "residuals"), rounding)
-    walk = way(rule, loss, log, Knowledge(rate, goal, batches, curvature, residuals, line))
+    walk = way(rule, loss, log, Knowledge(rate, goal, batches, curvature, residuals, line, trial))
     walks_alone = machine if rate is not None and watch is None else None
     if not here.gradient.any():
         return _finished(log, layout, loss, rule, "stuck")

@@ -44,6 +44,7 @@ class Fit:
     scores         the network beside the mean and a straight line
     descent        the way, in the units of training: what `coordinates` change from and to
     data           the arrays; `rows` of them were trained with, `watched` told when to stop, `held_out` judge
+    stored         how many rows are in files, where they are: then `data` are a sample of them
     prediction     what the network answers, where the loss shows it; `target` is what it is compared with
     ran            which back end trained, and why
     """
@@ -74,6 +75,12 @@ class Fit:
     encoder: Encoder | None = field(default=None, repr=False)
     feature_names: tuple[str, ...] = ()
     ran: tuple[str, ...] = ()
+    stored: int = 0
+
+    @property
+    def row_count(self) -> int:
+        """How many rows there are: those trained with, watched and held out."""
+        return self.stored or len(self.rows) + len(self.watched) + len(self.held_out)
 
     @property
     def source(self) -> str:

@@ -56,7 +56,7 @@ def planned(
 ) -> Plan:
     """The plan for these data; `holdout` and `watch` are shares of the rows, or row numbers."""
     declared = {name: v for name, v in variables(derivation.of).items() if name in given.arrays}
-    target, answer = _compared(derivation, declared)
+    target, answer = compared_in(derivation, declared)
     prediction = answer if prediction is None else prediction
     if prediction is not None:
         _check_prediction(prediction, derivation, given)
@@ -89,7 +89,7 @@ def planned(
     )
 
 
-def _compared(derivation: Derivation, declared: Mapping[str, Expr]) -> tuple[str | None, Expr | None]:
+def compared_in(derivation: Derivation, declared: Mapping[str, Expr]) -> tuple[str | None, Expr | None]:
     """The variable that the loss compares with a prediction, and the prediction."""
     trained = set(derivation.parameters.values())
     for name, variable in declared.items():

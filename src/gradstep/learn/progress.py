@@ -56,3 +56,15 @@ def progress_bar(title: str = "descending") -> Iterator[Progress]:
                 bar.update(task, total=steps, completed=step, loss=f"{loss:.6g}", curve=sparkline(losses))
 
         yield show
+
+
+@contextmanager
+def shown_by(progress: bool | Progress) -> Iterator[Progress | None]:
+    """What a user asked for: a function of their own, the bar, or nothing."""
+    if callable(progress):
+        yield progress
+    elif progress:
+        with progress_bar() as show:
+            yield show
+    else:
+        yield None

@@ -13,6 +13,7 @@ import numpy as np
 
 from gradstep.backends.blocks import InMemory, Stream
 from gradstep.learn.stores import WHOLE, Array, Share, Store, within
+from gradstep.operations.memory import spoken
 
 T = TypeVar("T")
 Change: TypeAlias = Callable[[Array], Array]
@@ -41,9 +42,22 @@ class Clock:
     disk: int = 0
     show: Callable[[Moment], None] | None = field(default=None, repr=False)
 
-    def timed(
-        self, windows: Iterator[T], size: Callable[[T], int], of: int, bytes_a_row: int
-    ) -> Iterator[T]:
+    def told(self) -> str:
+        """How fast the rows came, and what the speed was bound by."""
+        speed = spoken(int(self.bytes / max(self.seconds, 1e-9)))
+        passes = f"{self.passes:,} pass{'es' * (self.passes != 1)} over the rows"
+        waiting = self.waited / max(self.seconds, 1e-9)
+        from_disk = self.disk / max(self.bytes, 1)
+        came = f", {100 * from_disk:.0f} % of the bytes from the disk" if from_disk >= 0.01 else ""
+        bound = "computing"
+        if waiting > 0.5:
+            bound = "the disk" if from_disk > 0.1 else "reading and decoding the file"
+        return (
+            f"{passes}, {spoken(self.bytes)} in {self.seconds:.3g} s, {speed} a second{came}; "
+            f"{100 * waiting:.0f} % of the time was spent waiting for rows: bound by {bound}"
+        )
+
+    def timed(self, windows: Iterator[T], size: Callable[[T], int], of: int, bytes_a_row: int) -> Iterator[T]:
         """The windows, read ahead and timed."""
         began, from_disk, rows = time.perf_counter(), bytes_from_disk(), 0
         reader = ahead(windows)
@@ -115,7 +129,7 @@ class Part(Stream):
     """A share of each window of a store, as data to compute with.
 
     changes   what becomes of an array before it is used, by name
-    kind      the type of numbers to compute with
+    kind      the type of numbers to compute with; None as they are
     """
 
     def __init__(
@@ -123,10 +137,11 @@ class Part(Stream):
         store: Store,
         share: Share = WHOLE,
         changes: Mapping[str, Change] | None = None,
-        kind: Any = np.float64,
+        kind: Any = None,
         clock: Clock | None = None,
     ) -> None:
-        self.store, self.share, self.kind = store, share, np.dtype(kind)
+        self.store, self.share = store, share
+        self.kind = None if kind is None else np.dtype(kind)
         self.changes = dict(changes or {})
         self.clock = clock or Clock()
         parts = [within(window, share) for window in store.windows()]
@@ -140,12 +155,10 @@ class Part(Stream):
             self.firsts |= {name: np.array(first[name][:1]) for name in absent}
         return [self.firsts[name][start:stop] for name in names]
 
-    def arrays(
-        self, names: Sequence[str], units: Sequence[int] | None = None, share: Share | None = None
-    ) -> Iterator[dict[str, Array]]:
+    def arrays(self, names: Sequence[str], units: Sequence[int] | None = None) -> Iterator[dict[str, Array]]:
         """The windows as arrays by name, in the order of their units."""
         for unit in range(len(self.store.units)) if units is None else units:
-            for found in self.store.read(unit, names, share or self.share):
+            for found in self.store.read(unit, names, self.share):
                 for name, change in self.changes.items():
                     if name in found:
                         found[name] = change(found[name])

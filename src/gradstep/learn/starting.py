@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
-from gradstep.expression.shapes import shape_text
+from gradstep.expression.shapes import Lengths, shape_text, size_names
 from gradstep.learn.arrays import array_of
 from gradstep.learn.coordinates import Coordinates, unit_of
 from gradstep.learn.descent import Descent, start_parameters
@@ -25,6 +25,38 @@ FEWEST_AWAKE = 0.5
 QUIET = 0.1
 
 Arrays = Mapping[str, Array]
+
+
+def shapes_of(
+    derivation: Derivation,
+    told: Lengths,
+    sizes: Mapping[str, int] | None,
+    start: Mapping[str, ArrayLike] | None,
+) -> dict[str, tuple[int, ...]]:
+    """The shape of every parameter, by the sizes that the data, the user, or the start tell."""
+    known = Lengths(told)
+    known.update(sizes or {})
+    strangers = [name for name in start or {} if name not in derivation.parameters]
+    if strangers:
+        raise MathError(
+            f"{strangers[0]} has a start but is not trained",
+            facts=[f"to be trained: {', '.join(derivation.wrt)}"],
+        )
+    for name, value in (start or {}).items():
+        for size, length in zip(derivation.parameters[name].shape, np.shape(value), strict=False):
+            if size_names(size) == (size,):
+                known.setdefault(size, length)
+    shapes = {}
+    for name, parameter in derivation.parameters.items():
+        unknown = [name for size in parameter.shape for name in size_names(size) if name not in known]
+        if unknown:
+            raise MathError(
+                f"how large {unknown[0]} should be is not known: no data have this size",
+                facts=[f"{name} is {'×'.join(map(str, parameter.shape))}"],
+                mend=f'sizes={{"{unknown[0]}": 16}}',
+            )
+        shapes[name] = tuple(known[size] for size in parameter.shape)
+    return shapes
 
 
 def start_of(

@@ -7,12 +7,13 @@ so totals are added in the same order each time.
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import mmap
 import os
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -45,6 +46,8 @@ class Store(ABC):
     columns   the names of the columns of an array, where the file has names
     units     windows, in runs that can only be read from the first to the last
     notes     what had to be said about the files
+    gaps      arrays in which NaN is a missing value
+    filled    what a missing value is taken as, once that is known
     """
 
     source: str
@@ -54,7 +57,8 @@ class Store(ABC):
     columns: dict[str, tuple[str, ...]]
     units: list[list[Window]]
     notes: tuple[str, ...] = ()
-    filled: Mapping[str, Array]  # what a missing value is taken as, where the files may have some
+    gaps: Set[str] = frozenset()
+    filled: Mapping[str, Array]
 
     @abstractmethod
     def read(self, unit: int, names: Sequence[str], share: Share) -> Iterator[dict[str, Array]]:
@@ -77,6 +81,11 @@ class Store(ABC):
         """All windows in order."""
         for unit in self.units:
             yield from unit
+
+
+def called(path: str) -> str:
+    """A file as a message names it: without its folder."""
+    return shown(os.path.basename(path) or path)
 
 
 def within(window: Window, share: Share) -> Window:
@@ -123,14 +132,14 @@ class Npy:
         found = os.fstat(file).st_size
         if found < self.size:
             raise MathError(
-                f"{shown(self.path)} ends too early: it is damaged, or still being written",
+                f"{called(self.path)} ends too early: it is damaged, or still being written",
                 facts=[f"it has {found:,} bytes, and {shape_text(self.shape)} numbers take {self.size:,}"],
             )
 
-    def rows(self, start: int, stop: int, columns: Any = slice(None)) -> Array:
+    def rows(self, start: int, stop: int, columns: Any = None) -> Array:
         """Rows as they lie in the file, of a matrix perhaps with some columns alone; they cannot be changed.
 
-        `columns` is a slice, a number or a list of numbers.
+        `columns` is a slice, a number or a list of numbers; None for all.
         """
         try:
             file = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
@@ -141,11 +150,13 @@ class Npy:
             if self.fortran and len(self.shape) > 1:
                 return self._column_by_column(file, start, stop, columns)
             found = self._mapped(file, start, stop)
+        except MathError:
+            raise
         except (OSError, ValueError) as error:
             raise _unreadable(self.path, error) from None
         finally:
             os.close(file)
-        return found if len(self.shape) == 1 else found[:, columns]
+        return found if columns is None else found[:, columns]
 
     def _mapped(self, file: int, start: int, stop: int) -> Array:
         a_row = math.prod(self.shape[1:]) * self.kind.itemsize
@@ -165,7 +176,7 @@ class Npy:
         """Of an array whose columns lie one after the other."""
         item, count = self.kind.itemsize, self.shape[0]
         numbers = np.arange(math.prod(self.shape[1:]))
-        if len(self.shape) == 2:
+        if columns is not None:
             numbers = np.atleast_1d(numbers[columns])
         found = np.empty((len(numbers), stop - start), self.kind)
         for row, number in zip(found, numbers, strict=True):
@@ -177,7 +188,7 @@ class Npy:
                 view, at = view[read:], at + read
         if len(self.shape) > 2:
             return found.T.reshape(stop - start, *self.shape[1:], order="F")
-        return found[0] if np.ndim(columns) == 0 and not isinstance(columns, slice) else found.T
+        return found[0] if isinstance(columns, int) else found.T
 
 
 def npy(path: str | os.PathLike[str]) -> Npy:
@@ -187,11 +198,15 @@ def npy(path: str | os.PathLike[str]) -> Npy:
     """
     where = os.fspath(path)
     try:
-        about = os.stat(where)
-        if not stat.S_ISREG(about.st_mode):
-            raise MathError(f"{shown(where)} is not a regular file", mend="a .npy file that numpy.save wrote")
+        regular = stat.S_ISREG(os.stat(where).st_mode)
+        if not regular:
+            raise MathError(
+                f"{called(where)} is not a regular file", mend="a .npy file that numpy.save wrote"
+            )
         with open(where, "rb") as file:
             head = io.BytesIO(file.read(LONGEST_HEADER + 20))
+    except MathError:
+        raise
     except FileNotFoundError:
         raise not_found(where) from None
     except (OSError, ValueError) as error:
@@ -205,16 +220,16 @@ def npy(path: str | os.PathLike[str]) -> Npy:
         whole = False
     if not whole:
         raise MathError(
-            f"{shown(where)} does not begin like a NumPy array: it is damaged, or something else",
+            f"{called(where)} does not begin like a NumPy array: it is damaged, or something else",
             mend="a .npy file that numpy.save wrote",
         )
     found = Npy(where, tuple(shape), kind, fortran, head.tell())
     if kind.kind not in "biuf":
         what = "Python objects" if kind.hasobject else "named columns" if kind.names else f"{kind}"
-        raise MathError(f"{shown(where)} should hold real numbers, but it holds {what}")
+        raise MathError(f"{called(where)} should hold real numbers, but it holds {what}")
     if not shape or not math.prod(shape):
         raise MathError(
-            f"{shown(where)} has no rows", facts=[f"its shape is {shape_text(shape) or 'that of a number'}"]
+            f"{called(where)} has no rows", facts=[f"its shape is {shape_text(shape) or 'that of a number'}"]
         )
     with open(where, "rb") as file:
         found.check(file.fileno())
@@ -223,7 +238,7 @@ def npy(path: str | os.PathLike[str]) -> Npy:
 
 def _unreadable(path: str, error: Exception) -> MathError:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return MathError(f"{shown(path)} cannot be read: {reason.lower()}")
+    return MathError(f"{called(path)} cannot be read: {reason.lower()}")
 
 
 @dataclass(frozen=True)
@@ -231,7 +246,7 @@ class Column:
     """Some columns of .npy files that follow each other, as one array."""
 
     files: tuple[Npy, ...]
-    columns: Any = slice(None)
+    columns: Any = None
 
     @property
     def starts(self) -> list[int]:
@@ -242,7 +257,7 @@ class Column:
     def row(self) -> tuple[int, ...]:
         """The shape of a row."""
         shape = self.files[0].shape
-        return shape[1:] if len(shape) != 2 else np.empty(shape[1])[self.columns].shape
+        return shape[1:] if self.columns is None else np.empty(shape[1])[self.columns].shape
 
     def rows(self, start: int, stop: int) -> Array:
         """Rows that lie in one file."""
@@ -254,8 +269,11 @@ class Column:
 class NpyStore(Store):
     """Arrays in .npy files."""
 
-    def __init__(self, arrays: Mapping[str, Column], source: str) -> None:
+    def __init__(
+        self, arrays: Mapping[str, Column], source: str, columns: Mapping[str, tuple[str, ...]] | None = None
+    ) -> None:
         self.arrays, self.source, self.filled = dict(arrays), source, {}
+        self.columns = dict(columns or {})
         for name, array in arrays.items():
             self._check_alike(name, array)
         counts = {name: array.starts[-1] for name, array in arrays.items()}
@@ -269,10 +287,9 @@ class NpyStore(Store):
             )
         self.shapes = {name: array.row for name, array in arrays.items()}
         self.kinds = {name: array.files[0].kind for name, array in arrays.items()}
-        self.columns = {}
         rows = rows_of_window(self.count, self.bytes_of(self.names))
         borders = sorted({start for array in arrays.values() for start in array.starts})
-        pairs = zip(borders, borders[1:], strict=False)
+        pairs = itertools.pairwise(borders)
         self.units = [[window] for pair in pairs for window in cuts(*pair, rows)]
 
     @staticmethod
@@ -283,7 +300,7 @@ class NpyStore(Store):
                 raise MathError(
                     f"the files of {name} should have the same columns of the same type",
                     facts=[
-                        f"{shown(each.path)}: {shape_text(each.shape)} of {each.kind}"
+                        f"{called(each.path)}: {shape_text(each.shape)} of {each.kind}"
                         for each in (first, file)
                     ],
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +15,14 @@ from gradstep.expression.errors import MathError
 from gradstep.learn.arrays import LARGEST
 from gradstep.learn.columns import shown
 from gradstep.learn.reading import Part
-from gradstep.learn.scaling import Array, Scaler
+from gradstep.learn.scaling import Array, Rows, Scaler
+from gradstep.learn.stores import Share
 from gradstep.learn.structure import Affine, Linear, Output
 
 CHUNK = 1 << 20  # bytes
 MOST_LINES = 256  # features, for a straight line by normal equations
 MOST_DISTINCT = 101
+SAMPLE = 10_000  # rows
 FLAT = 1e-12
 
 
@@ -67,6 +70,35 @@ class Columns:
 
 
 @dataclass(eq=False)
+class Sample:
+    """Rows taken evenly from all: arrays by name, and for each row its place in its window of so many."""
+
+    parts: dict[str, list[Array]] = field(default_factory=dict)
+    places: list[NDArray[np.intp]] = field(default_factory=list)
+    lengths: list[NDArray[np.intp]] = field(default_factory=list)
+
+    def take(self, arrays: Mapping[str, Array], at: int, every: int) -> None:
+        """Every so many rows of a window that begins at a row."""
+        count = len(next(iter(arrays.values())))
+        places = np.arange(-at % every, count, every)
+        self.places.append(places)
+        self.lengths.append(np.full(len(places), count))
+        for name, array in arrays.items():
+            self.parts.setdefault(name, []).append(array[places].astype(np.float64))
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """The rows, as float64."""
+        return {name: np.concatenate(parts) for name, parts in self.parts.items()}
+
+    def rows(self, share: Share) -> Rows:
+        """Which of them belong to a share of their windows."""
+        places, lengths = np.concatenate(self.places), np.concatenate(self.lengths)
+        low, high = (np.floor(lengths * part + 1e-9) for part in share)
+        return np.flatnonzero((low <= places) & (places < high))
+
+
+@dataclass(eq=False)
 class Survey:
     """What one pass over the rows has found: `rows` of them to learn from, and each array's columns.
 
@@ -78,6 +110,18 @@ class Survey:
     columns: dict[str, Columns]
     lined: tuple[str, ...]
     products: Array | None
+    sample: Sample = field(default_factory=Sample)
+
+    def filled(self, names: Sequence[str]) -> dict[str, Array]:
+        """The sample, with the mean in the place of a missing value."""
+        found = {}
+        for name in names:
+            array, columns = self.sample.arrays[name], self.columns[name]
+            holes = np.isnan(array)
+            found[name] = (
+                np.where(holes, columns.mean.reshape(columns.shape), array) if holes.any() else array
+            )
+        return found
 
     def scaler(self, name: str, places: Sequence[Linear]) -> Scaler:
         """Mean and spread; where a place has no bias to take up the mean, the size about zero alone."""
@@ -94,10 +138,7 @@ class Survey:
         """The middle and the size of a target, as far as the last layer can take them up."""
         found = self.columns[name]
         mean, variance = (each.reshape(found.shape) for each in (found.mean, found.variance(self.rows)))
-        if not layer.affine.bias.rank and mean.ndim:
-            shift = np.asarray(mean.mean())
-        else:
-            shift = mean
+        shift = np.asarray(mean if layer.affine.bias.rank else mean.mean())
         if not layer.shifts:
             shift = np.zeros_like(shift)
         top = float(np.maximum(np.abs(found.low), np.abs(found.high)).max()) or 1.0
@@ -151,14 +192,18 @@ def surveyed(part: Part, names: Sequence[str], learnt: float, target: str | None
     columns = {name: Columns.of(shapes[name], shifts[name]) for name in names}
     width = sum(math.prod(shapes[name]) for name in lined)
     survey = Survey(0, columns, lined, np.zeros((width + 1,) * 2) if 0 < width <= MOST_LINES else None)
-    at = 0
+    every = max(1, -(-store.count // SAMPLE))
     starts = iter([start for start, _ in store.windows()])
     with one_thread_each():
         for arrays in part.timed(names):
             at = next(starts)
+            survey.sample.take(arrays, at, every)
             _window(survey, arrays, learnt, at, part, target)
     if any(found.missing.any() for found in columns.values()):
         survey.products = None
+    store.filled = {
+        name: found.mean.reshape(shapes[name]) for name, found in columns.items() if found.missing.any()
+    }
     return survey
 
 
@@ -176,8 +221,8 @@ def _window(
     width = sum(math.prod(array.shape[1:]) for array in arrays.values())
     rows = max(16, CHUNK // (8 * width))
     borders = sorted({*range(0, count, rows), mine, count})
-    chunks = list(zip(borders, borders[1:], strict=False))
-    gaps = {name for name in part.store.filled if name != target}
+    chunks = list(itertools.pairwise(borders))
+    gaps = part.store.gaps
 
     def one(number: int) -> _Chunk:
         start, stop = chunks[number]
@@ -250,7 +295,7 @@ def _refuse(part: Part, name: str, rows: Array, at: int) -> None:
     row, *column = (int(k) for k in bad[0])
     value = float(rows[tuple(bad[0])])
     names = part.store.columns.get(name)
-    which = f"the column {shown(names[column[0]])}" if names and column else name
+    which = f"the column {shown(names[column[0] if column else 0])}" if names else name
     where = part.store.place(at + row) + ("" if names or not column else f", column {column[0]}")
     why = "too large to train on" if math.isfinite(value) else "not a finite number"
     raise MathError(

@@ -6,8 +6,7 @@ the data as they are, or it raises a `MathError` that says what is wrong and wha
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -18,30 +17,35 @@ from gradstep.backends.compiled import Compiled
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
-from gradstep.expression.shapes import Lengths, size_names
 from gradstep.learn.arrays import checked
 from gradstep.learn.choices import Choice, derived, order_of, translated
-from gradstep.learn.comparison import SURE_ENOUGH, Score, compared, is_linear, judges_classes
+from gradstep.learn.comparison import SURE_ENOUGH, Score, compared, is_linear, judges_classes, remarks
 from gradstep.learn.coordinates import Coordinates, coordinates
 from gradstep.learn.descent import Batches, Descent, descend
 from gradstep.learn.encoding import Prepared
 from gradstep.learn.fit import Fit
 from gradstep.learn.knowledge import curvature_of, gauss_newton_of, line_of, residuals_of
-from gradstep.learn.models import Model, share_below_zero
+from gradstep.learn.models import Model
 from gradstep.learn.objective import check_memory, needed, objective, watch_of, worth
+from gradstep.learn.opening import is_small, read_whole, stored_in, whole
 from gradstep.learn.optimisers import Optimiser, optimiser_named
 from gradstep.learn.plan import Plan, planned
-from gradstep.learn.progress import Progress, progress_bar
+from gradstep.learn.progress import Progress, shown_by
 from gradstep.learn.rounding import rounding_error
 from gradstep.learn.scaling import Array
-from gradstep.learn.starting import alive, silent_units, start_of
+from gradstep.learn.starting import alive, shapes_of, silent_units, start_of
+from gradstep.learn.stores import Store
+from gradstep.learn.streaming import train_stored
 from gradstep.learn.surface import Layout
-from gradstep.operations.activations import relu_op
 from gradstep.operations.evaluation import mentioned, variables
 
 Watch: TypeAlias = Callable[[dict[str, Array]], float]
 
 FEWEST_TO_WATCH = 100
+SETTINGS = (
+    *("optimiser", "steps", "learning_rate", "start", "sizes", "standardise", "holdout", "watch"),
+    *("tolerance", "enough", "batch", "progress", "seed", "prediction", "names", "backend", "threads"),
+)
 ROWS_A_WEIGHT = 20  # with as many rows for each weight a plane does not learn them by heart
 FOLDING_ERROR, FOLDING_NOISE = 1e-6, 1e-3
 
@@ -71,7 +75,8 @@ def train(
 ) -> Fit:
     """Find the parameters `wrt` that make `loss` small on `data`, by its derived and certified gradient.
 
-    `data` are arrays by the names in the loss; all other variables are parameters unless `wrt` says less.
+    `data` are arrays by the names in the loss, paths of .npy files, or what `open_rows` gives; all other
+    variables are parameters unless `wrt` says less. Rows that are too many for memory stay in their files.
     `start` are parameters to begin with, in the units of the data, and `sizes` the widths of hidden layers,
     which no data tell. `holdout` is a share of the rows (or their numbers) to judge the fit with, `watch` a
     share of the others to stop by: the parameters with the lowest loss there are kept. A loss below the share
@@ -88,6 +93,14 @@ def train(
         raise MathError(
             f"train takes an expression, not {type(loss).__name__}", mend='gs.parse(text, X="N d", …)'
         )
+    stored = stored_in(data)
+    if stored is not None:
+        store, beside = stored
+        settings = {name: value for name, value in locals().items() if name in SETTINGS}
+        if isinstance(data, Store) or not is_small(store):
+            return train_stored(loss, store, beside, wrt, **settings)
+        fit = train(loss, {**beside, **whole(store)}, wrt, **settings)
+        return replace(fit, notes=(read_whole(store), *fit.notes))
     if not isinstance(data, Mapping):
         raise MathError("the data are arrays by name", mend='data={"X": X, "y": y}')
     used = mentioned(loss)
@@ -105,13 +118,13 @@ def train(
     language, why = way.language(inside, len(plan.train))
     function = translated(task, language, threads)
     needed(function, {*given.arrays, *derivation.wrt})
-    shapes = _shapes(derivation, _known(given.sizes, sizes), start)
+    shapes = shapes_of(derivation, given.sizes, sizes, start)
     check_memory(function, {**inside, **{name: np.empty(shape) for name, shape in shapes.items()}})
     first, from_user = start_of(derivation, shapes, start, units, plan, seed)
     first = alive(derivation, first, inside, set(from_user))
     known, more = _beyond(way.optimiser, derivation, inside, first)
     machine = way.machine(function, inside, first, plan) if language == "native" else why
-    with _shown(progress) as show:
+    with shown_by(progress) as show:
         found = descend(
             objective(function, inside),
             first,
@@ -172,41 +185,6 @@ def train_model(model: Model, prepared: Prepared, **settings: Any) -> Fit:
 # ------------------------------------------------------------------------------------------- before
 
 
-def _known(told: Lengths, given: Mapping[str, int] | None) -> Lengths:
-    """The sizes that the data tell, and those that the user gives."""
-    known = Lengths(told)
-    known.update(given or {})
-    return known
-
-
-def _shapes(
-    derivation: Derivation, sizes: Lengths, start: Mapping[str, ArrayLike] | None
-) -> dict[str, tuple[int, ...]]:
-    """The shape of every parameter, by the sizes that the data, the user, or the start tell."""
-    known = Lengths(sizes)
-    strangers = [name for name in start or {} if name not in derivation.parameters]
-    if strangers:
-        raise MathError(
-            f"{strangers[0]} has a start but is not trained",
-            facts=[f"to be trained: {', '.join(derivation.wrt)}"],
-        )
-    for name, value in (start or {}).items():
-        for size, length in zip(derivation.parameters[name].shape, np.shape(value), strict=False):
-            if size_names(size) == (size,):
-                known.setdefault(size, length)
-    shapes = {}
-    for name, parameter in derivation.parameters.items():
-        unknown = [name for size in parameter.shape for name in size_names(size) if name not in known]
-        if unknown:
-            raise MathError(
-                f"how large {unknown[0]} should be is not known: no data have this size",
-                facts=[f"{name} is {'×'.join(map(str, parameter.shape))}"],
-                mend=f'sizes={{"{unknown[0]}": 16}}',
-            )
-        shapes[name] = tuple(known[size] for size in parameter.shape)
-    return shapes
-
-
 def _beyond(
     optimiser: Optimiser, derivation: Derivation, data: Mapping[str, Array], first: Mapping[str, Array]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -229,17 +207,6 @@ def _beyond(
         large = "the Jacobian of the residuals would be large: its products with vectors are used instead"
         return {"curvature": gauss_newton_of(derivation, data)}, (large,)
     return {}, ()
-
-
-@contextlib.contextmanager
-def _shown(progress: bool | Progress) -> Iterator[Progress | None]:
-    if callable(progress):
-        yield progress
-    elif progress:
-        with progress_bar() as show:
-            yield show
-    else:
-        yield None
 
 
 def _watch(function: Compiled, units: Coordinates, plan: Plan, enough: float) -> Watch | None:
@@ -312,7 +279,7 @@ def _fit(
         steps=found.steps,
         converged=found.converged,
         stopped=found.stopped,
-        notes=tuple(dict.fromkeys((*notes, *_remarks(plan, scores)))),
+        notes=tuple(dict.fromkeys((*notes, *remarks(plan, scores)))),
         derivation=derivation,
         function=function,
         scores=scores,
@@ -348,18 +315,3 @@ def _scores(derivation: Derivation, plan: Plan, parameters: Mapping[str, Array])
     line = bool(columns) and not (classes and is_linear(derivation, plan.prediction))
     X = np.hstack(columns) if line else None
     return compared("the network", answers, X, y, plan.train, plan.watched, plan.held_out, classes)
-
-
-def _remarks(plan: Plan, scores: Sequence[Score]) -> Iterator[str]:
-    """What the answers themselves give reason to say."""
-    if plan.prediction is None or plan.target is None:
-        return
-    if plan.prediction.op is relu_op:
-        y = plan.data[plan.target]
-        if (y < 0).any():
-            yield f"{share_below_zero(y)} of {plan.target} < 0; a ReLU output can never reach them"
-    if scores and scores[0].training.get("right") == 1 and not len(plan.watched):
-        yield (
-            "all rows trained with are told right: then the loss falls for ever as the weights grow, and the "
-            "network becomes surer than it should be; a penalty such as + 0.001*sum(w**2) bounds them"
-        )

@@ -6,7 +6,7 @@ import itertools
 import math
 import sys
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from gradstep.learn.optimisers import Rule, State
 from gradstep.learn.surface import Measured, Objective, Point, norm_of
 
-Batches: TypeAlias = Callable[[int], Sequence[Objective]]
+Batches: TypeAlias = Callable[[int], Iterable[Objective]]
 Ended: TypeAlias = Literal["converged", "stalled"] | None
 Walk: TypeAlias = Generator[tuple[Point, float], None, Ended]
 Enough: TypeAlias = Callable[[float], bool]
@@ -127,12 +127,15 @@ _PATIENCE = 30
 _HALVINGS = 40
 
 
-def tuned_walk(step: Stepper, here: Point, rule: Rule, ceiling: float) -> Walk:
-    """An optimiser with a rate that short trial runs chose, halved whenever 30 steps bring no lower loss."""
+def tuned_walk(step: Stepper, here: Point, rule: Rule, ceiling: float, trial: Stepper | None = None) -> Walk:
+    """An optimiser with a rate that short trial runs chose, halved whenever 30 steps bring no lower loss.
+
+    `trial` is a cheaper step to try rates with.
+    """
     start = best = here
     size = max(1.0, norm_of(here.x))
     unit = size / norm_of(here.gradient) if rule.scales_with_gradient else size / math.sqrt(here.x.size)
-    rate = _tried(lambda r: _trial(step, start, rule, r), [unit * r for r in _TRIAL_RATES])
+    rate = _tried(lambda r: _trial(trial or step, start, rule, r), [unit * r for r in _TRIAL_RATES])
     count = itertools.count()
     for _ in range(_HALVINGS):
         here, state, idle = best, rule.init(best.x), 0

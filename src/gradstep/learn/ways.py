@@ -20,8 +20,18 @@ from gradstep.learn.optimisers import (
     Rule,
 )
 from gradstep.learn.quasi_newton import quasi_newton_walk
-from gradstep.learn.surface import Curvature, Line, Measured, Residuals
-from gradstep.learn.walks import Batches, Ended, Enough, Walk, fitted_walk, plain_walk, stepper, tuned_walk
+from gradstep.learn.surface import Curvature, Line, Measured, Objective, Residuals
+from gradstep.learn.walks import (
+    Batches,
+    Ended,
+    Enough,
+    Stepper,
+    Walk,
+    fitted_walk,
+    plain_walk,
+    stepper,
+    tuned_walk,
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,7 @@ class Knowledge:
     curvature   the Hessian times a vector
     residuals   what the loss adds up the squares of, with their Jacobian
     line        the loss along a line, as a function of how far
+    trial       a cheaper objective, and its batches, to try learning rates with
     """
 
     rate: float | None
@@ -42,18 +53,26 @@ class Knowledge:
     curvature: Curvature | None
     residuals: Residuals | None
     line: Line | None
+    trial: tuple[Objective, Batches | None] | None = None
+
+    def stepper(self, optimiser: Rule, loss: Measured) -> Stepper | None:
+        """A step of a trial run."""
+        if self.trial is None:
+            return None
+        objective, batches = self.trial
+        return stepper(optimiser, Measured(objective, loss.layout), batches if self.batches else None)
 
 
 def way(optimiser: Optimiser, loss: Measured, log: Log, known: Knowledge) -> Walk:
     """The walk of an optimiser from the start of the log; one that lacks what it needs is a `MathError`."""
     if not isinstance(optimiser, Rule):
-        return _with_kinks(_curved(optimiser, loss, log, known), loss, log, known.tolerance)
+        return _with_kinks(_curved(optimiser, loss, log, known), loss, log, known)
     step = stepper(optimiser, loss, known.batches)
     if known.rate is not None:
         return plain_walk(step, log.start, optimiser, known.rate)
     if optimiser is GRADIENT_DESCENT and known.batches is None:
-        return _with_kinks(fitted_walk(loss, log.start), loss, log, known.tolerance)
-    return tuned_walk(step, log.start, optimiser, log.start.loss)
+        return _with_kinks(fitted_walk(loss, log.start), loss, log, known)
+    return tuned_walk(step, log.start, optimiser, log.start.loss, known.stepper(optimiser, loss))
 
 
 def _curved(optimiser: Optimiser, loss: Measured, log: Log, known: Knowledge) -> Walk:
@@ -100,10 +119,10 @@ def _last_digits(log: Log, tolerance: float) -> Enough:
     return lambda gain: gain <= max(tolerance**3, sys.float_info.epsilon) * abs(log.lowest.loss)
 
 
-def _with_kinks(walk: Walk, loss: Measured, log: Log, tolerance: float) -> Walk:
+def _with_kinks(walk: Walk, loss: Measured, log: Log, known: Knowledge) -> Walk:
     """A walk; where the loss has kinks that stop it, steps along the mean of the last gradients go on."""
     ended: Ended = None
-    while not log.crawls(tolerance):
+    while not log.crawls(known.tolerance):
         try:
             taken = next(walk)
         except StopIteration as end:
@@ -112,5 +131,6 @@ def _with_kinks(walk: Walk, loss: Measured, log: Log, tolerance: float) -> Walk:
         yield taken
     if ended is None and not log.flat():
         log.go_on_over_kinks()
-        yield from tuned_walk(stepper(MOMENTUM, loss), log.lowest, MOMENTUM, log.start.loss)
+        step, trial = stepper(MOMENTUM, loss), known.stepper(MOMENTUM, loss)
+        yield from tuned_walk(step, log.lowest, MOMENTUM, log.start.loss, trial)
     return ended

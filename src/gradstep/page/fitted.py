@@ -119,7 +119,7 @@ def _network_caption(network: pictures.Network) -> str:
 
 
 def _lead(fit: Fit, name: str) -> list[str]:
-    rows = len(fit.rows) + len(fit.watched) + len(fit.held_out)
+    rows = fit.row_count
     names = _feature_names(fit)
     inputs = names[0] if len(names) == 1 else f"{len(names)} features"
     return [

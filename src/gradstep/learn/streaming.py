@@ -1,0 +1,543 @@
+"""How is a network trained on rows that are too many for memory? One pass over their files for each step.
+
+The promises are those of `train`. Features are not standardised in the file: the parameters are those for the
+data as they are, and the descent sees them, and the slopes along them, in units in which all features have
+spread 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gradstep.backends import compile_outputs
+from gradstep.backends.blocks import Blocked, InMemory, Source, Stream
+from gradstep.backends.compiled import Compiled
+from gradstep.backends.native import engine
+from gradstep.backends.rows import cut
+from gradstep.backends.run import Run
+from gradstep.backends.threads import one_thread_each
+from gradstep.calculus.steps import Derivation
+from gradstep.expression.errors import MathError
+from gradstep.expression.node import Expr
+from gradstep.expression.shapes import shape_text
+from gradstep.learn.arrays import checked
+from gradstep.learn.choices import Choice, derived, translated
+from gradstep.learn.columns import listed, shown
+from gradstep.learn.comparison import Measures, Score, judges_classes, measures, remarks
+from gradstep.learn.coordinates import Coordinates, coordinates_by
+from gradstep.learn.descent import Descent, descend
+from gradstep.learn.encoding import Encoder, Number
+from gradstep.learn.fit import Fit
+from gradstep.learn.objective import needed, objective, watch_of
+from gradstep.learn.optimisers import optimiser_named
+from gradstep.learn.plan import Plan, compared_in, planned
+from gradstep.learn.progress import Progress, shown_by
+from gradstep.learn.reading import Change, Clock, Part
+from gradstep.learn.rounding import rounding_error
+from gradstep.learn.scaling import Array
+from gradstep.learn.starting import alive, shapes_of, silent_units, start_of
+from gradstep.learn.stores import Share, Store
+from gradstep.learn.surface import Layout, Objective, Parameters
+from gradstep.learn.survey import Survey, surveyed
+from gradstep.operations.evaluation import mentioned, variables
+from gradstep.operations.memory import spoken
+
+FAR = 30.0  # spreads from zero: beyond, float32 loses too many digits
+REMEMBERED = 4
+FEW = 5
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Which part of every window trains, tells when to stop, and judges; `learnt` is both of the first."""
+
+    train: Share
+    watched: Share
+    learnt: Share
+    held: Share
+
+    @classmethod
+    def of(cls, holdout: object, watch: object) -> Shares:
+        """The last share `holdout` of each window is held out; the last of what is before it is watched."""
+        held, watched = _share("held-out", "holdout", holdout), _share("watched", "watch", watch)
+        learnt = 1 - held
+        train = learnt * (1 - watched)
+        return cls((0.0, train), (train, learnt), (0.0, learnt), (learnt, 1.0))
+
+
+def _share(what: str, name: str, value: object) -> float:
+    real = isinstance(value, int | float) and not isinstance(value, bool)
+    if real and 0 <= float(value) < 1:  # type: ignore[arg-type]
+        return float(value)  # type: ignore[arg-type]
+    raise MathError(
+        f"of rows in files a share is {what}, a number from 0 to below 1",
+        facts=[f"{name} is {value!r:.60}"],
+        mend=f"{name}=0.2",
+    )
+
+
+def train_stored(
+    loss: Expr,
+    store: Store,
+    fixed: Mapping[str, Any],
+    wrt: str | Sequence[str] | None = None,
+    *,
+    optimiser: str = "gradient descent",
+    steps: int = 2000,
+    learning_rate: float | None = None,
+    start: Mapping[str, ArrayLike] | None = None,
+    sizes: Mapping[str, int] | None = None,
+    standardise: bool = True,
+    holdout: float | ArrayLike = 0.0,
+    watch: float | ArrayLike = 0.0,
+    tolerance: float = 1e-6,
+    enough: float = 0.0,
+    batch: int | None = None,
+    progress: bool | Progress = False,
+    seed: int = 0,
+    prediction: Expr | None = None,
+    names: Mapping[Expr, str] | None = None,
+    backend: str = "fastest",
+    threads: int | None = None,
+    changes: Mapping[str, Change] | None = None,
+    survey: Survey | None = None,
+) -> Fit:
+    """`train` on the arrays of a store, with data that have no rows beside it in `fixed`.
+
+    `changes` are made to arrays as they are read, and `survey` is what is known of them already.
+    """
+    shares = Shares.of(holdout, watch)
+    rule = optimiser_named(optimiser)
+    Choice(backend, threads, rule, learning_rate, steps, batch, seed)  # says what is wrong with it
+    if rule.needs != "gradient":
+        raise MathError(
+            f"{rule.name} needs all rows in memory, and these stay in their files", mend='optimiser="l-bfgs"'
+        )
+    used = mentioned(loss)
+    strangers = [name for name in store.names if name not in used]
+    declared = {name: v for name, v in variables(loss).items() if name in used}
+    clock = Clock()
+    given = [name for name in store.names if name in used]
+    chosen = [name for name in used if name not in given and name not in fixed] if wrt is None else wrt
+    task = (loss, chosen if isinstance(chosen, str) else tuple(chosen), tuple((names or {}).items()))
+    derivation = derived(task)
+    _check_rows(derivation, declared, given, store)
+    with shown_by(progress) as show:
+        clock.show = getattr(show, "reading", None)
+        if survey is None:
+            data = {name: v for name, v in declared.items() if name not in derivation.parameters}
+            target, _ = compared_in(derivation, data)
+            survey = surveyed(
+                Part(store, changes=changes, clock=clock),
+                given,
+                shares.learnt[1],
+                target if target in given else None,
+            )
+        training = _Training(store, derivation, declared, given, fixed, shares, survey, changes or {}, clock)
+        language = "native" if backend != "numpy" and engine.available() else "numpy"
+        training.function = translated(task, backend if backend == "native" else language, threads)
+        training.prepare(seed, prediction, standardise, sizes, start)
+        found = descend(
+            training.over(shares.train),
+            training.first,
+            optimiser=optimiser,
+            learning_rate=learning_rate,
+            steps=steps,
+            tolerance=tolerance,
+            progress=show,
+            watch=training.watch(enough),
+            batches=training.batches(batch, seed),
+            trial=training.trial(batch, seed),
+        )
+        clock.show = None
+        unused = [f"{name} is not used by the loss" for name in strangers]
+        return training.fit(found, unused)
+
+
+def _check_rows(
+    derivation: Derivation, declared: Mapping[str, Expr], given: Sequence[str], store: Store
+) -> None:
+    """The arrays of a store are data of the loss, with the same rows, of the declared shapes."""
+    if not given:
+        raise MathError(
+            "the loss uses no array of the files", facts=[f"{store.source} has {listed(store.names)}"]
+        )
+    for name in given:
+        if name in derivation.parameters:
+            raise MathError(f"{name} is given as data, but it is to be trained")
+        rank = 1 + len(store.shapes[name])
+        shape = declared[name].shape
+        if len(shape) != rank:
+            raise MathError(
+                f"{name} should have {len(shape)} axes, as declared: {shape_text(shape)}",
+                facts=[f"in {store.source} it has {rank}"],
+            )
+
+
+@dataclass(eq=False)
+class _Training:
+    """What is prepared once for all passes."""
+
+    store: Store
+    derivation: Derivation
+    declared: Mapping[str, Expr]
+    given: Sequence[str]
+    fixed: Mapping[str, Any]
+    shares: Shares
+    survey: Survey
+    changes: Mapping[str, Change]
+    clock: Clock
+    first: dict[str, Array] = field(init=False)
+    plan: Plan = field(init=False)
+    units: Coordinates = field(init=False)
+    function: Compiled = field(init=False)
+    blocked: Blocked = field(init=False)
+    kind: Any = field(init=False)
+    sample: dict[str, Array] = field(init=False)  # rows to train with, in the units of training
+    notes: list[str] = field(default_factory=list)
+
+    def prepare(
+        self,
+        seed: int,
+        prediction: Expr | None,
+        standardise: bool,
+        sizes: Mapping[str, int] | None,
+        start: Mapping[str, ArrayLike] | None,
+    ) -> None:
+        """A sample of the rows tells shapes and a start; the survey tells the units."""
+        derivation, survey = self.derivation, self.survey
+        given = checked({**self.fixed, **survey.filled(self.given)}, self.declared, derivation.wrt)
+        held, watched = (survey.sample.rows(share) for share in (self.shares.held, self.shares.watched))
+        plan = planned(derivation, given, _rows(held), _rows(watched), seed, prediction)
+        apart = next((name for name in self.given if name not in plan.along), None)
+        if apart is not None:
+            raise MathError(
+                f"{apart} has its rows in a file, but they are not those that the loss goes over",
+                facts=[f"with rows: {listed(plan.along)}"],
+                mend=f"{apart} as an array",
+            )
+        self.plan = plan
+        self.kind = self._kind()
+        self.units = (
+            coordinates_by(
+                derivation.of, self.given, plan.target, derivation.parameters, survey.scaler, survey.unit
+            )
+            if standardise
+            else Coordinates()
+        )
+        needed(self.function, {*given.arrays, *derivation.wrt})
+        self.blocked = self._in_blocks()
+        self.sample = self.units.data(plan.of(plan.train))
+        shapes = shapes_of(derivation, given.sizes, sizes, start)
+        first, from_user = start_of(derivation, shapes, start, self.units, plan, seed)
+        self.first = alive(derivation, first, self.sample, set(from_user))
+        self.notes += [*given.notes, *self._said(), *self.units.notes, *derivation.notes]
+
+    def _kind(self) -> Any:
+        """float32 where features are kept so and lie near enough to zero, else float64."""
+        kinds = [self.store.kinds[name] for name in self.given if name != self.plan.target]
+        short = all(np.can_cast(kind, np.float32) for kind in kinds)
+        far = self.survey.offset()
+        if short and far > FAR:
+            self.notes.append(
+                f"some column lies {far:.3g} times its spread from zero: computed in float64, which is slower"
+            )
+        return np.dtype(np.float32 if short and far <= FAR else np.float64)
+
+    def _in_blocks(self) -> Blocked:
+        run = self.function.raw
+        assert isinstance(run, Run)
+        axis = str(self.declared[self.plan.along[0]].shape[0])
+        try:
+            rows = cut(run.program, axis)
+        except MathError as error:
+            raise MathError(
+                "this loss needs all rows at once, and these are too many for memory",
+                facts=error.facts,
+                mend="a loss that is a sum or a mean over the rows",
+            ) from None
+        return run.in_blocks(rows)
+
+    def _said(self) -> Iterator[str]:
+        store, survey = self.store, self.survey
+        windows = sum(1 for _ in store.windows())
+        size = spoken(store.count * store.bytes_of(self.given))
+        sample = len(next(iter(survey.sample.arrays.values())))
+        yield (
+            f"{store.source}: {store.count:,} rows, {size}, read in {windows:,} windows: the rows stay in "
+            f"the file; pictures show {sample:,} of them"
+        )
+        yield from store.notes
+        held = self._count(self.shares.held)
+        if held:
+            yield f"{held:,} of {store.count:,} rows held out to judge the fit: the last of each window"
+        watched = self._count(self.shares.watched)
+        if watched:
+            yield f"{watched:,} rows tell when to stop and are not trained with"
+        for name in self.given:
+            yield from _constant(store, name, survey)
+            yield from _missing(store, name, survey)
+
+    def _count(self, share: Share) -> int:
+        return Part(self.store, share).count
+
+    # What the descent asks for.
+
+    def part(self, share: Share) -> Part:
+        """A share of every window, to compute with."""
+        return Part(self.store, share, self.changes, self.kind, self.clock)
+
+    def over(self, share: Share) -> Objective:
+        """The loss on a share of every window, one pass for each place that it is asked at."""
+        return self._objective(self.part(share))
+
+    def _objective(self, source: Source | Stream) -> Objective:
+        known: dict[bytes, tuple[float, Mapping[str, Array]]] = {}
+
+        def measured(parameters: Parameters) -> tuple[float, Mapping[str, Array]]:
+            key = b"".join(np.asarray(value).tobytes() for value in parameters.values())
+            if key not in known:
+                for old in list(known)[: len(known) - REMEMBERED]:
+                    del known[old]
+                known[key] = self._measured(
+                    parameters, lambda values: list(self._run(source, values).values())
+                )
+            return known[key]
+
+        return measured
+
+    def _run(self, source: Source | Stream, values: Mapping[str, Any]) -> dict[str, Any]:
+        with one_thread_each():
+            return self.blocked.run(source, dict(values), self.kind)
+
+    def _measured(
+        self, parameters: Parameters, run: Callable[[Mapping[str, Any]], Sequence[Any]]
+    ) -> tuple[float, dict[str, Array]]:
+        """The loss and its slopes in the units of training; `run` computes in those of the data."""
+        try:
+            user = self.units.to_user(parameters)
+        except MathError:  # beyond the range of numbers
+            return math.inf, {name: np.zeros_like(value) for name, value in parameters.items()}
+        value, *slopes = run({**self._beside(), **user})
+        gradients = dict(zip(self.function.program.gradients, slopes, strict=True))
+        return float(np.asarray(value)) / self.units.loss, self.units.pulled(gradients)
+
+    def _beside(self) -> dict[str, Array]:
+        """The data that have no rows."""
+        return {name: value for name, value in self.plan.data.items() if name not in self.given}
+
+    def watch(self, enough: float) -> Callable[[Parameters], float] | None:
+        """The loss on the watched rows; with `enough` and none of them, on the rows trained with."""
+        if self._count(self.shares.watched):
+            return watch_of(self.over(self.shares.watched), enough)
+        return watch_of(self.over(self.shares.train), enough) if enough else None
+
+    def batches(self, batch: int | None, seed: int) -> Callable[[int], Iterator[Objective]] | None:
+        """Mini-batches of neighbouring rows; windows and their batches come in a new order each pass."""
+        if batch is None:
+            return None
+        part = self.part(self.shares.train)
+
+        def blocks(turn: int) -> Iterator[Objective]:
+            random = np.random.default_rng([seed, turn])
+            for arrays in part.timed(self.given, random.permutation(len(self.store.units)).tolist()):
+                count = len(next(iter(arrays.values())))
+                for start in (random.permutation(-(-count // batch)) * batch).tolist():
+                    yield self._batch({name: a[start : start + batch] for name, a in arrays.items()})
+
+        return blocks
+
+    def _batch(self, arrays: Mapping[str, Array]) -> Objective:
+        names = [given.name for given in self.function.program.inputs]
+
+        def run(values: Mapping[str, Any]) -> list[Any]:
+            loss, slopes = self.function.raw(*({**values, **arrays}[name] for name in names))
+            return [loss, *(slopes[name] for name in self.function.program.gradients)]
+
+        return lambda parameters: self._measured(parameters, run)
+
+    def trial(self, batch: int | None, seed: int) -> tuple[Objective, Any]:
+        """A sample instead of all rows, to try learning rates and to see rounding errors with."""
+        rows = len(self.plan.train)
+
+        def blocks(turn: int) -> list[Objective]:
+            order = np.random.default_rng([seed, turn]).permutation(rows)
+            cuts = np.split(order, range(batch or rows, rows, batch or rows))
+            return [objective(self.function, self.plan.rows_of(self.sample, each)) for each in cuts]
+
+        return self.rough(), blocks
+
+    def rough(self) -> Objective:
+        """The loss on the sample, computed in the same kind of numbers as that on all rows."""
+        mine = self.plan.of(self.plan.train)
+        arrays = {name: np.asarray(mine[name], dtype=self.kind) for name in self.given}
+        return self._objective(InMemory(arrays, dict.fromkeys(arrays, 0)))
+
+    # What is told afterwards.
+
+    def fit(self, found: Descent, notes: Sequence[str]) -> Fit:
+        """What was found, in the units of the data, with a sample of the rows."""
+        units, plan = self.units, self.plan
+        arrays = units.to_user(found.parameters)
+        held, scores, more = None, tuple[Score, ...](), []
+        if found.stopped == "interrupted":
+            more.append("interrupted: not measured on the rows held out, which takes a pass of its own")
+        else:
+            if self._count(self.shares.held):
+                held = float(self.over(self.shares.held)(found.parameters)[0]) * units.loss  # type: ignore[arg-type]
+            scores = self.scores(arrays)
+        silent = [f"{note} (in the sample)" for note in silent_units(self.derivation, found, self.sample)]
+        all_notes = [
+            *notes,
+            *self.notes,
+            *found.notes,
+            *silent,
+            *remarks(plan, scores),
+            *more,
+            self.clock.told(),
+        ]
+        return Fit(
+            of=self.derivation.of,
+            parameters={name: value if value.ndim else float(value) for name, value in arrays.items()},
+            loss=found.loss * units.loss,
+            held_out_loss=held,
+            history=tuple(loss * units.loss for loss in found.history),
+            steps=found.steps,
+            converged=found.converged,
+            stopped=found.stopped,
+            notes=tuple(dict.fromkeys(all_notes)),
+            derivation=self.derivation,
+            function=self.function,
+            scores=scores,
+            descent=found,
+            coordinates=units,
+            data=dict(plan.data),
+            rows=plan.train,
+            watched=plan.watched,
+            held_out=plan.held_out,
+            prediction=plan.prediction,
+            target=plan.target,
+            features=plan.features,
+            encoder=self.encoder(),
+            feature_names=self.store.columns.get(plan.features or "", ()),
+            stored=self.store.count,
+            ran=tuple(self.blocked.told()),
+            rounding=units.loss * self.rounding(found),
+        )
+
+    def rounding(self, found: Descent) -> float:
+        """The rounding errors of the loss, as the sample shows them: those of more rows are no larger."""
+        layout, rough = Layout.of(found.parameters), self.rough()
+        return rounding_error(lambda x: float(np.asarray(rough(layout.open(x))[0])), layout.start)
+
+    def encoder(self) -> Encoder | None:
+        """What becomes of a table with the columns of these files, where they have names."""
+        store, plan = self.store, self.plan
+        names = store.columns.get(plan.features or "")
+        goal = store.columns.get(plan.target or "")
+        alone = plan.prediction is not None and set(mentioned(plan.prediction)) - set(
+            self.derivation.wrt
+        ) == {plan.features}
+        if not names or not goal or not alone:
+            return None
+        means = self.survey.columns[plan.features or ""].mean
+        features = tuple(Number(name, float(mean)) for name, mean in zip(names, means, strict=True))
+        return Encoder(goal[0], "regression", None, features)
+
+    def scores(self, parameters: Mapping[str, Array]) -> tuple[Score, ...]:
+        """The network beside the mean and a straight line, in one more pass over all rows."""
+        plan, target = self.plan, self.plan.target
+        if plan.prediction is None or target is None or target not in self.given:
+            return ()
+        classes = judges_classes(plan.prediction, plan.data[target])
+        answer = answering(plan.prediction, {**self._beside(), **parameters})
+        line = None if classes else self.survey.line()
+        if line is not None and set(self.survey.lined) != set(self.given):
+            line = None
+        mean = self.survey.columns[target].mean.reshape(self.survey.columns[target].shape)
+        tallies = {"the network": _Tally(), "straight line": _Tally(), "the mean": _Tally()}
+        for arrays in self.part((0.0, 1.0)).timed(self.given):
+            y = np.asarray(arrays[target], dtype=np.float64)
+            methods = {"the network": answer(arrays), "the mean": np.broadcast_to(mean, y.shape)}
+            if methods["the network"].shape != y.shape or not np.isfinite(methods["the network"]).all():
+                return ()
+            if line is not None:
+                X = np.hstack([arrays[n].reshape(len(y), -1) for n in self.survey.lined[:-1]])
+                methods["straight line"] = X @ line[0].astype(X.dtype) + line[1]
+            border = math.floor(len(y) * self.shares.learnt[1] + 1e-9)
+            for name, found in methods.items():
+                tallies[name].add(y, found, border, classes)
+        called = {"the mean": "the commonest class"} if classes else {}
+        return tuple(tally.score(called.get(name, name)) for name, tally in tallies.items() if tally.rows[0])
+
+
+def _rows(rows: Array | Any) -> Any:
+    """Row numbers as `planned` takes them: none is a share of 0."""
+    return rows if len(rows) else 0.0
+
+
+def _constant(store: Store, name: str, survey: Survey) -> Iterator[str]:
+    """A note for columns that are the same in every row."""
+    flat = survey.columns[name].constant
+    if not len(flat) or len(store.shapes[name]) != 1:
+        return
+    names = store.columns.get(name)
+    which = ", ".join(names[k] if names else str(k) for k in flat[:5]) + (" …" if len(flat) > 5 else "")
+    columns = "columns" if len(flat) > 1 else "column"
+    yield f"{columns} {which} of {name}: the same in every row, so nothing to learn there"
+
+
+def _missing(store: Store, name: str, survey: Survey) -> Iterator[str]:
+    """A note for columns with missing values."""
+    found, names = survey.columns[name], store.columns.get(name, ())
+    for k in np.flatnonzero(found.missing)[:FEW]:
+        count = int(found.missing[k])
+        yield (
+            f"{shown(names[k])} has no value in {count:,} row{'s' * (count != 1)} of {survey.rows:,}: "
+            f"taken as {found.mean[k]:.6g}, the mean in training"
+        )
+
+
+def answering(prediction: Expr, fixed: Mapping[str, Array]) -> Callable[[Mapping[str, Array]], Array]:
+    """What a prediction is worth for the rows of a window."""
+    function = compile_outputs({"": prediction})
+    names = [given.name for given in function.program.inputs]
+
+    def answer(arrays: Mapping[str, Array]) -> Array:
+        with np.errstate(all="ignore"):
+            found = function.raw(*({**fixed, **arrays}[name] for name in names))
+        return np.asarray(found, dtype=np.float64)
+
+    return answer
+
+
+@dataclass
+class _Tally:
+    """Measures of answers, added up over windows: on the rows learned from, and on those held out."""
+
+    rows: list[int] = field(default_factory=lambda: [0, 0])
+    sums: list[dict[str, float]] = field(default_factory=lambda: [{}, {}])
+
+    def add(self, y: Array, answers: Array, border: int, classes: bool) -> None:
+        for side, rows in enumerate((slice(border), slice(border, None))):
+            count = len(y[rows])
+            if count:
+                self.rows[side] += count
+                for name, value in measures(y[rows], answers[rows], classes).items():
+                    self.sums[side][name] = self.sums[side].get(name, 0.0) + count * value
+
+    def score(self, name: str) -> Score:
+        training, held = (self._mean(side) if self.rows[side] else None for side in (0, 1))
+        return Score(name, training or {}, held)
+
+    def _mean(self, side: int) -> Measures:
+        found = {name: total / self.rows[side] for name, total in self.sums[side].items()}
+        if "mean squared error" in found:
+            found["typical error"] = math.sqrt(found["mean squared error"])
+        return found
