@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gradstep.backends import compile_outputs
 from gradstep.backends.blocks import Blocked, InMemory, Source, Stream
 from gradstep.backends.compiled import Compiled
 from gradstep.backends.native import engine
@@ -28,8 +27,8 @@ from gradstep.expression.node import Expr
 from gradstep.expression.shapes import shape_text
 from gradstep.learn.arrays import checked
 from gradstep.learn.choices import Choice, derived, translated
-from gradstep.learn.columns import listed, shown
-from gradstep.learn.comparison import Measures, Score, judges_classes, measures, remarks
+from gradstep.learn.columns import listed
+from gradstep.learn.comparison import Score, remarks
 from gradstep.learn.coordinates import Coordinates, coordinates_by
 from gradstep.learn.descent import Descent, descend
 from gradstep.learn.encoding import Encoder, Number
@@ -42,15 +41,15 @@ from gradstep.learn.reading import Change, Clock, Part
 from gradstep.learn.rounding import rounding_error
 from gradstep.learn.scaling import Array
 from gradstep.learn.starting import alive, shapes_of, silent_units, start_of
-from gradstep.learn.stores import Share, Store
+from gradstep.learn.stores import WHOLE, Share, Store
 from gradstep.learn.surface import Layout, Objective, Parameters
 from gradstep.learn.survey import Survey, surveyed
+from gradstep.learn.tallies import scored
 from gradstep.operations.evaluation import mentioned, variables
 from gradstep.operations.memory import spoken
 
 FAR = 30.0  # spreads from zero: beyond, float32 loses too many digits
 REMEMBERED = 4
-FEW = 5
 
 
 @dataclass(frozen=True)
@@ -281,8 +280,7 @@ class _Training:
         if watched:
             yield f"{watched:,} rows tell when to stop and are not trained with"
         for name in self.given:
-            yield from _constant(store, name, survey)
-            yield from _missing(store, name, survey)
+            yield from survey.said(store, name)
 
     def _count(self, share: Share) -> int:
         return Part(self.store, share).count
@@ -391,7 +389,9 @@ class _Training:
         else:
             if self._count(self.shares.held):
                 held = float(self.over(self.shares.held)(found.parameters)[0]) * units.loss  # type: ignore[arg-type]
-            scores = self.scores(arrays)
+            scores = scored(
+                self.part(WHOLE), plan, self.survey, self.shares.learnt[1], {**self._beside(), **arrays}
+            )
         silent = [f"{note} (in the sample)" for note in silent_units(self.derivation, found, self.sample)]
         all_notes = [
             *notes,
@@ -450,94 +450,7 @@ class _Training:
         features = tuple(Number(name, float(mean)) for name, mean in zip(names, means, strict=True))
         return Encoder(goal[0], "regression", None, features)
 
-    def scores(self, parameters: Mapping[str, Array]) -> tuple[Score, ...]:
-        """The network beside the mean and a straight line, in one more pass over all rows."""
-        plan, target = self.plan, self.plan.target
-        if plan.prediction is None or target is None or target not in self.given:
-            return ()
-        classes = judges_classes(plan.prediction, plan.data[target])
-        answer = answering(plan.prediction, {**self._beside(), **parameters})
-        line = None if classes else self.survey.line()
-        if line is not None and set(self.survey.lined) != set(self.given):
-            line = None
-        mean = self.survey.columns[target].mean.reshape(self.survey.columns[target].shape)
-        tallies = {"the network": _Tally(), "straight line": _Tally(), "the mean": _Tally()}
-        for arrays in self.part((0.0, 1.0)).timed(self.given):
-            y = np.asarray(arrays[target], dtype=np.float64)
-            methods = {"the network": answer(arrays), "the mean": np.broadcast_to(mean, y.shape)}
-            if methods["the network"].shape != y.shape or not np.isfinite(methods["the network"]).all():
-                return ()
-            if line is not None:
-                X = np.hstack([arrays[n].reshape(len(y), -1) for n in self.survey.lined[:-1]])
-                methods["straight line"] = X @ line[0].astype(X.dtype) + line[1]
-            border = math.floor(len(y) * self.shares.learnt[1] + 1e-9)
-            for name, found in methods.items():
-                tallies[name].add(y, found, border, classes)
-        called = {"the mean": "the commonest class"} if classes else {}
-        return tuple(tally.score(called.get(name, name)) for name, tally in tallies.items() if tally.rows[0])
-
 
 def _rows(rows: Array | Any) -> Any:
     """Row numbers as `planned` takes them: none is a share of 0."""
     return rows if len(rows) else 0.0
-
-
-def _constant(store: Store, name: str, survey: Survey) -> Iterator[str]:
-    """A note for columns that are the same in every row."""
-    flat = survey.columns[name].constant
-    if not len(flat) or len(store.shapes[name]) != 1:
-        return
-    names = store.columns.get(name)
-    which = ", ".join(names[k] if names else str(k) for k in flat[:5]) + (" …" if len(flat) > 5 else "")
-    columns = "columns" if len(flat) > 1 else "column"
-    yield f"{columns} {which} of {name}: the same in every row, so nothing to learn there"
-
-
-def _missing(store: Store, name: str, survey: Survey) -> Iterator[str]:
-    """A note for columns with missing values."""
-    found, names = survey.columns[name], store.columns.get(name, ())
-    for k in np.flatnonzero(found.missing)[:FEW]:
-        count = int(found.missing[k])
-        yield (
-            f"{shown(names[k])} has no value in {count:,} row{'s' * (count != 1)} of {survey.rows:,}: "
-            f"taken as {found.mean[k]:.6g}, the mean in training"
-        )
-
-
-def answering(prediction: Expr, fixed: Mapping[str, Array]) -> Callable[[Mapping[str, Array]], Array]:
-    """What a prediction is worth for the rows of a window."""
-    function = compile_outputs({"": prediction})
-    names = [given.name for given in function.program.inputs]
-
-    def answer(arrays: Mapping[str, Array]) -> Array:
-        with np.errstate(all="ignore"):
-            found = function.raw(*({**fixed, **arrays}[name] for name in names))
-        return np.asarray(found, dtype=np.float64)
-
-    return answer
-
-
-@dataclass
-class _Tally:
-    """Measures of answers, added up over windows: on the rows learned from, and on those held out."""
-
-    rows: list[int] = field(default_factory=lambda: [0, 0])
-    sums: list[dict[str, float]] = field(default_factory=lambda: [{}, {}])
-
-    def add(self, y: Array, answers: Array, border: int, classes: bool) -> None:
-        for side, rows in enumerate((slice(border), slice(border, None))):
-            count = len(y[rows])
-            if count:
-                self.rows[side] += count
-                for name, value in measures(y[rows], answers[rows], classes).items():
-                    self.sums[side][name] = self.sums[side].get(name, 0.0) + count * value
-
-    def score(self, name: str) -> Score:
-        training, held = (self._mean(side) if self.rows[side] else None for side in (0, 1))
-        return Score(name, training or {}, held)
-
-    def _mean(self, side: int) -> Measures:
-        found = {name: total / self.rows[side] for name, total in self.sums[side].items()}
-        if "mean squared error" in found:
-            found["typical error"] = math.sqrt(found["mean squared error"])
-        return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,13 +16,14 @@ from gradstep.learn.arrays import LARGEST
 from gradstep.learn.columns import shown
 from gradstep.learn.reading import Part
 from gradstep.learn.scaling import Array, Rows, Scaler
-from gradstep.learn.stores import Share
+from gradstep.learn.stores import Share, Store
 from gradstep.learn.structure import Affine, Linear, Output
 
 CHUNK = 1 << 20  # bytes
 MOST_LINES = 256  # features, for a straight line by normal equations
 MOST_DISTINCT = 101
 SAMPLE = 10_000  # rows
+FEW = 5
 FLAT = 1e-12
 
 
@@ -158,6 +159,23 @@ class Survey:
         means = np.concatenate([self.columns[name].mean for name in self.lined])
         return w, float(means[-1] - means[:-1] @ w)
 
+    def said(self, store: Store, name: str) -> Iterator[str]:
+        """What has to be said of the columns of an array: those that never change, and missing values."""
+        found, names = self.columns[name], store.columns.get(name)
+        flat = found.constant
+        if len(flat) and len(store.shapes[name]) == 1:
+            which = ", ".join(names[k] if names else str(k) for k in flat[:5]) + (
+                " …" if len(flat) > 5 else ""
+            )
+            columns = "columns" if len(flat) > 1 else "column"
+            yield f"{columns} {which} of {name}: the same in every row, so nothing to learn there"
+        for k in np.flatnonzero(found.missing)[:FEW] if names else ():
+            count = int(found.missing[k])
+            yield (
+                f"{shown(names[k] if names else k)} has no value in {count:,} row{'s' * (count != 1)} of "
+                f"{self.rows:,}: taken as {found.mean[k]:.6g}, the mean in training"
+            )
+
     def offset(self) -> float:
         """How far from zero the columns lie, measured by their spread: so many digits of float32 are lost."""
         worst = 0.0
@@ -257,33 +275,42 @@ def _window(
 def _added(survey: Survey, arrays: Mapping[str, Array], learn: bool, gaps: Collection[str]) -> _Chunk:
     """What one chunk adds; NaN in an array with `gaps` is a missing value, elsewhere it shows in the ends."""
     count = len(next(iter(arrays.values())))
-    sums: dict[str, tuple[Array, ...]] = {}
-    beyond: dict[str, Array] = {}
-    for name, array in arrays.items():
-        flat = array.reshape(count, -1)
-        lowest, highest = (np.fmin, np.fmax) if name in gaps else (np.minimum, np.maximum)
-        with np.errstate(all="ignore"):
-            low, high = (f.reduce(flat, axis=0).astype(np.float64) for f in (lowest, highest))
+    flat = {name: array.reshape(count, -1) for name, array in arrays.items()}
+    with np.errstate(all="ignore"):
+        sums: dict[str, tuple[Array, ...]] = {name: _ends(rows, name in gaps) for name, rows in flat.items()}
+        if not learn:
+            return _Chunk(0, sums, None)
+        lined = survey.lined if survey.products is not None else ()
+        z = np.ones((count, 1 + sum(flat[name].shape[1] for name in lined)))
+        at, places = 0, {}
+        for name in lined:
+            places[name] = slice(at, at := at + flat[name].shape[1])
+        for name, rows in flat.items():
+            beyond = z[:, places[name]] if name in places else np.empty(rows.shape)
+            np.subtract(rows, survey.columns[name].shift, out=beyond, casting="unsafe")
+            there = np.full(rows.shape[1], count)
             if name in gaps:
-                absent = np.isnan(low)
-                low, high = np.where(absent, np.inf, low), np.where(absent, -np.inf, high)
-            sums[name] = (low, high)
-            if not learn:
-                continue
-            z = flat.astype(np.float64) - survey.columns[name].shift
-            there = np.full(z.shape[1], count)
-            if name in gaps:
-                holes = np.isnan(z)
+                holes = np.isnan(beyond)
                 there = count - holes.sum(axis=0)
-                z[holes] = 0
-            beyond[name] = z
-            sums[name] += (there, z.sum(axis=0), np.einsum("ij,ij->j", z, z))
-    products = None
-    if learn and survey.products is not None and survey.lined:
-        z = np.hstack([*(beyond[name] for name in survey.lined), np.ones((count, 1))])
-        with np.errstate(all="ignore"):
-            products = z.T @ z
-    return _Chunk(count if learn else 0, sums, products)
+                beyond[holes] = 0
+            if name not in places:
+                sums[name] += (there, beyond.sum(axis=0), np.einsum("ij,ij->j", beyond, beyond))
+            else:
+                sums[name] += (there,)
+        products = z.T @ z if lined else None
+    if products is not None:
+        for name, place in places.items():
+            sums[name] += (products[-1, place], np.diag(products)[place])
+    return _Chunk(count, sums, products)
+
+
+def _ends(rows: Array, gaps: bool) -> tuple[Array, Array]:
+    """The lowest and the highest of each column."""
+    lowest, highest = (np.fmin, np.fmax) if gaps else (np.minimum, np.maximum)
+    low, high = (f.reduce(rows, axis=0).astype(np.float64) for f in (lowest, highest))
+    if gaps:
+        low, high = np.where(np.isnan(low), np.inf, low), np.where(np.isnan(high), -np.inf, high)
+    return low, high
 
 
 def _refuse(part: Part, name: str, rows: Array, at: int) -> None:
