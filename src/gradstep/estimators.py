@@ -45,7 +45,7 @@ Shapes = Mapping[str, str | Sequence[str | int]]
 
 USUAL = {"X": "N d", "y": "N", "Y": "N k", "w": "d", "b": ""}
 WEIGHTS = "sample_weight"
-SOLVER = "gradient descent"
+SOLVER = "l-bfgs"
 
 
 class _Network(BaseEstimator):  # type: ignore[misc]
