@@ -6,6 +6,7 @@
     python3 dev.py setup     installs all extras and test tools (--peers: PyTorch and JAX as well)
     python3 dev.py lint      format, lint and types only
     python3 dev.py docs      builds docs/_build/html
+    python3 dev.py bench     measures speed beside PyTorch, JAX, NumPy and scikit-learn (names: only these)
 
 It all happens in .venv beside this file. What is installed there is noted, so the next run starts at once.
 """
@@ -38,6 +39,10 @@ FORMAT = ["ruff", "format", "--check", "."]
 LINT = ["ruff", "check", "."]
 TYPES = ["mypy", "--strict"]
 TESTS = ["pytest", "-n", "auto", "--dist", "worksteal"]
+
+# The questions of speed, each a script in benchmarks/.
+MEASURED = ["start", "derivation", "certificates", "neuron", "descent", "solvers"]
+MEASURED += ["out_of_core", "first_result"]
 
 BROWSERS = [
     "chromium",
@@ -88,7 +93,21 @@ def docs(words: list[str]) -> int:
     return code
 
 
-COMMANDS = {"demo": demo, "test": test, "setup": setup, "lint": lint, "docs": docs}
+def bench(words: list[str]) -> int:
+    """Every table of docs/performance.md, a script each; `bench neuron descent` runs these two."""
+    install({"fast", "parquet", "peers", "sklearn"})
+    unknown = [word for word in words if word not in MEASURED]
+    if unknown:
+        print(f"there is no benchmark {unknown[0]}; there are {', '.join(MEASURED)}")
+        return 2
+    code = 0
+    for name in words or MEASURED:
+        print(f"\n== {name} ==", flush=True)
+        code |= call(PYTHON, ROOT / "benchmarks" / f"{name}.py")
+    return code
+
+
+COMMANDS = {"demo": demo, "test": test, "setup": setup, "lint": lint, "docs": docs, "bench": bench}
 
 
 def main() -> int:
