@@ -5,7 +5,8 @@ import pytest
 from backends.losses import CASES, arrays, compiled
 
 from gradstep.backends.native.cells import Unsupported
-from gradstep.backends.native.walker import Rule, Walker, code_of
+from gradstep.backends.native.making import Rule, code_of
+from gradstep.backends.native.walker import Walker
 from gradstep.learn.optimisers import ADAM, GRADIENT_DESCENT, MOMENTUM
 from gradstep.operations.evaluation import sizes_of
 

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from gradstep.backends.compiled import Compiled
 from gradstep.backends.native import engine
 from gradstep.backends.native.cells import Unsupported
-from gradstep.backends.native.walker import Rule as Steps
-from gradstep.backends.native.walker import Walker, code_of
+from gradstep.backends.native.making import Rule as Steps
+from gradstep.backends.native.making import code_of
+from gradstep.backends.native.walker import Walker
 from gradstep.backends.options import Options
 from gradstep.calculus.derivation import derive
 from gradstep.calculus.steps import Derivation
@@ -128,14 +129,16 @@ class Choice:
         walker = Walker(code, arrays, self.batch)
         return Machine(walker, rule, orders, rows, math.ceil(rows / self.batch))
 
-    def told(self, language: str, why: str, machine: Machine | str, function: Compiled) -> list[str]:
+    def told(
+        self, language: str, why: str, machine: Machine | str, function: Compiled, watched: bool
+    ) -> list[str]:
         """Which back end trained, and why."""
         if language == "numpy":
             return [f"trained in NumPy: {why}"]
         if isinstance(machine, Machine):
-            walked = "all steps" if self.rate is not None else "loss and gradient"
-            return [f"trained in machine code, {walked}: {why}"]
-        return [
-            f"trained in machine code: {why}; not all steps in one: {machine}",
-            *function.report.splitlines(),
-        ]
+            reason = "its rate is chosen on the way" if self.rate is None else "other rows are watched"
+            alone = self.rate is not None and not watched
+            how = "many steps at a time" if alone else f"step by step, since {reason}"
+            return [f"trained in machine code, {how}: {why}"]
+        told = [f"trained in machine code: {why}", f"step by step: {machine}"]
+        return told + function.report.splitlines()

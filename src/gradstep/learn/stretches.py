@@ -15,7 +15,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gradstep.backends.native.walker import Rule, Stretch, Walker
+from gradstep.backends.native.making import Rule
+from gradstep.backends.native.walker import Stretch, Walker
 from gradstep.learn.log import (
     EPSILON,
     FAR_BELOW,

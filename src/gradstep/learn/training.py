@@ -124,6 +124,7 @@ def train(
     first = alive(derivation, first, inside, set(from_user))
     known, more = _beyond(way.optimiser, derivation, inside, first)
     machine = way.machine(function, inside, first, plan) if language == "native" else why
+    watching = _watch(function, units, plan, enough)
     with shown_by(progress) as show:
         found = descend(
             objective(function, inside),
@@ -133,13 +134,13 @@ def train(
             steps=steps,
             tolerance=tolerance,
             progress=show,
-            watch=_watch(function, units, plan, enough),
+            watch=watching,
             batches=_batches(function, inside, plan, batch, seed),
             **known,
             machine=None if isinstance(machine, str) else machine,
         )
     notes = (*given.notes, *plan.notes, *units.notes, *derivation.notes, *more, *found.notes)
-    ran = way.told(language, why, machine, function)
+    ran = way.told(language, why, machine, function, watching is not None)
     notes = (*notes, *silent_units(derivation, found, inside))
     return _fit(derivation, plan, units, found, function, notes, ran)
 

@@ -13,17 +13,30 @@ from collections.abc import Mapping, Sequence
 from gradstep.backends.native.assembly import Type, Vec, Writer
 from gradstep.backends.native.cells import Cell
 from gradstep.backends.native.entries import Entries
-from gradstep.backends.native.free import ITEM, KIND, ONE, Free, Memory, write_free
+from gradstep.backends.native.free import (
+    ITEM,
+    KIND,
+    ONE,
+    STRAIGHT,
+    Free,
+    Memory,
+    Row,
+    power_below,
+    write_free,
+    write_one_row,
+)
 from gradstep.backends.native.kernels import _Kernel
 from gradstep.backends.native.loops import Loops, Part, Rows
-from gradstep.backends.native.plan import Plan, Sum
-from gradstep.backends.native.reductions import across
+from gradstep.backends.native.plan import LINE, Plan, Sum
+from gradstep.backends.native.reductions import COMBINE, IDENTITY, across
 from gradstep.expression.records import record
 
 ENTRY = "gradstep_descent"
 FIRST = ("scratch", "fixed", "count", "steps", "table", "pictures", "order", "batch")
 TOLD = ("loss", "steep", "bend", "length", "farthest")  # of each step; all but the loss by the program `told`
 OWN = "walk."  # begins the names of what belongs to the walk; no variable has a dot
+SOON = 8  # rows ahead that are asked for
+MOST_LINES = 64  # of a row that are asked for
 INNER = re.compile(r"@(block|stage\d+|one\d+|loop\d+|both)\(")
 
 
@@ -32,14 +45,17 @@ class Walk:
     """All that a descent is made of.
 
     passes    the plan of each pass over the rows, and for batches another; `between` what lies between
+    single    where an update takes one row: all of it, from the row to the next parameters
     update    from "x", "g" and the optimiser's memory to what they are next
     told      from "x", "g", "x_before" and "g_before" to the numbers that are told of a step
     places    where the loss is, and for each parameter where its gradient is, by the parameter's own place
-    size      numbers of all parameters together, in memory
+    size      numbers of all parameters together, in memory; `width` of them are stepped at a time
+    rows      how many rows there are, and `batch` how many of them make an update; 0 for all
     """
 
     passes: tuple[Plan, ...]
     in_batches: tuple[Plan, ...]
+    single: Free | None
     between: tuple[Free, ...]
     update: Free
     told: Free
@@ -48,6 +64,9 @@ class Walk:
     loss: str
     gradients: Mapping[str, tuple[int, int, int]]
     size: int
+    width: int
+    rows: int
+    batch: int
     data: tuple[str, ...]
     strides: Mapping[str, int]
 
@@ -135,25 +154,61 @@ class _Pass(_Kernel):
     def flush(self) -> None:
         """Puts totals where they belong."""
         plan, writer = self.plan, self.writer
-        numbers: dict[str, list[Sum]] = {}
         for s in plan.sums:
-            place, out = writer.at("%s", plan.at[s.place]), writer.at("%out", self.place(s))
             if s.wide:
-                self.flush_wide(s, place, out)
-            else:
-                numbers.setdefault(s.total.how, []).append(s)
-        for how, sums in numbers.items():
-            while sums:
-                many = 1 << min(len(sums), plan.rows, plan.width).bit_length() - 1
-                here, sums = sums[:many], sums[many:]
-                lanes = [
-                    writer.load(writer.at("%s", plan.at[s.place]), self.lane_type(s), ITEM) for s in here
-                ]
-                found = across(lanes, how)
-                for k, s in enumerate(here):
-                    one = found.lanes([k])
-                    one = one.call("sqrt") if s.total.rooted else one
-                    writer.store(one, writer.at("%out", self.place(s)), ITEM)
+                self.flush_wide(s, writer.at("%s", plan.at[s.place]), writer.at("%out", self.place(s)))
+        numbers = [s for s in plan.sums if not s.wide]
+        self.put(
+            {s: writer.load(writer.at("%s", plan.at[s.place]), self.lane_type(s), ITEM) for s in numbers},
+            "%out",
+        )
+
+    def put(self, totals: Mapping[Sum, Vec], base: str) -> None:
+        """Adds up the lanes of totals; neighbours are stored together."""
+        writer, left = self.writer, sorted(totals, key=self.place)
+        while left:
+            first = left[0]
+            run = [
+                s
+                for k, s in enumerate(left[: self.plan.width])
+                if (self.place(s), s.total.how, s.total.rooted)
+                == (self.place(first) + k * ITEM, first.total.how, first.total.rooted)
+            ]
+            run = run[: power_below(min(len(run), self.plan.rows))]
+            lanes = [self.folded(totals[s], s.total.how) for s in run]
+            found = across(lanes, first.total.how)
+            found = found.call("sqrt") if first.total.rooted else found
+            writer.store(found, writer.at(base, self.place(first)), ITEM)
+            left = left[len(run) :]
+
+    def folded(self, lanes: Vec, how: str) -> Vec:
+        """As many lanes as a vector has."""
+        while lanes.type.lanes > self.plan.width:
+            half = lanes.type.lanes // 2
+            lanes = COMBINE[how](lanes.lanes(range(half)), lanes.lanes(range(half, 2 * half)))
+        return lanes
+
+    def inline(self, writer: Writer, count: int) -> None:
+        """A pass without wide axes over so many rows, whose totals stay in registers."""
+        plan, sums = self.plan, self.plan.stage_sums(0)
+        self.writer = self.loops.writer = self.entries.writer = writer
+        fixed = self.fixed(self.stage_cells(0))
+        totals = [writer.number(IDENTITY[s.total.how], self.lane_type(s)) for s in sums]
+        end = count // plan.rows * plan.rows
+
+        def some(row: str, mask: Vec | None, totals: Sequence[Vec]) -> list[Vec]:
+            before = {s.place: total for s, total in zip(sums, totals, strict=True)}
+            after = self.stage(0, row, mask, fixed, before)
+            return [after[s.place] for s in sums]
+
+        if end:
+            with writer.loop(0, end, plan.rows, totals) as loop:
+                loop.carried[:] = some(loop.at, None, loop.carried)
+            totals = loop.carried
+        if end < count:
+            lanes = ", ".join(f"i1 {int(end + k < count)}" for k in range(plan.rows))
+            totals = some(str(end), Vec(writer, f"<{lanes}>", Type("i1", plan.rows)), totals)
+        self.put(dict(zip(sums, totals, strict=True)), "%e")
 
     def flush_wide(self, s: Sum, place: str, out: str) -> None:
         """A total along a wide axis; what lies beyond its end stays 0."""
@@ -187,7 +242,7 @@ class _Descent:
 
     def text(self) -> str:
         self.measure("measure", self.walk.passes, picked=False)
-        if self.walk.in_batches:
+        if self.walk.in_batches and self.walk.single is None:
             self.measure("batch", self.walk.in_batches, picked=True)
         self.outside()
         return "\n".join([*self.texts, *self.writer.lines, *self.writer.declared, ""])
@@ -197,6 +252,8 @@ class _Descent:
         writer, walk = self.writer, self.walk
         for number, plan in enumerate(passes):
             code = _Pass(plan, walk, picked)
+            if self.inlined(plan, picked):
+                continue
             code.text()
             self.writer.declared.update(code.writer.declared)
             self.texts.append(INNER.sub(rf"@{name}{number}_\1(", "\n".join(code.writer.lines)))
@@ -205,7 +262,9 @@ class _Descent:
             writer.emit(f"store double {count}, ptr {self.at(walk.count)}")
             for number, program in enumerate(walk.between):
                 write_free(writer, program, self.memory, "%e")
-                if number < len(passes):
+                if number < len(passes) and self.inlined(passes[number], picked):
+                    _Pass(passes[number], walk, picked).inline(writer, walk.rows)
+                elif number < len(passes):
                     writer.emit(
                         f"call void @{name}{number}_block(ptr %a, ptr %s, i64 %low, i64 %high, ptr %e)"
                     )
@@ -214,6 +273,9 @@ class _Descent:
                     self.copy(writer.at("%e", source), writer.at("%e", target), numbers)
             writer.emit("ret void")
 
+    def inlined(self, plan: Plan, picked: bool) -> bool:
+        return not plan.loops and not picked
+
     def at(self, name: str) -> str:
         return self.writer.at("%e", self.memory.places[name])
 
@@ -221,16 +283,20 @@ class _Descent:
         return self.at(OWN + name)
 
     def copy(self, source: str, target: str, numbers: int) -> None:
-        writer, chunk = self.writer, Type(KIND, self.memory.width)
+        writer, chunk = self.writer, Type(KIND, self.walk.width)
         whole = numbers // chunk.lanes * chunk.lanes
-        if whole:
+
+        def one(at: str | int, type: Type) -> None:
+            writer.store(writer.load(writer.at(source, at), type, ITEM), writer.at(target, at), ITEM)
+
+        if whole <= STRAIGHT * chunk.lanes:
+            for k in range(0, whole, chunk.lanes):
+                one(k * ITEM, chunk)
+        else:
             with writer.loop(0, whole * ITEM, chunk.lanes * ITEM) as loop:
-                writer.store(
-                    writer.load(writer.at(source, loop.at), chunk, ITEM), writer.at(target, loop.at), ITEM
-                )
+                one(loop.at, chunk)
         for k in range(whole, numbers):
-            value = writer.load(writer.at(source, k * ITEM), ONE, ITEM)
-            writer.store(value, writer.at(target, k * ITEM), ITEM)
+            one(k * ITEM, ONE)
 
     # ------------------------------------------------------------------------------------- the walk
 
@@ -255,9 +321,9 @@ class _Descent:
                 if self.walk.in_batches:
                     self.through_batches(loop.at, count)
                 else:
-                    write_free(writer, self.walk.update, self.memory, "%e")
+                    write_free(writer, self.walk.update, self.memory, "%e", self.walk.width)
                 writer.emit(f"call void @measure(ptr %a, ptr %s, ptr %e, i64 0, i64 {count})")
-                write_free(writer, self.walk.told, self.memory, "%e")
+                write_free(writer, self.walk.told, self.memory, "%e", self.walk.width)
                 row = writer.at(table, writer.integer("mul", loop.at, len(TOLD) * ITEM))
                 for k, name in enumerate(TOLD):
                     value = writer.load(self.at(self.walk.loss if name == "loss" else OWN + name), ONE, ITEM)
@@ -280,11 +346,51 @@ class _Descent:
         with writer.loop(0, count, size) as loop:
             end = writer.integer("add", loop.at, size)
             high = writer.scalar(f"select i1 {writer.test('slt', end, count)}, i64 {end}, i64 {count}")
-            writer.emit(f"call void @batch(ptr %a, ptr %s, ptr %e, i64 {loop.at}, i64 {high})")
-            write_free(writer, self.walk.update, self.memory, "%e")
+            self.ask_for_rows(loop.at, count)
+            if self.walk.single is not None:
+                self.one_row(self.walk.single, loop.at)
+            else:
+                writer.emit(f"call void @batch(ptr %a, ptr %s, ptr %e, i64 {loop.at}, i64 {high})")
+                write_free(writer, self.walk.update, self.memory, "%e", self.walk.width)
         place = writer.at("%a", self.args["order"])
         order = writer.at(self.argument("order", "ptr"), writer.integer("mul", count, ITEM))
         writer.emit(f"store ptr {order}, ptr {place}")
+
+    def one_row(self, program: Free, at: str) -> None:
+        """An update by the row that the order has here."""
+        writer, walk, rows = self.writer, self.walk, {}
+        place = writer.at(self.argument("order", "ptr"), writer.integer("mul", at, ITEM))
+        number = writer.scalar(f"load i64, ptr {place}")
+        for plan in walk.in_batches:
+            for name, layout in plan.layouts.items():
+                columns, stride = layout.how == "columns", walk.strides[name]
+                far = writer.integer("mul", number, ITEM if columns else stride)
+                pointer = writer.at(self.argument(("data", name), "ptr"), far)
+                rows[name] = Row(pointer, stride if columns else ITEM)
+        write_one_row(writer, program, self.memory, "%e", rows)
+
+    def ask_for_rows(self, at: str, count: str) -> None:
+        """Asks for the memory of rows that come soon: they may lie anywhere."""
+        writer, walk = self.writer, self.walk
+        lengths = {
+            name: layout.entries * ITEM
+            for plan in walk.in_batches
+            for name, layout in plan.layouts.items()
+            if layout.how == "packed"
+        }
+        first = writer.integer("add", at, max(walk.batch, SOON))
+        last = writer.integer("sub", count, 1)
+        order = self.argument("order", "ptr")
+        with writer.loop(0, walk.batch, 1) as loop:
+            place = writer.integer("add", first, loop.at)
+            place = writer.scalar(f"select i1 {writer.test('slt', place, last)}, i64 {place}, i64 {last}")
+            pointer = writer.at(order, writer.integer("mul", place, ITEM))
+            number = writer.scalar(f"load i64, ptr {pointer}")
+            for name, length in lengths.items():
+                start = self.argument(("data", name), "ptr")
+                row = writer.at(start, writer.integer("mul", number, walk.strides[name]))
+                for line in range(0, min(length, MOST_LINES * LINE), LINE):
+                    writer.prefetch(writer.at(row, line), 3)
 
     def keep_best(self, size: int) -> None:
         writer = self.writer

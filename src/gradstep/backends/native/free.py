@@ -21,6 +21,7 @@ from gradstep.expression.records import record
 
 KIND, ITEM = "double", 8
 ONE = Type(KIND, 1)
+STRAIGHT = 4  # vectors along an axis that are written out one after the other
 
 
 class Memory:
@@ -63,26 +64,50 @@ class Free:
     outputs: Mapping[str, Array]
 
 
-def free(program: Program, cells: Cells) -> Free:
-    """The cells of a program; raises `Unsupported`."""
+def free(program: Program, cells: Cells, rows: bool = False) -> Free:
+    """The cells of a program, which may need `rows`; raises `Unsupported`."""
     step = Pass(program, {}, {name: 0 for name in program.outputs})
     found = Unrolling(step, cells).whole().joined
-    if any(cell.op == "data" for cell in needed([c for a in found.values() for c in a.cells.values()])):
+    if not rows and any(
+        cell.op == "data" for cell in needed([c for a in found.values() for c in a.cells.values()])
+    ):
         raise Unsupported("what is computed between two passes needs rows")
     return Free(cells, found)
 
 
-def write_free(writer: Writer, program: Free, memory: Memory, base: str) -> None:
-    """Computes a program: from the places of its symbols to those of its outputs."""
-    _Free(writer, program, memory, base).write()
+@record
+class Row:
+    """A row of data: where it begins, and how many bytes it is from one of its entries to the next."""
+
+    pointer: str
+    far: int
+
+
+def write_free(writer: Writer, program: Free, memory: Memory, base: str, width: int = 0) -> None:
+    """Computes a program: from the places of its symbols to those of its outputs; `width` at a time."""
+    _Free(writer, program, memory, base, width or memory.width).write()
+
+
+def write_one_row(writer: Writer, program: Free, memory: Memory, base: str, rows: Mapping[str, Row]) -> None:
+    """Computes a program of one row; what it changes is written after all has been read."""
+    _Free(writer, program, memory, base, memory.width, rows).write()
 
 
 class _Free:
-    """A program while its code is written; `base` is where the memory begins."""
+    """A program while its code is written; `base` is where the memory begins, `rows` where data do."""
 
-    def __init__(self, writer: Writer, program: Free, memory: Memory, base: str) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        program: Free,
+        memory: Memory,
+        base: str,
+        width: int,
+        rows: Mapping[str, Row] | None = None,
+    ) -> None:
         self.writer, self.cells, self.memory, self.base = writer, program.cells, memory, base
-        self.chunk = Type(KIND, memory.width)
+        self.width, self.chunk = width, Type(KIND, width)
+        self.rows = rows or {}
         self.values: dict[Cell, Vec] = {}
         self.ends = [
             (cell, memory.put(name, array.axes) + place * memory.padded(array.axes) * ITEM, array)
@@ -90,9 +115,10 @@ class _Free:
             for place, cell in enumerate(array.cells.values())
         ]
         self.all = needed([cell for cell, _, _ in self.ends])
+        self.last = max((cell.level for cell in self.all), default=0)
 
     def write(self) -> None:
-        for level in range(1 + max((cell.level for cell in self.all), default=0)):
+        for level in range(1 + self.last):
             for cell in self.all:
                 if cell.level == level and not cell.wide and cell.op != "reduce":
                     self.values[cell] = self.number(cell)
@@ -103,14 +129,21 @@ class _Free:
                 value = as_number(self.values[cell], KIND)
                 self.writer.store(value, self.writer.at(self.base, place), ITEM)
 
+    def written(self, cell: Cell) -> int:
+        """The level at which a wide cell is written."""
+        return self.last if self.rows else cell.level
+
     def number(self, cell: Cell) -> Vec:
-        if cell.op == "fixed":
+        if cell.op in ("fixed", "data"):
             return self.writer.load(self.place(cell), ONE, ITEM)
         return computed(self.writer, cell, [self.values[arg] for arg in cell.args], ONE)
 
     def place(self, cell: Cell) -> str:
         """Where the numbers of a cell of a symbol begin."""
         name, place = cell.params
+        if cell.op == "data":
+            length = self.cells.lengths[cell.wide] if cell.wide else 1
+            return self.writer.at(self.rows[name].pointer, place * length * self.rows[name].far)
         length = self.cells.lengths[cell.wide] if cell.wide else 1
         padded = -(-length // self.memory.width) * self.memory.width if cell.wide else 1
         return self.writer.at(self.base, self.memory.places[name] + place * padded * ITEM)
@@ -123,16 +156,18 @@ class _Free:
 
     def stores(self, level: int, axis: str) -> list[tuple[Cell, int]]:
         """What a loop writes, and where."""
-        return [(c, at) for c, at, array in self.ends if wide_axis(array) == axis and c.level == level]
+        return [
+            (c, at) for c, at, array in self.ends if wide_axis(array) == axis and self.written(c) == level
+        ]
 
     def axes(self, level: int) -> list[str]:
-        found = [wide_axis(array) for cell, _, array in self.ends if cell.level == level]
+        found = [wide_axis(array) for cell, _, array in self.ends if self.written(cell) == level]
         found += [c.params[1] for c in self.all if c.op == "reduce" and c.level == level + 1]
         return [axis for axis in found if axis]
 
     def loop(self, level: int, axis: str) -> None:
         """One loop over an axis: sums up, and writes; what is left at its end under a mask."""
-        writer, width = self.writer, self.memory.width
+        writer, width = self.writer, self.width
         reduces, stores = self.reduces(level, axis), self.stores(level, axis)
         roots = [cell.args[0] for cell in reduces] + [cell for cell, _ in stores]
         inside = needed(roots, lambda cell: not cell.wide)
@@ -147,7 +182,9 @@ class _Free:
         def part(at: str, mask: Vec | None, sums: Sequence[Vec]) -> list[Vec]:
             values = dict(spread)
             for cell in wide:
-                if cell.op == "fixed":
+                if cell.op == "data" and mask:
+                    values[cell] = writer.masked_load(writer.at(self.place(cell), at), mask, self.chunk)
+                elif cell.op in ("fixed", "data"):
                     values[cell] = writer.load(writer.at(self.place(cell), at), self.chunk, ITEM)
                 else:
                     values[cell] = computed(writer, cell, [values[a] for a in cell.args], self.chunk)
@@ -164,15 +201,29 @@ class _Free:
                     writer.store(numbers[cell], pointer, ITEM)
             return after
 
-        if whole:
+        if whole <= STRAIGHT * width:
+            for at in range(0, whole * ITEM, width * ITEM):
+                sums = part(str(at), None, sums)
+        else:
             with writer.loop(0, whole * ITEM, width * ITEM, sums) as loop:
                 loop.carried[:] = part(loop.at, None, loop.carried)
             sums = loop.carried
         if whole < length:
             lanes = ", ".join(f"i1 {int(whole + k < length)}" for k in range(width))
             sums = part(str(whole * ITEM), Vec(writer, f"<{lanes}>", Type("i1", width)), sums)
-        for cell, total in zip(reduces, sums, strict=True):
-            self.values[cell] = across([total], cell.params[0])
+        for how in dict.fromkeys(cell.params[0] for cell in reduces):
+            mine = [(cell, total) for cell, total in zip(reduces, sums, strict=True) if cell.params[0] == how]
+            while mine:
+                many = power_below(min(len(mine), width))
+                found = across([total for _, total in mine[:many]], how)
+                for k, (cell, _) in enumerate(mine[:many]):
+                    self.values[cell] = found.lanes([k]) if many > 1 else found
+                mine = mine[many:]
+
+
+def power_below(number: int) -> int:
+    """The largest power of two that is not above the number."""
+    return 1 << number.bit_length() - 1
 
 
 def wide_axis(array: Array) -> str:
