@@ -13,6 +13,7 @@ from gradstep import cli
 from gradstep.commands.shapes import completed, words
 from gradstep.commands.tables import as_options
 from gradstep.expression.errors import MathError
+from gradstep.learn import opening, stores
 
 
 @pytest.fixture
@@ -397,3 +398,78 @@ ADVICE = {
 @pytest.mark.parametrize("text", ADVICE)
 def test_advice_is_worded_for_a_terminal(text):
     assert as_options(text) == ADVICE[text]
+
+
+# ------------------------------------------------------------------------------------------- rows in files
+
+
+@pytest.fixture
+def large(monkeypatch, tmp_path):
+    """Files count as large, and windows are tiny; gives a matrix whose column 1 follows from the others."""
+    monkeypatch.setattr(opening, "EASY", 1000)
+    monkeypatch.setattr(stores, "WINDOW", 1 << 14)
+    monkeypatch.setattr(stores, "LEAST_WINDOW", 1 << 13)
+    table = np.random.default_rng(0).normal(size=(3000, 4)).astype(np.float32)
+    table[:, 1] = 2 * table[:, 0] - table[:, 3] + 5 + 0.1 * table[:, 1]
+    np.save(tmp_path / "big.npy", table)
+    return table
+
+
+def test_a_large_file_is_trained_on_kept_and_answered_for(gradstep, large, tmp_path):
+    files = ("--save", "m.safetensors", "--predictions", "p.csv", "--page", "p.html")
+    status, output, errors = gradstep("train", "big.npy", "--target", "1", *files)
+    assert (status, errors) == (0, "")
+    for said in (
+        "big.npy: 3,000 rows, 4 columns of numbers, read window by window",
+        'to predict: "1", a number, from 3 features',
+        "rows held out to judge the fit: the last of each window",
+        "a linear neuron" if (large[:, 1] < 0).any() else "a ReLU neuron",
+        "the rows stay in the file",
+        "passes over the rows",
+        "straight line",
+        "  0   ",
+        "b = ",
+    ):
+        assert said in output, said
+    told = np.loadtxt("p.csv", delimiter=",", skiprows=1)
+    assert np.array_equal(told[:, 0], np.arange(3000))
+    assert told[:, 1] == pytest.approx(large[:, 1], rel=1e-6)
+    assert np.std(told[:, 2] - large[:, 1]) == pytest.approx(0.1, rel=0.1)
+    assert "on 3,000 rows" in (tmp_path / "p.html").read_text()
+    assert gradstep("predict", "m.safetensors", "big.npy", "--out", "q.csv")[0] == 0
+    again = np.loadtxt("q.csv", delimiter=",", skiprows=1)
+    assert again[:, 1] == pytest.approx(told[:, 2], rel=1e-6)
+    status, _, errors = gradstep("predict", "m.safetensors", "big.npy")
+    assert status == 2 and "--out answers.csv" in errors
+
+
+@pytest.mark.parametrize("labels", [(0, 1), (2, 7), (0, 1, 2)])
+def test_classes_of_a_large_file_are_those_of_a_small_one(gradstep, large, monkeypatch, labels):
+    large[:, 2] = np.array(labels)[np.digitize(large[:, 0], [0.0, 0.7][: len(labels) - 1])]
+    np.save("big.npy", large)
+    status, output, _ = gradstep("train", "big.npy", "--target", "2", "--steps", "30")
+    assert status == 0 and f"one of {len(labels)} classes" in output and "the rows stay in the file" in output
+    monkeypatch.setattr(opening, "EASY", 1 << 28)
+    status, small, _ = gradstep("train", "big.npy", "--target", "2", "--steps", "30")
+    right = [float(re.search(r"(?:neuron|regression) +([\d.]+) %", text)[1]) for text in (output, small)]
+    assert status == 0 and "stay in the file" not in small
+    assert right[0] == pytest.approx(right[1], abs=2) and right[0] > 90
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "mend"),
+    [
+        (("big.npy",), "which of the 4 columns of big.npy is to be predicted?", "--target 3"),
+        (("big.npy", "--target", "9"), 'no column "9"', "--target 3"),
+        (("big.npy", "--target", "1", "--holdout", "2"), "a share is held-out", "--holdout 0.2"),
+        (
+            ("big.npy", "--target", "1", "--optimiser", "newton-cg"),
+            "all rows in memory",
+            "--optimiser l-bfgs",
+        ),
+        (("none-*.npy", "--target", "1"), "there is no file", ""),
+    ],
+)
+def test_what_is_wrong_with_a_large_file_is_said(gradstep, large, arguments, said, mend):
+    status, _, errors = gradstep("train", *arguments)
+    assert status == 2 and said in errors and mend in errors

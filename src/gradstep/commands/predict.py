@@ -7,24 +7,34 @@ from typing import Any
 import click
 import numpy as np
 
-from gradstep.commands.tables import answers_csv, check_outputs, in_a_terminal, read, table_options
+from gradstep.commands.tables import (
+    answers_csv,
+    check_outputs,
+    in_a_terminal,
+    predictions_of,
+    read_any,
+    table_options,
+)
 from gradstep.expression.errors import MathError
 from gradstep.learn.columns import Table, shown
 from gradstep.learn.comparison import measures
 from gradstep.learn.encoding import Encoder
 from gradstep.learn.predicting import Answers
 from gradstep.learn.saving import load, write_whole
+from gradstep.learn.stores import Store
 
 
 @click.command()
 @click.argument("model", metavar="MODEL.safetensors")
-@click.argument("data", metavar="NEW.csv")
+@click.argument("data", metavar="NEW")
 @click.option("--out", metavar="FILE", help="Write the predictions there instead of printing them.")
 @table_options
 def command(model: str, data: str, out: str | None, **style: Any) -> None:
-    """What a model that `gradstep train --save` kept says about the rows of NEW.csv.
+    """What a model that `gradstep train --save` kept says about new rows.
 
-    The answers are CSV, one line for each row. Where NEW.csv holds the true values too, how near the answers
+    NEW is a .csv, .parquet or .npy file, with the columns of the table that the model was trained on.
+
+    The answers are CSV, one line for each row. Where NEW holds the true values too, how near the answers
     come is said as well.
     """
     with in_a_terminal():
@@ -40,7 +50,16 @@ def _predict(model: str, data: str, out: str | None, style: dict[str, Any]) -> N
             f"{shown(model)} was trained on arrays, so it does not know the columns of a table",
             mend='gradstep.load("…").predict(…) in Python',
         )
-    table = read(data, style, encoder.kinds)
+    table = read_any(data, style, None, encoder.kinds, list(encoder.kinds))
+    if isinstance(table, Store):
+        if out is None:
+            raise MathError(
+                f"{table.source} has {table.count:,} rows: their answers go into a file",
+                mend="--out answers.csv",
+            )
+        write_whole(out, predictions_of(predictor, table))
+        click.echo(f"{table.count:,} predictions are in {out}", err=True)
+        return
     answers = predictor.answers(table)
     text = answers_csv(answers, encoder.target, encoder.classes, {})
     for note in (*table.notes, *answers.notes, *_judged(encoder, table, answers)):

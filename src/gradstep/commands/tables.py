@@ -16,11 +16,14 @@ import click
 from gradstep.expression.errors import MathError
 from gradstep.learn.columns import Table, shown
 from gradstep.learn.data import read_table
-from gradstep.learn.predicting import Answers
+from gradstep.learn.opening import is_stored, table_or_rows
+from gradstep.learn.predicting import Answers, Predictor
+from gradstep.learn.stored_tables import answered
+from gradstep.learn.stores import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-OPTIONS = "task|optimiser|learning_rate|steps|batch|holdout|seed|separator|decimal|thousands"
+OPTIONS = "target|task|optimiser|learning_rate|steps|batch|holdout|seed|separator|decimal|thousands"
 
 
 def table_options(command: F) -> F:
@@ -93,6 +96,17 @@ def read(path: str, style: Mapping[str, Any], kinds: Mapping[str, str] | None = 
     )
 
 
+def read_any(
+    path: str,
+    style: Mapping[str, Any],
+    target: str | None,
+    kinds: Mapping[str, str] | None = None,
+    features: Sequence[str] | None = None,
+) -> Table | Store:
+    """The table at `path`, or its rows where a .npy or Parquet file is too large for memory."""
+    return table_or_rows(path, target, kinds, features) if is_stored(path) else read(path, style, kinds)
+
+
 def kinds_of(given: Sequence[str]) -> dict[str, str]:
     """NAME=number or NAME=category, from the command line."""
     kinds = {}
@@ -125,3 +139,19 @@ def _cell(value: object) -> str:
         return f"{value:.10g}"
     text = str(value)
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r", "\0") else text
+
+
+def predictions_of(predictor: Predictor, store: Store) -> Iterator[bytes]:
+    """The answers for rows in files as CSV, window by window: the row, the true value if it is there."""
+    encoder = predictor.encoder
+    if encoder is None:
+        raise MathError("this model was trained on arrays, so it does not know the columns of a table")
+    at = 0
+    for arrays, answers in answered(predictor, store):
+        count = len(answers.values)
+        beside: dict[str, Sequence[Any]] = {"row": range(at, at + count)}
+        if "y" in arrays:
+            beside[encoder.target] = arrays["y"].tolist()
+        text = answers_csv(answers, encoder.target, encoder.classes, beside)
+        yield (text if not at else text.partition("\n")[2]).encode()
+        at += count

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from gradstep.commands.tables import (
     check_outputs,
     in_a_terminal,
     kinds_of,
-    read,
+    predictions_of,
+    read_any,
     table_options,
 )
 from gradstep.expression.errors import MathError
@@ -26,9 +27,12 @@ from gradstep.learn.columns import Table, listed, shown
 from gradstep.learn.encoding import Encoder, Prepared
 from gradstep.learn.fit import Fit
 from gradstep.learn.models import Model, default_model, own_model
+from gradstep.learn.opening import open_rows
 from gradstep.learn.optimisers import AUTOMATIC_STEP, GRADIENT_DESCENT, OPTIMISERS, optimiser_named
-from gradstep.learn.progress import progress_bar
+from gradstep.learn.progress import progress_bar, reading_bar
 from gradstep.learn.saving import write_whole
+from gradstep.learn.stored_tables import prepared_rows, train_stored_model
+from gradstep.learn.stores import Store
 from gradstep.learn.training import train_model
 from gradstep.notation.declaring import shapes_from_arguments
 from gradstep.notation.parsing import names_of, parse
@@ -43,7 +47,7 @@ INTERRUPTED = 130
 
 
 @click.command()
-@click.argument("data", metavar="DATA.csv")
+@click.argument("data", metavar="DATA")
 @click.argument("shapes", nargs=-1, metavar="[SHAPES]...")
 @click.option("--target", metavar="COLUMN", help="The column to predict.")
 @click.option(
@@ -80,9 +84,12 @@ INTERRUPTED = 130
 def command(context: click.Context, /, data: str, shapes: Sequence[str], **options: Any) -> None:
     """Fit a small network to a table and show how.
 
-    DATA.csv has a first line with the names of its columns. Without --model the network is a single neuron,
-    or logistic or softmax regression where the target holds classes. SHAPES are those of parameters in
-    --model that cannot be worked out, such as W1:d,16.
+    DATA is a .csv file whose first line names its columns, a .parquet file, or a matrix in a .npy file, whose
+    columns are called 0, 1, 2 …; several of these are given as a pattern, 'part-*.parquet'. Rows that are too
+    many for memory stay in their files, which are read once for each step.
+
+    Without --model the network is a single neuron, or logistic or softmax regression where the target holds
+    classes. SHAPES are those of parameters in --model that cannot be worked out, such as W1:d,16.
 
     \b
         gradstep train houses.csv --target price
@@ -100,7 +107,9 @@ def command(context: click.Context, /, data: str, shapes: Sequence[str], **optio
 def _trained(data: str, shapes: Sequence[str], options: dict[str, Any]) -> Fit:
     say = _silent if options["quiet"] else click.echo
     check_outputs(options["save"], options["page"], options["predictions"])
-    table = read(data, options, kinds_of(options["kind"]))
+    table = read_any(data, options, options["target"], kinds_of(options["kind"]))
+    if isinstance(table, Store):
+        return _from_files(table, [data, *shapes], options, say)
     if not options["target"]:
         raise MathError(
             "which column is to be predicted?",
@@ -115,16 +124,48 @@ def _trained(data: str, shapes: Sequence[str], options: dict[str, Any]) -> Fit:
     model = _model(prepared, options, shapes)
     say(f"\nThe model: {model.title}")
     with progress_bar() as show:
-        fit = train_model(
-            model,
-            prepared,
-            optimiser=options["optimiser"],
-            learning_rate=options["learning_rate"],
-            steps=options["steps"],
-            batch=options["batch"],
-            seed=options["seed"],
-            progress=show,
+        fit = train_model(model, prepared, progress=show, **_settings(options))
+
+    def predictions(path: str) -> None:
+        write_whole(path, _predictions(fit, table, prepared).encode())
+
+    _told(fit, [data, *shapes], options, say, predictions)
+    return fit
+
+
+def _from_files(
+    store: Store, words: Sequence[str], options: dict[str, Any], say: Callable[[str], None]
+) -> Fit:
+    """The same for rows that are too many for memory."""
+    with reading_bar() as show:
+        rows = prepared_rows(
+            store, options["target"], task=options["task"], holdout=options["holdout"], progress=show
         )
+        for part in _read(store, rows.prepared):
+            say(part)
+        model = _model(rows.prepared, options, words[1:])
+        say(f"\nThe model: {model.title}")
+        fit = train_stored_model(model, rows, progress=show, **_settings(options))
+
+    def predictions(path: str) -> None:
+        write_whole(path, predictions_of(fit.predictor, open_rows(words[0], options["target"])))
+
+    _told(fit, words, options, say, predictions)
+    return fit
+
+
+def _settings(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: options[name] for name in ("optimiser", "learning_rate", "steps", "batch", "seed")}
+
+
+def _told(
+    fit: Fit,
+    words: Sequence[str],
+    options: dict[str, Any],
+    say: Callable[[str], None],
+    predictions: Callable[[str], None],
+) -> None:
+    """What happened and what came of it, and the files that were asked for."""
     for part in (*_derived(fit), *_descended(fit, options["learning_rate"])):
         say(part)
     click.echo("\nThe result")
@@ -132,9 +173,8 @@ def _trained(data: str, shapes: Sequence[str], options: dict[str, Any]) -> Fit:
         click.echo(row)
     for part in ("", "What it learned", *fit.learnt()):
         say(part)
-    for part in (*_kept(fit, table, prepared, options), *_next(fit, [data, *shapes], options)):
+    for part in (*_kept(fit, options, predictions), *_next(fit, words, options)):
         say(part)
-    return fit
 
 
 def _silent(text: str) -> None:
@@ -144,12 +184,16 @@ def _silent(text: str) -> None:
 # ------------------------------------------------------------------------------------------- before
 
 
-def _read(table: Table, prepared: Prepared) -> list[str]:
+def _read(table: Table | Store, prepared: Prepared) -> list[str]:
     """What was read, and what was done to it."""
     features = len(prepared.feature_names)
+    if isinstance(table, Store):
+        held = f"{table.count:,} rows, {features + 1} columns of numbers, read window by window"
+    else:
+        held = f"{table.rows:,} rows, {len(table.columns)} columns"
     aim = "a number" if prepared.classes is None else f"one of {len(prepared.classes)} classes"
     return [
-        f"{table.source}: {table.rows:,} rows, {len(table.columns)} columns",
+        f"{table.source}: {held}",
         f"  to predict: {shown(prepared.target)}, {aim}, from {features} feature{'s' * (features != 1)}",
         *(f"  {as_options(note)}" for note in prepared.notes),
     ]
@@ -230,14 +274,14 @@ def _descended(fit: Fit, rate: float | None) -> list[str]:
 # ------------------------------------------------------------------------------------------- afterwards
 
 
-def _kept(fit: Fit, table: Table, prepared: Prepared, options: dict[str, Any]) -> list[str]:
+def _kept(fit: Fit, options: dict[str, Any], predictions: Callable[[str], None]) -> list[str]:
     """Files that were asked for."""
     said = []
     if options["save"]:
         fit.save(options["save"])
         said.append(f"the model is in {options['save']}")
     if options["predictions"]:
-        write_whole(options["predictions"], _predictions(fit, table, prepared).encode())
+        predictions(options["predictions"])
         said.append(f"the predictions for all rows are in {options['predictions']}")
     if options["page"]:
         said.append(f"the page is in {_page(fit, options['page'])}")

@@ -168,7 +168,7 @@ class Encoder:
         if len(known) < len(goal.values):
             notes.append(f"{_rows(len(goal.values) - len(known))} without {shown(target)} left out")
         goal = table.column(target)
-        classes, said = _classes(goal, task, table)
+        classes, said = classes_of(goal, task, table)
         notes += said
         labels = None if classes is None else _indices(goal, classes, table)
         train, test = split(table.rows, holdout, seed, labels)
@@ -335,7 +335,7 @@ _CONSTANT = "the same in every row"
 _ROW_NAMES = frozenset({"id", "index", "idx", "row", "rows", "rownames", "row_id", "no", "nr", "unnamed: 0"})
 
 
-def _classes(goal: Column, task: Task | None, table: Table) -> tuple[tuple[str, ...] | None, list[str]]:
+def classes_of(goal: Column, task: Task | None, table: Table) -> tuple[tuple[str, ...] | None, list[str]]:
     """The classes of the target, or None where it is a quantity; and what is to be said about it."""
     name = shown(goal.name)
     if goal.kind == "number":

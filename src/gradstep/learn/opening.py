@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -10,9 +11,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gradstep.expression.errors import MathError
-from gradstep.learn.columns import listed, shown
+from gradstep.learn.columns import Table, listed, shown
+from gradstep.learn.data import from_arrays
 from gradstep.learn.files import not_found
-from gradstep.learn.parquet import ParquetStore
+from gradstep.learn.parquet import ParquetStore, read_parquet, size_of_parquet
 from gradstep.learn.stores import WHOLE, Array, Column, Npy, NpyStore, Store, npy
 from gradstep.operations.memory import memory, spoken
 
@@ -85,6 +87,8 @@ def _table(
             mend='files by the names in the loss: {"X": "X.npy", "y": "y.npy"}',
         )
     d = shape[1]
+    if target is None and features is not None:
+        return {"X": Column(files, [_number(each, d, name) for each in features])}
     if target is None:
         raise MathError(f"which of the {d} columns of {name} is to be predicted?", mend=f"target={d - 1}")
     y = _number(target, d, name)
@@ -129,6 +133,36 @@ def stored_in(data: object) -> tuple[Store, dict[str, Any]] | None:
 
 def _is_file(value: object) -> bool:
     return isinstance(value, os.PathLike) or (isinstance(value, str) and value.endswith(".npy"))
+
+
+def is_stored(path: str) -> bool:
+    """Whether a file is one of those whose rows can be read window by window."""
+    return path.casefold().endswith(SUFFIXES)
+
+
+def table_or_rows(
+    path: str,
+    target: str | None,
+    kinds: Mapping[str, str] | None = None,
+    features: Sequence[str] | None = None,
+) -> Table | Store:
+    """A small file, or a few of them, as a table; a large one as rows that stay where they are."""
+    found = paths(path)
+    most = min(EASY, memory() // SHARE)
+    if found[0].casefold().endswith(".parquet"):
+        if sum(size_of_parquet(each) for each in found) <= most:
+            return read_parquet(found, kinds)
+        return open_rows(found, target, features=features)
+    files = tuple(map(npy, found))
+    name = os.path.basename(found[0])
+    if sum(8 * math.prod(file.shape) for file in files) > most:
+        return open_rows(found, target, features=features)
+    if len(files[0].shape) != 2:
+        raise MathError(
+            f"{name} should be a matrix, a row for each example", facts=[f"it has {len(files[0].shape)} axes"]
+        )
+    matrix = whole(NpyStore({"X": Column(files)}, name))["X"]
+    return from_arrays({str(k): column for k, column in enumerate(matrix.T)}, source=name, kinds=kinds)
 
 
 def is_small(store: Store) -> bool:

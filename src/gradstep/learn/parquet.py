@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -229,12 +229,15 @@ def _values(column: Any, kind: np.dtype[Any]) -> Array:
     return np.asarray(column.to_numpy(), dtype=kind)
 
 
-def read_parquet(path: str, kinds: Any = None) -> Table:
-    """The table in a small Parquet file: numbers, text, dates and truth values."""
+def read_parquet(paths: Sequence[str], kinds: Mapping[str, str] | None = None) -> Table:
+    """The table in small Parquet files: numbers, text, dates and truth values."""
     arrow = _arrow()
-    with _reading(path):
-        file = _opened(path)
-        table = file.read()
+    tables = []
+    for path in paths:
+        with _reading(path):
+            tables.append(_opened(path).read())
+    with _reading(paths[-1]):
+        table = arrow.concat_tables(tables, promote_options="default")
         arrays = {}
         for name in table.column_names:
             column = table.column(name)
@@ -244,18 +247,18 @@ def read_parquet(path: str, kinds: Any = None) -> Table:
                 column = column.cast("float64")
             if arrow.types.is_nested(column.type) or arrow.types.is_binary(column.type):
                 raise MathError(
-                    f"the column {shown(name)} of {called(path)} holds {column.type}, "
+                    f"the column {shown(name)} of {called(paths[0])} holds {column.type}, "
                     "which is neither a number nor text"
                 )
             arrays[name] = column.to_numpy()
     if not arrays:
-        raise MathError(f"{called(path)} has no columns")
-    return from_arrays(arrays, source=os.path.basename(path), kinds=kinds)
+        raise MathError(f"{called(paths[0])} has no columns")
+    return from_arrays(arrays, source=os.path.basename(paths[0]), kinds=kinds)
 
 
-def is_small_parquet(path: str, most: int) -> bool:
-    """Whether a file takes at most so many bytes in memory."""
+def size_of_parquet(path: str) -> int:
+    """How many bytes the rows of a file take in memory."""
     with _reading(path):
         about = _opened(path).metadata
         sizes = sum(about.row_group(k).total_byte_size for k in range(about.num_row_groups))
-    return bool(max(sizes, 8 * about.num_rows * about.num_columns) <= most)
+    return int(max(sizes, 8 * about.num_rows * about.num_columns))

@@ -6,8 +6,8 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TypeAlias
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -58,13 +58,77 @@ def progress_bar(title: str = "descending") -> Iterator[Progress]:
         yield show
 
 
+class ReadingBar:
+    """A live bar of a descent over rows in files: the pass that is under way, its speed, and the time left.
+
+    It is called after every step, like any `Progress`; `reading` is told after every window of a pass.
+    """
+
+    def __init__(self, bar: Any) -> None:
+        self.bar = bar
+        self.task = bar.add_task("looking at all rows", total=None, speed="", loss="", left="")
+        self.losses: list[float] = []
+        self.shown = -math.inf
+        self.left = ""
+        self.began, self.steps = time.monotonic(), 0
+
+    def __call__(self, step: int, steps: int, loss: float) -> None:
+        self.losses.append(loss)
+        seconds = (time.monotonic() - self.began) / step
+        self.left = f"at most {_clock((steps - step) * seconds)} left"
+        told = f"loss {loss:.6g}  {sparkline(self.losses)}"
+        self.bar.update(self.task, description=f"step {step + 1} of at most {steps}", loss=told)
+
+    def reading(self, moment: Any) -> None:
+        """How far a pass is, see `reading.Moment`."""
+        if time.monotonic() - self.shown < 0.1 and moment.rows < moment.of:
+            return
+        self.shown = time.monotonic()
+        a_second = moment.rows / max(moment.seconds, 1e-9)
+        speed = f"{a_second:,.3g} rows, {moment.bytes / max(moment.seconds, 1e-9) / 1e6:,.0f} MB a second"
+        left = f"{_clock((moment.of - moment.rows) / max(a_second, 1e-9))} for this pass"
+        self.bar.update(
+            self.task,
+            total=moment.of,
+            completed=moment.rows,
+            speed=speed,
+            left=", ".join(filter(None, (left, self.left))),
+        )
+
+
+def _clock(seconds: float) -> str:
+    """1:02:03."""
+    whole = int(min(seconds, 1e8))
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
 @contextmanager
-def shown_by(progress: bool | Progress) -> Iterator[Progress | None]:
+def reading_bar() -> Iterator[Progress]:
+    """`progress_bar` for rows in files."""
+    if not sys.stderr.isatty():
+        yield lambda step, steps, loss: None
+        return
+    from rich import progress as rich  # slow to load, and only a terminal needs it
+    from rich.console import Console
+
+    columns = (
+        rich.TextColumn("{task.description}"),
+        rich.BarColumn(bar_width=20),
+        rich.TextColumn("{task.fields[speed]}  {task.fields[loss]}  {task.fields[left]}"),
+    )
+    with rich.Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=10) as bar:
+        yield ReadingBar(bar)
+
+
+@contextmanager
+def shown_by(
+    progress: bool | Progress, bar: Callable[[], AbstractContextManager[Progress]] = progress_bar
+) -> Iterator[Progress | None]:
     """What a user asked for: a function of their own, the bar, or nothing."""
     if callable(progress):
         yield progress
     elif progress:
-        with progress_bar() as show:
+        with bar() as show:
             yield show
     else:
         yield None

@@ -13,7 +13,7 @@ import json
 import os
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ def fingerprint(values: Array) -> str:
     return hashlib.sha256(f"{values.shape}".encode() + little.tobytes()).hexdigest()
 
 
-def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
+def write_whole(path: str | os.PathLike[str], content: bytes | Iterable[bytes]) -> None:
     """The whole content at `path`, or the old file untouched and a `MathError`."""
     where = Path(path)
     if where.is_dir():
@@ -71,7 +71,7 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
         handle, beside = tempfile.mkstemp(dir=where.parent, prefix=f".{where.name[:40]}.", suffix=".part")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(content)
+                file.writelines([content] if isinstance(content, bytes) else content)
                 file.flush()
                 os.fsync(file.fileno())
             os.chmod(beside, where.stat().st_mode & 0o777 if where.exists() else 0o666 & ~_umask())

@@ -69,6 +69,13 @@ class Store(ABC):
         """The names of the arrays."""
         return tuple(self.shapes)
 
+    def rename(self, old: str, new: str) -> None:
+        """Calls an array by another name."""
+        tables: list[dict[str, Any]] = [self.shapes, self.kinds, self.columns]
+        for table in tables:
+            if old in table:
+                table[new] = table.pop(old)
+
     def bytes_of(self, names: Sequence[str]) -> int:
         """How many bytes a row of these has."""
         return sum(math.prod(self.shapes[name]) * self.kinds[name].itemsize for name in names)
@@ -304,6 +311,10 @@ class NpyStore(Store):
                         for each in (first, file)
                     ],
                 )
+
+    def rename(self, old: str, new: str) -> None:
+        super().rename(old, new)
+        self.arrays[new] = self.arrays.pop(old)
 
     def read(self, unit: int, names: Sequence[str], share: Share) -> Iterator[dict[str, Array]]:
         for window in self.units[unit]:

@@ -36,7 +36,7 @@ from gradstep.learn.fit import Fit
 from gradstep.learn.objective import needed, objective, watch_of
 from gradstep.learn.optimisers import optimiser_named
 from gradstep.learn.plan import Plan, compared_in, planned
-from gradstep.learn.progress import Progress, shown_by
+from gradstep.learn.progress import Progress, reading_bar, shown_by
 from gradstep.learn.reading import Change, Clock, Part
 from gradstep.learn.rounding import rounding_error
 from gradstep.learn.scaling import Array
@@ -126,8 +126,8 @@ def train_stored(
     chosen = [name for name in used if name not in given and name not in fixed] if wrt is None else wrt
     task = (loss, chosen if isinstance(chosen, str) else tuple(chosen), tuple((names or {}).items()))
     derivation = derived(task)
-    _check_rows(derivation, declared, given, store)
-    with shown_by(progress) as show:
+    _check_rows(derivation, declared, given, Part(store, changes=changes))
+    with shown_by(progress, reading_bar) as show:
         clock.show = getattr(show, "reading", None)
         if survey is None:
             data = {name: v for name, v in declared.items() if name not in derivation.parameters}
@@ -160,17 +160,21 @@ def train_stored(
 
 
 def _check_rows(
-    derivation: Derivation, declared: Mapping[str, Expr], given: Sequence[str], store: Store
+    derivation: Derivation,
+    declared: Mapping[str, Expr],
+    given: Sequence[str],
+    part: Part,
 ) -> None:
     """The arrays of a store are data of the loss, with the same rows, of the declared shapes."""
+    store = part.store
     if not given:
         raise MathError(
             "the loss uses no array of the files", facts=[f"{store.source} has {listed(store.names)}"]
         )
-    for name in given:
+    for name, first in zip(given, part.block(given, 0, 1), strict=True):
         if name in derivation.parameters:
             raise MathError(f"{name} is given as data, but it is to be trained")
-        rank = 1 + len(store.shapes[name])
+        rank = first.ndim
         shape = declared[name].shape
         if len(shape) != rank:
             raise MathError(
@@ -200,6 +204,7 @@ class _Training:
     kind: Any = field(init=False)
     sample: dict[str, Array] = field(init=False)  # rows to train with, in the units of training
     notes: list[str] = field(default_factory=list)
+    objectives: dict[Share, Objective] = field(default_factory=dict)
 
     def prepare(
         self,
@@ -293,7 +298,9 @@ class _Training:
 
     def over(self, share: Share) -> Objective:
         """The loss on a share of every window, one pass for each place that it is asked at."""
-        return self._objective(self.part(share))
+        if share not in self.objectives:
+            self.objectives[share] = self._objective(self.part(share))
+        return self.objectives[share]
 
     def _objective(self, source: Source | Stream) -> Objective:
         known: dict[bytes, tuple[float, Mapping[str, Array]]] = {}
@@ -433,8 +440,10 @@ class _Training:
 
     def rounding(self, found: Descent) -> float:
         """The rounding errors of the loss, as the sample shows them: those of more rows are no larger."""
-        layout, rough = Layout.of(found.parameters), self.rough()
-        return rounding_error(lambda x: float(np.asarray(rough(layout.open(x))[0])), layout.start)
+        layout, fine = Layout.of(found.parameters), objective(self.function, self.sample)
+        exact = float(np.asarray(fine(found.parameters)[0]))
+        apart = abs(float(np.asarray(self.rough()(found.parameters)[0])) - exact)
+        return apart + rounding_error(lambda x: float(np.asarray(fine(layout.open(x))[0])), layout.start)
 
     def encoder(self) -> Encoder | None:
         """What becomes of a table with the columns of these files, where they have names."""

@@ -113,6 +113,12 @@ class Survey:
     products: Array | None
     sample: Sample = field(default_factory=Sample)
 
+    def rename(self, old: str, new: str) -> None:
+        """Calls an array by another name."""
+        self.columns = {new if name == old else name: found for name, found in self.columns.items()}
+        self.lined = tuple(new if name == old else name for name in self.lined)
+        self.sample.parts = {new if name == old else name: p for name, p in self.sample.parts.items()}
+
     def filled(self, names: Sequence[str]) -> dict[str, Array]:
         """The sample, with the mean in the place of a missing value."""
         found = {}

@@ -155,14 +155,7 @@ def train_model(model: Model, prepared: Prepared, **settings: Any) -> Fit:
     y = prepared.y
     if mentioned(model.loss)[model.target].rank == 2 and y.ndim == 1:
         y = np.stack([1 - y, y], axis=1)
-    weights = (prepared.X.shape[1] + 1) * (y.shape[1] if y.ndim == 2 else 1)
-    few_rows = len(prepared.train) < ROWS_A_WEIGHT * weights
-    deep = any(p.rank > 1 for p in model.parameters.values())
-    learns_by_heart = few_rows if model.linear and prepared.classes is not None else deep
-    if learns_by_heart and len(prepared.train) >= FEWEST_TO_WATCH:
-        settings.setdefault("watch", 0.2)
-    if prepared.classes is not None:
-        settings.setdefault("enough", SURE_ENOUGH)
+    settings = {**careful(model, prepared, len(prepared.train)), **settings}
     fit = train(
         model.loss,
         {model.features: prepared.X, model.target: y},
@@ -181,6 +174,20 @@ def train_model(model: Model, prepared: Prepared, **settings: Any) -> Fit:
         notes=(*model.notes, *fit.notes),
         scores=(replace(fit.scores[0], name=model.title), *fit.scores[1:]) if fit.scores else (),
     )
+
+
+def careful(model: Model, prepared: Prepared, rows: int) -> dict[str, float]:
+    """When to stop a model that has so many rows to learn from, so that it does not learn them by heart."""
+    found = {}
+    classes = len(prepared.classes or ())
+    weights = (len(prepared.feature_names) + 1) * (classes if classes > 2 else 1)
+    deep = any(p.rank > 1 for p in model.parameters.values())
+    learns_by_heart = rows < ROWS_A_WEIGHT * weights if model.linear and classes else deep
+    if learns_by_heart and rows >= FEWEST_TO_WATCH:
+        found["watch"] = 0.2
+    if classes:
+        found["enough"] = SURE_ENOUGH
+    return found
 
 
 # ------------------------------------------------------------------------------------------- before

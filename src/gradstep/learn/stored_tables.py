@@ -1,0 +1,149 @@
+"""How is a model trained on a table that is too large for memory? As on any table, with a survey of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradstep.expression.errors import MathError
+from gradstep.learn.columns import Column, Table
+from gradstep.learn.encoding import Encoder, Number, Prepared, Task, classes_of
+from gradstep.learn.fit import Fit
+from gradstep.learn.models import Model
+from gradstep.learn.predicting import Answers, Predictor
+from gradstep.learn.progress import Progress
+from gradstep.learn.reading import Change, Clock, Part
+from gradstep.learn.scaling import Array
+from gradstep.learn.stores import Store
+from gradstep.learn.streaming import Shares, train_stored
+from gradstep.learn.survey import Survey, surveyed
+from gradstep.learn.training import careful
+from gradstep.operations.evaluation import mentioned
+
+FEW_CLASSES = 2000  # rows are enough to see what the target is
+
+
+@dataclass(frozen=True, eq=False)
+class StoredTable:
+    """A table in files: what a survey found, and what becomes of its target.
+
+    prepared   a sample of the rows, with names, classes and notes of the whole table
+    labels     the values of the target that are classes, in order; None where it is a quantity
+    """
+
+    store: Store
+    survey: Survey
+    prepared: Prepared
+    labels: Array | None
+    holdout: float
+
+    def changes(self, target: str, rank: int) -> dict[str, Change]:
+        """Labels become 0 and 1, or a column for each class."""
+        labels = self.labels
+        if labels is None or (rank == 1 and np.array_equal(labels, [0, 1])):
+            return {}
+        unit = np.eye(len(labels), dtype=np.float32)
+
+        def placed(y: Array) -> NDArray[Any]:
+            places = np.searchsorted(labels, y)
+            return unit[places] if rank == 2 else places.astype(np.float32)
+
+        return {target: placed}
+
+
+def prepared_rows(
+    store: Store, target: str, *, task: Task | None, holdout: float, progress: Progress | None = None
+) -> StoredTable:
+    """The survey of a table whose features are X and whose target is y, and what follows from it."""
+    if task not in (None, "regression", "classification"):
+        raise MathError(f"a task is regression or classification, not {task!r}", mend='task="regression"')
+    shares = Shares.of(holdout, 0.0)
+    clock = Clock(show=getattr(progress, "reading", None))
+    survey = surveyed(Part(store, clock=clock), ["X", "y"], shares.learnt[1], "y")
+    goal = survey.columns["y"]
+    distinct = np.array(sorted(goal.distinct))
+    shown_values = np.resize(distinct, min(store.count, max(FEW_CLASSES, 10 * len(distinct))))
+    seen = Table({}, store.count, store.source, np.arange(0), "at index")
+    classes, said = classes_of(Column(target, "number", shown_values), task, seen)
+    notes = [*store.notes, *said, *survey.said(store, "X")]
+    held = Part(store, shares.held).count
+    if held:
+        notes.append(f"{held:,} of {store.count:,} rows held out to judge the fit: the last of each window")
+    names = store.columns["X"]
+    means = survey.columns["X"].mean
+    features = tuple(Number(name, float(mean)) for name, mean in zip(names, means, strict=True))
+    encoder = Encoder(target, "regression" if classes is None else "classification", classes, features)
+    sample = survey.filled(["X", "y"])
+    y = sample["y"]
+    if classes is None:
+        y = np.concatenate([goal.low, goal.high, y])  # whether it is ever negative is known of all rows
+    prepared = Prepared(
+        X=sample["X"],
+        y=y,
+        feature_names=names,
+        target=target,
+        task=encoder.task,
+        classes=classes,
+        train=np.arange(len(y)),
+        test=np.arange(0),
+        rows=np.arange(len(y)),
+        notes=tuple(notes),
+        encoder=encoder,
+    )
+    return StoredTable(store, survey, prepared, None if classes is None else distinct, holdout)
+
+
+def train_stored_model(model: Model, table: StoredTable, **settings: Any) -> Fit:
+    """`model` trained on a table in files: what `train_model` does for one in memory."""
+    store, survey, prepared = table.store, table.survey, table.prepared
+    rank = mentioned(model.loss)[model.target].rank
+    changes = table.changes(model.target, rank)
+    if model.target != "y":
+        store.rename("y", model.target)
+        survey.rename("y", model.target)
+    rows = Part(store, Shares.of(table.holdout, 0.0).learnt).count
+    settings = {**careful(model, prepared, rows), **settings}
+    fit = train_stored(
+        model.loss,
+        store,
+        {},
+        list(model.parameters),
+        sizes=model.sizes,
+        holdout=table.holdout,
+        prediction=model.prediction,
+        names=model.names,
+        changes=changes,
+        survey=None if changes else survey,
+        **settings,
+    )
+    told = set(prepared.notes)
+    return replace(
+        fit,
+        title=model.title,
+        encoder=prepared.encoder,
+        feature_names=prepared.feature_names,
+        notes=(*model.notes, *(note for note in fit.notes if note not in told)),
+        scores=(replace(fit.scores[0], name=model.title), *fit.scores[1:]) if fit.scores else (),
+    )
+
+
+def answered(predictor: Predictor, store: Store) -> Iterator[tuple[dict[str, Array], Answers]]:
+    """The answers for stored rows, window by window, with the columns that they were given for."""
+    encoder = predictor.encoder
+    means = (
+        [each.mean if isinstance(each, Number) else np.nan for each in encoder.features] if encoder else []
+    )
+    for arrays in Part(store).timed(store.names):
+        X = np.asarray(arrays["X"], dtype=np.float64)
+        X = np.where(np.isnan(X), means, X)
+        values = predictor.value({predictor.features: X})
+        if predictor.classes is None:
+            yield arrays, Answers(values)
+            continue
+        chances = np.stack([1 - values, values], axis=1) if values.ndim == 1 else values
+        labels = np.array(predictor.classes, dtype=object)[chances.argmax(axis=1)]
+        yield arrays, Answers(values, labels, chances)
