@@ -103,7 +103,7 @@ def bench(words: list[str]) -> int:
     code = 0
     for name in words or MEASURED:
         print(f"\n== {name} ==", flush=True)
-        code |= call(PYTHON, ROOT / "benchmarks" / f"{name}.py")
+        code |= call(PYTHON, "-m", f"benchmarks.{name}")
     return code
 
 
