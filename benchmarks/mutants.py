@@ -58,6 +58,7 @@ from gradstep.operations.sums import sum
 
 SLIGHTLY = number(1 + Fraction(1, 10**7))
 LENGTHS = Lengths({"m": 2, "n": 3, "k": 4, "N": 5})
+LARGER = 6  # times the numbers at every other pair of points
 SAME = 1e-9  # relative: far less than the smallest change, 1e-7
 
 Edit = tuple[str, Expr]
@@ -120,7 +121,7 @@ def axes_beside(param: Any, rank: int) -> Iterator[Any]:
 
 
 def values(exprs: Sequence[Expr], seed: int) -> dict[str, Any]:
-    """Numbers for all variables: of both signs, or positive."""
+    """Numbers for all variables: of both signs, or positive; some of them are larger than all sizes."""
     rng = np.random.default_rng(seed)
     drawn: dict[str, Any] = {}
     for node in walk(*exprs):
@@ -128,6 +129,7 @@ def values(exprs: Sequence[Expr], seed: int) -> dict[str, Any]:
             continue
         shape = [LENGTHS[size] for size in node.shape]
         value = rng.uniform(0.3, 1.8, shape) * (rng.choice([-1, 1], shape) if seed % 2 else 1)
+        value *= LARGER if seed % 4 > 1 else 1
         words = node.params[2]
         if str(node.params[0]).startswith("places"):
             value = rng.integers(0, 3, shape) * 1.0

@@ -6,6 +6,7 @@ broken on purpose: what follows from the broken line is worked out from it, as a
 
 from dataclasses import replace
 from fractions import Fraction
+from random import Random
 
 import pytest
 
@@ -13,6 +14,7 @@ import gradstep as gs
 from gradstep.calculus.certificate import certify
 from gradstep.calculus.derivation import derive
 from gradstep.calculus.duals import STANDING_STILL
+from gradstep.calculus.floating import compare_moves
 from gradstep.calculus.laws import zeros
 from gradstep.calculus.steps import Derivation, Rewrite, Step
 from gradstep.calculus.verdicts import Certificate
@@ -433,6 +435,21 @@ def test_a_law_that_real_functions_do_not_satisfy_is_refuted():
     ):
         certificate = refuted(with_details(SUM, rewrite(left, right)))
         assert any("differ" in failure.what for failure in certificate.failures)
+
+
+@pytest.mark.parametrize("length", (2, 3, 4))
+def test_what_holds_for_vectors_of_one_length_only_is_refuted(length):
+    left = exp(v) * exp(-v) * size("N")
+    refuted(with_details(SUM, rewrite(left, length * ones("N"))))
+    proved(with_details(SUM, rewrite(left, size("N") * ones("N"))))
+
+
+def test_what_holds_for_most_numbers_only_is_refuted_in_floating_point():
+    c, dc = symbol("c"), symbol("dc")
+    bent = relu(c - Fraction(6, 5))
+    assert compare_moves(bent, {c: dc}, greater(c, Fraction(6, 5)) * dc, (), Random(1))[0] is True
+    for seed in range(5):
+        assert compare_moves(bent, {c: dc}, 0 * dc, (), Random(seed))[0] is False
 
 
 def test_signs_that_are_mostly_alike_hide_nothing():

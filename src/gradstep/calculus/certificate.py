@@ -267,8 +267,15 @@ def _settled(
 
 
 def is_oracle(node: Expr) -> bool:
-    """Whether the field knows less of this operation than real numbers do."""
-    return bool(node.args) and node.op.indices is None and node.op not in RATIONAL
+    """Whether the field knows less of this operation than real numbers do, or of what it is defined by."""
+    op = node.op
+    if not node.args or op.indices is not None or op in RATIONAL:
+        return False
+    if op.definition is None:
+        return True
+    meant = op.definition(node.params, *node.args)
+    own = walk(meant, stop=node.args.__contains__)
+    return any(is_oracle(part) for part in own if part not in node.args)
 
 
 def _prove(

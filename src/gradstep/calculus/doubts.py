@@ -50,7 +50,7 @@ from gradstep.operations.leaves import number, symbol_op
 PRIME_BITS = 127
 DEPTHS = 5  # how far down equal parts stay variables, before everything is opened
 MOST_SIGNS = 4  # a wrong line shows once in sixteen times: some hundred points
-DRAWS = 6  # of the sizes, of which the two smallest are taken: few numbers must be positive
+DRAWS = 6  # of the sizes, of which two small ones are taken: few numbers must be positive
 REDRAWS = 400  # until every number is positive that must be
 REAL_SIGNS = (0, -1, 0, 1)  # of the variables, 0 for both
 REAL_DRAWS = 60
@@ -192,8 +192,7 @@ def _faithful(check: Sided, moving: Collection[Expr], rng: Random) -> float | No
     if signs > MOST_SIGNS or (asked and not check.keeps_points(rng)):
         return None
     points = ceil(CERTAIN_BITS / -log2(1 - 2.0**-signs)) + 1 if signs else 2
-    drawn = fitting_sizes(nodes, DRAWS, rng)
-    draws = sorted(drawn, key=lambda sizes: sum(prod(sizes[s] for s in node.shape) for node in nodes))[:2]
+    draws = _two_sizes(nodes, rng)
     prime = random_prime(PRIME_BITS, rng)
     positive = _positive(check)
     weight = 0
@@ -205,6 +204,14 @@ def _faithful(check: Sided, moving: Collection[Expr], rng: Random) -> float | No
             weight = max(weight, _weight(check, nodes, moving, draws, point))
     chance = (weight / 2 ** (PRIME_BITS - 1)) ** points + ((1 - 2.0**-signs) ** points if signs else 0.0)
     return chance if chance <= 2.0**-CERTAIN_BITS else None
+
+
+def _two_sizes(nodes: Sequence[Expr], rng: Random) -> Sequence[Lengths]:
+    """Two small draws in which every size has two lengths: a line may hold for vectors of two alone."""
+    drawn = fitting_sizes(nodes, DRAWS, rng)
+    work = [sum(prod(sizes[s] for s in node.shape) for node in nodes) for sizes in drawn]
+    k = min(range(1, DRAWS), key=lambda k: work[k - 1] + work[k])
+    return drawn[k - 1 : k + 1]
 
 
 def _point(

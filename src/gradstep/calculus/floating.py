@@ -90,7 +90,8 @@ def compare_moves(
     import numpy as np
 
     agreed = 0
-    for sizes, values in points((part, form, *given, *given.values()), rng, (part, form, *given)):
+    whole = (part, form, *given, *given.values())
+    for sizes, values in points(whole, rng, (part, form, *given), enough(part, form)):
         free = {n: compute(np, (n,), sizes, values)[0] for n in given}
         still = {node: value for node, value in values.items() if node not in free}
         still |= dict(zip(fixed, compute(np, fixed, sizes, values), strict=True))
