@@ -79,6 +79,20 @@ def test_stretches_are_single_steps_to_the_last_bit(optimiser, rate, steps, tole
     assert [note.split(":")[0] for note in one.notes] == [note.split(":")[0] for note in other.notes]
 
 
+@pytest.mark.parametrize("optimiser", ["momentum", "adam"])
+@pytest.mark.parametrize(("loss", "tolerance"), [(LOSS, 1e-6), (LOSS, 0), ("mean(abs(y - X @ w - b))", 1e-9)])
+def test_a_rate_that_is_tried_and_halved(optimiser, loss, tolerance):
+    one, other = both({"optimiser": optimiser, "steps": 1500, "tolerance": tolerance}, loss)
+    assert one.rates == other.rates
+    assert one.history == other.history
+    assert (one.stopped, one.evaluations, one.best_step) == (
+        other.stopped,
+        other.evaluations,
+        other.best_step,
+    )
+    assert len(set(one.rates)) > 1 or one.stopped == "converged"
+
+
 @pytest.mark.parametrize(
     ("loss", "rate", "says"),
     [
@@ -122,8 +136,9 @@ def test_progress_is_shown_and_ctrl_c_returns_what_was_reached():
 
 @pytest.mark.parametrize("optimiser", ["gradient descent", "momentum", "adam"])
 @pytest.mark.parametrize("batch", [None, 16])
-def test_machine_code_and_numpy_train_alike(optimiser, batch):
-    settings = {"optimiser": optimiser, "learning_rate": 0.01, "steps": 40, "batch": batch}
+@pytest.mark.parametrize("rate", [None, 0.01])
+def test_machine_code_and_numpy_train_alike(optimiser, batch, rate):
+    settings = {"optimiser": optimiser, "learning_rate": rate, "steps": 40, "batch": batch}
     loss = gs.parse(LOSS, **SHAPES)
     one = gs.train(loss, DATA, backend="native", **settings)
     other = gs.train(loss, DATA, backend="numpy", **settings)

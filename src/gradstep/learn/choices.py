@@ -84,19 +84,23 @@ class Choice:
         if batch is not None and (not isinstance(batch, int) or isinstance(batch, bool) or batch < 1):
             raise MathError(f"a mini-batch has a whole number of rows, not {batch!r:.40}", mend="batch=32")
 
+    @property
+    def fitted(self) -> bool:
+        """Whether each step gets a rate of its own."""
+        return self.rate is None and self.optimiser is GRADIENT_DESCENT and self.batch is None
+
     def language(self, data: Mapping[str, Array], rows: int) -> tuple[str, str]:
         """ "numpy" or "native", and why."""
         if self.backend != "fastest":
             return self.backend, "asked for"
-        if not engine.available():
-            return "numpy", "machine code needs pip install 'gradstep[fast]'"
         steps = self.steps if isinstance(self.steps, int) else 1
-        if self.rate is None and self.optimiser is GRADIENT_DESCENT and self.batch is None:
-            steps = min(steps, FITTED)
+        steps = min(steps, FITTED) if self.fitted else steps
         size = sum(array.nbytes for array in data.values())
         blocks = math.ceil(rows / self.batch) if self.batch else 0
         if steps * (CALL * (1 + blocks) + 2 * size / SPEED) < PAYS:
             return "numpy", "so little has to be computed that compiling would take longer"
+        if not engine.available():
+            return "numpy", "machine code needs pip install 'gradstep[fast]'"
         return "native", "compiling takes less than it saves"
 
     def machine(
@@ -136,8 +140,8 @@ class Choice:
         if language == "numpy":
             return [f"trained in NumPy: {why}"]
         if isinstance(machine, Machine):
-            reason = "its rate is chosen on the way" if self.rate is None else "other rows are watched"
-            alone = self.rate is not None and not watched
+            reason = "other rows are watched" if watched else "the rate is fitted to each"
+            alone = not watched and not self.fitted
             how = "many steps at a time" if alone else f"step by step, since {reason}"
             return [f"trained in machine code, {how}: {why}"]
         told = [f"trained in machine code: {why}", f"step by step: {machine}"]

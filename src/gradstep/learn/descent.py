@@ -19,7 +19,7 @@ from gradstep.learn.log import FAR_BELOW, FAR_OUT, RUN_AWAY, Log, Snapshots, Sto
 from gradstep.learn.optimisers import GRADIENT_DESCENT, Array, Optimiser, Rule, optimiser_named
 from gradstep.learn.progress import Progress, progress_bar
 from gradstep.learn.rounding import rounding_error
-from gradstep.learn.stretches import Machine, walked_in_stretches
+from gradstep.learn.stretches import Machine, Walking
 from gradstep.learn.surface import (
     Curvature,
     Layout,
@@ -113,8 +113,8 @@ def descend(
     rows that pass k walks through; a step is then one pass, and `objective` (all rows) is measured after it.
     `curvature` is the Hessian times a vector, which newton-cg needs, `residuals` with their Jacobian are what
     levenberg-marquardt does, and `line` is the loss along a line, for conjugate gradients. A `machine`
-    measures in the place of `objective`, and with a given rate it walks many steps at a time; `progress` is
-    then called after some of them. `trial` is a cheaper objective, with batches, to try
+    measures in the place of `objective`, and walks many steps at a time where no rate is fitted to each;
+    `progress` is then called after some of them. `trial` is a cheaper objective, with batches, to try
     learning rates and to see rounding errors with. Ctrl-C returns what was reached.
     """
     rule = optimiser_named(optimiser)
@@ -133,7 +133,8 @@ def descend(
 
     log = Log(here, _watching(watch, layout), pictures, rule.needs in ("curvature", "residuals"), rounding)
     walk = way(rule, loss, log, Knowledge(rate, goal, batches, curvature, residuals, line, trial))
-    walks_alone = machine if rate is not None and watch is None else None
+    fitted = rate is None and rule is GRADIENT_DESCENT and batches is None
+    walks_alone = machine is not None and watch is None and not fitted
     if not here.gradient.any():
         return _finished(log, layout, loss, rule, "stuck")
 
@@ -146,8 +147,9 @@ def descend(
 
     def walked() -> Stopped:
         """Walks to the end, and says which it was."""
-        if walks_alone is not None and rate is not None:
-            return walked_in_stretches(walks_alone, loss, log, rate, goal, count, look, show)
+        if machine is not None and isinstance(rule, Rule) and walks_alone:
+            walking = Walking(machine, loss, log, goal, count, look, show)
+            return walking.tuned(rule) if rate is None else walking.steadily(rate)
         while True:
             try:
                 taken = next(walk)

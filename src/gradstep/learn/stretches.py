@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gradstep.backends.native.making import Rule
 from gradstep.backends.native.walker import Stretch, Walker
+from gradstep.learn import optimisers
 from gradstep.learn.log import (
     EPSILON,
     FAR_BELOW,
@@ -31,7 +32,7 @@ from gradstep.learn.log import (
 )
 from gradstep.learn.optimisers import Array
 from gradstep.learn.surface import Layout, Measured, Objective, Parameters, Point
-from gradstep.learn.walks import SPEED_UP
+from gradstep.learn.walks import HALVINGS, PATIENCE, SPEED_UP, TRIAL_STEPS, tried_rate
 
 Orders: TypeAlias = Callable[[int, int], NDArray[np.int64]]
 """The numbers of the rows in the passes from one on, so many passes."""
@@ -41,6 +42,7 @@ GROWTH = 8  # a stretch is at most so many times as long as the one before
 ORDERED = 1 << 22  # numbers of rows that are put in order at once
 End: TypeAlias = tuple[int, int, Stopped | None]
 """A step, which test, and the verdict; none where the step has to be looked at alone."""
+IDLE = 3  # the last of the tests
 TINY, HUGE = 1e-200, 1e200  # squares between these are exact; others are looked at one by one
 
 
@@ -66,62 +68,120 @@ class Machine:
 
         return measured
 
-    def run(self, steps: int, rate: float, log: Log) -> Stretch:
-        """So many steps after those in the log."""
-        orders = self.orders(log.steps, steps) if self.orders else None
+    def run(self, steps: int, rate: float, log: Log, turn: int) -> Stretch:
+        """So many steps after those in the log, through batches in the order of pass `turn` and the next."""
+        orders = self.orders(turn, steps) if self.orders else None
         every = log.snapshots.every
         return self.walker.run(steps, rate, every, every - log.steps % every, orders)
 
 
-def walked_in_stretches(
-    machine: Machine,
-    loss: Measured,
-    log: Log,
-    rate: float,
-    goal: float,
-    count: int,
-    look: Callable[[Point, float], None],
-    show: Callable[[], None],
-) -> Stopped:
-    """Walks with a constant rate until a verdict, or `count` steps, and says which it was.
+@dataclass
+class Patience:
+    """When a walk with some rate is over: above the `ceiling`, or so many steps without a lower loss."""
+
+    ceiling: float
+    idle: int = 0
+
+
+@dataclass
+class Walking:
+    """A descent that a machine walks.
 
     `look` raises an error at a point that no descent may go through; `show` tells how far it is.
     """
-    walker, size = machine.walker, 1
-    walker.begin(log.last.x, machine.rule)
-    while True:
-        steps = min(size, count - log.steps, log.snapshots.every * log.snapshots.limit)
-        steps = min(steps, max(1, ORDERED // machine.rows)) if machine.orders else steps
-        saved, begun, before = walker.saved(), time.perf_counter(), log.steps
-        stretch = machine.run(steps, rate, log)
-        took = time.perf_counter() - begun
-        judged = Judged(log, stretch.table, rate, goal)
-        if judged.steps < steps:
-            walker.restore(saved)
-            stretch = machine.run(judged.steps, rate, log) if judged.steps else stretch
-        if judged.steps:
-            judged.enter(stretch, walker)
-        stopped = judged.stopped
-        if stopped is None and judged.steps < steps:
-            machine.run(1, rate, log)
-            point = walker.point()
-            look(Point(*point), rate)
-            log.add(Point(*point), rate)
-            stopped = log.verdict(goal)
-        loss.count += (log.steps - before) * (1 + machine.blocks)
-        show()
-        if stopped is not None:
-            return stopped
-        if log.steps >= count:
-            return "steps"
-        size = max(1, min(GROWTH * steps, int(steps * LONGEST / 2 / max(took, 1e-9))))
+
+    machine: Machine
+    loss: Measured
+    log: Log
+    goal: float
+    count: int
+    look: Callable[[Point, float], None]
+    show: Callable[[], None]
+    turn: int = 0  # passes through batches until now
+
+    def steadily(self, rate: float) -> Stopped:
+        """With a constant rate, until a verdict or the last step."""
+        stopped = self.on(rate, None)
+        assert stopped is not None
+        return stopped
+
+    def tuned(self, rule: optimisers.Rule) -> Stopped:
+        """With the rate that short trials choose, halved whenever many steps bring no lower loss."""
+        rate = tried_rate(rule, self.log.start, self.trial)
+        for _ in range(HALVINGS):
+            stopped = self.on(rate, Patience(self.log.start.loss))
+            if stopped is not None:
+                return stopped
+            rate /= 2
+        return "converged" if self.log.flat() else "stalled"
+
+    def trial(self, rate: float) -> float:
+        """The lowest loss of a short run; infinite if it blows up or kills the network."""
+        self.machine.walker.begin(self.log.start.x, self.machine.rule)
+        table = self.machine.run(TRIAL_STEPS, rate, self.log, 0).table
+        losses, steep = table[:, 0], table[:, 1]
+        fine = np.isfinite(losses) & np.isfinite(steep) & (steep > 0)
+        taken = TRIAL_STEPS if fine.all() else int(np.argmin(fine)) + 1
+        self.loss.count += taken * (1 + self.machine.blocks)
+        return float(losses.min()) if fine.all() else math.inf
+
+    def on(self, rate: float, patience: Patience | None) -> Stopped | None:
+        """From the lowest point on with a rate, until a verdict; None where the patience is at its end."""
+        machine, log, walker, size = self.machine, self.log, self.machine.walker, 1
+        walker.begin(log.lowest.x, machine.rule)
+        while True:
+            steps = min(size, self.count - log.steps, log.snapshots.every * log.snapshots.limit)
+            steps = min(steps, max(1, ORDERED // machine.rows)) if machine.orders else steps
+            saved, begun = walker.saved(), time.perf_counter()
+            stretch = machine.run(steps, rate, log, self.turn)
+            took = time.perf_counter() - begun
+            judged = Judged(log, stretch.table, rate, self.goal, patience)
+            if judged.steps < steps:
+                walker.restore(saved)
+                stretch = machine.run(judged.steps, rate, log, self.turn) if judged.steps else stretch
+            if judged.steps:
+                self.passed(judged.steps)
+                judged.enter(stretch, walker)
+            stopped = judged.stopped
+            if stopped is None and judged.steps < steps and not judged.idle:
+                if not self.alone(rate, patience):
+                    return None
+                stopped = log.verdict(self.goal)
+            self.show()
+            if stopped is not None:
+                return stopped
+            if log.steps >= self.count:
+                return "steps"
+            if patience is not None and patience.idle >= PATIENCE:
+                return None
+            size = max(1, min(GROWTH * steps, int(steps * LONGEST / 2 / max(took, 1e-9))))
+
+    def passed(self, steps: int) -> None:
+        self.turn += steps
+        self.loss.count += steps * (1 + self.machine.blocks)
+
+    def alone(self, rate: float, patience: Patience | None) -> bool:
+        """One step by itself; false where it goes above the ceiling, and is not taken."""
+        self.machine.run(1, rate, self.log, self.turn)
+        self.passed(1)
+        point = Point(*self.machine.walker.point())
+        if patience is not None:
+            if not point.finite or point.loss > patience.ceiling:
+                return False
+            patience.idle = patience.idle + 1 if point.loss >= self.log.lowest.loss else 0
+        self.look(point, rate)
+        self.log.add(point, rate)
+        return True
 
 
 class Judged:
-    """How many steps of a stretch may be taken, and whether the descent ends with the last of them."""
+    """How many steps of a stretch may be taken, and whether the descent ends with the last of them.
 
-    def __init__(self, log: Log, table: Array, rate: float, goal: float) -> None:
-        self.log, self.rate, self.goal = log, rate, goal
+    `idle` says that the patience is at its end with the last step.
+    """
+
+    def __init__(self, log: Log, table: Array, rate: float, goal: float, patience: Patience | None) -> None:
+        self.log, self.rate, self.goal, self.patience = log, rate, goal, patience
         self.table = table[: self.clean(table)]
         self.losses, steep, bend, length, _ = self.table.T
         self.slope = np.sqrt(steep)
@@ -129,11 +189,29 @@ class Judged:
         self.lowest = np.minimum.accumulate(np.append(log.lowest.loss, self.losses))[1:]
         self.reaches = self.reaches_of(bend, length)
         self.stopped: Stopped | None = None
+        self.idle = False
         self.steps = len(self.table)
         if self.steps:
-            ends = [*self.converged(), *self.hidden(), *self.stalled()]
-            at, _, self.stopped = min(ends, default=(self.steps, 0, None))
-            self.steps = min(self.steps, at if self.stopped is None else at + 1)
+            ends = [*self.converged(), *self.hidden(), *self.stalled(), *self.impatient()]
+            at, which, self.stopped = min(ends, default=(self.steps, 0, None))
+            self.idle = which == IDLE
+            self.steps = min(self.steps, at if self.stopped is None and not self.idle else at + 1)
+            if patience is not None and self.steps:
+                patience.idle = int(self.without_gain(patience)[self.steps - 1])
+
+    def without_gain(self, patience: Patience) -> Array:
+        """After each step, how many have brought no lower loss."""
+        before = np.append(self.log.lowest.loss, self.lowest[:-1])
+        at = np.arange(len(self.losses))
+        last = np.maximum.accumulate(np.where(self.losses < before, at, -1))
+        found: Array = np.where(last >= 0, at - last, patience.idle + at + 1)
+        return found
+
+    def impatient(self) -> Iterator[End]:
+        if self.patience is not None:
+            over = np.flatnonzero(self.without_gain(self.patience) >= PATIENCE)
+            if len(over):
+                yield int(over[0]), IDLE, None
 
     def clean(self, table: Array) -> int:
         """How many steps need no closer look."""
@@ -142,6 +220,7 @@ class Judged:
         steepness = float(start.gradient @ start.gradient)
         with np.errstate(all="ignore"):
             high = start.loss + RUN_AWAY * max(abs(start.loss), self.rate * steepness)
+            high = high if self.patience is None else min(high, self.patience.ceiling)
             fine = (
                 (loss > FAR_BELOW) & (loss <= high) & (farthest <= FAR_OUT) & (steep > TINY) & (steep < HUGE)
             )

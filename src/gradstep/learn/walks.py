@@ -122,9 +122,9 @@ def _ahead(loss: Measured, here: Point, rate: float) -> Point:
 
 
 _TRIAL_RATES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 3e-4, 1e-4, 1e-5)
-_TRIAL_STEPS = 30
-_PATIENCE = 30
-_HALVINGS = 40
+TRIAL_STEPS = 30
+PATIENCE = 30
+HALVINGS = 40
 
 
 def tuned_walk(step: Stepper, here: Point, rule: Rule, ceiling: float, trial: Stepper | None = None) -> Walk:
@@ -133,13 +133,11 @@ def tuned_walk(step: Stepper, here: Point, rule: Rule, ceiling: float, trial: St
     `trial` is a cheaper step to try rates with.
     """
     start = best = here
-    size = max(1.0, norm_of(here.x))
-    unit = size / norm_of(here.gradient) if rule.scales_with_gradient else size / math.sqrt(here.x.size)
-    rate = _tried(lambda r: _trial(trial or step, start, rule, r), [unit * r for r in _TRIAL_RATES])
+    rate = tried_rate(rule, here, lambda r: _trial(trial or step, start, rule, r))
     count = itertools.count()
-    for _ in range(_HALVINGS):
+    for _ in range(HALVINGS):
         here, state, idle = best, rule.init(best.x), 0
-        while idle < _PATIENCE:
+        while idle < PATIENCE:
             here, state = step(here, state, rate, next(count))
             if not here.finite or here.loss > ceiling:
                 break
@@ -148,6 +146,13 @@ def tuned_walk(step: Stepper, here: Point, rule: Rule, ceiling: float, trial: St
             yield here, rate
         rate /= 2
     return None
+
+
+def tried_rate(rule: Rule, here: Point, trial: Callable[[float], float]) -> float:
+    """The rate that a trial of some steps from here finds best."""
+    size = max(1.0, norm_of(here.x))
+    unit = size / norm_of(here.gradient) if rule.scales_with_gradient else size / math.sqrt(here.x.size)
+    return _tried(trial, [unit * r for r in _TRIAL_RATES])
 
 
 def _tried(result: Callable[[float], float], rates: Sequence[float]) -> float:
@@ -164,7 +169,7 @@ def _trial(step: Stepper, here: Point, rule: Rule, rate: float) -> float:
     """The lowest loss of a short run; infinite if it blows up or kills the network."""
     state = rule.init(here.x)
     lowest = math.inf
-    for k in range(_TRIAL_STEPS):
+    for k in range(TRIAL_STEPS):
         here, state = step(here, state, rate, k)
         if not (here.finite and here.gradient.any()):
             return math.inf
