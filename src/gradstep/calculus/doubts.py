@@ -54,6 +54,7 @@ DRAWS = 6  # of the sizes, of which two small ones are taken: few numbers must b
 REDRAWS = 400  # until every number is positive that must be
 REAL_SIGNS = (0, -1, 0, 1)  # of the variables, 0 for both
 REAL_DRAWS = 60
+REAL_LENGTHS = 3  # of every size, in turn
 SCALES = ("1", "0.3", "6", "1")  # of the numbers: some functions are defined near zero, or far from it
 ENTRIES = 20_000  # larger arrays are not worked out with many digits
 
@@ -355,11 +356,12 @@ def _real(check: Sided, moving: Collection[Expr], rng: Random) -> Settled | None
     """Whether both sides agree to many digits; None where no table of values has what is needed."""
     nodes = list(walk(*check.exprs))
     wanted, agreed = enough(*check.exprs), 0
+    draws = fitting_sizes(nodes, REAL_LENGTHS, rng)
+    if any(prod(sizes[size] for size in node.shape) > ENTRIES for node in nodes for sizes in draws):
+        return None
     with many_digits():
         for attempt in range(REAL_DRAWS + 4 * wanted):
-            (sizes,) = fitting_sizes(nodes, 1, rng)
-            if any(prod(sizes[size] for size in node.shape) > ENTRIES for node in nodes):
-                return None
+            sizes = draws[(agreed + attempt // len(REAL_SIGNS)) % REAL_LENGTHS]
             point = RealPoint(sizes, rng, REAL_SIGNS[attempt % 4], SCALES[attempt // 4 % len(SCALES)])
             sides = check.sides(point, moving)
             try:
