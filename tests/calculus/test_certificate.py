@@ -440,7 +440,9 @@ def test_a_law_that_real_functions_do_not_satisfy_is_refuted():
 @pytest.mark.parametrize("length", (2, 3, 4))
 def test_what_holds_for_vectors_of_one_length_only_is_refuted(length):
     for left, right in ((exp(v) * exp(-v), ones("N")), (erf(-v), -erf(v))):
-        assert certify(with_details(SUM, rewrite(size("N") * left, size("N") * right)), seed=1).verdict is True
+        assert (
+            certify(with_details(SUM, rewrite(size("N") * left, size("N") * right)), seed=1).verdict is True
+        )
         for seed in range(5):
             broken = with_details(SUM, rewrite(size("N") * left, length * right))
             assert certify(broken, seed=seed).verdict is False
