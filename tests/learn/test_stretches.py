@@ -177,3 +177,43 @@ def test_a_back_end_that_is_not_there():
     with pytest.raises(MathError, match="there is no back end 'nativ'") as caught:
         gs.train(gs.parse(LOSS, **SHAPES), DATA, backend="nativ")
     assert caught.value.mend == 'backend="native"'
+
+
+NORMED = "z = X @ w; u = (z - mean(z))/sqrt(mean((z - mean(z))**2) + 0.1); mean((y - u)**2)"
+ODD = {
+    "one number": ("mean((y - c)**2)", {"c": "", "y": "N"}, {"y": (9,)}, {"batch": 1}),
+    "one row": (LOSS, SHAPES, {"X": (1, 3), "y": (1,)}, {}),
+    "rows last": ("mean((y - w @ X)**2)", {"X": "d N", "w": "d", "y": "N"}, {"X": (30, 21), "y": (21,)}, {}),
+    "weights turned round": (
+        "mean((Y - X @ W.T)**2) + 0.1*sum(W**2)",
+        {"X": "N d", "W": "k d", "Y": "N k"},
+        {"X": (30, 50), "Y": (30, 3)},
+        {"batch": 1, "optimiser": "adam"},
+    ),
+    "three passes": (NORMED, {"X": "N d", "w": "d", "y": "N"}, {"X": (40, 33), "y": (40,)}, {"batch": 7}),
+    "three passes, one row": (
+        NORMED,
+        {"X": "N d", "w": "d", "y": "N"},
+        {"X": (40, 33), "y": (40,)},
+        {"batch": 1},
+    ),
+    "data that are not needed": (
+        "mean((X @ w)**2) + 0*sum(y)",
+        {"X": "N d", "w": "d", "y": "N"},
+        {"X": (20, 3), "y": (20,)},
+        {"batch": 3},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_shapes_train_as_in_numpy(name):
+    text, shapes, sizes, settings = ODD[name]
+    random = np.random.default_rng(1)
+    data = {name: random.normal(size=size) for name, size in sizes.items()}
+    fits = [
+        gs.train(gs.parse(text, **shapes), data, backend=backend, learning_rate=1e-2, steps=9, **settings)
+        for backend in ("native", "numpy")
+    ]
+    assert "many steps at a time" in fits[0].report()
+    np.testing.assert_allclose(fits[0].history, fits[1].history, rtol=1e-10)

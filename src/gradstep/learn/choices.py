@@ -123,8 +123,9 @@ class Choice:
             return str(reason)
         if self.batch is None:
             return Machine(Walker(code, arrays), rule)
-        if code.arranged != {called[name]: code.arranged.get(called[name]) for name in plan.along}:
-            return "the rows of the mini-batches are not those that the loss is summed over"
+        along = {called[name] for name in plan.along if name in called}
+        if along != code.arranged.keys() or any(at for at, _ in code.arranged.values()):
+            return "the rows of mini-batches are not those that the loss is summed over"
         rows, seed = len(plan.train), self.seed
 
         def orders(before: int, steps: int) -> NDArray[np.int64]:

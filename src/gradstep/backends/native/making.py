@@ -20,7 +20,7 @@ from gradstep.backends.native.cells import Array as CellArray
 from gradstep.backends.native.cells import Axis, Cells, TooMany, Unsupported, indices
 from gradstep.backends.native.descents import ENTRY, OWN, Walk, write_descent
 from gradstep.backends.native.free import ITEM, Free, Memory, free
-from gradstep.backends.native.plan import Layout, Plan, Processor
+from gradstep.backends.native.plan import LINE, Layout, Plan, Processor
 from gradstep.backends.native.unrolling import SHORT, Unrolled
 from gradstep.backends.native.unrolling import _Unrolling as Unrolling
 from gradstep.backends.program import Input, Line, Program
@@ -83,6 +83,9 @@ class _Making:
         self.symbols = {given.name: given.symbol for given in program.inputs}
         self.parameters = tuple(self.symbols[name] for name in names)
         self.width = engine.vector_bytes() // ITEM
+        self.column = (
+            -(-lengths[self.rows.size] * ITEM // LINE) * LINE // ITEM
+        )  # numbers from one to the next
         self.memory = Memory(self.width)
 
     def cut(self) -> Rows:
@@ -117,7 +120,7 @@ class _Making:
                 self.memory.put(name, array.axes)
         data = tuple(self.rows.axes)
         strides = {
-            name: ITEM * (self.lengths[self.rows.size] if layout.how == "columns" else layout.entries)
+            name: ITEM * (self.column if layout.how == "columns" else layout.entries)
             for name, layout in layouts.items()
         }
         single = self.single(first) if self.batch == 1 else None

@@ -55,12 +55,22 @@ class Walker:
         return other
 
     def laid_out(self, name: str, array: Array) -> Array:
-        """Rows one after the other, or column by column; a copy where it lies otherwise."""
+        """Rows one after the other, or columns that begin on lines; a copy where it lies otherwise."""
         at, wide = self.code.arranged[name]
         rows = np.moveaxis(np.asarray(array, dtype=np.float64), at, 0)
         rows = rows if wide is None else np.moveaxis(rows, 1 + wide, -1)
         flat = rows.reshape(len(rows), -1)
-        return np.ascontiguousarray(flat if wide is not None or flat.shape[1] == 1 else flat.T)
+        if wide is not None:
+            return np.ascontiguousarray(flat)
+        columns = flat.T
+        if flat.shape[1] == 1:
+            if columns.flags.c_contiguous and address(columns) % LINE == 0:
+                return columns
+            found = lines(len(rows)).reshape(1, -1)
+        else:
+            found = lines(flat.shape[1] * self.code.walk.strides[name] // ITEM).reshape(flat.shape[1], -1)
+        found[:, : len(rows)] = columns
+        return found
 
     def tell(self, name: object, value: int) -> None:
         self.args[argument_places(self.code.walk.data)[name] // 8] = value
