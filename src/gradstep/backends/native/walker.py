@@ -17,7 +17,10 @@ from gradstep.expression.records import record
 
 @record
 class Stretch:
-    """What came of some steps: a row of `TOLD` for each step, and pictures of the parameters on the way."""
+    """What came of some steps: a row of `TOLD` for each step, and pictures of the parameters on the way.
+
+    The table is the walker's own, and good until it goes on.
+    """
 
     table: Array
     pictures: Array
@@ -32,6 +35,7 @@ class Walker:
         scratch = max((plan.room for plan in (*walk.passes, *walk.in_batches)), default=0)
         self.scratch, self.memory = lines(scratch // ITEM), lines(walk.memory.used // ITEM)
         self.args = np.zeros(len(argument_places(walk.data)), np.int64)
+        self.table = np.empty((0, len(TOLD)))
         self.arrays = {name: self.laid_out(name, data[name]) for name in walk.data}
         for symbol in code.fixed:
             name = str(symbol.params[0])
@@ -133,7 +137,9 @@ class Walker:
         whole[code.place(OWN + "every")], whole[code.place(OWN + "until")] = every, until
         self.memory[code.place(OWN + "rate")] = rate
         count = 0 if steps < until else 1 + (steps - until) // every
-        table, pictures = np.empty((steps, len(TOLD))), np.empty((max(count, 1), size))
+        table = self.table[:steps] if steps <= len(self.table) else np.empty((steps, len(TOLD)))
+        self.table = table if len(table) > len(self.table) else self.table
+        pictures = np.empty((max(count, 1), size))
         self.tell("steps", steps)
         self.tell("table", address(table))
         self.tell("pictures", address(pictures))
