@@ -393,14 +393,14 @@ def test_reading_ahead_keeps_the_order_and_passes_errors_on():
 
 
 def test_the_clock_says_what_the_speed_was_bound_by():
-    clock = Clock(passes=2, bytes=2_000_000_000, seconds=4.0, waited=3.0, disk=2_000_000_000)
+    clock = Clock(passes=2, bytes=2_000_000_000, seconds=4.0, waited=3.0, reading=3.9, disk=2_000_000_000)
     assert (
         "2 passes over the rows, 2 GB in 4 s, 500 MB a second, 100 % of the bytes from the disk"
         in clock.told()
     )
     assert clock.told().endswith("bound by the disk")
-    assert Clock(2, 10**9, 4.0, 0.1, 0).told().endswith("bound by computing")
-    assert Clock(2, 10**9, 4.0, 3.9, 0).told().endswith("bound by reading and decoding the file")
+    assert Clock(2, 10**9, 4.0, 0.1, 0.2).told().endswith("bound by computing")
+    assert Clock(2, 10**9, 4.0, 1.9, 3.9).told().endswith("bound by decoding the file")
 
 
 IN_LITTLE_MEMORY = """

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from gradstep.expression.errors import MathError
+from gradstep.learn import stores
 from gradstep.learn.columns import Table, listed, nearest, shown
 from gradstep.learn.data import from_arrays
 from gradstep.learn.files import not_found
@@ -119,9 +120,14 @@ class ParquetStore(Store):
         self.count = sum(lengths)
         if not self.count:
             raise MathError(f"{self.source} has no rows", facts=["columns: " + listed(schema.names)])
-        self.rows = rows_of_window(self.count, self.bytes_of(self.names))
+        # A row group is decoded at once where that takes no more room than two windows.
+        a_row = self.bytes_of(self.names)
+        most = rows_of_window(self.count, a_row)
+        self.rows = [rows if rows * a_row <= 2 * stores.WINDOW else most for rows in lengths]
         ends = np.cumsum([0, *lengths]).tolist()
-        self.units = [cuts(start, stop, self.rows) for start, stop in itertools.pairwise(ends)]
+        self.units = [
+            cuts(start, stop, rows) for (start, stop), rows in zip(pairwise(ends), self.rows, strict=True)
+        ]
 
     def _chosen(
         self, schema: Any, target: object, features: Sequence[object] | None
@@ -191,7 +197,7 @@ class ParquetStore(Store):
         arrow = _arrow()
         with _reading(self.paths[number]):
             file = _opened(self.paths[number])
-            batches = file.iter_batches(self.rows, row_groups=[group], columns=wanted, use_threads=True)
+            batches = file.iter_batches(self.rows[unit], row_groups=[group], columns=wanted, use_threads=True)
             pending: list[Any] = []
             while (window := next(windows, None)) is not None:
                 length = window[1] - window[0]

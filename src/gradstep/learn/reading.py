@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from queue import Queue
+from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -30,17 +30,23 @@ class Moment(NamedTuple):
 
 @dataclass
 class Clock:
-    """What reading took: passes, bytes, seconds in all, and those of them in which there was nothing to do.
+    """What passes took: bytes, seconds in all, and those of them in which there was nothing to do.
 
-    `disk` are the bytes that came from the disk and not from memory, where the system tells.
+    `reading` are the seconds of the reader, which works beside the computing; `disk` are the bytes that came
+    from the disk and not from memory, where the system tells.
     """
 
     passes: int = 0
     bytes: int = 0
     seconds: float = 0.0
     waited: float = 0.0
+    reading: float = 0.0
     disk: int = 0
     show: Callable[[Moment], None] | None = field(default=None, repr=False)
+
+    def read(self, seconds: float) -> None:
+        """The reader was at work for so long."""
+        self.reading += seconds
 
     def told(self) -> str:
         """How fast the rows came, and what the speed was bound by."""
@@ -50,8 +56,8 @@ class Clock:
         from_disk = self.disk / max(self.bytes, 1)
         came = f", {100 * from_disk:.0f} % of the bytes from the disk" if from_disk >= 0.01 else ""
         bound = "computing"
-        if waiting > 0.5:
-            bound = "the disk" if from_disk > 0.1 else "reading and decoding the file"
+        if self.reading > self.seconds - self.waited:
+            bound = "the disk" if from_disk > 0.1 else "decoding the file"
         return (
             f"{passes}, {spoken(self.bytes)} in {self.seconds:.3g} s, {speed} a second{came}; "
             f"{100 * waiting:.0f} % of the time was spent waiting for rows: bound by {bound}"
@@ -60,7 +66,7 @@ class Clock:
     def timed(self, windows: Iterator[T], size: Callable[[T], int], of: int, bytes_a_row: int) -> Iterator[T]:
         """The windows, read ahead and timed."""
         began, from_disk, rows = time.perf_counter(), bytes_from_disk(), 0
-        reader = ahead(windows)
+        reader = ahead(windows, self.read)
         try:
             while True:
                 asked = time.perf_counter()
@@ -90,19 +96,24 @@ def bytes_from_disk() -> int:
         return 0
 
 
-def ahead(items: Iterator[T]) -> Iterator[T]:
-    """The items, the next of which a thread makes while this one is used; its errors are raised here."""
-    made: Queue[tuple[T | None, BaseException | None]] = Queue(1)
-    stopped = threading.Event()
+def ahead(items: Iterator[T], busy: Callable[[float], None] = lambda seconds: None) -> Iterator[T]:
+    """The items, the next of which a thread makes while this one is used; its errors are raised here.
+
+    No more than two are there at a time. `busy` is told how long each took to make.
+    """
+    made: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
+    asked, stopped = threading.Semaphore(1), threading.Event()
 
     def work() -> None:
         try:
-            for item in items:
+            while asked.acquire() and not stopped.is_set():
+                began = time.perf_counter()
+                item = next(items, None)
+                busy(time.perf_counter() - began)
                 made.put((item, None))
-                del item
-                if stopped.is_set():
+                if item is None:
                     return
-            made.put((None, None))
+                del item
         except BaseException as error:
             made.put((None, error))
 
@@ -115,14 +126,13 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
                 raise error
             if item is None:
                 return
+            asked.release()
             yield item
             del item
     finally:
         stopped.set()
-        while reader.is_alive():
-            if not made.empty():
-                made.get()
-            reader.join(0.01)
+        asked.release()
+        reader.join()
 
 
 class Part(Stream):

@@ -29,7 +29,7 @@ def scored(
     if plan.prediction is None or target is None or target not in part.store.names:
         return ()
     classes = judges_classes(plan.prediction, plan.data[target])
-    answer = answering(plan.prediction, known)
+    answer = answering(plan.prediction, {name: np.asarray(v, part.kind) for name, v in known.items()})
     line = None if classes else survey.line()
     if line is not None and set(survey.lined) != set(given):
         line = None
@@ -41,8 +41,12 @@ def scored(
         if methods["the network"].shape != y.shape or not np.isfinite(methods["the network"]).all():
             return ()
         if line is not None:
-            X = np.hstack([arrays[n].reshape(len(y), -1) for n in survey.lined[:-1]])
-            methods["straight line"] = X @ line[0].astype(X.dtype) + line[1]
+            methods["straight line"] = np.full(len(y), line[1])
+            at = 0
+            for name in survey.lined[:-1]:
+                X = arrays[name].reshape(len(y), -1)
+                methods["straight line"] += X @ line[0][at : at + X.shape[1]].astype(X.dtype)
+                at += X.shape[1]
         border = math.floor(len(y) * learnt + 1e-9)
         for name, found in methods.items():
             tallies[name].add(y, found, border, classes)
