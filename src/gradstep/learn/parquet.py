@@ -16,7 +16,7 @@ from gradstep.learn import stores
 from gradstep.learn.columns import Table, listed, nearest, shown
 from gradstep.learn.data import from_arrays
 from gradstep.learn.files import not_found
-from gradstep.learn.stores import Array, Share, Store, called, cuts, rows_of_window, within
+from gradstep.learn.stores import Array, Share, Store, called, cuts, within
 
 BUFFER = 1 << 18  # bytes that are read of a column at a time
 MOST_COLUMNS = 100_000
@@ -120,10 +120,8 @@ class ParquetStore(Store):
         self.count = sum(lengths)
         if not self.count:
             raise MathError(f"{self.source} has no rows", facts=["columns: " + listed(schema.names)])
-        # A row group is decoded at once where that takes no more room than two windows.
-        a_row = self.bytes_of(self.names)
-        most = rows_of_window(self.count, a_row)
-        self.rows = [rows if rows * a_row <= 2 * stores.WINDOW else most for rows in lengths]
+        a_row = self.bytes_of(self.names)  # as few windows of one length as there can be in a row group
+        self.rows = [-(-rows // -(-rows * a_row // stores.WINDOW)) for rows in lengths]
         ends = np.cumsum([0, *lengths]).tolist()
         self.units = [
             cuts(start, stop, rows) for (start, stop), rows in zip(pairwise(ends), self.rows, strict=True)

@@ -212,6 +212,8 @@ def surveyed(part: Part, names: Sequence[str], learnt: float, target: str | None
     firsts = next(iter(part.arrays(names)))
     shapes = {name: firsts[name].shape[1:] for name in names}
     shifts = {name: _first_guess(firsts[name]) for name in names}
+    if all(array.dtype == np.float32 for array in firsts.values()):  # then what is beyond it is exact enough
+        shifts = {name: shift.astype(np.float32).astype(np.float64) for name, shift in shifts.items()}
     del firsts
     columns = {name: Columns.of(shapes[name], shifts[name]) for name in names}
     width = sum(math.prod(shapes[name]) for name in lined)
@@ -287,13 +289,16 @@ def _added(survey: Survey, arrays: Mapping[str, Array], learn: bool, gaps: Colle
         if not learn:
             return _Chunk(0, sums, None)
         lined = survey.lined if survey.products is not None else ()
-        z = np.ones((count, 1 + sum(flat[name].shape[1] for name in lined)))
+        short = all(flat[name].dtype == np.float32 for name in lined)
+        z = np.ones(
+            (count, 1 + sum(flat[name].shape[1] for name in lined)), np.float32 if short else np.float64
+        )
         at, places = 0, {}
         for name in lined:
             places[name] = slice(at, at := at + flat[name].shape[1])
         for name, rows in flat.items():
             beyond = z[:, places[name]] if name in places else np.empty(rows.shape)
-            np.subtract(rows, survey.columns[name].shift, out=beyond, casting="unsafe")
+            np.subtract(rows, survey.columns[name].shift.astype(beyond.dtype), out=beyond, casting="unsafe")
             there = np.full(rows.shape[1], count)
             if name in gaps:
                 holes = np.isnan(beyond)
@@ -303,7 +308,7 @@ def _added(survey: Survey, arrays: Mapping[str, Array], learn: bool, gaps: Colle
                 sums[name] += (there, beyond.sum(axis=0), np.einsum("ij,ij->j", beyond, beyond))
             else:
                 sums[name] += (there,)
-        products = z.T @ z if lined else None
+        products = (z.T @ z).astype(np.float64) if lined else None
     if products is not None:
         for name, place in places.items():
             sums[name] += (products[-1, place], np.diag(products)[place])
