@@ -170,7 +170,8 @@ def test_a_loss_without_code_falls_back_and_says_why():
     fit = gs.train(
         loss, data, sizes={"h": 40}, backend="native", learning_rate=1e-4, steps=2, standardise=False
     )
-    assert "two long axes" in fit.report()
+    assert "trained step by step: two long axes" in fit.report()
+    assert "NumPy, all rows at once" in fit.report()
 
 
 def test_a_back_end_that_is_not_there():

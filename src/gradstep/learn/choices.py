@@ -135,7 +135,13 @@ class Choice:
         return Machine(walker, rule, orders, rows, math.ceil(rows / self.batch))
 
     def told(
-        self, language: str, why: str, machine: Machine | str, function: Compiled, watched: bool
+        self,
+        language: str,
+        why: str,
+        machine: Machine | str,
+        function: Compiled,
+        data: Mapping[str, Array],
+        watched: bool,
     ) -> list[str]:
         """Which back end trained, and why."""
         if language == "numpy":
@@ -145,5 +151,6 @@ class Choice:
             alone = not watched and not self.fitted
             how = "many steps at a time" if alone else f"step by step, since {reason}"
             return [f"trained in machine code, {how}: {why}"]
-        told = [f"trained in machine code: {why}", f"step by step: {machine}"]
-        return told + function.report.splitlines()
+        few = sum(array.nbytes for array in data.values()) < getattr(function.raw, "many", 0)
+        each = ["NumPy, all rows at once: they are few"] if few else function.report.splitlines()
+        return [f"trained step by step: {machine}", *each]

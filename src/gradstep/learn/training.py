@@ -140,7 +140,7 @@ def train(
             machine=None if isinstance(machine, str) else machine,
         )
     notes = (*given.notes, *plan.notes, *units.notes, *derivation.notes, *more, *found.notes)
-    ran = way.told(language, why, machine, function, watching is not None)
+    ran = way.told(language, why, machine, function, inside, watching is not None)
     notes = (*notes, *silent_units(derivation, found, inside))
     return _fit(derivation, plan, units, found, function, notes, ran)
 
