@@ -448,6 +448,13 @@ def test_what_holds_for_vectors_of_one_length_only_is_refuted(length):
             assert certify(broken, seed=seed).verdict is False
 
 
+def test_a_size_is_how_much_there_is_to_sum_where_signs_and_exponents_are_those_of_the_reals():
+    one, N = exp(v) * exp(-v), size("N")
+    proved(with_details(SUM, rewrite(N * one, sum(one) * one)))
+    for wrong in (sum(one) * sum(one) * one, N * sum(one) * one, one):
+        refuted(with_details(SUM, rewrite(N * one, wrong)))
+
+
 def test_what_holds_for_most_numbers_only_is_refuted_in_floating_point():
     c, dc = symbol("c"), symbol("dc")
     bent = relu(c - Fraction(6, 5))

@@ -26,6 +26,7 @@ from gradstep.calculus.contractions import Array
 from gradstep.calculus.field import Point, Redraw, Sheet
 from gradstep.expression.node import Expr
 from gradstep.expression.shapes import Size
+from gradstep.operations.leaves import symbol_op
 
 PAIRS = 40  # so many arguments of exp are kept to recognise sums of them
 ROOTS = lcm(2, 3, 5, 7, 11, 13)  # roots that every prime drawn by `random_prime` has
@@ -121,7 +122,7 @@ class FaithfulPoint(Point):
     """A point where signs, roots, exponentials and angles obey the laws of the reals (see above).
 
     `demanded` counts how often a number had to be positive: `Redraw` is raised where one is not. What is
-    `positive` is drawn so if it is a variable, and demanded to be so if it is worked out.
+    `positive` is drawn so if it is a variable, and demanded to be so if it is worked out, or is a size.
     """
 
     def __init__(
@@ -150,7 +151,7 @@ class FaithfulPoint(Point):
     def _compute(self, node: Expr, args: Sequence[Array], sheet: Sheet) -> Array:
         values = super()._compute(node, args, sheet)
         if node in self.positive:
-            if not node.args:
+            if node.op is symbol_op:
                 return [x * x % self.prime for x in values]
             self._demand(values)
         return values
