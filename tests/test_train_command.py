@@ -461,7 +461,7 @@ def test_classes_of_a_large_file_are_those_of_a_small_one(gradstep, large, monke
     [
         (("big.npy",), "which of the 4 columns of big.npy is to be predicted?", "--target 3"),
         (("big.npy", "--target", "9"), 'no column "9"', "--target 3"),
-        (("big.npy", "--target", "1", "--holdout", "2"), "a share is held-out", "--holdout 0.2"),
+        (("big.npy", "--target", "1", "--holdout", "2"), "the held-out ones are a share", "--holdout 0.2"),
         (
             ("big.npy", "--target", "1", "--optimiser", "newton-cg"),
             "all rows in memory",

@@ -376,8 +376,31 @@ def test_what_needs_all_rows_at_once_says_so(tmp_path):
         gs.train(runs, store)
     with pytest.raises(MathError, match="newton-cg needs all rows in memory"):
         gs.train(LINE, store, optimiser="newton-cg")
-    with pytest.raises(MathError, match="a share is held-out"):
+    with pytest.raises(MathError, match="the held-out ones are a share"):
         gs.train(LINE, store, holdout=[1, 2])
+
+
+@pytest.mark.parametrize(
+    ("source", "settings", "said"),
+    [
+        ("X.npy", {}, "which of the 4 columns"),
+        ("X.npy", {"target": 4}, "has no column 4"),
+        ("X.npy", {"target": True}, "has no column True"),
+        ("X.npy", {"target": 1, "features": [1]}, "other columns than the target"),
+        ("X.npy", {"target": 1, "features": 3}, "features are a list of columns"),
+        ("X.npy", {"target": 1, "features": "23"}, "features are a list of columns"),
+        ("y.npy", {"target": 0}, "should be a matrix"),
+        ({}, {}, "there are no files"),
+        ({"X": 3}, {}, "a path is text, not int"),
+        ({"X": "X.npy"}, {"target": 2}, "a target is a column of one table"),
+        ("Z.npy", {"target": 2}, "there is no file"),
+    ],
+)
+def test_files_that_are_asked_for_wrongly(tmp_path, monkeypatch, source, settings, said):
+    monkeypatch.chdir(tmp_path)
+    as_two_files(tmp_path, *rows(50))
+    with pytest.raises(MathError, match=said):
+        open_rows(source, **settings)
 
 
 def test_reading_ahead_keeps_the_order_and_passes_errors_on():

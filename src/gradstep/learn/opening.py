@@ -47,6 +47,8 @@ def open_rows(
             raise MathError("there are no files", mend='{"X": "X.npy", "y": "y.npy"}')
         arrays = {str(name): Column(tuple(map(npy, paths(each)))) for name, each in source.items()}
         return NpyStore(arrays, listed([os.path.basename(a.files[0].path) for a in arrays.values()]))
+    if features is not None and (isinstance(features, str) or not isinstance(features, Sequence)):
+        raise MathError(f"features are a list of columns, not {features!r:.40}", mend="features=[0, 1]")
     found = paths(source)
     if all(path.endswith(".parquet") for path in found):
         return ParquetStore(found, target, features)

@@ -85,7 +85,7 @@ class ReadingBar:
             return
         self.shown = time.monotonic()
         a_second = moment.rows / max(moment.seconds, 1e-9)
-        speed = f"{a_second:,.3g} rows, {moment.bytes / max(moment.seconds, 1e-9) / 1e6:,.0f} MB a second"
+        speed = f"{a_second:,.0f} rows, {moment.bytes / max(moment.seconds, 1e-9) / 1e6:,.0f} MB a second"
         left = f"{_clock((moment.of - moment.rows) / max(a_second, 1e-9))} for this pass"
         self.bar.update(
             self.task,

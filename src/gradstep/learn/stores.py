@@ -64,6 +64,9 @@ class Store(ABC):
     def read(self, unit: int, names: Sequence[str], share: Share) -> Iterator[dict[str, Array]]:
         """The windows of a unit, of each the rows in its share: arrays by name."""
 
+    def __repr__(self) -> str:
+        return f"<{self.count:,} rows of {', '.join(self.names)} in {self.source}>"
+
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the arrays."""

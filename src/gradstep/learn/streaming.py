@@ -75,7 +75,7 @@ def _share(what: str, name: str, value: object) -> float:
     if real and 0 <= float(value) < 1:  # type: ignore[arg-type]
         return float(value)  # type: ignore[arg-type]
     raise MathError(
-        f"of rows in files a share is {what}, a number from 0 to below 1",
+        f"of rows in files the {what} ones are a share, a number from 0 to below 1",
         facts=[f"{name} is {value!r:.60}"],
         mend=f"{name}=0.2",
     )
@@ -274,7 +274,7 @@ class _Training:
         size = spoken(store.count * store.bytes_of(self.given))
         sample = len(next(iter(survey.sample.arrays.values())))
         yield (
-            f"{store.source}: {store.count:,} rows, {size}, read in {windows:,} windows: the rows stay in "
+            f"{store.source}: {store.count:,} rows, {size}, read in {windows:,} window{'s' * (windows != 1)}: the rows stay in "
             f"the file; pictures show {sample:,} of them"
         )
         yield from store.notes
