@@ -274,8 +274,8 @@ class _Training:
         size = spoken(store.count * store.bytes_of(self.given))
         sample = len(next(iter(survey.sample.arrays.values())))
         yield (
-            f"{store.source}: {store.count:,} rows, {size}, read in {windows:,} window{'s' * (windows != 1)}: the rows stay in "
-            f"the file; pictures show {sample:,} of them"
+            f"{store.source}: {store.count:,} rows, {size}, read in {windows:,} window"
+            f"{'s' * (windows != 1)}: the rows stay in the file; pictures show {sample:,} of them"
         )
         yield from store.notes
         held = self._count(self.shares.held)
