@@ -84,11 +84,16 @@ STORED = {
 # ------------------------------------------------------------------------------------------- the same result
 
 
-@pytest.mark.parametrize("kind", [np.float32, np.float64, ">f4"])
-@pytest.mark.parametrize("stored", STORED.values(), ids=STORED)
+KINDS = [
+    pytest.param(stored, kind, id=f"{name} {kind}")
+    for name, stored in STORED.items()
+    for kind in ("f4", "f8", ">f4")
+    if (name, kind) != ("parquet", ">f4")  # which has one order of bytes
+]
+
+
+@pytest.mark.parametrize(("stored", "kind"), KINDS)
 def test_the_files_hold_what_was_written_whatever_the_layout(tmp_path, stored, kind):
-    if kind == ">f4" and stored is as_parquet:
-        pytest.skip("a Parquet file has one order of bytes")
     X, y = rows(kind=kind)
     store = stored(tmp_path, X, y)
     found = opening.whole(store)
@@ -439,7 +444,7 @@ size = int(next(l for l in open("/proc/self/status") if l.startswith("VmSize")).
 resource.setrlimit(resource.RLIMIT_AS, (size + 300_000_000,) * 2)
 fit = gs.train(loss, gs.open_rows(sys.argv[1], 19), steps=1)
 assert fit.stored == 5_000_000, fit.stored
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1])
 """
 
 
