@@ -17,7 +17,7 @@ from gradstep.backends.source import executed
 from gradstep.backends.threads import cores, kernels_told, one_thread_each
 from gradstep.expression.errors import MathError
 
-MANY = 4 * BLOCK  # bytes of data; below that blocks save nothing
+MANY = 8 * BLOCK  # bytes of data; below that blocks save nothing
 
 
 class Run:
