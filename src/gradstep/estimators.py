@@ -253,24 +253,8 @@ class NeuronRegressor(_Regressor):
         return float(self.parameters_["b"])
 
 
-class NetworkRegressor(_Regressor):
-    """A network for a number: hidden layers of ReLU units, or any loss that you write.
-
-    Parameters
-    ----------
-    hidden : tuple of int
-        The widths of the hidden layers.
-    loss : str, expression or None
-        A loss of your own of X (N, d) and y (N,), such as "mean(abs(y - (X @ w + b)))"; every other variable
-        is trained. `shapes` are those of variables other than X, y, w and b: {"W1": "d 16"}.
-    alpha, optimiser, learning_rate, max_iter, batch_size, tol, warm_start, random_state
-        As for `NeuronRegressor`; the penalty is on all matrices and vectors of weights, not on biases.
-
-    Attributes
-    ----------
-    parameters_ : dict of arrays
-        By their names in the loss. `derivation_`, `loss_curve_`, `loss_`, `n_iter_` as for `NeuronRegressor`.
-    """
+class _Layers(_Network):
+    """A network with hidden layers, or with a loss that the user wrote."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **_Network._parameter_constraints,
@@ -309,11 +293,31 @@ class NetworkRegressor(_Regressor):
     def _hidden(self) -> tuple[int, ...]:
         return tuple(int(width) for width in self.hidden)
 
+
+class NetworkRegressor(_Regressor, _Layers):
+    """A network for a number: hidden layers of ReLU units, or any loss that you write.
+
+    Parameters
+    ----------
+    hidden : tuple of int
+        The widths of the hidden layers.
+    loss : str, expression or None
+        A loss of your own of X (N, d) and y (N,), such as "mean(abs(y - (X @ w + b)))"; every other variable
+        is trained. `shapes` are those of variables other than X, y, w and b: {"W1": "d 16"}.
+    alpha, optimiser, learning_rate, max_iter, batch_size, tol, warm_start, random_state
+        As for `NeuronRegressor`; the penalty is on all matrices and vectors of weights, not on biases.
+
+    Attributes
+    ----------
+    parameters_ : dict of arrays
+        By their names in the loss. `derivation_`, `loss_curve_`, `loss_`, `n_iter_` as for `NeuronRegressor`.
+    """
+
     def _answer(self, y: Array) -> str:
         return "linear"
 
 
-class NetworkClassifier(ClassifierMixin, _Network):  # type: ignore[misc]
+class NetworkClassifier(ClassifierMixin, _Layers):  # type: ignore[misc]
     """A network for one of several classes: logistic or softmax output, hidden layers of ReLU units.
 
     Parameters
@@ -330,38 +334,6 @@ class NetworkClassifier(ClassifierMixin, _Network):  # type: ignore[misc]
     classes_ : (k,)
         The classes, sorted. `parameters_`, `derivation_`, `loss_curve_` … as for `NetworkRegressor`.
     """
-
-    _parameter_constraints: ClassVar[dict[str, Any]] = dict(NetworkRegressor._parameter_constraints)
-
-    def __init__(
-        self,
-        hidden: Sequence[int] = (32,),
-        *,
-        loss: str | Expr | None = None,
-        shapes: Shapes | None = None,
-        alpha: float = 1e-4,
-        optimiser: str = SOLVER,
-        learning_rate: float | None = None,
-        max_iter: int = 2000,
-        batch_size: int | None = None,
-        tol: float = 1e-6,
-        warm_start: bool = False,
-        random_state: Any = None,
-    ) -> None:
-        self.hidden = hidden
-        self.loss = loss
-        self.shapes = shapes
-        self.alpha = alpha
-        self.optimiser = optimiser
-        self.learning_rate = learning_rate
-        self.max_iter = max_iter
-        self.batch_size = batch_size
-        self.tol = tol
-        self.warm_start = warm_start
-        self.random_state = random_state
-
-    def _hidden(self) -> tuple[int, ...]:
-        return tuple(int(width) for width in self.hidden)
 
     def _answer(self, y: Array) -> str:
         return "logistic" if len(self.classes_) == 2 else "softmax"
