@@ -37,7 +37,7 @@ def diabetes():
 def test_a_linear_neuron_is_linear_regression(diabetes):
     X, y = diabetes
     ours, theirs = NeuronRegressor(activation="identity").fit(X, y), LinearRegression().fit(X, y)
-    np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=1e-4)
+    np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=1e-5)
     np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-2)
     assert ours.intercept_ == pytest.approx(theirs.intercept_, rel=1e-4)
     assert ours.loss_curve_[-1] <= ours.loss_curve_[0] and ours.loss_ == pytest.approx(ours.loss_curve_[-1])
@@ -46,7 +46,7 @@ def test_a_linear_neuron_is_linear_regression(diabetes):
 def test_the_article_s_neuron_is_the_default():
     X = np.array([[-2.0], [-1.0], [0.0], [1.0], [2.0], [3.0]])
     fitted = NeuronRegressor().fit(X, np.maximum(0, 2 * X[:, 0] - 1))
-    np.testing.assert_allclose(fitted.predict([[-5.0], [4.0]]), [0, 7], atol=1e-3)
+    np.testing.assert_allclose(fitted.predict([[-5.0], [4.0]]), [0, 7], atol=1e-6)
     assert fitted.derivation_.certificate.verdict is True and "max(0" in fitted.derivation_.text()
 
 
@@ -55,7 +55,7 @@ def test_without_hidden_layers_a_classifier_is_logistic_regression():
     X, y = X[50:], y[50:]
     ours = NetworkClassifier(hidden=(), alpha=0.5 / len(X), tol=1e-12).fit(X, y)
     theirs = LogisticRegression(tol=1e-10, max_iter=10_000).fit(X, y)
-    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-3)
+    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-5)
 
 
 @pytest.mark.parametrize("labels", [["no", "yes", "maybe"], [3, 1, 2], [2.0, 4.0, 8.0]])

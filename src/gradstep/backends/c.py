@@ -229,7 +229,7 @@ class _Writing:
             word, arg = word[:-2] + word[-1] + word[-2], arg.args[0]
         every = dict.fromkeys(output + "".join(words))
         outside = [each for each in every if each not in word]
-        return list(dict.fromkeys([*outside[:0], *word[:-1], *outside, *word[-1:]]))
+        return list(dict.fromkeys([*word[:-1], *outside, *word[-1:]]))
 
     def along(self, place: str, value: Expr, symbol: Expr, index: str) -> None:
         """The largest, the length, the product or the logarithm of a sum along axes."""
