@@ -42,28 +42,27 @@ class Score:
     held_out: Measures | None
 
 
-def compared(
-    title: str,
-    answers: Array,
-    X: Array | None,
-    y: Array,
-    train: Rows,
-    watched: Rows,
-    held_out: Rows,
-    classes: bool,
-) -> tuple[Score, ...]:
-    """Scores of `answers` (one for each row of y), of a straight line through X, and of the mean of y.
+def baselines(X: Array | None, y: Array, train: Rows, watched: Rows, classes: bool) -> dict[str, Array]:
+    """What a straight line through X and the mean of y answer for every row, by what they are called.
 
-    The baselines learn from the rows `train` and `watched`. The line for classes is logistic regression, by
-    our own derivation, which stops when the loss on the rows `watched` no longer falls.
+    They learn from the rows `train` and `watched`. The line for classes is logistic regression, by our own
+    derivation, which stops when the loss on the rows `watched` no longer falls.
     """
     learnt = np.sort(np.concatenate([train, watched]))
-    methods = {title: answers}
+    methods = {}
     if X is not None and X.shape[1]:
         line = _line_of_classes(X, y, train, watched) if classes else _line(X, y, learnt)
         methods["logistic regression" if classes else "straight line"] = line
     mean = np.broadcast_to(y[learnt].mean(axis=0), y.shape)
     methods["the commonest class" if classes else "the mean"] = mean
+    return methods
+
+
+def compared(
+    methods: dict[str, Array], y: Array, train: Rows, watched: Rows, held_out: Rows, classes: bool
+) -> tuple[Score, ...]:
+    """Scores of the answers of several methods, one answer for each row of y."""
+    learnt = np.sort(np.concatenate([train, watched]))
     return tuple(
         Score(
             name,

@@ -1,0 +1,331 @@
+"""What do all trainings of one loss on the same data share? Derivation, rows, units, rivals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gradstep.backends.compiled import Compiled
+from gradstep.calculus.steps import Derivation
+from gradstep.expression.errors import MathError
+from gradstep.expression.node import Expr
+from gradstep.learn.arrays import Checked, checked
+from gradstep.learn.choices import Choice, Task, derived, order_of, translated
+from gradstep.learn.comparison import Score, baselines, compared, is_linear, judges_classes, remarks
+from gradstep.learn.coordinates import Coordinates, coordinates
+from gradstep.learn.descent import Batches, Descent, descend
+from gradstep.learn.fit import Fit
+from gradstep.learn.knowledge import curvature_of, gauss_newton_of, line_of, residuals_of
+from gradstep.learn.objective import check_memory, needed, objective, watch_of, worth
+from gradstep.learn.optimisers import Optimiser, optimiser_named
+from gradstep.learn.plan import Plan, planned
+from gradstep.learn.progress import Progress
+from gradstep.learn.rounding import rounding_error
+from gradstep.learn.scaling import Array
+from gradstep.learn.starting import alive, shapes_of, silent_units, start_of
+from gradstep.learn.surface import Layout, Objective
+from gradstep.operations.evaluation import mentioned, variables
+
+Watch: TypeAlias = Callable[[dict[str, Array]], float]
+
+FOLDING_ERROR, FOLDING_NOISE = 1e-6, 1e-3
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How one training goes: the arguments of `train` by these names."""
+
+    optimiser: str
+    learning_rate: float | None
+    steps: int
+    tolerance: float
+    batch: int | None
+    seed: int
+    enough: float
+    start: Mapping[str, ArrayLike] | None
+    sizes: Mapping[str, int] | None
+    backend: str
+    threads: int | None
+
+    @cached_property
+    def choice(self) -> Choice:
+        """Who trains; what was asked for wrongly is a `MathError`."""
+        return Choice(
+            self.backend,
+            self.threads,
+            optimiser_named(self.optimiser),
+            self.learning_rate,
+            self.steps,
+            self.batch,
+            self.seed,
+        )
+
+
+class Measure(Protocol):
+    """Who measures the loss on data as a function of the parameters."""
+
+    def whole(self, function: Compiled, data: Mapping[str, Array]) -> Objective:
+        """The loss on these data."""
+
+    def part(self, function: Compiled, key: object, rows: Callable[[], dict[str, Array]]) -> Objective:
+        """The loss on some rows, which are the same wherever the key is."""
+
+
+class Alone:
+    """A training that measures for itself."""
+
+    def whole(self, function: Compiled, data: Mapping[str, Array]) -> Objective:
+        return objective(function, data)
+
+    def part(self, function: Compiled, key: object, rows: Callable[[], dict[str, Array]]) -> Objective:
+        return objective(function, rows())
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A loss, its derivation, and who of the data does what: `mine` are the rows to train with.
+
+    `inside` are these rows in the units of training.
+    """
+
+    task: Task
+    derivation: Derivation
+    given: Checked
+    plan: Plan
+    units: Coordinates
+    mine: Mapping[str, Array]
+    inside: Mapping[str, Array]
+
+    @cached_property
+    def rivals(self) -> dict[str, Array]:
+        """What the baselines answer for every row; for classes none that the network is itself."""
+        plan, y = self.plan, self.y
+        columns = [plan.data[name].reshape(len(y), -1) for name in plan.along if name != plan.target]
+        line = bool(columns) and not (self.classes and is_linear(self.derivation, self.answer))
+        X = np.hstack(columns) if line else None
+        return baselines(X, y, plan.train, plan.watched, self.classes)
+
+    @property
+    def y(self) -> Array:
+        assert self.plan.target is not None
+        return self.plan.data[self.plan.target]
+
+    @property
+    def answer(self) -> Expr:
+        assert self.plan.prediction is not None
+        return self.plan.prediction
+
+    @property
+    def classes(self) -> bool:
+        return judges_classes(self.answer, self.y)
+
+    def fit(
+        self,
+        manner: Manner,
+        show: Progress | None,
+        numbers: Mapping[str, Array] | None = None,
+        measure: Measure | None = None,
+    ) -> Fit:
+        """One training on this ground, with other `numbers` among the data."""
+        own, by = dict(numbers or {}), measure or Alone()
+        derivation, plan, units = self.derivation, self.plan, self.units
+        inside = {**self.inside, **own}
+        way = manner.choice
+        language, why = way.language(inside, len(plan.train))
+        function = translated(self.task, language, manner.threads)
+        needed(function, {*self.given.arrays, *derivation.wrt})
+        shapes = shapes_of(derivation, self.given.sizes, manner.sizes, manner.start)
+        check_memory(function, {**inside, **{name: np.empty(shape) for name, shape in shapes.items()}})
+        first, from_user = start_of(derivation, shapes, manner.start, units, plan, manner.seed)
+        first = alive(derivation, first, inside, set(from_user))
+        known, more = _beyond(way.optimiser, derivation, inside, first)
+        machine = way.machine(function, inside, first, plan) if language == "native" else why
+        watching = self._watch(function, manner.enough, own, by)
+        found = descend(
+            by.whole(function, inside),
+            first,
+            optimiser=manner.optimiser,
+            learning_rate=manner.learning_rate,
+            steps=manner.steps,
+            tolerance=manner.tolerance,
+            progress=show,
+            watch=watching,
+            batches=self._batches(function, inside, manner, by),
+            **known,
+            machine=None if isinstance(machine, str) else machine,
+        )
+        notes = (*self.given.notes, *plan.notes, *units.notes, *derivation.notes, *more, *found.notes)
+        ran = way.told(language, why, machine, function, inside, watching is not None)
+        notes = (*notes, *silent_units(derivation, found, inside))
+        return self._fitted(found, function, notes, ran, own, by)
+
+    def _watch(
+        self, function: Compiled, enough: float, own: Mapping[str, Array], by: Measure
+    ) -> Watch | None:
+        """The loss on the watched rows; with `enough` and none of them, on the rows trained with."""
+        plan = self.plan
+        if not len(plan.watched):
+            return watch_of(by.whole(function, {**self.inside, **own}), enough) if enough else None
+        rows = self.watched_rows
+        return watch_of(by.whole(function, {**rows, **own}), enough)
+
+    @cached_property
+    def watched_rows(self) -> dict[str, Array]:
+        """The rows to stop by, in the units of training."""
+        return self.units.data(self.plan.of(self.plan.watched))
+
+    @cached_property
+    def held_rows(self) -> dict[str, Array]:
+        """The rows to judge with, in the user's units."""
+        return self.plan.of(self.plan.held_out)
+
+    def _batches(
+        self, function: Compiled, data: Mapping[str, Array], manner: Manner, by: Measure
+    ) -> Batches | None:
+        """The rows in a new random order in every pass, some of them at a time."""
+        batch, seed, plan = manner.batch, manner.seed, self.plan
+        if batch is None:
+            return None
+        rows = len(plan.train)
+        if not plan.along:
+            raise MathError("these data have no rows to make mini-batches of")
+
+        def blocks(turn: int) -> Iterator[Objective]:
+            order = order_of(rows, seed, turn)
+            for k in range(0, rows, batch):
+                taken = partial(plan.rows_of, data, order[k : k + batch])
+                yield by.part(function, (seed, batch, turn, k), taken)
+
+        return blocks
+
+    def _fitted(
+        self,
+        found: Descent,
+        function: Compiled,
+        notes: Sequence[str],
+        ran: Sequence[str],
+        own: Mapping[str, Array],
+        by: Measure,
+    ) -> Fit:
+        """What was found, in the units of the data."""
+        plan, units = self.plan, self.units
+        arrays = units.to_user(found.parameters)
+        history = tuple(loss * units.loss for loss in found.history)
+        layout = Layout.of(arrays)
+        measured = by.whole(function, {**self.mine, **own})
+        loss, reached = _worth_of(measured, arrays), found.loss * units.loss
+        gained = history[0] - reached
+        if not loss <= history[0] + FOLDING_ERROR * (abs(history[0]) + gained):
+            raise MathError(
+                "the parameters for the data as they are would be too inexact: some feature lies too far "
+                "from zero for how little it varies",
+                facts=[f"the loss is {reached:.6g} for features of spread 1, {loss:.6g} as they are"],
+                mend="features measured from their middle, such as years since 2000",
+            )
+        if loss > reached + FOLDING_NOISE * gained:
+            notes = (
+                *notes,
+                f"some feature lies far from zero: folding its mean back cost {loss - reached:.3g} of loss",
+            )
+        held = None
+        if len(plan.held_out):
+            held = _worth_of(by.whole(function, {**self.held_rows, **own}), arrays)
+        scores = self._scores(arrays, own)
+        return Fit(
+            of=self.derivation.of,
+            parameters={name: value if value.ndim else float(value) for name, value in arrays.items()},
+            loss=loss,
+            rounding=rounding_error(lambda x: _worth_of(measured, layout.open(x)), layout.start),
+            held_out_loss=held,
+            history=history,
+            steps=found.steps,
+            converged=found.converged,
+            stopped=found.stopped,
+            notes=tuple(dict.fromkeys((*notes, *remarks(plan, scores)))),
+            derivation=self.derivation,
+            function=function,
+            scores=scores,
+            descent=found,
+            coordinates=units,
+            data={**plan.data, **own},
+            rows=plan.train,
+            watched=plan.watched,
+            held_out=plan.held_out,
+            prediction=plan.prediction,
+            target=plan.target,
+            features=plan.features,
+            ran=tuple(ran),
+        )
+
+    def _scores(self, parameters: Mapping[str, Array], own: Mapping[str, Array]) -> tuple[Score, ...]:
+        """The network beside its baselines, where it is seen what it predicts and for which rows."""
+        plan = self.plan
+        if plan.prediction is None or plan.target is None or not plan.along:
+            return ()
+        answers = worth(plan.prediction, {**parameters, **plan.data, **own})
+        if answers.shape != self.y.shape or not np.isfinite(answers).all():
+            return ()
+        methods = {"the network": answers, **self.rivals}
+        return compared(methods, self.y, plan.train, plan.watched, plan.held_out, self.classes)
+
+
+def ground_for(
+    loss: Expr,
+    data: Mapping[str, Any],
+    wrt: str | Sequence[str] | None,
+    *,
+    names: Mapping[Expr, str] | None,
+    standardise: bool,
+    holdout: float | ArrayLike,
+    watch: float | ArrayLike,
+    seed: int,
+    prediction: Expr | None,
+) -> Ground:
+    """The ground of a loss and its data; what does not fit is a `MathError`."""
+    if not isinstance(data, Mapping):
+        raise MathError("the data are arrays by name", mend='data={"X": X, "y": y}')
+    used = mentioned(loss)
+    declared = {name: v for name, v in variables(loss).items() if name in used or name in data}
+    chosen = [name for name in used if name not in data] if wrt is None else wrt
+    wanted = chosen if isinstance(chosen, str) else tuple(chosen)
+    task = (loss, wanted, tuple((names or {}).items()))
+    derivation = derived(task)
+    given = checked(data, declared, derivation.wrt)
+    plan = planned(derivation, given, holdout, watch, seed, prediction)
+    mine = plan.of(plan.train)
+    units = coordinates(loss, mine, plan.target, derivation.parameters) if standardise else Coordinates()
+    return Ground(task, derivation, given, plan, units, mine, units.data(mine))
+
+
+def _beyond(
+    optimiser: Optimiser, derivation: Derivation, data: Mapping[str, Array], first: Mapping[str, Array]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What the optimiser needs beside the gradient, as `descend` calls it, and what has to be said of it."""
+    loss = derivation.names[derivation.of]
+    if optimiser.needs == "curvature":
+        curvature = curvature_of(derivation, data)
+        same = ": the same everywhere, so the loss is a parabola" if curvature.constant else ""
+        told = f"the curvature of {loss} times a vector is derived and proved like the gradient{same}"
+        return {"curvature": curvature}, (told,)
+    if optimiser.needs == "line":
+        told = f"slope and curvature of {loss} along a line are derived and proved like the gradient"
+        return {"line": line_of(derivation, data)}, (told,)
+    if optimiser.needs == "residuals":
+        residuals = residuals_of(derivation, data, dict(first))
+        if residuals is not None:
+            straight = ": the same everywhere, so one step is all" if residuals.constant else ""
+            told = f"the Jacobian of the residuals r is derived and proved like the gradient{straight}"
+            return {"residuals": residuals}, (told,)
+        large = "the Jacobian of the residuals would be large: its products with vectors are used instead"
+        return {"curvature": gauss_newton_of(derivation, data)}, (large,)
+    return {}, ()
+
+
+def _worth_of(measured: Objective, parameters: Mapping[str, Array]) -> float:
+    with np.errstate(all="ignore"):
+        return float(np.asarray(measured(dict(parameters))[0]))
