@@ -33,7 +33,7 @@ def compile(
 
     `backend="jax"` and `"torch"` (extras of that name) write the same program for these, under the derivation
     as a comment, and below it `loss`, a `jax.custom_vjp` or a `torch.autograd.Function`, to be pasted.
-    `"c"` is source in C99.
+    `"javascript"` is source of an ES module over typed arrays, `"c"` source in C99: to be taken away.
 
     Raises `MathError` for a back end that does not exist or an option that makes no sense.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 
-from gradstep.backends import c, custom, jax, program, run, source, torch
+from gradstep.backends import c, custom, javascript, jax, program, run, source, torch
 from gradstep.backends.compiled import Compiled
 from gradstep.backends.native import running
 from gradstep.backends.options import Options, checked
@@ -32,6 +32,7 @@ BACKENDS: Mapping[str, Backend] = {
     "numpy": Backend("numpy", source.write, run.load),
     "native": Backend("native", source.write, running.load),
     "c": Backend("c", c.write_c, c.load_c),
+    "javascript": Backend("javascript", javascript.write_javascript, javascript.load_javascript),
     "jax": Backend("jax", jax.write_jax, jax.load_jax, custom.jax_rule),
     "torch": Backend("torch", torch.write_torch, torch.load_torch, custom.torch_rule),
 }

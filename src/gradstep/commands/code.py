@@ -10,7 +10,7 @@ from gradstep.commands.formulas import FormulaCommand, formula_options, read_for
 from gradstep.public import derive
 from gradstep.running import compile
 
-LANGUAGES = ["numpy", "jax", "torch", "c", "latex"]
+LANGUAGES = ["numpy", "jax", "torch", "javascript", "c", "latex"]
 
 
 @click.command(cls=FormulaCommand)
