@@ -191,13 +191,13 @@ def test_a_norm_whose_squares_leave_the_range_of_numbers(size):
 
 
 def test_a_reason_is_given_where_numpy_has_to_run_it():
-    text, shapes = "mean((Y - relu(X @ W) @ V)**2)", {"X": "N d", "W": "d h", "V": "h k", "Y": "N k"}
-    f = gs.compile(gs.derive(gs.parse(text, **shapes), ["W", "V"], certify=False), backend="native")
+    text, shapes = "mean(logsumexp(X @ W, axis=0)**2)", {"X": "N d", "W": "d h"}
+    f = gs.compile(gs.derive(gs.parse(text, **shapes), ["W"], certify=False), backend="native")
     rng = np.random.default_rng(0)
-    sizes = {"N": 2000, "d": 50, "h": 40, "k": 2}
+    sizes = {"N": 2000, "d": 50, "h": 40}
     values = {n: rng.normal(size=[sizes[s] for s in shape.split()]) for n, shape in shapes.items()}
     f(**values)
-    assert "NumPy: two long axes in one array, d = 50 and h = 40" in f.report
+    assert "pass 1 runs in NumPy: a total of the kind logsumexp has no compiled form" in f.report
 
 
 def test_the_user_chooses_it_and_is_told():

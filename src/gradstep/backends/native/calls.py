@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -32,11 +33,11 @@ class _Memory:
         self.fixed = np.zeros(plan.fixed_size // plan.item + LINE, call.kind)
         self.out = np.empty((groups, plan.numbers))
         self.args = np.zeros(len(call.places), np.int64)
-        address = _address(self.scratch)
-        self.tell(call, "counters", _address(self.counters))
-        self.tell(call, "scratch", address + -address % LINE)
+        first = address(self.scratch)
+        self.tell(call, "counters", address(self.counters))
+        self.tell(call, "scratch", first + -first % LINE)
         self.tell(call, "room", room)
-        self.tell(call, "fixed", _address(self.fixed))
+        self.tell(call, "fixed", address(self.fixed))
 
     def tell(self, call: Call, name: object, value: int) -> None:
         self.args[call.places[name] // 8] = value
@@ -46,10 +47,10 @@ class _Memory:
         self.counters[:] = 0
         for name, value in (("count", count), ("groups", groups), ("group", group), ("block", block)):
             self.tell(call, name, value)
-        self.tell(call, "out", _address(out))
+        self.tell(call, "out", address(out))
 
 
-def _address(array: Array) -> int:
+def address(array: Array) -> int:
     found: int = array.__array_interface__["data"][0]
     return found
 
@@ -76,8 +77,8 @@ class Call:
         self.threads = min(threads, len(self.groups), max(1, size // PIECE))
         starts = [np.full(s.length, IDENTITY[s.total.how]) for s in plan.sums]
         self.start = np.concatenate(starts) if starts else np.zeros(0)
-        self.fixed = [_Fixed(plan, str(symbol.params[0])) for symbol in plan.fixed]
-        self.totals = [_Result(plan, total) for total in plan.unrolled.totals]
+        self.fixed = [Fixed(plan, str(symbol.params[0])) for symbol in plan.fixed]
+        self.totals = [Result(plan, total) for total in plan.unrolled.totals]
         self.memories: list[_Memory] = []
 
     def __call__(self, source: Source, arrays: Mapping[str, Array], known: Values) -> Values | None:
@@ -93,10 +94,7 @@ class Call:
         numbers = self.in_pairs(memory.out)
         found = {result.name: result.of(numbers) for result in self.totals}
         self.memories.append(memory)
-        low, high = SQUARES[self.kind]
-        if any(result.rooted and not low < found[result.name] ** 2 < high for result in self.totals):
-            return None
-        return found | joined
+        return found | joined if in_range(self.totals, found, self.kind) else None
 
     def whole(self, arrays: Mapping[str, Array], memory: _Memory) -> Values:
         """All rows where they lie; each thread takes the next group."""
@@ -104,12 +102,12 @@ class Call:
         size = division.rows * division.blocks
         memory.rows(self, division.count, len(self.groups), size, division.rows, memory.out)
         for name, one in self.given.items():
-            memory.tell(self, ("data", name), _address(arrays[name]))
+            memory.tell(self, ("data", name), address(arrays[name]))
             memory.tell(self, ("stride", name), one.stride)
         joined = self.joined(memory, division.count)
-        address = _address(memory.args)
-        shared_out(lambda _: self.function(address), self.threads, self.threads)
-        return {name: self.shaped(name, array) for name, array in joined.items()}
+        place = address(memory.args)
+        shared_out(lambda _: self.function(place), self.threads, self.threads)
+        return {name: in_shape(self.plan, name, array) for name, array in joined.items()}
 
     def in_blocks(self, source: Source, memory: _Memory) -> Values:
         """Block by block, as the source gives them; what lies unfavourably is copied."""
@@ -127,11 +125,11 @@ class Call:
                     one = self.given[name]
                     rows = one.arranged(block)
                     here.append(np.ascontiguousarray(rows, dtype=self.kind) if one.copied else rows)
-                    own.tell(self, ("data", name), _address(here[-1]))
+                    own.tell(self, ("data", name), address(here[-1]))
                     own.tell(self, ("stride", name), one.stride)
                 joined = self.joined(own, count)
-                self.function(_address(own.args))
-                arrays.append({name: self.shaped(name, array) for name, array in joined.items()})
+                self.function(address(own.args))
+                arrays.append({name: in_shape(self.plan, name, array) for name, array in joined.items()})
             return arrays
 
         parts = [block for blocks in shared_out(group, len(self.groups), self.threads) for block in blocks]
@@ -149,19 +147,8 @@ class Call:
             axis, entries = long_axis(array), len(array.cells)
             shape = (count, entries, self.plan.length(axis)) if axis else (entries, count)
             found[name] = np.empty(shape, self.kind)
-            memory.tell(self, ("joined", name), _address(found[name]))
+            memory.tell(self, ("joined", name), address(found[name]))
         return found
-
-    def shaped(self, name: str, found: Array) -> Array:
-        """A joined array in its shape: the axes of the rows and the wide one go back to their places."""
-        array = self.plan.unrolled.joined[name]
-        short = [axis.length for axis in array.axes if axis.kind == "short"]
-        kinds = [axis.kind for axis in array.axes]
-        rows = kinds.index("row")
-        if "wide" not in kinds:
-            return np.moveaxis(found.reshape(*short, -1), -1, rows)
-        shaped = found.reshape(len(found), *short, -1)
-        return np.moveaxis(shaped, (0, -1), (rows, kinds.index("wide")))
 
     def in_pairs(self, out: Array) -> Array:
         """The numbers of all groups in one: the first and second, the third and fourth, and so on upwards."""
@@ -181,7 +168,25 @@ class Call:
         return result
 
 
-class _Fixed:
+def in_shape(plan: Plan, name: str, found: Array) -> Array:
+    """A joined array in its shape: the axes of the rows and the wide one go back to their places."""
+    array = plan.unrolled.joined[name]
+    short = [axis.length for axis in array.axes if axis.kind == "short"]
+    kinds = [axis.kind for axis in array.axes]
+    rows = kinds.index("row")
+    if "wide" not in kinds:
+        return np.moveaxis(found.reshape(*short, -1), -1, rows)
+    shaped = found.reshape(len(found), *short, -1)
+    return np.moveaxis(shaped, (0, -1), (rows, kinds.index("wide")))
+
+
+def in_range(results: Sequence[Result], found: Values, kind: np.dtype[Any]) -> bool:
+    """Whether no sum of squares, of which a norm is the root, has left the range of numbers."""
+    low, high = SQUARES[kind]
+    return all(low < found[result.name] ** 2 < high for result in results if result.rooted)
+
+
+class Fixed:
     """Where what is the same for every row is put: a wide axis last, and padded."""
 
     def __init__(self, plan: Plan, name: str) -> None:
@@ -205,7 +210,7 @@ class _Fixed:
         rows[:, :length] = value.reshape(count, length)
 
 
-class _Result:
+class Result:
     """Where a total is among the numbers, and its shape."""
 
     def __init__(self, plan: Plan, total: Total) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradstep.backends.native.cells import Cells
 from gradstep.backends.native.plan import Layout
-from gradstep.backends.native.unrolling import Unrolled
 from gradstep.expression.node import Expr
 from gradstep.expression.records import record
 
@@ -36,10 +36,15 @@ class Given:
         array = np.moveaxis(array, self.rows, 0)
         return array if self.wide is None else np.moveaxis(array, 1 + self.wide, -1)
 
+    def as_matrix(self, count: int, item: int) -> bool:
+        """Whether so many rows are a matrix to BLAS, whose lines come one after the other."""
+        line = self.layout.entries if self.layout.how == "rows" else count
+        return self.layout.how == "packed" or (self.stride >= line * item and self.stride % item == 0)
 
-def given(form: Unrolled, symbol: Expr, rows: int, array: Array | None, kind: np.dtype[Any]) -> Given:
+
+def given(cells: Cells, symbol: Expr, rows: int, array: Array | None, kind: np.dtype[Any]) -> Given:
     """How an array of data can be read; with no array it comes in blocks that are copied."""
-    axes = form.cells.axes(symbol.shape)
+    axes = cells.axes(symbol.shape)
     others = [axis for k, axis in enumerate(axes) if k != rows]
     kinds = [axis.kind for axis in others]
     wide = kinds.index("wide") if "wide" in kinds else None

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from gradstep.backends.native.assembly import Type, Vec, Writer
 from gradstep.backends.native.cells import Cell, needed
 from gradstep.backends.native.computing import computed
+from gradstep.backends.native.elements import as_number
 from gradstep.backends.native.plan import Plan, long_axis
 from gradstep.backends.native.reductions import COMBINE, IDENTITY, across
 from gradstep.expression.records import record
@@ -274,7 +275,8 @@ class _Chunk:
             start = writer.at(writer.at(base, writer.integer("mul", self.rows.first, size)), self.at)
             for r in range(self.rows.count):
                 pointer = writer.at(start, r * size)
+                value = as_number(self.value(cell, r), plan.kind)
                 if self.mask is None:
-                    writer.store(self.value(cell, r), pointer, 1)
+                    writer.store(value, pointer, 1)
                 else:
-                    writer.masked_store(self.value(cell, r), pointer, self.mask)
+                    writer.masked_store(value, pointer, self.mask)

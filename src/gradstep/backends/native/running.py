@@ -14,16 +14,19 @@ from gradstep.backends.blocks import Blocked, InMemory, Source, Values
 from gradstep.backends.compiled import Compiled
 from gradstep.backends.native import engine
 from gradstep.backends.native.calls import Call
-from gradstep.backends.native.cells import Unsupported
+from gradstep.backends.native.cells import Cells, Unsupported
 from gradstep.backends.native.kernels import ENTRY, write_pass
-from gradstep.backends.native.layouts import Array, given
-from gradstep.backends.native.plan import Plan, Processor
+from gradstep.backends.native.layouts import Array, Given, given
+from gradstep.backends.native.matrices import MatrixCall, work_of
+from gradstep.backends.native.plan import Layout, Plan, Processor
+from gradstep.backends.native.products import NoProducts
 from gradstep.backends.native.unrolling import unrolled
 from gradstep.backends.options import Options
 from gradstep.backends.program import Program
 from gradstep.backends.rows import Rows
 from gradstep.backends.run import Run
 from gradstep.backends.source import executed
+from gradstep.expression.node import Expr
 from gradstep.operations.evaluation import sizes_of
 
 FEW = 1 << 18  # bytes of data; below that NumPy is done before threads have begun
@@ -57,7 +60,7 @@ class Native(Blocked):
         self, program: Program, rows: Rows, threads: int | None = None, exactly: bool = False
     ) -> None:
         super().__init__(program, rows, threads, exactly)
-        self.calls: dict[Any, Call | str] = {}
+        self.calls: dict[Any, Call | MatrixCall | str] = {}
         self.functions: dict[str, Callable[[int], None]] = {}
         self.reasons: dict[int, str] = {}  # by pass: why NumPy runs it
 
@@ -88,20 +91,39 @@ class Native(Blocked):
 
     def made(
         self, number: int, source: Source, arrays: Mapping[str, Array], known: Values, kind: np.dtype[Any]
-    ) -> Call:
+    ) -> Call | MatrixCall:
         """The call of a pass for these sizes and layouts; raises `Unsupported`."""
         step = self.rows.passes[number]
         declared = {str(each.symbol.params[0]): each.symbol for each in self.program.inputs}
-        form = unrolled(step, self.rows.size, sizes_of(declared, known))
-        inputs = [each for each in step.program.inputs if each.name in self.rows.axes]
-        lies = {
-            each.name: given(form, each.symbol, self.rows.axes[each.name], arrays.get(each.name), kind)
-            for each in inputs
-        }
-        fixed = [each.symbol for each in step.program.inputs if each.name not in self.rows.axes]
+        lengths, axes = sizes_of(declared, known), self.rows.axes
+        inputs = [each.symbol for each in step.program.inputs if each.name in axes]
+        lies: dict[str, Given] = {}
+
+        def layout(cells: Cells, symbol: Expr) -> Layout:
+            name = str(symbol.params[0])
+            lies[name] = given(cells, symbol, axes[name], arrays.get(name), kind)
+            return lies[name].layout
+
+        def matrix(cells: Cells, symbol: Expr) -> Layout:
+            name = str(symbol.params[0])
+            layout(cells, symbol)
+            if not lies[name].as_matrix(source.count, kind.itemsize):
+                lies[name] = given(cells, symbol, axes[name], None, kind)
+            return lies[name].layout
+
+        word = "float" if kind == np.float32 else "double"
+        try:
+            form = unrolled(step, self.rows.size, lengths)
+        except Unsupported as reason:
+            try:
+                work = work_of(step, self.rows.size, lengths, word, matrix)
+            except Unsupported as other:
+                raise (reason if isinstance(other, NoProducts) else other) from None
+            return MatrixCall(work, step, lies, source.count, self.threads)
+        layouts = {str(symbol.params[0]): layout(form.cells, symbol) for symbol in inputs}
+        fixed = [each.symbol for each in step.program.inputs if each.name not in axes]
         processor = Processor(engine.vector_bytes(), engine.registers())
-        layouts = {name: one.layout for name, one in lies.items()}
-        plan = Plan(form, "float" if kind == np.float32 else "double", processor, layouts, fixed)
+        plan = Plan(form, word, processor, layouts, fixed)
         text = write_pass(plan)
         if text not in self.functions:
             self.functions[text] = engine.load(text, ENTRY)
