@@ -467,9 +467,55 @@ def test_classes_of_a_large_file_are_those_of_a_small_one(gradstep, large, monke
             "all rows in memory",
             "--optimiser l-bfgs",
         ),
+        (("big.npy", "--target", "1", "--sweep", "seed=0,1"), "one model at a time", "no sweep"),
         (("none-*.npy", "--target", "1"), "there is no file", ""),
     ],
 )
 def test_what_is_wrong_with_a_large_file_is_said(gradstep, large, arguments, said, mend):
     status, _, errors = gradstep("train", *arguments)
+    assert status == 2 and said in errors and mend in errors
+
+
+# ------------------------------------------------------------------------------------------- sweeps
+
+
+def test_a_sweep_is_a_table_and_the_best_is_kept(gradstep, houses):
+    swept = ("--sweep", "learning-rate=0.0001,0.1,auto", "--sweep", "seed=0,1")
+    status, output, errors = gradstep("train", houses, "--target", "price", "--steps", "60", *swept)
+    assert (status, errors) == (0, "")
+    table = output[output.index("The sweep") :].split("\n\n")[0].splitlines()
+    assert table[1].split() == ["learning_rate", "seed", "steps", "loss", "held-out", "loss", "ended"]
+    assert [line.split()[:2] for line in table[2:-1]] == [
+        [rate, seed] for rate in ("0.0001", "0.1", "automatic") for seed in "01"
+    ]
+    (best,) = (line for line in table if "← best" in line)
+    again = re.search(r"gradstep train \S+ --target price --hidden.*", output)[0]
+    assert f"--sweep seed={best.split()[1]}" in again and swept[1] not in again
+
+
+def test_a_number_in_a_formula_is_swept(gradstep, houses):
+    model = ("--model", "mean((y - X @ w - b)**2) + lam*sum(w**2)")
+    status, output, _ = gradstep(
+        "train", houses, "--target", "price", *model, "--sweep", "lam=0,1,10", "--quiet"
+    )
+    assert status == 0 and "mean squared error on held-out rows" in output
+    (best,) = (line for line in output.splitlines() if "← best" in line)
+    assert best.split()[0] == "0"
+
+
+@pytest.mark.parametrize(
+    ("sweep", "said", "mend"),
+    [
+        ("learning_rate", "a sweep is a name and its values", "--sweep learning_rate=0.01,0.1,1"),
+        ("=3", "a sweep is a name and its values", "--sweep learning_rate="),
+        ("learning_rate=fast", "the values of learning_rate are numbers, not 'fast'", ""),
+        ("seed=0.5", "the values of seed are whole numbers", ""),
+        ("learning_rat=1", "no 'learning_rat'", "Perhaps learning_rate"),
+        ("lam=1", "no number in the formula", ""),
+        ("b=1", "b is to be trained", ""),
+        ("optimiser=adm", "no optimiser called 'adm'", "--optimiser adam"),
+    ],
+)
+def test_a_sweep_that_cannot_be_says_why(gradstep, houses, sweep, said, mend):
+    status, _, errors = gradstep("train", houses, "--target", "price", "--sweep", sweep)
     assert status == 2 and said in errors and mend in errors

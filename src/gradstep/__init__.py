@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gradstep.learn.fit import Fit as Fit
     from gradstep.learn.opening import open_rows as open_rows
     from gradstep.learn.saving import load as load
+    from gradstep.learn.sweeps import Sweep as Sweep
     from gradstep.learn.training import train as train
     from gradstep.notation.functions import function as function
     from gradstep.notation.parsing import parse as parse
@@ -150,6 +151,7 @@ _ROOMS = {
     "gradstep.learn.opening": ["open_rows"],
     "gradstep.learn.saving": ["load"],
     "gradstep.learn.fit": ["Fit"],
+    "gradstep.learn.sweeps": ["Sweep"],
     "gradstep.expression.node": ["Expr"],
     "gradstep.expression.errors": ["MathError"],
     "gradstep.operations.evaluation": ["evaluate"],

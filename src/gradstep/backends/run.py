@@ -43,9 +43,9 @@ class Run:
         """From how many bytes of data on it runs in blocks."""
         return MANY
 
-    def in_blocks(self, rows: Rows) -> Blocked:
-        """Who runs it over its rows."""
-        return Blocked(self.program, rows, self.threads, self.options.accumulate == "float64")
+    def in_blocks(self, rows: Rows, program: Program | None = None) -> Blocked:
+        """Who runs it, or another program that is cut so, over its rows."""
+        return Blocked(program or self.program, rows, self.threads, self.options.accumulate == "float64")
 
     @cached_property
     def blocked(self) -> Blocked | None:

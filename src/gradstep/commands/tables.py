@@ -44,7 +44,7 @@ WRITTEN = (
     (re.compile(r'kinds=\{"([^"]*)": "(\w+)"\}'), lambda m: f"--kind {shlex.quote(f'{m[1]}={m[2]}')}"),
     (re.compile(r"hidden=\(([\d, ]+)\)"), lambda m: f"--hidden {m[1].replace(' ', '')}"),
     (
-        re.compile(rf'({OPTIONS})=(?:"([^"]*)"|([\w.+-]+))'),
+        re.compile(rf'(?<!--sweep )({OPTIONS})=(?:"([^"]*)"|([\w.+-]+))'),
         lambda m: f"--{m[1].replace('_', '-')} {shlex.quote(m[2] if m[3] is None else m[3])}",
     ),
 )

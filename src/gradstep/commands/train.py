@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from gradstep.commands.shapes import completed, words
+from gradstep.commands.sweeping import chosen, sweep_of
 from gradstep.commands.tables import (
     answers_csv,
     as_options,
@@ -34,6 +35,7 @@ from gradstep.learn.saving import write_whole
 from gradstep.learn.stored_tables import prepared_rows, train_stored_model
 from gradstep.learn.stores import Store
 from gradstep.learn.training import train_model
+from gradstep.learn.variants import MANNERS
 from gradstep.notation.declaring import shapes_from_arguments
 from gradstep.notation.parsing import names_of, parse
 from gradstep.notation.plain import line, wrap
@@ -74,6 +76,13 @@ INTERRUPTED = 130
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Which rows are held out, and the start."
 )
+@click.option(
+    "--sweep",
+    multiple=True,
+    metavar="NAME=A,B,C",
+    help="Train a variant for each value, and keep the best: learning_rate, optimiser, seed, batch, steps, "
+    "tolerance, or a number in --model. Several: every combination.",
+)
 @click.option("--kind", multiple=True, metavar="COLUMN=KIND", help="Read a column as number or as category.")
 @table_options
 @click.option("--save", metavar="FILE", help="Keep the model, as model.safetensors, for gradstep predict.")
@@ -95,6 +104,7 @@ def command(context: click.Context, /, data: str, shapes: Sequence[str], **optio
         gradstep train houses.csv --target price
         gradstep train houses.csv --target price --hidden 32,16 --page houses.html
         gradstep train houses.csv --target price --model 'mean(abs(y - (X @ w + b)))'
+        gradstep train houses.csv --target price --sweep learning_rate=0.01,0.1,1 --sweep seed=0,1
     """
     with in_a_terminal():
         fit = _trained(data, shapes, options)
@@ -106,9 +116,14 @@ def command(context: click.Context, /, data: str, shapes: Sequence[str], **optio
 
 def _trained(data: str, shapes: Sequence[str], options: dict[str, Any]) -> Fit:
     say = _silent if options["quiet"] else click.echo
+    sweep = sweep_of(options["sweep"])
     check_outputs(options["save"], options["page"], options["predictions"])
     table = read_any(data, options, options["target"], kinds_of(options["kind"]))
     if isinstance(table, Store):
+        if sweep:
+            raise MathError(
+                "rows in files are read for one model at a time", mend="a smaller table, or no sweep"
+            )
         return _from_files(table, [data, *shapes], options, say)
     if not options["target"]:
         raise MathError(
@@ -121,10 +136,17 @@ def _trained(data: str, shapes: Sequence[str], options: dict[str, Any]) -> Fit:
     )
     for part in _read(table, prepared):
         say(part)
-    model = _model(prepared, options, shapes)
+    model = _model(prepared, options, shapes, [name for name in sweep if name not in MANNERS])
     say(f"\nThe model: {model.title}")
     with progress_bar() as show:
-        fit = train_model(model, prepared, progress=show, **_settings(options))
+        if sweep:
+            found = train_model(model, prepared, progress=show, sweep=sweep, **_settings(options))
+            fit, options = found.best, chosen(options, found.best_settings)
+        else:
+            fit = train_model(model, prepared, progress=show, **_settings(options))
+    if sweep:
+        click.echo(f"\nThe sweep\n{textwrap.indent(str(found), '  ')}")
+        say("")
 
     def predictions(path: str) -> None:
         write_whole(path, _predictions(fit, table, prepared).encode())
@@ -199,7 +221,10 @@ def _read(table: Table | Store, prepared: Prepared) -> list[str]:
     ]
 
 
-def _model(prepared: Prepared, options: dict[str, Any], arguments: Sequence[str]) -> Model:
+def _model(
+    prepared: Prepared, options: dict[str, Any], arguments: Sequence[str], numbers: Sequence[str] = ()
+) -> Model:
+    """The model that was asked for; `numbers` in its formula are set, not trained."""
     if options["model"] is None:
         if arguments:
             raise MathError(
@@ -213,13 +238,14 @@ def _model(prepared: Prepared, options: dict[str, Any], arguments: Sequence[str]
     text = options["model"]
     mentioned = words(text)
     usual: dict[str, Shape] = {"X": ("N", "d"), "y": ("N",), "Y": ("N", "k")}
+    usual |= {name: () for name in numbers}
     given = {name: shape for name, shape in usual.items() if name in mentioned} | shapes_from_arguments(
         arguments
     )
     shapes = completed(text, given, rows="N")
     one_hot = {"Y": "rows sum to one"} if prepared.classes and len(shapes.get("Y", ())) == 2 else None
     loss = parse(text, assume=one_hot, **{name: list(shape) for name, shape in shapes.items()})
-    return own_model(loss, prepared, names_of(loss))
+    return own_model(loss, prepared, names_of(loss), numbers)
 
 
 def _widths(text: str) -> list[int]:

@@ -305,6 +305,11 @@ def _rounded_down(value: float) -> str:
     return f"{float(f'{digit[0]}e{power}'):g}"
 
 
+def check_settings(learning_rate: object, steps: object, tolerance: object) -> None:
+    """Raises `MathError` for settings that no descent can have."""
+    _rate(learning_rate), _count("steps", steps, 1), _tolerance(tolerance)
+
+
 def _rate(learning_rate: object) -> float | None:
     if learning_rate is None:
         return None

@@ -27,6 +27,14 @@ from gradstep.learn.structure import name_of
 
 MOST_LISTED = 12
 LONGEST_NAME = 40
+ENDS: dict[Stopped, str] = {
+    "converged": "nothing left to gain",
+    "steps": "all steps used",
+    "early": "the loss on the watched rows no longer fell",
+    "interrupted": "interrupted",
+    "stalled": "no step lowers the loss further",
+    "stuck": "the slope is zero",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,18 +150,10 @@ class Fit:
 
     def descended(self) -> str:
         """One line on the descent."""
-        ends = {
-            "converged": "nothing left to gain",
-            "steps": "all steps used",
-            "early": "the loss on the watched rows no longer fell",
-            "interrupted": "interrupted",
-            "stalled": "no step lowers the loss further",
-            "stuck": "the slope is zero",
-        }
         steps = f"{self.steps} step{'s' * (self.steps != 1)}"
         return (
             f"{self.optimiser}, {steps}: loss {self.history[0]:.6g} → {self.loss:.6g}   "
-            f"{sparkline(self.history)}   {ends[self.stopped]}"
+            f"{sparkline(self.history)}   {ENDS[self.stopped]}"
         )
 
     def exactness(self) -> str:

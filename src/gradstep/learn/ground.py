@@ -72,8 +72,10 @@ class Measure(Protocol):
     def whole(self, function: Compiled, data: Mapping[str, Array]) -> Objective:
         """The loss on these data."""
 
-    def part(self, function: Compiled, key: object, rows: Callable[[], dict[str, Array]]) -> Objective:
-        """The loss on some rows, which are the same wherever the key is."""
+    def part(
+        self, function: Compiled, key: object, rows: Callable[[], dict[str, Array]], size: int
+    ) -> Objective:
+        """The loss on some rows, about so many bytes, which are the same wherever the key is."""
 
 
 class Alone:
@@ -82,7 +84,9 @@ class Alone:
     def whole(self, function: Compiled, data: Mapping[str, Array]) -> Objective:
         return objective(function, data)
 
-    def part(self, function: Compiled, key: object, rows: Callable[[], dict[str, Array]]) -> Objective:
+    def part(
+        self, function: Compiled, key: object, rows: Callable[[], dict[str, Array]], size: int
+    ) -> Objective:
         return objective(function, rows())
 
 
@@ -194,12 +198,13 @@ class Ground:
         rows = len(plan.train)
         if not plan.along:
             raise MathError("these data have no rows to make mini-batches of")
+        size = sum(data[name].nbytes for name in plan.along) * batch // rows
 
         def blocks(turn: int) -> Iterator[Objective]:
             order = order_of(rows, seed, turn)
             for k in range(0, rows, batch):
                 taken = partial(plan.rows_of, data, order[k : k + batch])
-                yield by.part(function, (seed, batch, turn, k), taken)
+                yield by.part(function, (seed, batch, turn, k), taken, size)
 
         return blocks
 

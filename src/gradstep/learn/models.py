@@ -5,7 +5,7 @@ Each is an expression built from operations, like those that users write: `relu(
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -160,10 +160,13 @@ def share_below_zero(y: Array) -> str:
     return f"{share:.0f} %" if share >= 1 else "less than 1 %"
 
 
-def own_model(loss: Expr, prepared: Prepared, names: dict[Expr, str] | None = None) -> Model:
+def own_model(
+    loss: Expr, prepared: Prepared, names: dict[Expr, str] | None = None, numbers: Collection[str] = ()
+) -> Model:
     """A user's own loss of X (N, d) and y (N,), or of the classes Y (N, k), as the model for a table.
 
-    Every other variable is a parameter. What it predicts is the part that is compared with the target.
+    Every other variable is a parameter, but for the `numbers` that a sweep sets. What it predicts is the part
+    that is compared with the target.
     """
     symbols = mentioned(loss)
     features = symbols.get("X")
@@ -172,7 +175,7 @@ def own_model(loss: Expr, prepared: Prepared, names: dict[Expr, str] | None = No
             "the loss should use X, the features of the table, a matrix with its rows", mend="X:N,d"
         )
     target = _target(symbols, prepared)
-    parameters = {name: v for name, v in symbols.items() if name not in ("X", target)}
+    parameters = {name: v for name, v in symbols.items() if name not in ("X", target, *numbers)}
     if not parameters:
         raise MathError("the loss has nothing to train", facts=[f"it uses {', '.join(symbols)}"])
     prediction = prediction_of(loss, symbols[target], set(parameters.values()))

@@ -6,9 +6,9 @@ the data as they are, or it raises a `MathError` that says what is wrong and wha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,6 +24,8 @@ from gradstep.learn.opening import is_small, read_whole, stored_in, whole
 from gradstep.learn.progress import Progress, shown_by
 from gradstep.learn.stores import Store
 from gradstep.learn.streaming import train_stored
+from gradstep.learn.sweeps import Sweep, train_variants
+from gradstep.learn.variants import numbers_of, variants_of
 from gradstep.operations.evaluation import mentioned
 
 FEWEST_TO_WATCH = 100
@@ -32,6 +34,60 @@ SETTINGS = (
     *("tolerance", "enough", "batch", "progress", "seed", "prediction", "names", "backend", "threads"),
 )
 ROWS_A_WEIGHT = 20  # with as many rows for each weight a plane does not learn them by heart
+
+
+@overload
+def train(
+    loss: Expr,
+    data: Mapping[str, Any],
+    wrt: str | Sequence[str] | None = None,
+    *,
+    optimiser: str = "gradient descent",
+    steps: int = 2000,
+    learning_rate: float | None = None,
+    start: Mapping[str, ArrayLike] | None = None,
+    sizes: Mapping[str, int] | None = None,
+    standardise: bool = True,
+    holdout: float | ArrayLike = 0.0,
+    watch: float | ArrayLike = 0.0,
+    tolerance: float = 1e-6,
+    enough: float = 0.0,
+    batch: int | None = None,
+    progress: bool | Progress = False,
+    seed: int = 0,
+    prediction: Expr | None = None,
+    names: Mapping[Expr, str] | None = None,
+    backend: str = "fastest",
+    threads: int | None = None,
+    sweep: None = None,
+) -> Fit: ...
+
+
+@overload
+def train(
+    loss: Expr,
+    data: Mapping[str, Any],
+    wrt: str | Sequence[str] | None = None,
+    *,
+    optimiser: str = "gradient descent",
+    steps: int = 2000,
+    learning_rate: float | None = None,
+    start: Mapping[str, ArrayLike] | None = None,
+    sizes: Mapping[str, int] | None = None,
+    standardise: bool = True,
+    holdout: float | ArrayLike = 0.0,
+    watch: float | ArrayLike = 0.0,
+    tolerance: float = 1e-6,
+    enough: float = 0.0,
+    batch: int | None = None,
+    progress: bool | Progress = False,
+    seed: int = 0,
+    prediction: Expr | None = None,
+    names: Mapping[Expr, str] | None = None,
+    backend: str = "fastest",
+    threads: int | None = None,
+    sweep: Mapping[str, Sequence[Any]],
+) -> Sweep: ...
 
 
 def train(
@@ -56,7 +112,8 @@ def train(
     names: Mapping[Expr, str] | None = None,
     backend: str = "fastest",
     threads: int | None = None,
-) -> Fit:
+    sweep: Mapping[str, Sequence[Any]] | None = None,
+) -> Fit | Sweep:
     """Find the parameters `wrt` that make `loss` small on `data`, by its derived and certified gradient.
 
     `data` are arrays by the names in the loss, paths of .npy files, or what `open_rows` gives; all other
@@ -70,6 +127,12 @@ def train(
     loss does not show it. `backend` is "numpy", "native" (machine code, by the package llvmlite), or the
     "fastest" of them, with so many `threads`; `fit.report()` says which trained and why.
 
+    `sweep` trains a variant for every combination of the values that it lists by name, each as it would be
+    alone on the same held-out rows, and returns a `Sweep`: {"learning_rate": [0.01, 0.1], "seed": [0, 1, 2]}.
+    What may be swept are learning_rate, optimiser, seed (of the start and of the order of rows), batch,
+    steps, tolerance, and numbers in the formula, such as λ in mean((y - X @ w)**2) + lam*sum(w**2). On many
+    rows the variants share their passes over the data.
+
     Everything in the returned `Fit` is in the units of the data. Ctrl-C returns what was reached. The fit is
     finite with a loss not above the start, or a `MathError` is raised.
     """
@@ -82,16 +145,26 @@ def train(
         store, beside = stored
         settings = {name: value for name, value in locals().items() if name in SETTINGS}
         if isinstance(data, Store) or not is_small(store):
+            if sweep is not None:
+                raise MathError(
+                    "rows in files are read for one model at a time", mend="arrays in memory, or no sweep"
+                )
             return train_stored(loss, store, beside, wrt, **settings)
-        fit = train(loss, {**beside, **whole(store)}, wrt, **settings)
-        return replace(fit, notes=(read_whole(store), *fit.notes))
+        return _changed(
+            train(loss, {**beside, **whole(store)}, wrt, sweep=sweep, **settings),
+            lambda fit: replace(fit, notes=(read_whole(store), *fit.notes)),
+        )
+    if not isinstance(data, Mapping):
+        raise MathError("the data are arrays by name", mend='data={"X": X, "y": y}')
+    trained = () if wrt is None else (wrt,) if isinstance(wrt, str) else tuple(wrt)
+    variants = [] if sweep is None else variants_of(sweep, loss, data, trained)
     manner = Manner(
         optimiser, learning_rate, steps, tolerance, batch, seed, enough, start, sizes, backend, threads
     )
     manner.choice  # noqa: B018  what was asked for wrongly is said at once
     ground = ground_for(
         loss,
-        data,
+        {**data, **numbers_of(variants[0])} if variants else data,
         wrt,
         names=names,
         standardise=standardise,
@@ -101,10 +174,27 @@ def train(
         prediction=prediction,
     )
     with shown_by(progress) as show:
-        return ground.fit(manner, show)
+        return train_variants(ground, manner, variants, show) if variants else ground.fit(manner, show)
 
 
-def train_model(model: Model, prepared: Prepared, **settings: Any) -> Fit:
+def _changed(found: Fit | Sweep, change: Callable[[Fit], Fit]) -> Fit | Sweep:
+    """A fit, or all fits of a sweep, changed."""
+    return found.each(change) if isinstance(found, Sweep) else change(found)
+
+
+@overload
+def train_model(model: Model, prepared: Prepared, *, sweep: None = None, **settings: Any) -> Fit: ...
+
+
+@overload
+def train_model(
+    model: Model, prepared: Prepared, *, sweep: Mapping[str, Sequence[Any]], **settings: Any
+) -> Sweep: ...
+
+
+def train_model(
+    model: Model, prepared: Prepared, *, sweep: Mapping[str, Sequence[Any]] | None = None, **settings: Any
+) -> Fit | Sweep:
     """`model` trained on a table: `train`, with what the table knows about names, classes and held-out rows.
 
     Where a network may learn its rows by heart (hidden layers, or classes and few rows for each weight) it
@@ -115,7 +205,7 @@ def train_model(model: Model, prepared: Prepared, **settings: Any) -> Fit:
     if mentioned(model.loss)[model.target].rank == 2 and y.ndim == 1:
         y = np.stack([1 - y, y], axis=1)
     settings = {**careful(model, prepared, len(prepared.train)), **settings}
-    fit = train(
+    found = train(
         model.loss,
         {model.features: prepared.X, model.target: y},
         list(model.parameters),
@@ -123,16 +213,21 @@ def train_model(model: Model, prepared: Prepared, **settings: Any) -> Fit:
         holdout=prepared.test,
         prediction=model.prediction,
         names=model.names,
+        sweep=sweep,
         **settings,
     )
-    return replace(
-        fit,
-        title=model.title,
-        encoder=prepared.encoder,
-        feature_names=prepared.feature_names,
-        notes=(*model.notes, *fit.notes),
-        scores=(replace(fit.scores[0], name=model.title), *fit.scores[1:]) if fit.scores else (),
-    )
+
+    def of_table(fit: Fit) -> Fit:
+        return replace(
+            fit,
+            title=model.title,
+            encoder=prepared.encoder,
+            feature_names=prepared.feature_names,
+            notes=(*model.notes, *fit.notes),
+            scores=(replace(fit.scores[0], name=model.title), *fit.scores[1:]) if fit.scores else (),
+        )
+
+    return _changed(found, of_table)
 
 
 def careful(model: Model, prepared: Prepared, rows: int) -> dict[str, float]:

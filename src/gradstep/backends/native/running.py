@@ -47,8 +47,8 @@ class _NativeRun(Run):
     def many(self) -> int:
         return FEW
 
-    def in_blocks(self, rows: Rows) -> Blocked:
-        return Native(self.program, rows, self.threads, self.options.accumulate == "float64")
+    def in_blocks(self, rows: Rows, program: Program | None = None) -> Blocked:
+        return Native(program or self.program, rows, self.threads, self.options.accumulate == "float64")
 
 
 class Native(Blocked):
