@@ -165,13 +165,28 @@ def test_training_again_neither_derives_nor_compiles(monkeypatch):
 
 
 def test_a_loss_without_code_falls_back_and_says_why():
-    loss = gs.parse("y @ relu(X @ W) @ v / N", X="N d", W="d h", v="h", y="N")
-    data = {"X": np.ones((40, 30)), "y": -np.ones(40)}
-    fit = gs.train(
-        loss, data, sizes={"h": 40}, backend="native", learning_rate=1e-4, steps=2, standardise=False
-    )
-    assert "trained step by step: two long axes" in fit.report()
+    loss = gs.parse("mean(logsumexp(X * w, axis=0)**2)", X="N d", w="d")
+    data = {"X": np.random.default_rng(0).normal(size=(40, 30))}
+    fit = gs.train(loss, data, backend="native", learning_rate=1e-4, steps=2, standardise=False)
+    assert "trained step by step: a total of the kind logsumexp has no compiled form" in fit.report()
     assert "NumPy, all rows at once" in fit.report()
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"batch": 16}, {"optimiser": "adam", "batch": 40, "steps": 20}], ids=str
+)
+def test_a_network_with_wide_layers_trains_in_machine_code(settings):
+    loss = gs.parse("mean((y - tanh(X @ W + a) @ v)**2)", X="N d", W="d h", a="h", v="h", y="N")
+    random = np.random.default_rng(0)
+    X = random.normal(size=(150, 30))
+    settings = {"learning_rate": 1e-2, "steps": 30, "sizes": {"h": 40}, **settings}
+    one, other = (
+        gs.train(loss, {"X": X, "y": np.sin(X[:, 0])}, backend=backend, **settings)
+        for backend in ("native", "numpy")
+    )
+    assert one.history == pytest.approx(other.history, rel=1e-9)
+    assert "machine code, many steps at a time" in one.report()
+    assert one.steps == other.steps
 
 
 def test_a_back_end_that_is_not_there():

@@ -17,8 +17,10 @@ from gradstep.backends.native import engine
 from gradstep.backends.native.cells import Unsupported
 from gradstep.backends.native.making import Rule as Steps
 from gradstep.backends.native.making import code_of
+from gradstep.backends.native.striding import Strider, multiplies_matrices
 from gradstep.backends.native.walker import Walker
 from gradstep.backends.options import Options
+from gradstep.backends.threads import cores
 from gradstep.calculus.derivation import derive
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
@@ -109,30 +111,41 @@ class Choice:
         """What walks alone, or why nothing does."""
         if not isinstance(self.optimiser, Rule):
             return f"{self.optimiser.name} chooses each step by itself"
-        size = sum(array.nbytes for array in data.values())
-        if self.batch is None and size > ALONE:
-            return f"each step reads {size / 2**20:.0f} MB, which all threads do together"
-        program = function.program
-        called = {given.name: str(given.symbol.params[0]) for given in program.inputs}
+        called = {given.name: str(given.symbol.params[0]) for given in function.program.inputs}
         arrays = {called[name]: array for name, array in {**data, **first}.items() if name in called}
-        declared = {str(given.symbol.params[0]): given.symbol for given in program.inputs}
         rule = Steps(self.optimiser.name, self.optimiser.init, self.optimiser.update)
         try:
-            code = code_of(program, sizes_of(declared, arrays), tuple(first), rule, self.batch or 0)
+            walker = self.walker(function, arrays, tuple(first), rule)
         except Unsupported as reason:
             return str(reason)
         if self.batch is None:
-            return Machine(Walker(code, arrays), rule)
+            return Machine(walker, rule)
         along = {called[name] for name in plan.along if name in called}
-        if along != code.arranged.keys() or any(at for at, _ in code.arranged.values()):
+        if along != walker.axes.keys() or any(walker.axes.values()):
             return "the rows of mini-batches are not those that the loss is summed over"
         rows, seed = len(plan.train), self.seed
 
         def orders(before: int, steps: int) -> NDArray[np.int64]:
             return np.stack([order_of(rows, seed, turn) for turn in range(before, before + steps)])
 
-        walker = Walker(code, arrays, self.batch)
         return Machine(walker, rule, orders, rows, math.ceil(rows / self.batch))
+
+    def walker(
+        self, function: Compiled, arrays: Mapping[str, Array], names: tuple[str, ...], rule: Steps
+    ) -> Walker | Strider:
+        """Who walks: all in one function where no matrices are multiplied; raises `Unsupported`."""
+        program, batch = function.program, self.batch or 0
+        declared = {str(given.symbol.params[0]): given.symbol for given in program.inputs}
+        size = sum(array.nbytes for array in arrays.values())
+        try:
+            if self.batch is None and size > ALONE:
+                told = f"each step reads {size / 2**20:.0f} MB, which all threads do together"
+                raise Unsupported(told)
+            return Walker(code_of(program, sizes_of(declared, arrays), names, rule, batch), arrays, batch)
+        except Unsupported:
+            if not multiplies_matrices(program):
+                raise
+            return Strider(program, arrays, names, rule, batch, self.threads or cores())
 
     def told(
         self,
@@ -150,7 +163,9 @@ class Choice:
             reason = "other rows are watched" if watched else "the rate is fitted to each"
             alone = not watched and not self.fitted
             how = "many steps at a time" if alone else f"step by step, since {reason}"
-            return [f"trained in machine code, {how}: {why}"]
+            walker = machine.walker
+            blocks = walker.native.told() if isinstance(walker, Strider) else []
+            return [f"trained in machine code, {how}: {why}", *blocks]
         few = sum(array.nbytes for array in data.values()) < getattr(function.raw, "many", 0)
         each = ["NumPy, all rows at once: they are few"] if few else function.report.splitlines()
         return [f"trained step by step: {machine}", *each]

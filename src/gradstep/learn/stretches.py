@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradstep.backends.native.making import Rule
+from gradstep.backends.native.striding import Strider
 from gradstep.backends.native.walker import Stretch, Walker
 from gradstep.learn import optimisers
 from gradstep.learn.log import (
@@ -50,7 +51,7 @@ TINY, HUGE = 1e-200, 1e200  # squares between these are exact; others are looked
 class Machine:
     """A walker, the rule it walks by, and the order of its `rows` where it goes through `blocks` of them."""
 
-    walker: Walker
+    walker: Walker | Strider
     rule: Rule
     orders: Orders | None = None
     rows: int = 1
@@ -293,7 +294,7 @@ class Judged:
         few = np.arange(before + first, len(known)) < 1
         return np.where(few, math.inf, tops)
 
-    def enter(self, stretch: Stretch, walker: Walker) -> None:
+    def enter(self, stretch: Stretch, walker: Walker | Strider) -> None:
         """Puts the steps that are taken into the log."""
         log, count = self.log, self.steps
         losses = self.losses[:count]

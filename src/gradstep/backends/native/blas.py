@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -12,7 +14,7 @@ from gradstep.backends.native.cells import Unsupported
 from gradstep.expression.records import record
 
 ROW_MAJOR, AS_IT_IS, TURNED = 101, 111, 112  # as CBLAS calls them
-NAMES = ("scipy_cblas_{}gemm64_", "cblas_{}gemm64_", "scipy_cblas_{}gemm", "cblas_{}gemm")
+FORMS = (("scipy_", "64_"), ("", "64_"), ("scipy_", ""), ("", ""))  # what its names begin and end with
 LETTERS = {"float": "s", "double": "d"}
 REALS = {"float": ctypes.c_float, "double": ctypes.c_double}
 
@@ -23,6 +25,20 @@ class Blas:
 
     library: Any
     products: dict[str, int]
+    count: Callable[[], int]
+    set_count: Callable[[int], None]
+
+    @contextmanager
+    def threads(self, count: int) -> Iterator[None]:
+        """Products by so many threads, as long as this lasts."""
+        before = self.count()
+        if before != count:
+            self.set_count(count)
+        try:
+            yield
+        finally:
+            if before != count:
+                self.set_count(before)
 
 
 @cache
@@ -34,11 +50,18 @@ def blas() -> Blas:
     found.sort(key=lambda entry: "numpy" not in entry["filepath"])
     for entry in found:
         library = ctypes.CDLL(entry["filepath"])
-        for name in NAMES:
-            here = {kind: getattr(library, name.format(letter), None) for kind, letter in LETTERS.items()}
-            if all(function is not None and _multiplies(kind, function) for kind, function in here.items()):
+        for begin, end in FORMS:
+            here = {
+                kind: getattr(library, f"{begin}cblas_{letter}gemm{end}", None)
+                for kind, letter in LETTERS.items()
+            }
+            count, set_count = (
+                getattr(library, f"{begin}openblas_{word}_num_threads{end}", None) for word in ("get", "set")
+            )
+            if all([count, set_count, *here.values()]) and all(map(_multiplies, here, here.values())):
                 products = {kind: _address(function) for kind, function in here.items()}
-                return Blas(library, products)
+                assert count is not None and set_count is not None
+                return Blas(library, products, count, set_count)
     raise Unsupported("NumPy brings no OpenBLAS whose products machine code could call")
 
 

@@ -107,7 +107,7 @@ class _Near(Entries):
         """Nothing is asked for."""
 
 
-class _Chain(_Kernel):
+class ChainWriter(_Kernel):
     """A chain: a kernel that is called block by block."""
 
     def __init__(self, plan: Plan) -> None:
@@ -142,7 +142,7 @@ class _Work:
     def text(self) -> str:
         texts = []
         for number, plan in enumerate(self.work.chains):
-            code = _Chain(plan)
+            code = ChainWriter(plan)
             code.text()
             self.writer.declared.update(code.writer.declared)
             texts.append(INNER.sub(rf"@chain{number}_\1(", "\n".join(code.writer.lines)))

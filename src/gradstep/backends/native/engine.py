@@ -12,7 +12,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +165,12 @@ def load(text: str, name: str) -> Callable[[int], None]:
     made.lives_in = (engine, body)  # as long as the function does
     function: Callable[[int], None] = made
     return function
+
+
+@lru_cache(64)
+def loaded(text: str, name: str) -> Callable[[int], None]:
+    """The same, remembered."""
+    return load(text, name)
 
 
 def _machine_of_engine() -> Any:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -103,57 +103,74 @@ def _unrolled(
             wide.append(more[0])
 
 
-class _Memory:
-    """What a thread writes to and reads from beside the data, for blocks of so many rows."""
+class Memory:
+    """What a thread writes to and reads from beside the data, for blocks of so many rows.
 
-    def __init__(self, call: MatrixCall, rows: int) -> None:
-        work, item = call.work, call.kind.itemsize
+    `args` are the arguments of the function, whose places `places` tells, `areas` those of the chains.
+    """
+
+    def __init__(self, work: Work, places: Mapping[object, int], rows: int) -> None:
+        self.places, self.chain_places = places, [chain_places(plan) for plan in work.chains]
+        self.kind = np.dtype(np.float32 if work.kind == "float" else np.float64)
+        item = self.kind.itemsize
         room = Room()
-        places = {
+        given = {
             name: room.give(rows * layout.entries * item)
             for name, layout in work.layouts.items()
             if name not in work.moving
         }
         scratch = room.give(max((plan.room for plan in work.chains), default=0))
-        totals = room.give(call.numbers * item)
+        numbers = work.total_places()[1]
+        totals = room.give(numbers * item)
         fixed = [room.give(plan.fixed_size + LINE) for plan in work.chains]
         self.held = np.zeros(room.used + LINE, np.int8)
         start = address(self.held) + -address(self.held) % LINE
-        self.args = np.zeros(len(call.places), np.int64)
-        self.areas = [np.zeros(len(chain_places(plan)), np.int64) for plan in work.chains]
         self.first = start - address(self.held)
-        self.tell(call, "rows", rows)
-        self.tell(call, "gemm", blas().products[work.kind])
-        self.tell(call, "scratch", start + scratch)
-        self.tell(call, "totals", start + totals)
-        self.totals = self.array(totals, call.numbers, call.kind)
-        for name, place in places.items():
-            self.tell(call, ("data", name), start + place)
-            self.stride(call, name, rows * item)
+        self.args = np.zeros(len(places), np.int64)
+        self.areas = [np.zeros(len(each), np.int64) for each in self.chain_places]
+        self.tell("rows", rows)
+        self.tell("gemm", blas().products[work.kind])
+        self.tell("scratch", start + scratch)
+        self.tell("totals", start + totals)
+        self.totals = self.array(totals, numbers)
+        for name, place in given.items():
+            self.tell(("data", name), start + place)
+            self.stride(name, rows * item)
             for key in ("data", "joined"):
-                self.tell_chains(call, (key, name), start + place)
+                self.tell_chains((key, name), start + place)
         self.fixed = []
         for k, (area, plan, place) in enumerate(zip(self.areas, work.chains, fixed, strict=True)):
-            self.tell(call, ("chain", k), address(area))
-            area[chain_places(plan)["fixed"] // 8] = start + place
-            self.fixed.append(self.array(place, plan.fixed_size // item, call.kind))
+            self.tell(("chain", k), address(area))
+            area[self.chain_places[k]["fixed"] // 8] = start + place
+            self.fixed.append(self.array(place, plan.fixed_size // item))
 
-    def array(self, place: int, count: int, kind: np.dtype[Any]) -> Array:
+    def array(self, place: int, count: int) -> Array:
         first = self.first + place
-        return self.held[first : first + count * kind.itemsize].view(kind)
+        return self.held[first : first + count * self.kind.itemsize].view(self.kind)
 
-    def tell(self, call: MatrixCall, name: object, value: int) -> None:
-        self.args[call.places[name] // 8] = value
+    def tell(self, name: object, value: int) -> None:
+        self.args[self.places[name] // 8] = value
 
-    def tell_chains(self, call: MatrixCall, name: object, value: int) -> None:
-        for area, places in zip(self.areas, call.chain_places, strict=True):
+    def tell_chains(self, name: object, value: int) -> None:
+        for area, places in zip(self.areas, self.chain_places, strict=True):
             if name in places:
                 area[places[name] // 8] = value
 
-    def stride(self, call: MatrixCall, name: str, value: int) -> None:
+    def stride(self, name: str, value: int) -> None:
         """How far it is from one column to the next, or from one row."""
-        self.tell(call, ("stride", name), value)
-        self.tell_chains(call, ("stride", name), value)
+        self.tell(("stride", name), value)
+        self.tell_chains(("stride", name), value)
+
+    def put(self, fixed: Sequence[Sequence[Fixed]], known: Values) -> None:
+        """What is fixed, to the places of all chains."""
+        for each, array in zip(fixed, self.fixed, strict=True):
+            for one in each:
+                one.put(known, array)
+
+
+def fixed_of(work: Work) -> list[list[Fixed]]:
+    """What is fixed, by chain."""
+    return [[Fixed(plan, str(symbol.params[0])) for symbol in plan.fixed] for plan in work.chains]
 
 
 class MatrixCall:
@@ -163,18 +180,19 @@ class MatrixCall:
         self.work, self.step, self.given = work, step, data
         self.kind = np.dtype(np.float32 if work.kind == "float" else np.float64)
         self.places = argument_places(work)
-        self.chain_places = [chain_places(plan) for plan in work.chains]
         self.total_places, self.numbers = work.total_places()
-        self.function = engine.load(write_work(work), ENTRY)
+        self.function = engine.loaded(write_work(work), ENTRY)
         self.copied = any(one.copied for one in data.values())
         self.division = self.divided(count)
         self.groups = self.division.groups()
         self.threads = min(threads, len(self.groups))
-        self.fixed = [[Fixed(plan, str(s.params[0])) for s in plan.fixed] for plan in work.chains]
+        self.blas_threads = threads if len(self.groups) == 1 else 1
+        self.fixed = fixed_of(work)
+        self.results = [[Result(plan, total) for total in plan.unrolled.totals] for plan in work.chains]
         self.out_numbers = sum(plan.numbers for plan in work.chains)
         starts = [np.full(s.length, IDENTITY[s.total.how]) for plan in work.chains for s in plan.sums]
         self.start = np.concatenate(starts) if starts else np.zeros(0)
-        self.memories: list[_Memory] = []
+        self.memories: list[Memory] = []
 
     def divided(self, count: int) -> Division:
         """Blocks of about the same size; it depends on nothing but sizes."""
@@ -200,16 +218,16 @@ class MatrixCall:
 
         def group(number: int) -> Array | None:
             memory = self.memory(known, matrices)
-            memory.tell(self, "out", address(out[number]))
-            memory.tell(self, "sums", 0 if alone else address(sums[number]))
+            memory.tell("out", address(out[number]))
+            memory.tell("sums", 0 if alone else address(sums[number]))
             blocks = self.groups[number]
             for name, array in joined.items():
-                memory.stride(self, name, self.division.count * self.kind.itemsize)
-                memory.tell(self, ("data", name), address(array))
+                memory.stride(name, self.division.count * self.kind.itemsize)
+                memory.tell(("data", name), address(array))
             if not self.copied:
                 for name, one in self.given.items():
-                    memory.tell(self, ("data", name), address(arrays[name]))
-                    memory.stride(self, name, one.stride)
+                    memory.tell(("data", name), address(arrays[name]))
+                    memory.stride(name, one.stride)
                 self.run(memory, blocks[0][0], blocks[-1][1])
             else:
                 self.by_copies(memory, source, blocks, joined)
@@ -217,20 +235,20 @@ class MatrixCall:
             self.memories.append(memory)
             return totals
 
-        (first, *_) = shared_out(group, len(self.groups), self.threads)
-        found = self.results(out, sums.sum(axis=0) if first is None else first)
-        results = [Result(plan, total) for plan in self.work.chains for total in plan.unrolled.totals]
-        if not in_range(results, found, self.kind):
+        with blas().threads(self.blas_threads):
+            (first, *_) = shared_out(group, len(self.groups), self.threads)
+        found = self.found(out, sums.sum(axis=0) if first is None else first)
+        if not in_range([result for each in self.results for result in each], found, self.kind):
             return None
         return found | {name: self.shaped(name, array) for name, array in joined.items()}
 
-    def run(self, memory: _Memory, low: int, high: int) -> None:
-        memory.tell(self, "low", low)
-        memory.tell(self, "high", high)
+    def run(self, memory: Memory, low: int, high: int) -> None:
+        memory.tell("low", low)
+        memory.tell("high", high)
         self.function(address(memory.args))
 
     def by_copies(
-        self, memory: _Memory, source: Source, blocks: Sequence[tuple[int, int]], joined: Mapping[str, Array]
+        self, memory: Memory, source: Source, blocks: Sequence[tuple[int, int]], joined: Mapping[str, Array]
     ) -> None:
         """Block by block, as the source gives them; what lies unfavourably is copied."""
         for start, stop in blocks:
@@ -240,25 +258,23 @@ class MatrixCall:
             ):
                 rows = one.arranged(block)
                 here.append(np.ascontiguousarray(rows, dtype=self.kind) if one.copied else rows)
-                memory.tell(self, ("data", name), address(here[-1]))
-                memory.stride(self, name, one.stride)
+                memory.tell(("data", name), address(here[-1]))
+                memory.stride(name, one.stride)
             for name, array in joined.items():
                 far = self.work.layouts[name]
                 first = start * self.kind.itemsize * (far.entries if far.how == "packed" else 1)
-                memory.tell(self, ("data", name), address(array) + first)
+                memory.tell(("data", name), address(array) + first)
             self.run(memory, 0, stop - start)
 
-    def memory(self, known: Values, matrices: Mapping[str, Array]) -> _Memory:
+    def memory(self, known: Values, matrices: Mapping[str, Array]) -> Memory:
         """Memory of a thread, filled with what is fixed."""
         try:
             memory = self.memories.pop()
         except IndexError:
-            memory = _Memory(self, self.division.rows)
-        for each, array in zip(self.fixed, memory.fixed, strict=True):
-            for one in each:
-                one.put(known, array)
+            memory = Memory(self.work, self.places, self.division.rows)
+        memory.put(self.fixed, known)
         for name, matrix in matrices.items():
-            memory.tell(self, ("matrix", name), address(matrix))
+            memory.tell(("matrix", name), address(matrix))
         return memory
 
     # ------------------------------------------------------------------------------------- results
@@ -279,19 +295,19 @@ class MatrixCall:
         plan = next(plan for plan in self.work.chains if name in plan.unrolled.joined)
         return in_shape(plan, name, found)
 
-    def results(self, out: Array, totals: Array) -> Values:
+    def found(self, out: Array, totals: Array) -> Values:
         """All totals by name."""
         found: Values = {}
         at = 0
-        for plan in self.work.chains:
+        for plan, results in zip(self.work.chains, self.results, strict=True):
             numbers = out[:, at : at + plan.numbers]
             at += plan.numbers
             merged = numbers.sum(axis=0)
             for s in plan.sums:
                 if s.total.how != "sum":
                     part = slice(s.place, s.place + s.length)
-                    merged[part] = COMBINING[s.total.how].reduce(numbers[:, part], axis=0)  # type: ignore[attr-defined]
-            found |= {total.name: Result(plan, total).of(merged) for total in plan.unrolled.totals}
+                    merged[part] = functools.reduce(COMBINING[s.total.how], numbers[:, part])
+            found |= {result.name: result.of(merged) for result in results}
         for product in self.work.totals:
             name = str(product.symbol.params[0])
             shape = [self.work.cells.lengths[size] for size in product.symbol.shape]

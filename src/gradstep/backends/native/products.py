@@ -70,6 +70,17 @@ def phases(step: Pass, size: Size) -> tuple[Phase, ...]:
     return _Splitting(step, size).phases()
 
 
+def has_products(step: Pass, size: Size) -> bool:
+    """Whether a pass over the rows `size` has products of matrices."""
+    return any(is_product(node, size) for line in step.program.lines for node in walk(line.value))
+
+
+def is_product(node: Expr, size: Size) -> bool:
+    """Whether it is a product of matrices that have entries for each row."""
+    matrices = node.op is matmul_op and all(arg.rank == 2 for arg in node.args)
+    return matrices and any(size in arg.shape for arg in node.args)
+
+
 class _Splitting:
     """A pass while it is split.
 
@@ -101,12 +112,7 @@ class _Splitting:
         return self.size in node.shape
 
     def is_product(self, node: Expr) -> bool:
-        """Whether it is a product of matrices that have entries for each row."""
-        return (
-            node.op is matmul_op
-            and all(arg.rank == 2 for arg in node.args)
-            and any(map(self.carries, node.args))
-        )
+        return is_product(node, self.size)
 
     def phases(self) -> tuple[Phase, ...]:
         nodes = [node for node in self.level if self.is_product(node)]

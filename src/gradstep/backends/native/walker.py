@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -47,6 +48,11 @@ class Walker:
         self.tell("batch", batch)
         for name, array in self.arrays.items():
             self.tell(("data", name), address(array))
+
+    @property
+    def axes(self) -> Mapping[str, int]:
+        """The data that have rows, and along which axis."""
+        return {name: at for name, (at, _) in self.code.arranged.items()}
 
     def twin(self) -> Walker:
         """Another walker over the same data, which begins where this one is."""
@@ -120,11 +126,11 @@ class Walker:
             self.memory[best : best + size] = self.memory[here : here + size]
         self.memory[code.place(OWN + "best_loss")] = self.loss
 
-    def saved(self) -> Array:
+    def saved(self) -> Any:
         """Where it is, to come back to."""
         return self.memory.copy()
 
-    def restore(self, saved: Array) -> None:
+    def restore(self, saved: Any) -> None:
         self.memory[:] = saved
 
     def run(self, steps: int, rate: float, every: int, until: int, orders: Array | None = None) -> Stretch:

@@ -1,0 +1,75 @@
+"""Does a walk with products of matrices go where NumPy goes: any loss, optimiser, all rows, batches?"""
+
+import numpy as np
+import pytest
+from backends.test_matrices import LOSSES, SIZES, function, values_of
+from backends.test_walker import RULES, STEPS, by_numpy, flat
+
+from gradstep.backends.native.making import Rule
+from gradstep.backends.native.striding import Strider
+
+pytest.importorskip("llvmlite")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def kept_here(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADSTEP_CACHE", str(tmp_path_factory.mktemp("objects")))
+        yield
+
+
+def strider_of(f, values, rule, batch=0):
+    named = {str(given.symbol.params[0]): values[given.name] for given in f.program.inputs}
+    steps = Rule(rule.name, rule.init, rule.update)
+    return Strider(f.program, named, list(f.program.gradients), steps, batch), steps
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_walk_goes_where_numpy_goes(name):
+    f = function(name)
+    names, rule, values = list(f.program.gradients), RULES[len(name) % len(RULES)], values_of(f)
+    strider, steps = strider_of(f, values, rule)
+    losses, x = by_numpy(f, values, names, rule, 1e-2)
+    strider.begin(flat(values, names), steps)
+    stretch = strider.run(STEPS, 1e-2, 5, 5)
+    assert stretch.table[:, 0] == pytest.approx(losses, rel=1e-9)
+    assert strider.vector("x") == pytest.approx(x, rel=1e-8, abs=1e-10)
+    assert len(stretch.pictures) == STEPS // 5
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+@pytest.mark.parametrize("name", ["tanh and few classes", "a penalty", "a weight twice", "one answer"])
+def test_batches_go_where_numpy_goes(name, rule):
+    f = function(name)
+    names, rows, batch = list(f.program.gradients), SIZES["N"], 16
+    values, random = values_of(f), np.random.default_rng(1)
+    orders = np.stack([random.permutation(rows) for _ in range(STEPS)])
+    along = {given.name for given in f.program.inputs if "N" in given.declared.shape}
+    strider, steps = strider_of(f, values, rule, batch)
+    cuts = [np.split(order, range(batch, rows, batch)) for order in orders]
+    losses, x = by_numpy(f, values, names, rule, 1e-2, cuts, along)
+    strider.begin(flat(values, names), steps)
+    first = strider.run(5, 1e-2, 100, 100, orders[:5]).table[:, 0].tolist()
+    saved = strider.saved()
+    strider.run(2, 1e-2, 100, 100, orders[5:7])
+    strider.restore(saved)
+    rest = strider.run(STEPS - 5, 1e-2, 100, 100, orders[5:]).table[:, 0].tolist()
+    assert first + rest == pytest.approx(losses, rel=1e-9)
+    assert strider.vector("x") == pytest.approx(x, rel=1e-8, abs=1e-10)
+
+
+def test_what_is_told_of_a_step():
+    f = function("tanh and few classes")
+    values, names = values_of(f), list(f.program.gradients)
+    strider, steps = strider_of(f, values, RULES[0])
+    strider.begin(flat(values, names), steps)
+    before, gradient = strider.vector("x"), strider.vector("g")
+    twin = strider.twin()
+    told = strider.run(1, 0.1, 9, 9).table[0]
+    x, loss, g = strider.point()
+    move, change = x - before, g - gradient
+    assert told == pytest.approx([loss, g @ g, move @ change, move @ move, np.abs(x).max()], rel=1e-12)
+    assert strider.vector("best_x") == pytest.approx(x if loss < f(**values)[0] else before)
+    assert np.array_equal(twin.vector("x"), before)
+    assert twin.measured(before)[0] == pytest.approx(f(**values)[0])
+    assert np.array_equal(strider.vector("x"), x)
