@@ -503,6 +503,12 @@ def test_a_number_in_a_formula_is_swept(gradstep, houses):
     assert best.split()[0] == "0"
 
 
+def test_a_penalty_is_swept(gradstep, houses):
+    status, output, _ = gradstep("train", houses, "--target", "price", "--sweep", "l2=0,10")
+    assert status == 0 and "C(w, b) = 1/N ‖y − max(0, X w + b)‖² + l₂ ‖s_w ⊙ w‖²" in output
+    assert re.search(r"gradstep train .* --l2 0.0", output)
+
+
 @pytest.mark.parametrize(
     ("sweep", "said", "mend"),
     [
@@ -512,6 +518,7 @@ def test_a_number_in_a_formula_is_swept(gradstep, houses):
         ("seed=0.5", "the values of seed are whole numbers", ""),
         ("learning_rat=1", "no 'learning_rat'", "Perhaps learning_rate"),
         ("lam=1", "no number in the formula", ""),
+        ("l2=-1", "a penalty is a finite number from 0 on", "--l2 0.1"),
         ("b=1", "b is to be trained", ""),
         ("optimiser=adm", "no optimiser called 'adm'", "--optimiser adam"),
     ],

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gradstep.expression.errors import MathError
+from gradstep.learn.penalty import L2
 from gradstep.learn.variants import MANNERS, Variant
 
 AUTOMATIC = ("automatic", "auto", "none")
@@ -44,7 +45,7 @@ def _value(name: str, text: str) -> Any:
 
 def chosen(options: Mapping[str, Any], best: Variant) -> dict[str, Any]:
     """The options with which the best variant alone is trained; --seed would hold out other rows."""
-    able = [name for name in MANNERS if name in options and name != "seed"]
+    able = [name for name in (*MANNERS, L2) if name in options and name != "seed"]
     manners = {name: value for name, value in best.items() if name in able}
     rest = [f"{name}={value}" for name, value in best.items() if name not in manners]
     return {**options, **manners, "sweep": tuple(rest)}

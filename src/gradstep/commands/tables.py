@@ -23,7 +23,7 @@ from gradstep.learn.stores import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-OPTIONS = "target|task|optimiser|learning_rate|steps|batch|holdout|seed|separator|decimal|thousands"
+OPTIONS = "target|task|optimiser|learning_rate|l2|steps|batch|holdout|seed|separator|decimal|thousands"
 
 
 def table_options(command: F) -> F:

@@ -30,6 +30,7 @@ from gradstep.learn.fit import Fit
 from gradstep.learn.models import Model, default_model, own_model
 from gradstep.learn.opening import open_rows
 from gradstep.learn.optimisers import AUTOMATIC_STEP, GRADIENT_DESCENT, OPTIMISERS, optimiser_named
+from gradstep.learn.penalty import L2
 from gradstep.learn.progress import progress_bar, reading_bar
 from gradstep.learn.saving import write_whole
 from gradstep.learn.stored_tables import prepared_rows, train_stored_model
@@ -68,6 +69,7 @@ INTERRUPTED = 130
 @click.option(
     "--learning-rate", type=float, metavar="η", help="A fixed rate; without one each step is chosen safely."
 )
+@click.option("--l2", type=float, metavar="λ", help="A penalty: λ times the squares of the weights.")
 @click.option("--steps", type=int, default=2000, show_default=True, help="At most so many steps.")
 @click.option("--batch", type=int, metavar="ROWS", help="Mini-batches of so many rows.")
 @click.option(
@@ -80,8 +82,8 @@ INTERRUPTED = 130
     "--sweep",
     multiple=True,
     metavar="NAME=A,B,C",
-    help="Train a variant for each value, and keep the best: learning_rate, optimiser, seed, batch, steps, "
-    "tolerance, or a number in --model. Several: every combination.",
+    help="Train a variant for each value, and keep the best: learning_rate, l2, optimiser, seed, batch, "
+    "steps, tolerance, or a number in --model. Several: every combination.",
 )
 @click.option("--kind", multiple=True, metavar="COLUMN=KIND", help="Read a column as number or as category.")
 @table_options
@@ -120,6 +122,8 @@ def _trained(data: str, shapes: Sequence[str], options: dict[str, Any]) -> Fit:
     check_outputs(options["save"], options["page"], options["predictions"])
     table = read_any(data, options, options["target"], kinds_of(options["kind"]))
     if isinstance(table, Store):
+        if options["l2"] is not None:
+            raise MathError("rows in files have no --l2", mend="a penalty in --model")
         if sweep:
             raise MathError(
                 "rows in files are read for one model at a time", mend="a smaller table, or no sweep"
@@ -136,7 +140,7 @@ def _trained(data: str, shapes: Sequence[str], options: dict[str, Any]) -> Fit:
     )
     for part in _read(table, prepared):
         say(part)
-    model = _model(prepared, options, shapes, [name for name in sweep if name not in MANNERS])
+    model = _model(prepared, options, shapes, [name for name in sweep if name not in (*MANNERS, L2)])
     say(f"\nThe model: {model.title}")
     with progress_bar() as show:
         if sweep:
@@ -167,7 +171,8 @@ def _from_files(
             say(part)
         model = _model(rows.prepared, options, words[1:])
         say(f"\nThe model: {model.title}")
-        fit = train_stored_model(model, rows, progress=show, **_settings(options))
+        settings = {name: value for name, value in _settings(options).items() if name != L2}
+        fit = train_stored_model(model, rows, progress=show, **settings)
 
     def predictions(path: str) -> None:
         write_whole(path, predictions_of(fit.predictor, open_rows(words[0], options["target"])))
@@ -177,7 +182,7 @@ def _from_files(
 
 
 def _settings(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: options[name] for name in ("optimiser", "learning_rate", "steps", "batch", "seed")}
+    return {name: options[name] for name in ("optimiser", "learning_rate", "l2", "steps", "batch", "seed")}
 
 
 def _told(

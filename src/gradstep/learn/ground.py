@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Protocol, TypeAlias
 
@@ -23,6 +23,7 @@ from gradstep.learn.fit import Fit
 from gradstep.learn.knowledge import curvature_of, gauss_newton_of, line_of, residuals_of
 from gradstep.learn.objective import check_memory, needed, objective, watch_of, worth
 from gradstep.learn.optimisers import Optimiser, optimiser_named
+from gradstep.learn.penalty import penalised
 from gradstep.learn.plan import Plan, planned
 from gradstep.learn.progress import Progress
 from gradstep.learn.rounding import rounding_error
@@ -94,11 +95,12 @@ class Alone:
 class Ground:
     """A loss, its derivation, and who of the data does what: `mine` are the rows to train with.
 
-    `inside` are these rows in the units of training.
+    `inside` are these rows in the units of training; `plain` is the derivation of the loss without a penalty.
     """
 
     task: Task
     derivation: Derivation
+    plain: Derivation
     given: Checked
     plan: Plan
     units: Coordinates
@@ -110,7 +112,7 @@ class Ground:
         """What the baselines answer for every row; for classes none that the network is itself."""
         plan, y = self.plan, self.y
         columns = [plan.data[name].reshape(len(y), -1) for name in plan.along if name != plan.target]
-        line = bool(columns) and not (self.classes and is_linear(self.derivation, self.answer))
+        line = bool(columns) and not (self.classes and is_linear(self.plain, self.answer))
         X = np.hstack(columns) if line else None
         return baselines(X, y, plan.train, plan.watched, self.classes)
 
@@ -143,10 +145,10 @@ class Ground:
         language, why = way.language(inside, len(plan.train))
         function = translated(self.task, language, manner.threads)
         needed(function, {*self.given.arrays, *derivation.wrt})
-        shapes = shapes_of(derivation, self.given.sizes, manner.sizes, manner.start)
+        shapes = shapes_of(self.plain, self.given.sizes, manner.sizes, manner.start)
         check_memory(function, {**inside, **{name: np.empty(shape) for name, shape in shapes.items()}})
-        first, from_user = start_of(derivation, shapes, manner.start, units, plan, manner.seed)
-        first = alive(derivation, first, inside, set(from_user))
+        first, from_user = start_of(self.plain, shapes, manner.start, units, plan, manner.seed)
+        first = alive(self.plain, first, inside, set(from_user))
         known, more = _beyond(way.optimiser, derivation, inside, first)
         machine = way.machine(function, inside, first, plan) if language == "native" else why
         watching = self._watch(function, manner.enough, own, by)
@@ -165,7 +167,7 @@ class Ground:
         )
         notes = (*self.given.notes, *plan.notes, *units.notes, *derivation.notes, *more, *found.notes)
         ran = way.told(language, why, machine, function, inside, watching is not None)
-        notes = (*notes, *silent_units(derivation, found, inside))
+        notes = (*notes, *silent_units(self.plain, found, inside))
         return self._fitted(found, function, notes, ran, own, by)
 
     def _watch(
@@ -175,13 +177,13 @@ class Ground:
         plan = self.plan
         if not len(plan.watched):
             return watch_of(by.whole(function, {**self.inside, **own}), enough) if enough else None
-        rows = self.watched_rows
-        return watch_of(by.whole(function, {**rows, **own}), enough)
+        return watch_of(by.whole(function, {**self.watched_rows, **own}), enough)
 
     @cached_property
     def watched_rows(self) -> dict[str, Array]:
         """The rows to stop by, in the units of training."""
-        return self.units.data(self.plan.of(self.plan.watched))
+        fixed = {name: array for name, array in self.inside.items() if name not in self.plan.along}
+        return {**self.units.data(self.plan.of(self.plan.watched)), **fixed}
 
     @cached_property
     def held_rows(self) -> dict[str, Array]:
@@ -290,8 +292,9 @@ def ground_for(
     watch: float | ArrayLike,
     seed: int,
     prediction: Expr | None,
+    l2: float | None = None,
 ) -> Ground:
-    """The ground of a loss and its data; what does not fit is a `MathError`."""
+    """The ground of a loss (with a penalty) and its data; what does not fit is a `MathError`."""
     if not isinstance(data, Mapping):
         raise MathError("the data are arrays by name", mend='data={"X": X, "y": y}')
     used = mentioned(loss)
@@ -299,12 +302,20 @@ def ground_for(
     chosen = [name for name in used if name not in data] if wrt is None else wrt
     wanted = chosen if isinstance(chosen, str) else tuple(chosen)
     task = (loss, wanted, tuple((names or {}).items()))
-    derivation = derived(task)
-    given = checked(data, declared, derivation.wrt)
-    plan = planned(derivation, given, holdout, watch, seed, prediction)
+    plain = derived(task)
+    given = checked(data, declared, plain.wrt)
+    plan = planned(plain, given, holdout, watch, seed, prediction)
     mine = plan.of(plan.train)
-    units = coordinates(loss, mine, plan.target, derivation.parameters) if standardise else Coordinates()
-    return Ground(task, derivation, given, plan, units, mine, units.data(mine))
+    units = coordinates(loss, mine, plan.target, plain.parameters) if standardise else Coordinates()
+    inside = units.data(mine)
+    if l2 is None:
+        return Ground(task, plain, plain, given, plan, units, mine, inside)
+    penalty = penalised(loss, plain.parameters, units, l2)
+    task = (penalty.loss, plain.wrt, task[2])
+    given = given._replace(arrays={**given.arrays, **penalty.data})
+    plan = replace(plan, data={**plan.data, **penalty.data}, notes=(*plan.notes, *penalty.notes))
+    mine, inside = {**mine, **penalty.data}, {**inside, **penalty.inside}
+    return Ground(task, derived(task), plain, given, plan, units, mine, inside)
 
 
 def _beyond(

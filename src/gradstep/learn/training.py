@@ -21,6 +21,7 @@ from gradstep.learn.fit import Fit
 from gradstep.learn.ground import Manner, ground_for
 from gradstep.learn.models import Model
 from gradstep.learn.opening import is_small, read_whole, stored_in, whole
+from gradstep.learn.penalty import L2
 from gradstep.learn.progress import Progress, shown_by
 from gradstep.learn.stores import Store
 from gradstep.learn.streaming import train_stored
@@ -52,6 +53,7 @@ def train(
     watch: float | ArrayLike = 0.0,
     tolerance: float = 1e-6,
     enough: float = 0.0,
+    l2: float | None = None,
     batch: int | None = None,
     progress: bool | Progress = False,
     seed: int = 0,
@@ -79,6 +81,7 @@ def train(
     watch: float | ArrayLike = 0.0,
     tolerance: float = 1e-6,
     enough: float = 0.0,
+    l2: float | None = None,
     batch: int | None = None,
     progress: bool | Progress = False,
     seed: int = 0,
@@ -105,6 +108,7 @@ def train(
     watch: float | ArrayLike = 0.0,
     tolerance: float = 1e-6,
     enough: float = 0.0,
+    l2: float | None = None,
     batch: int | None = None,
     progress: bool | Progress = False,
     seed: int = 0,
@@ -123,15 +127,16 @@ def train(
     share of the others to stop by: the parameters with the lowest loss there are kept. A loss below the share
     `enough` of its first value is good enough to stop. With `standardise` features are brought to spread 1,
     and the target to size 1, wherever that can be folded back into the weights; `learning_rate` then acts on
-    those. `batch` is the number of rows of a mini-batch. `prediction` is what the network answers, where the
+    those. `l2` adds a penalty, so many times the sum of the squared weights in these units (not of biases).
+    `batch` is the number of rows of a mini-batch. `prediction` is what the network answers, where the
     loss does not show it. `backend` is "numpy", "native" (machine code, by the package llvmlite), or the
     "fastest" of them, with so many `threads`; `fit.report()` says which trained and why.
 
     `sweep` trains a variant for every combination of the values that it lists by name, each as it would be
     alone on the same held-out rows, and returns a `Sweep`: {"learning_rate": [0.01, 0.1], "seed": [0, 1, 2]}.
-    What may be swept are learning_rate, optimiser, seed (of the start and of the order of rows), batch,
-    steps, tolerance, and numbers in the formula, such as λ in mean((y - X @ w)**2) + lam*sum(w**2). On many
-    rows the variants share their passes over the data.
+    What may be swept are learning_rate, l2, optimiser, seed (of the start and of the order of rows), batch,
+    steps, tolerance, and numbers in the formula, such as δ in a loss of Huber. On many rows the variants
+    share their passes over the data.
 
     Everything in the returned `Fit` is in the units of the data. Ctrl-C returns what was reached. The fit is
     finite with a loss not above the start, or a `MathError` is raised.
@@ -145,13 +150,15 @@ def train(
         store, beside = stored
         settings = {name: value for name, value in locals().items() if name in SETTINGS}
         if isinstance(data, Store) or not is_small(store):
+            if l2 is not None:
+                raise MathError("rows in files have no l2", mend="a penalty in the formula, + 0.1*sum(w**2)")
             if sweep is not None:
                 raise MathError(
                     "rows in files are read for one model at a time", mend="arrays in memory, or no sweep"
                 )
             return train_stored(loss, store, beside, wrt, **settings)
         return _changed(
-            train(loss, {**beside, **whole(store)}, wrt, sweep=sweep, **settings),
+            train(loss, {**beside, **whole(store)}, wrt, sweep=sweep, l2=l2, **settings),
             lambda fit: replace(fit, notes=(read_whole(store), *fit.notes)),
         )
     if not isinstance(data, Mapping):
@@ -162,9 +169,12 @@ def train(
         optimiser, learning_rate, steps, tolerance, batch, seed, enough, start, sizes, backend, threads
     )
     manner.choice  # noqa: B018  what was asked for wrongly is said at once
+    numbers = numbers_of(variants[0]) if variants else {}
+    if L2 in numbers and L2 not in mentioned(loss):
+        l2 = float(numbers.pop(L2))
     ground = ground_for(
         loss,
-        {**data, **numbers_of(variants[0])} if variants else data,
+        {**data, **numbers},
         wrt,
         names=names,
         standardise=standardise,
@@ -172,6 +182,7 @@ def train(
         watch=watch,
         seed=seed,
         prediction=prediction,
+        l2=l2,
     )
     with shown_by(progress) as show:
         return train_variants(ground, manner, variants, show) if variants else ground.fit(manner, show)

@@ -17,6 +17,7 @@ from gradstep.expression.shapes import shape_text
 from gradstep.learn.arrays import array_of
 from gradstep.learn.descent import check_settings
 from gradstep.learn.ground import Manner
+from gradstep.learn.penalty import L2, checked_penalty
 from gradstep.learn.scaling import Array
 from gradstep.operations.evaluation import mentioned
 
@@ -41,9 +42,10 @@ def variants_of(
     known = mentioned(loss)
     lists = []
     for name, values in sweep.items():
-        if name not in MANNERS:
+        if name not in MANNERS and (name != L2 or L2 in known):
             _check_number(name, known, given, trained)
-        lists.append(_values(name, values))
+        found = _values(name, values)
+        lists.append([checked_penalty(each) for each in found] if name == L2 not in known else found)
     count = math.prod(map(len, lists))
     if count > MOST:
         raise MathError(
@@ -60,7 +62,7 @@ def _check_number(
     """Whether this is a number in the formula that a sweep may set."""
     free = {other: variable for other, variable in known.items() if other not in {*given, *trained}}
     numbers = [other for other, variable in free.items() if not variable.rank]
-    facts = [f"settings: {', '.join(MANNERS)}"]
+    facts = [f"settings: {', '.join([*MANNERS, L2])}"]
     facts += [f"numbers in the formula: {', '.join(numbers)}"] if numbers else []
     if not isinstance(name, str):
         raise MathError(f"what is swept has a name, not {name!r:.40}", facts=facts)
@@ -79,7 +81,7 @@ def _check_number(
             facts=[f"{name} is {shape_text(known[name].shape)}", *facts],
         )
     if name not in known:
-        near = get_close_matches(name, [*MANNERS, *numbers], 1)
+        near = get_close_matches(name, [*MANNERS, L2, *numbers], 1)
         raise MathError(
             f"a sweep has no {name!r:.40}: it is no setting, and no number in the formula",
             facts=facts,
@@ -110,7 +112,7 @@ def manner_of(variant: Variant, usual: Manner) -> Manner:
 
 
 def numbers_of(variant: Variant) -> dict[str, Array]:
-    """The numbers in the formula that this variant sets."""
+    """The numbers in the formula, and of its penalty, that this variant sets."""
     return {name: array_of(name, value, ())[0] for name, value in variant.items() if name not in MANNERS}
 
 
