@@ -4,9 +4,14 @@ import numpy as np
 import pytest
 from backends.losses import CASES, arrays, compiled
 
-from gradstep.backends.native.cells import Unsupported
+from gradstep.backends.native import engine
+from gradstep.backends.native.cells import Cells, Unsupported
+from gradstep.backends.native.lean import lean, work
 from gradstep.backends.native.making import Rule, code_of
+from gradstep.backends.native.unrolling import _Unrolling
 from gradstep.backends.native.walker import Walker
+from gradstep.backends.rows import cut
+from gradstep.expression.shapes import Lengths
 from gradstep.learn.optimisers import ADAM, GRADIENT_DESCENT, MOMENTUM
 from gradstep.operations.evaluation import sizes_of
 
@@ -119,3 +124,36 @@ def test_what_is_told_of_a_step():
     move, change = x - before, g - gradient
     assert told == pytest.approx([loss, g @ g, move @ change, move @ move, np.abs(x).max()], rel=1e-12)
     assert walker.vector("best_x") == pytest.approx(x if loss < f(**values)[0] else before)
+
+
+@pytest.mark.parametrize("vector", [16, 32, 64])
+@pytest.mark.parametrize(
+    ("rows", "features", "name"),
+    [(1, 1, "neuron"), (7, 2, "neuron"), (33, 3, "neuron"), (100, 11, "neuron"), (300, 16, "ridge")],
+)
+def test_any_number_of_rows_in_vectors_of_any_length(vector, rows, features, name, monkeypatch):
+    monkeypatch.setattr(engine, "vector_bytes", lambda: vector)
+    monkeypatch.setattr("gradstep.backends.native.making._CODES", {})
+    random = np.random.default_rng(rows)
+    f, names = compiled(CASES[name]), ["w", "b"]
+    values = {
+        "X": random.normal(size=(rows, features)),
+        "y": random.normal(size=rows),
+        "w": random.normal(size=features),
+        "b": np.array(0.5),
+    }
+    walker, steps = walker_of(f, values, names, MOMENTUM)
+    losses, x = by_numpy(f, values, names, MOMENTUM, 1e-3)
+    walker.begin(flat(values, names), steps)
+    assert walker.run(STEPS, 1e-3, 5, 5).table[:, 0] == pytest.approx(losses, rel=1e-12)
+    assert walker.vector("x") == pytest.approx(x, rel=1e-12, abs=1e-13)
+
+
+def test_what_is_the_same_for_all_rows_is_multiplied_once():
+    f = compiled(CASES["neuron"])
+    rows = cut(f.program)
+    (step,) = rows.passes
+    form = _Unrolling(step, Cells(rows.size, Lengths({"N": 9, "d": 3}), frozenset())).whole()
+    less = lean(form)
+    assert work(form.totals) - work(less.totals) == 2  # the mask and −2/N
+    assert [total.scale is None for total in less.totals].count(False) == 2

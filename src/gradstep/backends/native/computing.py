@@ -10,14 +10,16 @@ from gradstep.backends.native.cells import Cell
 from gradstep.backends.native.elements import EMITTERS, as_number
 from gradstep.operations.choices import where_op
 
+CHAINS = 4  # parts of a long sum that do not wait for each other
 
-def computed(writer: Writer, cell: Cell, args: Sequence[Vec], type: Type) -> Vec:
+
+def computed(writer: Writer, cell: Cell, args: Sequence[Vec], type: Type, chains: int = CHAINS) -> Vec:
     """The value of a cell whose operands have been computed."""
     if cell.op == "number":
         return writer.number(cell.params[0], type)
     numbers = [as_number(arg, type.kind) for arg in args]
     if cell.op == "dot":
-        return dot(list(zip(numbers[::2], numbers[1::2], strict=True)))
+        return dot(list(zip(numbers[::2], numbers[1::2], strict=True)), chains)
     assert not isinstance(cell.op, str)
     if cell.op is where_op:
         numbers[0] = args[0]
@@ -26,9 +28,9 @@ def computed(writer: Writer, cell: Cell, args: Sequence[Vec], type: Type) -> Vec
     return borrowed(cell.op, cell.params, *numbers)
 
 
-def dot(pairs: Sequence[tuple[Vec, Vec]]) -> Vec:
-    """Σ aᵢ bᵢ; a long one in four parts, so that one product need not wait for the one before."""
-    chains = 4 if len(pairs) >= 8 else 1
+def dot(pairs: Sequence[tuple[Vec, Vec]], chains: int = CHAINS) -> Vec:
+    """Σ aᵢ bᵢ; a long one in parts, so that one product need not wait for the one before."""
+    chains = chains if len(pairs) >= 2 * CHAINS else 1
     parts = []
     for k in range(chains):
         (a, b), *rest = pairs[k::chains]

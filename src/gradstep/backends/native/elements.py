@@ -320,7 +320,7 @@ def sign(x: Vec) -> Vec:
 
 
 def relu(x: Vec) -> Vec:
-    return x.compare("ole", 0).select(0.0, x)
+    return x.compare("ugt", 0).select(x, 0.0)
 
 
 def maximum(a: Vec, b: Vec) -> Vec:

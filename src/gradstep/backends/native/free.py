@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gradstep.backends.native.assembly import Type, Vec, Writer
+from gradstep.backends.native.assembly import Type, Vec
 from gradstep.backends.native.cells import Array, Axis, Cell, Cells, Unsupported, needed
 from gradstep.backends.native.computing import computed
 from gradstep.backends.native.elements import as_number
+from gradstep.backends.native.held import ITEM, KIND, ONE, Space
 from gradstep.backends.native.plan import LINE
 from gradstep.backends.native.reductions import COMBINE, IDENTITY, across
 from gradstep.backends.native.unrolling import _Unrolling as Unrolling
@@ -19,8 +20,6 @@ from gradstep.backends.program import Program
 from gradstep.backends.rows import Pass
 from gradstep.expression.records import record
 
-KIND, ITEM = "double", 8
-ONE = Type(KIND, 1)
 STRAIGHT = 4  # vectors along an axis that are written out one after the other
 
 
@@ -83,29 +82,28 @@ class Row:
     far: int
 
 
-def write_free(writer: Writer, program: Free, memory: Memory, base: str, width: int = 0) -> None:
+def write_free(space: Space, program: Free, memory: Memory, width: int = 0) -> None:
     """Computes a program: from the places of its symbols to those of its outputs; `width` at a time."""
-    _Free(writer, program, memory, base, width or memory.width).write()
+    _Free(space, program, memory, width or memory.width).write()
 
 
-def write_one_row(writer: Writer, program: Free, memory: Memory, base: str, rows: Mapping[str, Row]) -> None:
+def write_one_row(space: Space, program: Free, memory: Memory, rows: Mapping[str, Row]) -> None:
     """Computes a program of one row; what it changes is written after all has been read."""
-    _Free(writer, program, memory, base, memory.width, rows).write()
+    _Free(space, program, memory, memory.width, rows).write()
 
 
 class _Free:
-    """A program while its code is written; `base` is where the memory begins, `rows` where data do."""
+    """A program while its code is written; its numbers are in `space`, and `rows` is where data begin."""
 
     def __init__(
         self,
-        writer: Writer,
+        space: Space,
         program: Free,
         memory: Memory,
-        base: str,
         width: int,
         rows: Mapping[str, Row] | None = None,
     ) -> None:
-        self.writer, self.cells, self.memory, self.base = writer, program.cells, memory, base
+        self.space, self.writer, self.cells, self.memory = space, space.writer, program.cells, memory
         self.width, self.chunk = width, Type(KIND, width)
         self.rows = rows or {}
         self.values: dict[Cell, Vec] = {}
@@ -126,27 +124,33 @@ class _Free:
                 self.loop(level, axis)
         for cell, place, array in self.ends:
             if not wide_axis(array):
-                value = as_number(self.values[cell], KIND)
-                self.writer.store(value, self.writer.at(self.base, place), ITEM)
+                self.space.store(as_number(self.values[cell], KIND), place)
 
     def written(self, cell: Cell) -> int:
         """The level at which a wide cell is written."""
         return self.last if self.rows else cell.level
 
     def number(self, cell: Cell) -> Vec:
-        if cell.op in ("fixed", "data"):
-            return self.writer.load(self.place(cell), ONE, ITEM)
+        if cell.op == "data":
+            return self.writer.load(self.entry(cell), ONE, ITEM)
+        if cell.op == "fixed":
+            return self.space.load(self.place(cell), ONE)
         return computed(self.writer, cell, [self.values[arg] for arg in cell.args], ONE)
 
-    def place(self, cell: Cell) -> str:
-        """Where the numbers of a cell of a symbol begin."""
+    def length(self, cell: Cell) -> int:
+        return self.cells.lengths[cell.wide] if cell.wide else 1
+
+    def entry(self, cell: Cell) -> str:
+        """Where the entries of a row begin."""
         name, place = cell.params
-        if cell.op == "data":
-            length = self.cells.lengths[cell.wide] if cell.wide else 1
-            return self.writer.at(self.rows[name].pointer, place * length * self.rows[name].far)
-        length = self.cells.lengths[cell.wide] if cell.wide else 1
-        padded = -(-length // self.memory.width) * self.memory.width if cell.wide else 1
-        return self.writer.at(self.base, self.memory.places[name] + place * padded * ITEM)
+        return self.writer.at(self.rows[name].pointer, place * self.length(cell) * self.rows[name].far)
+
+    def place(self, cell: Cell) -> int:
+        """Where the numbers of a symbol begin."""
+        name, place = cell.params
+        padded = -(-self.length(cell) // self.memory.width) * self.memory.width if cell.wide else 1
+        start: int = self.memory.places[name] + place * padded * ITEM
+        return start
 
     # ------------------------------------------------------------------------------------- loops
 
@@ -179,13 +183,15 @@ class _Free:
         length = self.cells.lengths[axis]
         whole = length // width * width
 
-        def part(at: str, mask: Vec | None, sums: Sequence[Vec]) -> list[Vec]:
+        def part(at: str | int, mask: Vec | None, sums: Sequence[Vec]) -> list[Vec]:
             values = dict(spread)
             for cell in wide:
                 if cell.op == "data" and mask:
-                    values[cell] = writer.masked_load(writer.at(self.place(cell), at), mask, self.chunk)
-                elif cell.op in ("fixed", "data"):
-                    values[cell] = writer.load(writer.at(self.place(cell), at), self.chunk, ITEM)
+                    values[cell] = writer.masked_load(writer.at(self.entry(cell), at), mask, self.chunk)
+                elif cell.op == "data":
+                    values[cell] = writer.load(writer.at(self.entry(cell), at), self.chunk, ITEM)
+                elif cell.op == "fixed":
+                    values[cell] = self.space.load(self.place(cell), self.chunk, at)
                 else:
                     values[cell] = computed(writer, cell, [values[a] for a in cell.args], self.chunk)
             numbers = {cell: as_number(value, KIND) for cell, value in values.items()}
@@ -194,23 +200,22 @@ class _Free:
                 how, here = cell.params[0], numbers[cell.args[0]]
                 after.append(COMBINE[how](total, mask.select(here, IDENTITY[how]) if mask else here))
             for cell, place in stores:
-                pointer = writer.at(writer.at(self.base, place), at)
                 if mask:
-                    writer.masked_store(numbers[cell], pointer, mask)
+                    self.space.masked_store(numbers[cell], mask, place, at)
                 else:
-                    writer.store(numbers[cell], pointer, ITEM)
+                    self.space.store(numbers[cell], place, at)
             return after
 
         if whole <= STRAIGHT * width:
             for at in range(0, whole * ITEM, width * ITEM):
-                sums = part(str(at), None, sums)
+                sums = part(at, None, sums)
         else:
             with writer.loop(0, whole * ITEM, width * ITEM, sums) as loop:
                 loop.carried[:] = part(loop.at, None, loop.carried)
             sums = loop.carried
         if whole < length:
             lanes = ", ".join(f"i1 {int(whole + k < length)}" for k in range(width))
-            sums = part(str(whole * ITEM), Vec(writer, f"<{lanes}>", Type("i1", width)), sums)
+            sums = part(whole * ITEM, Vec(writer, f"<{lanes}>", Type("i1", width)), sums)
         for how in dict.fromkeys(cell.params[0] for cell in reduces):
             mine = [(cell, total) for cell, total in zip(reduces, sums, strict=True) if cell.params[0] == how]
             while mine:

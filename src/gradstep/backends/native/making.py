@@ -18,11 +18,14 @@ from gradstep.backends.native import engine
 from gradstep.backends.native.arrays import Arrays
 from gradstep.backends.native.cells import Array as CellArray
 from gradstep.backends.native.cells import Axis, Cells, TooMany, Unsupported, indices
-from gradstep.backends.native.descents import ENTRY, OWN, Walk, write_descent
-from gradstep.backends.native.free import ITEM, Free, Memory, free
+from gradstep.backends.native.descents import ENTRY, write_descent
+from gradstep.backends.native.free import Free, Memory, free
+from gradstep.backends.native.held import ITEM
+from gradstep.backends.native.lean import lean
 from gradstep.backends.native.plan import LINE, Layout, Plan, Processor
 from gradstep.backends.native.unrolling import SHORT, Unrolled
 from gradstep.backends.native.unrolling import _Unrolling as Unrolling
+from gradstep.backends.native.walk import OWN, Walk
 from gradstep.backends.program import Input, Line, Program
 from gradstep.backends.rows import Rows, cut
 from gradstep.expression.errors import MathError
@@ -169,7 +172,7 @@ class _Making:
         def cells() -> Cells:
             return Cells(self.rows.size, self.lengths, wide)
 
-        passes = [Unrolling(step, cells()).whole() for step in self.rows.passes]
+        passes = [lean(Unrolling(step, cells()).whole()) for step in self.rows.passes]
         return passes, tuple(free(each, cells()) for each in self.rows.between)
 
     # ------------------------------------------------------------------------------------- places

@@ -11,13 +11,13 @@ import numpy as np
 
 from gradstep.backends.blocks import InMemory, Values
 from gradstep.backends.native.cells import Unsupported
-from gradstep.backends.native.descents import TOLD
 from gradstep.backends.native.layouts import Array
 from gradstep.backends.native.making import Rule
 from gradstep.backends.native.plan import LINE
 from gradstep.backends.native.products import has_products
 from gradstep.backends.native.running import Native
 from gradstep.backends.native.vectors import Vectors, number, vector, vector_plan
+from gradstep.backends.native.walk import TOLD
 from gradstep.backends.native.walker import Stretch
 from gradstep.backends.program import Program
 from gradstep.backends.rows import Rows, cut

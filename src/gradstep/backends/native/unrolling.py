@@ -38,6 +38,7 @@ class Total:
     axes    of the output; the wide one, if any, comes last in memory
     terms   for each cell the products that are summed; of an extreme one cell alone
     rooted  whether the square root of the sum is the total: it is a norm
+    scale   what the sum is multiplied by, once
     """
 
     name: str
@@ -45,6 +46,7 @@ class Total:
     axes: tuple[Axis, ...]
     terms: tuple[tuple[tuple[Cell, ...], ...], ...]
     rooted: bool = False
+    scale: Cell | None = None
 
     @property
     def wide(self) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from gradstep.backends.native.cells import Axis
-from gradstep.backends.native.descents import OWN, TOLD, argument_places
-from gradstep.backends.native.free import ITEM
+from gradstep.backends.native.held import ITEM
 from gradstep.backends.native.making import Array, Code, Rule, entries_of
 from gradstep.backends.native.plan import LINE
+from gradstep.backends.native.walk import OWN, TOLD, argument_places
 from gradstep.expression.records import record
 
 
