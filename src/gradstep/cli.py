@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 from importlib import import_module
 from typing import IO
 
 import click
 
 from gradstep import __version__
-from gradstep.expression.errors import MathError
+from gradstep.expression.errors import MathError, resembling
 
 # Each subcommand, where it is, and what it does.
 COMMANDS = {
@@ -43,7 +43,10 @@ class Commands(click.Group):
         if chosen and ctx.params.get("verbose"):
             click.echo(chosen, err=True)
         module, _, name = COMMANDS[cmd_name][0].partition(":")
+        gc.disable()  # nothing that loads is ever thrown away
         command: click.Command = getattr(import_module(module), name or "command")
+        gc.freeze()
+        gc.enable()
         return command
 
     def resolve_command(
@@ -51,7 +54,7 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that was typed; one that does not exist is an error with a mend."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            near = get_close_matches(args[0], COMMANDS, 1, 0.5)
+            near = resembling(args[0], COMMANDS, cutoff=0.5)
             raise MathError(
                 f"there is no command {args[0]!r:.60}",
                 facts=[f"the commands are {', '.join(COMMANDS)}"],

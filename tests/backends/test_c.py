@@ -9,7 +9,7 @@ import pytest
 from backends.losses import CASES, SIZES, arrays, compiled
 
 import gradstep as gs
-from gradstep.backends.c import write_c
+from gradstep.backends.c import write
 from gradstep.expression.errors import MathError
 from gradstep.expression.shapes import size_names
 from gradstep.operations.evaluation import sizes_of
@@ -53,7 +53,7 @@ def library(tmp_path_factory):
     files, known = [], {}
     for number, (name, function, values) in enumerate(functions()):
         file = folder / f"f{number}.c"
-        file.write_text(write_c(function.program, f"f{number}"), encoding="utf-8")
+        file.write_text(write(function.program, f"f{number}"), encoding="utf-8")
         files.append(file)
         known[name] = (f"f{number}", function, values)
     flags = ["-std=c99", "-O0", "-Wall", "-Werror", "-Wno-unused-variable", "-shared", "-fPIC"]

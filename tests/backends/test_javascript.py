@@ -12,7 +12,7 @@ from cases import FILE, derivations, load
 
 import gradstep as gs
 from benchmarks.closed_forms import bank, folder
-from gradstep.backends.javascript import write_javascript
+from gradstep.backends.javascript import write
 from gradstep.expression.errors import MathError
 from gradstep.operations.evaluation import sizes_of
 
@@ -44,7 +44,7 @@ def run(folder, jobs):
         pytest.skip("there is no Node.js here")
     todo = {}
     for name, (function, values) in jobs.items():
-        (folder / f"{name}.mjs").write_text(write_javascript(function.program), encoding="utf-8")
+        (folder / f"{name}.mjs").write_text(write(function.program), encoding="utf-8")
         given = {each.name: np.array(values[each.name], float) for each in function.program.inputs}
         symbols = {each.name: each.declared for each in function.program.inputs}
         sizes = {key: n for key, n in sizes_of(symbols, given).items() if isinstance(key, str)}
@@ -90,7 +90,7 @@ def test_reference_cases_agree(tmp_path):
     for case, derivation in derivations(load()):
         function = gs.compile(derivation)
         try:
-            write_javascript(function.program)
+            write(function.program)
         except MathError as error:
             unsaid.append(str(error).split()[0])
             continue

@@ -3,45 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
+from typing import TYPE_CHECKING, Protocol
 
-from gradstep.backends import c, custom, javascript, jax, program, run, source, torch
+from gradstep.backends import custom, program, run
 from gradstep.backends.compiled import Compiled
-from gradstep.backends.native import running
 from gradstep.backends.options import Options, checked
-from gradstep.expression.errors import MathError
+from gradstep.expression.errors import MathError, resembling
+from gradstep.expression.late import late
 from gradstep.expression.node import Expr
-from gradstep.expression.records import record, replaced
+from gradstep.expression.records import replaced
 from gradstep.operations.declared import inlined
 
+if TYPE_CHECKING:
+    from gradstep.backends import c, javascript, jax, torch
+    from gradstep.backends.native import running
+else:
+    c = late("gradstep.backends.c")
+    javascript = late("gradstep.backends.javascript")
+    jax = late("gradstep.backends.jax")
+    torch = late("gradstep.backends.torch")
+    running = late("gradstep.backends.native.running")
 
-@record
-class Backend:
-    """A way to run a program: `write` gives its source, `load` the function that the source defines.
 
-    `rule` gives more source, for a loss as a part of someone else's network, with its gradient as its rule.
-    """
+class Backend(Protocol):
+    """A module that runs programs."""
 
-    name: str
-    write: Callable[[program.Program, str], str]
-    load: Callable[[str, program.Program, Options], Compiled]
-    rule: Callable[[program.Program], str] | None = None
+    def write(self, program: program.Program, name: str = "", /) -> str:
+        """The source of a program."""
+
+    def load(self, source: str, program: program.Program, options: Options, /) -> Compiled:
+        """The function that the source defines."""
 
 
 BACKENDS: Mapping[str, Backend] = {
-    "numpy": Backend("numpy", source.write, run.load),
-    "native": Backend("native", source.write, running.load),
-    "c": Backend("c", c.write_c, c.load_c),
-    "javascript": Backend("javascript", javascript.write_javascript, javascript.load_javascript),
-    "jax": Backend("jax", jax.write_jax, jax.load_jax, custom.jax_rule),
-    "torch": Backend("torch", torch.write_torch, torch.load_torch, custom.torch_rule),
+    "numpy": run,
+    "native": running,
+    "c": c,
+    "javascript": javascript,
+    "jax": jax,
+    "torch": torch,
 }
+
+# More source, for a loss as a part of someone else's network, with its gradient as its rule.
+RULES: Mapping[str, Callable[[program.Program], str]] = {"jax": custom.jax_rule, "torch": custom.torch_rule}
 
 
 def backend_named(name: str) -> Backend:
     """The back end of this name; an unknown one is a `MathError` that lists the known."""
     if not isinstance(name, str) or name not in BACKENDS:
-        near = get_close_matches(str(name), BACKENDS, 1)
+        near = resembling(str(name), BACKENDS)
         raise MathError(
             f"there is no back end {name!r:.60}",
             facts=[f"known: {', '.join(BACKENDS)}"],
@@ -75,8 +85,8 @@ def compile_outputs(
     written = program.program(outputs, names, comments, header)
     text = chosen.write(written, function)
     made = chosen.load(text, written, checked(options or Options()))
-    if chosen.rule is None or written.value.rank or function not in ("", custom.FUNCTION):
+    if backend not in RULES or written.value.rank or function not in ("", custom.FUNCTION):
         return made
     told = "".join(f"# {line}".rstrip() + "\n" for line in story.splitlines())
-    rule = f"\n\n{chosen.rule(written)}" if written.gradients else ""
+    rule = f"\n\n{RULES[backend](written)}" if written.gradients else ""
     return replaced(made, source=f"{told}{text}{rule}")

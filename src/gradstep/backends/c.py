@@ -93,7 +93,7 @@ LANGUAGE = _C(
 )
 
 
-def write_c(program: Program, name: str = "") -> str:
+def write(program: Program, name: str = "") -> str:
     """The source of a function in C: sizes, inputs, then where each gradient is put; it returns the value.
 
     Arrays lie row by row. It gives NaN where there is no memory for what it computes on the way.
@@ -194,7 +194,7 @@ def _head(loop: Loop) -> str:
     return f"for (size_t {loop.counter} = 0; {loop.counter} < {loop.size}; {loop.counter}++)"
 
 
-def load_c(source: str, program: Program, options: Options) -> Compiled:
+def load(source: str, program: Program, options: Options) -> Compiled:
     """A function that says that it is source only."""
 
     def run(*arrays: object) -> None:

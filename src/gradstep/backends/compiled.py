@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from gradstep.backends.program import Program
-from gradstep.expression.errors import MathError, SingularError
+from gradstep.expression.errors import MathError, SingularError, resembling
 from gradstep.expression.records import record
 from gradstep.expression.shapes import shape_text, size_names
 from gradstep.operations.evaluation import sizes_of
@@ -76,7 +75,7 @@ def arguments(program: Program, values: Mapping[str, Any]) -> list[Any]:
     values = {name: value for name, value in values.items() if name not in program.spare}
     for name in values:
         if name not in declared:
-            near = get_close_matches(name, [other for other in declared if other not in values], 1, 0.3)
+            near = resembling(name, [other for other in declared if other not in values], cutoff=0.3)
             raise MathError(
                 f"there is no variable {name} here",
                 facts=[f"the variables are {', '.join(declared)}"],

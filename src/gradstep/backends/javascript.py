@@ -139,7 +139,7 @@ LANGUAGE = Language(
 WIDTH = 110
 
 
-def write_javascript(program: Program, name: str = "") -> str:
+def write(program: Program, name: str = "") -> str:
     """The source of a function: of arrays by name, in one object, to the value and the gradients by name.
 
     Sizes are told by the arrays' lengths; those that no length tells come in a second object.
@@ -268,7 +268,7 @@ def _lines(statements: Sequence[Statement], depth: int) -> Iterator[str]:
         yield f"{indent}}}"
 
 
-def load_javascript(source: str, program: Program, options: Options) -> Compiled:
+def load(source: str, program: Program, options: Options) -> Compiled:
     """A function that says that it is source only."""
 
     def run(*arrays: object) -> None:

@@ -15,7 +15,8 @@ from gradstep.backends.numpy import Speller
 from gradstep.backends.options import Options
 from gradstep.backends.program import Program
 from gradstep.backends.python import Text, atom
-from gradstep.backends.source import called, executed, write
+from gradstep.backends.source import called, executed
+from gradstep.backends.source import write as written
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.operations.coded import KERNELS, defined
@@ -99,12 +100,12 @@ def number_text(text: str, expr: Expr) -> str:
         return re.sub(r"(?<![\w.])j?np\.", "math.", text)
 
 
-def write_jax(program: Program, name: str = "") -> str:
+def write(program: Program, name: str = "") -> str:
     """The source of a function in JAX."""
-    return write(program, name, JaxSpeller)
+    return written(program, name, JaxSpeller)
 
 
-def load_jax(source: str, program: Program, options: Options) -> Compiled:
+def load(source: str, program: Program, options: Options) -> Compiled:
     """The function that the source defines, compiled by `jax.jit` when it is called."""
 
     @cache

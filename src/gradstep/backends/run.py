@@ -14,6 +14,7 @@ from gradstep.backends.options import Options
 from gradstep.backends.program import Program
 from gradstep.backends.rows import Rows, cut
 from gradstep.backends.source import executed
+from gradstep.backends.source import write as write
 from gradstep.backends.threads import cores, kernels_told, one_thread_each
 from gradstep.expression.errors import MathError
 

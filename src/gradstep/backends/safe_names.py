@@ -17,13 +17,13 @@ RESERVED = frozenset(
 )
 
 MACRON = "\N{COMBINING MACRON}"
-COTANGENT = re.compile(r"∂\w+/∂|d\w+/d|∇")
+COTANGENT = r"∂\w+/∂|d\w+/d|∇"
 LONGEST = 64
 
 
 def identifier(wanted: str) -> str:
     """An ASCII identifier that reads like `wanted`: λ → lambda_, H₁ → H1, z̄ and ∂C/∂z → dz."""
-    name, marks = COTANGENT.subn("", wanted)
+    name, marks = re.subn(COTANGENT, "", wanted)
     letters = unicodedata.normalize("NFKD", name)
     slope = bool(marks) or MACRON in letters
     plain = "".join(_letter(letter) for letter in letters)

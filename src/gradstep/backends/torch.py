@@ -13,7 +13,8 @@ from gradstep.backends.numpy import Speller, once
 from gradstep.backends.options import Options
 from gradstep.backends.program import Program
 from gradstep.backends.python import Text, atom
-from gradstep.backends.source import called, executed, write
+from gradstep.backends.source import called, executed
+from gradstep.backends.source import write as written
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.expression.shapes import minus, plus, times
@@ -244,12 +245,12 @@ def in_torch(code: str) -> str:
     return re.sub(r"(?<![\w.])np\.", "torch.", code)
 
 
-def write_torch(program: Program, name: str = "") -> str:
+def write(program: Program, name: str = "") -> str:
     """The source of a function in PyTorch."""
-    return write(program, name, TorchSpeller)
+    return written(program, name, TorchSpeller)
 
 
-def load_torch(source: str, program: Program, options: Options) -> Compiled:
+def load(source: str, program: Program, options: Options) -> Compiled:
     """The function that the source defines; arrays are taken and given as NumPy's."""
 
     @cache

@@ -22,22 +22,28 @@ from dataclasses import dataclass
 from math import prod, sqrt
 from operator import mul
 from random import Random
+from typing import TYPE_CHECKING
 
 from gradstep.calculus.chances import KEPT, Degrees, bits_needed, chosen_seed, draw_sizes, random_prime
 from gradstep.calculus.checks import Check, Lines, Values, gather
 from gradstep.calculus.definedness import domains
-from gradstep.calculus.doubts import Settled, settle, settle_long
 from gradstep.calculus.duals import RATIONAL, STANDING_STILL
-from gradstep.calculus.faithful import FaithfulPoint
 from gradstep.calculus.field import Direction, NotInField, Point, Redraw
 from gradstep.calculus.lengths import fitting_sizes
 from gradstep.calculus.steps import Derivation, Line, Term
 from gradstep.calculus.structures import Along
-from gradstep.calculus.verdicts import SEVERITY, Certificate, Checked, Failure, Method
+from gradstep.calculus.verdicts import SEVERITY, Certificate, Checked, Failure, Method, Settled
+from gradstep.expression.late import late
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.records import record, replaced
 from gradstep.expression.shapes import Size
 from gradstep.operations.leaves import number
+
+if TYPE_CHECKING:
+    from gradstep.calculus import doubts, faithful
+else:
+    doubts = late("gradstep.calculus.doubts")
+    faithful = late("gradstep.calculus.faithful")
 
 TRUE_ROOTS = 4  # up to so many square roots points are redrawn until all of them exist
 REDRAWS = 60  # for a point at which all numbers that must be positive are
@@ -223,7 +229,7 @@ def _numbers(derivation: Derivation, trial: _Trial, doubtful: bool, rng: Random)
     """What each line is worth at the first point; at one with signs and exponents where a law needed them."""
     if doubtful:
         for _ in range(REDRAWS):
-            point = FaithfulPoint(trial.point.prime, trial.point.sizes, rng)
+            point = faithful.FaithfulPoint(trial.point.prime, trial.point.sizes, rng)
             given = {variable: point.draw(variable.shape) for variable in derivation.parameters.values()}
             try:
                 return _worths(derivation, _Trial(point, Direction(point, given), trial.moving, None, {}))
@@ -261,8 +267,8 @@ def _settled(
     if method == "wrong" and final and not real:
         return Settled(method, left, right)
     if method == "wrong" and not real:
-        return settle_long(check, moving, rng)
-    found = settle(check, moving, rng, final, method == "wrong")
+        return doubts.settle_long(check, moving, rng)
+    found = doubts.settle(check, moving, rng, final, method == "wrong")
     return replaced(found, left=left, right=right) if method == found.method == "wrong" else found
 
 

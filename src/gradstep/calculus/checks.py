@@ -9,20 +9,26 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from operator import mul
 from random import Random
+from typing import TYPE_CHECKING
 
 from gradstep.calculus.definedness import loses
 from gradstep.calculus.field import Direction, Point
-from gradstep.calculus.floating import Comparison, compare_lines, compare_values
 from gradstep.calculus.laws import zeros
 from gradstep.calculus.steps import Derivation, Line, Step, Term
 from gradstep.calculus.structures import Along
 from gradstep.calculus.verdicts import Failure
+from gradstep.expression.late import late
 from gradstep.expression.node import Expr
 from gradstep.expression.node import replace as exchange
 from gradstep.expression.records import record, replaced
 from gradstep.expression.shapes import shape_text
 from gradstep.operations.declared import DECLARED
 from gradstep.operations.leaves import number
+
+if TYPE_CHECKING:
+    from gradstep.calculus import floating
+else:
+    floating = late("gradstep.calculus.floating")
 
 Array = Sequence[int]
 
@@ -81,9 +87,9 @@ class Lines:
         """Whether the right side is known to have a real value wherever the left one has."""
         return False
 
-    def compare(self, moving: Collection[Expr], rng: Random) -> Comparison:
+    def compare(self, moving: Collection[Expr], rng: Random) -> floating.Comparison:
         """The same in floating point."""
-        return compare_lines(self.before, self.after, moving, rng)
+        return floating.compare_lines(self.before, self.after, moving, rng)
 
 
 @record
@@ -124,9 +130,9 @@ class Values:
         """Whether the right side is known to have a real value wherever the left one has."""
         return not loses(self.before, self.after, rng)
 
-    def compare(self, moving: Collection[Expr], rng: Random) -> Comparison:
+    def compare(self, moving: Collection[Expr], rng: Random) -> floating.Comparison:
         """The same in floating point."""
-        return compare_values(self.before, self.after, rng)
+        return floating.compare_values(self.before, self.after, rng)
 
 
 Check = Lines | Values | Along

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from random import Random
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from gradstep.calculus.chances import draw_sizes
-from gradstep.calculus.floating import compute
 from gradstep.calculus.steps import Derivation, Rewrite
 from gradstep.calculus.verdicts import Failure
 from gradstep.expression.errors import SingularError
+from gradstep.expression.late import late
 from gradstep.expression.node import Expr, describe, walk
 from gradstep.operations.activations import sqrt_op
 from gradstep.operations.arithmetic import (
@@ -33,6 +34,11 @@ from gradstep.operations.leaves import symbol_op, value_of
 from gradstep.operations.lookups import lookups
 from gradstep.operations.products import matmul_op, transpose_op
 from gradstep.operations.ranges import Range, range_of
+
+if TYPE_CHECKING:
+    from gradstep.calculus import floating
+else:
+    floating = late("gradstep.calculus.floating")
 
 SPECIAL = (-2.0, -1.0, 0.0, 1.0, 1.5)  # entries that tie, vanish and have both signs
 DRAWS = 24
@@ -227,13 +233,13 @@ def loses(before: Expr, after: Expr, rng: Random) -> bool:
                 values[node] = np.asarray(chosen)
         with np.errstate(all="ignore"):
             try:
-                (start,) = compute(np, (before,), sizes, values)
+                (start,) = floating.compute(np, (before,), sizes, values)
             except SingularError:
                 continue
             if not np.isfinite(start).all():
                 continue
             try:
-                (end,) = compute(np, (after,), sizes, values)
+                (end,) = floating.compute(np, (after,), sizes, values)
             except SingularError:
                 return True
         if not np.isfinite(end).all():

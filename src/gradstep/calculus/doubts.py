@@ -27,9 +27,8 @@ from gradstep.calculus.floating import Comparison, enough
 from gradstep.calculus.lengths import fitting_sizes
 from gradstep.calculus.reals import DIGITS, RealPoint, many_digits
 from gradstep.calculus.shorter_parts import POSITIVE
-from gradstep.calculus.verdicts import Method, Number
+from gradstep.calculus.verdicts import Method, Settled
 from gradstep.expression.node import Expr, walk
-from gradstep.expression.records import record
 from gradstep.expression.shapes import Lengths
 from gradstep.operations.activations import sign_op, sqrt_op
 from gradstep.operations.arithmetic import (
@@ -92,17 +91,6 @@ class Sided(Protocol):
 
     def compare(self, moving: Collection[Expr], rng: Random) -> Comparison:
         """The same in floating point."""
-
-
-@record
-class Settled:
-    """What a second look found, and why it was taken; `chance` bounds that of a wrong check called exact."""
-
-    method: Method
-    left: Number = 0
-    right: Number = 0
-    chance: float = 0.0
-    reason: str = ""
 
 
 def settle(

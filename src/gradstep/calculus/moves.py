@@ -14,12 +14,12 @@ from random import Random
 from gradstep.calculus.certificate import is_oracle
 from gradstep.calculus.chances import VARIABLE, Degrees, bits_needed, chosen_seed, random_prime
 from gradstep.calculus.definedness import Domains
-from gradstep.calculus.doubts import Settled, settle
+from gradstep.calculus.doubts import settle
 from gradstep.calculus.field import Direction, NotInField, Point, Redraw
 from gradstep.calculus.floating import Comparison, compare_moves
 from gradstep.calculus.lengths import fitting_sizes
 from gradstep.calculus.steps import Rewrite
-from gradstep.calculus.verdicts import Certificate, Checked, Failure, Method
+from gradstep.calculus.verdicts import Certificate, Checked, Failure, Method, Settled
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.node import replace as exchange
 from gradstep.expression.records import record, replaced

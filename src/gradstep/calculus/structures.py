@@ -8,11 +8,13 @@ itself when X moves inside its structure.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from random import Random
+from typing import TYPE_CHECKING
 
 from gradstep.calculus.field import Direction, Point
-from gradstep.calculus.floating import Comparison, compare_slopes
 from gradstep.expression.errors import MathError
+from gradstep.expression.late import late
 from gradstep.expression.node import Expr
 from gradstep.expression.records import record
 from gradstep.expression.shapes import shape_text
@@ -20,6 +22,11 @@ from gradstep.operations.broadcasting import spread
 from gradstep.operations.diagonals import eye
 from gradstep.operations.leaves import number
 from gradstep.operations.toeplitz import diagonal_sums
+
+if TYPE_CHECKING:
+    from gradstep.calculus import floating
+else:
+    floating = late("gradstep.calculus.floating")
 
 Place = tuple[int, int]
 
@@ -163,6 +170,7 @@ class Along:
         """Whether the right side is known to have a real value wherever the left one has."""
         return False
 
-    def compare(self, moving: Collection[Expr], rng: Random) -> Comparison:
+    def compare(self, moving: Collection[Expr], rng: Random) -> floating.Comparison:
         """The same in floating point."""
-        return compare_slopes(self.of, self.variable, self.answer, lambda n: directions(self.kind, n), rng)
+        ways = partial(directions, self.kind)
+        return floating.compare_slopes(self.of, self.variable, self.answer, ways, rng)

@@ -56,6 +56,17 @@ class Checked:
 
 
 @record
+class Settled:
+    """What a second look found, and why it was taken; `chance` bounds that of a wrong check called exact."""
+
+    method: Method
+    left: Number = 0
+    right: Number = 0
+    chance: float = 0.0
+    reason: str = ""
+
+
+@record
 class Certificate:
     """How the lines of a derivation were checked, and whether they hold.
 

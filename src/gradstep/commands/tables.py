@@ -5,21 +5,29 @@ from __future__ import annotations
 import csv
 import io
 import re
-import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from gradstep.expression.errors import MathError
+from gradstep.expression.late import late
 from gradstep.learn.columns import Table, shown
 from gradstep.learn.data import read_table
 from gradstep.learn.opening import is_stored, table_or_rows
-from gradstep.learn.predicting import Answers, Predictor
-from gradstep.learn.stored_tables import answered
-from gradstep.learn.stores import Store
+
+if TYPE_CHECKING:
+    import pathlib
+    import shlex
+
+    from gradstep.learn import stored_tables
+    from gradstep.learn.predicting import Answers, Predictor
+    from gradstep.learn.stores import Store
+else:
+    pathlib = late("pathlib")
+    shlex = late("shlex")
+    stored_tables = late("gradstep.learn.stored_tables")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,10 +49,10 @@ def table_options(command: F) -> F:
 
 # How an option is written in Python, and in a terminal.
 WRITTEN = (
-    (re.compile(r'kinds=\{"([^"]*)": "(\w+)"\}'), lambda m: f"--kind {shlex.quote(f'{m[1]}={m[2]}')}"),
-    (re.compile(r"hidden=\(([\d, ]+)\)"), lambda m: f"--hidden {m[1].replace(' ', '')}"),
+    (r'kinds=\{"([^"]*)": "(\w+)"\}', lambda m: f"--kind {shlex.quote(f'{m[1]}={m[2]}')}"),
+    (r"hidden=\(([\d, ]+)\)", lambda m: f"--hidden {m[1].replace(' ', '')}"),
     (
-        re.compile(rf'(?<!--sweep )({OPTIONS})=(?:"([^"]*)"|([\w.+-]+))'),
+        rf'(?<!--sweep )({OPTIONS})=(?:"([^"]*)"|([\w.+-]+))',
         lambda m: f"--{m[1].replace('_', '-')} {shlex.quote(m[2] if m[3] is None else m[3])}",
     ),
 )
@@ -53,7 +61,7 @@ WRITTEN = (
 def as_options(text: str) -> str:
     """Advice for Python, `steps=400`, as advice for a terminal, `--steps 400`."""
     for pattern, written in WRITTEN:
-        text = pattern.sub(written, text)
+        text = re.sub(pattern, written, text)
     return text
 
 
@@ -73,14 +81,14 @@ def check_outputs(*paths: str | None) -> None:
         if not path:
             continue
         try:
-            is_folder, has_folder = Path(path).is_dir(), Path(path).parent.is_dir()
+            is_folder, has_folder = pathlib.Path(path).is_dir(), pathlib.Path(path).parent.is_dir()
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise MathError(f"{shown(path)} cannot be written: {reason.lower()}") from None
         if is_folder:
             raise MathError(f"{shown(path)} is a folder: a file name is needed")
         if not has_folder:
-            what = f"there is no folder {shown(str(Path(path).parent))}"
+            what = f"there is no folder {shown(str(pathlib.Path(path).parent))}"
             raise MathError(f"{shown(path)} cannot be written: {what}")
 
 
@@ -147,7 +155,7 @@ def predictions_of(predictor: Predictor, store: Store) -> Iterator[bytes]:
     if encoder is None:
         raise MathError("this model was trained on arrays, so it does not know the columns of a table")
     at = 0
-    for arrays, answers in answered(predictor, store):
+    for arrays, answers in stored_tables.answered(predictor, store):
         count = len(answers.values)
         beside: dict[str, Sequence[Any]] = {"row": range(at, at + count)}
         if "y" in arrays:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 import textwrap
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from gradstep.commands.shapes import completed, words
-from gradstep.commands.sweeping import chosen, sweep_of
 from gradstep.commands.tables import (
     answers_csv,
     as_options,
@@ -23,6 +19,7 @@ from gradstep.commands.tables import (
     table_options,
 )
 from gradstep.expression.errors import MathError
+from gradstep.expression.late import late
 from gradstep.expression.shapes import Shape
 from gradstep.learn.columns import Table, listed, shown
 from gradstep.learn.encoding import Encoder, Prepared
@@ -32,17 +29,31 @@ from gradstep.learn.opening import open_rows
 from gradstep.learn.optimisers import AUTOMATIC_STEP, GRADIENT_DESCENT, OPTIMISERS, optimiser_named
 from gradstep.learn.penalty import L2
 from gradstep.learn.progress import progress_bar, reading_bar
-from gradstep.learn.saving import write_whole
-from gradstep.learn.stored_tables import prepared_rows, train_stored_model
-from gradstep.learn.stores import Store
 from gradstep.learn.training import train_model
-from gradstep.learn.variants import MANNERS
-from gradstep.notation.declaring import shapes_from_arguments
-from gradstep.notation.parsing import names_of, parse
-from gradstep.notation.plain import line, wrap
-from gradstep.notation.presentation import Said
-from gradstep.notation.views import present
-from gradstep.page.fitted import write_page
+
+if TYPE_CHECKING:
+    import shlex
+    from pathlib import Path
+
+    from gradstep.commands import shapes as shapes_of
+    from gradstep.commands import sweeping
+    from gradstep.learn import saving, stored_tables, variants
+    from gradstep.learn.stores import Store
+    from gradstep.notation import declaring, parsing, plain, views
+    from gradstep.notation.presentation import Said
+    from gradstep.page import fitted
+else:
+    shlex = late("shlex")
+    shapes_of = late("gradstep.commands.shapes")
+    sweeping = late("gradstep.commands.sweeping")
+    saving = late("gradstep.learn.saving")
+    stored_tables = late("gradstep.learn.stored_tables")
+    variants = late("gradstep.learn.variants")
+    declaring = late("gradstep.notation.declaring")
+    parsing = late("gradstep.notation.parsing")
+    plain = late("gradstep.notation.plain")
+    views = late("gradstep.notation.views")
+    fitted = late("gradstep.page.fitted")
 
 MOST_LINES = 14  # of a derivation; `gradstep derive` shows it whole
 WIDTH = 100
@@ -118,10 +129,10 @@ def command(context: click.Context, /, data: str, shapes: Sequence[str], **optio
 
 def _trained(data: str, shapes: Sequence[str], options: dict[str, Any]) -> Fit:
     say = _silent if options["quiet"] else click.echo
-    sweep = sweep_of(options["sweep"])
+    sweep = sweeping.sweep_of(options["sweep"]) if options["sweep"] else {}
     check_outputs(options["save"], options["page"], options["predictions"])
     table = read_any(data, options, options["target"], kinds_of(options["kind"]))
-    if isinstance(table, Store):
+    if not isinstance(table, Table):
         if options["l2"] is not None:
             raise MathError("rows in files have no --l2", mend="a penalty in --model")
         if sweep:
@@ -140,12 +151,12 @@ def _trained(data: str, shapes: Sequence[str], options: dict[str, Any]) -> Fit:
     )
     for part in _read(table, prepared):
         say(part)
-    model = _model(prepared, options, shapes, [name for name in sweep if name not in (*MANNERS, L2)])
+    model = _model(prepared, options, shapes, [name for name in sweep if name not in (*variants.MANNERS, L2)])
     say(f"\nThe model: {model.title}")
     with progress_bar() as show:
         if sweep:
             found = train_model(model, prepared, progress=show, sweep=sweep, **_settings(options))
-            fit, options = found.best, chosen(options, found.best_settings)
+            fit, options = found.best, sweeping.chosen(options, found.best_settings)
         else:
             fit = train_model(model, prepared, progress=show, **_settings(options))
     if sweep:
@@ -153,7 +164,7 @@ def _trained(data: str, shapes: Sequence[str], options: dict[str, Any]) -> Fit:
         say("")
 
     def predictions(path: str) -> None:
-        write_whole(path, _predictions(fit, table, prepared).encode())
+        saving.write_whole(path, _predictions(fit, table, prepared).encode())
 
     _told(fit, [data, *shapes], options, say, predictions)
     return fit
@@ -164,7 +175,7 @@ def _from_files(
 ) -> Fit:
     """The same for rows that are too many for memory."""
     with reading_bar() as show:
-        rows = prepared_rows(
+        rows = stored_tables.prepared_rows(
             store, options["target"], task=options["task"], holdout=options["holdout"], progress=show
         )
         for part in _read(store, rows.prepared):
@@ -172,10 +183,10 @@ def _from_files(
         model = _model(rows.prepared, options, words[1:])
         say(f"\nThe model: {model.title}")
         settings = {name: value for name, value in _settings(options).items() if name != L2}
-        fit = train_stored_model(model, rows, progress=show, **settings)
+        fit = stored_tables.train_stored_model(model, rows, progress=show, **settings)
 
     def predictions(path: str) -> None:
-        write_whole(path, predictions_of(fit.predictor, open_rows(words[0], options["target"])))
+        saving.write_whole(path, predictions_of(fit.predictor, open_rows(words[0], options["target"])))
 
     _told(fit, words, options, say, predictions)
     return fit
@@ -193,7 +204,7 @@ def _told(
     predictions: Callable[[str], None],
 ) -> None:
     """What happened and what came of it, and the files that were asked for."""
-    for part in (*_derived(fit), *_descended(fit, options["learning_rate"])):
+    for part in () if options["quiet"] else (*_derived(fit), *_descended(fit, options["learning_rate"])):
         say(part)
     click.echo("\nThe result")
     for row in fit.compared() or [f"  loss {fit.loss:.6g}"]:
@@ -214,7 +225,7 @@ def _silent(text: str) -> None:
 def _read(table: Table | Store, prepared: Prepared) -> list[str]:
     """What was read, and what was done to it."""
     features = len(prepared.feature_names)
-    if isinstance(table, Store):
+    if not isinstance(table, Table):
         held = f"{table.count:,} rows, {features + 1} columns of numbers, read window by window"
     else:
         held = f"{table.rows:,} rows, {len(table.columns)} columns"
@@ -241,16 +252,15 @@ def _model(
     if options["hidden"]:
         raise MathError("--model and --hidden are two ways to say which network", mend="one of them")
     text = options["model"]
-    mentioned = words(text)
+    mentioned = shapes_of.words(text)
     usual: dict[str, Shape] = {"X": ("N", "d"), "y": ("N",), "Y": ("N", "k")}
     usual |= {name: () for name in numbers}
-    given = {name: shape for name, shape in usual.items() if name in mentioned} | shapes_from_arguments(
-        arguments
-    )
-    shapes = completed(text, given, rows="N")
+    declared = declaring.shapes_from_arguments(arguments)
+    given = {name: shape for name, shape in usual.items() if name in mentioned} | declared
+    shapes = shapes_of.completed(text, given, rows="N")
     one_hot = {"Y": "rows sum to one"} if prepared.classes and len(shapes.get("Y", ())) == 2 else None
-    loss = parse(text, assume=one_hot, **{name: list(shape) for name, shape in shapes.items()})
-    return own_model(loss, prepared, names_of(loss), numbers)
+    loss = parsing.parse(text, assume=one_hot, **{name: list(shape) for name, shape in shapes.items()})
+    return own_model(loss, prepared, parsing.names_of(loss), numbers)
 
 
 def _widths(text: str) -> list[int]:
@@ -266,7 +276,7 @@ def _widths(text: str) -> list[int]:
 
 def _derived(fit: Fit) -> list[str]:
     """The loss, its parts and its gradient, a line each."""
-    story = present(fit.derivation)
+    story = views.present(fit.derivation)
     lines: list[str] = []
     for section in story.sections:
         if section.title.startswith("One step"):
@@ -283,10 +293,10 @@ def _derived(fit: Fit) -> list[str]:
 
 def _lines(said: Said) -> Sequence[str]:
     """∂C/∂w = Xᵀ ∂C/∂z: the left side and its last form, no wider than a terminal."""
-    told = line(said.forms[-1])
+    told = plain.line(said.forms[-1])
     if said.left is None:
         return textwrap.wrap(told.replace(" × ", "×"), WIDTH - 4)
-    return wrap(f"{line(said.left)} = {told}", WIDTH - 4)
+    return plain.wrap(f"{plain.line(said.left)} = {told}", WIDTH - 4)
 
 
 def _descended(fit: Fit, rate: float | None) -> list[str]:
@@ -321,7 +331,7 @@ def _kept(fit: Fit, options: dict[str, Any], predictions: Callable[[str], None])
 
 def _page(fit: Fit, path: str) -> Path:
     try:
-        return write_page(fit, path)
+        return fitted.write_page(fit, path)
     except OSError as error:
         raise MathError(
             f"{shown(path)} cannot be written: {(error.strerror or str(error)).lower()}"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gradstep.expression.errors import MathError
+from gradstep.expression.errors import MathError, resembling
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +20,7 @@ def path(name: str = IOWA) -> Path:
     folder = Path(str(files(__name__)))
     known = sorted(each.name for each in folder.glob("*.csv"))
     if name not in known:
-        near = difflib.get_close_matches(str(name), known, n=1)
+        near = resembling(str(name), known)
         raise MathError(
             f"no table called {name!r} comes with gradstep",
             facts=["these do: " + ", ".join(known)],

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from gradstep.expression.late import late
+
+if TYPE_CHECKING:
+    import difflib
+else:
+    difflib = late("difflib")
 
 WIDTH = 80  # facts share a line up to here
 
@@ -79,6 +86,11 @@ class SingularError(MathError):
             f"{name} has no value here: the matrix is singular, its columns depend on each other",
             mend="adding a small multiple of the identity, X + 1e-6*eye(n)",
         )
+
+
+def resembling(word: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) -> list[str]:
+    """The known words that look like `word`, the likest first."""
+    return difflib.get_close_matches(word, list(known), most, cutoff)
 
 
 def _pointed(source: str, span: tuple[int, int] | None) -> list[str]:

@@ -7,7 +7,8 @@
 
 `dataclasses.dataclass(frozen=True, slots=True)` does the same by compiling half a dozen functions for each
 class, which takes as long as all else that a command loads. Here the classes share their methods, and
-`__init__` is compiled when the first record of a class is made. Fields are not inherited.
+`__init__` is compiled when the first record of a class is made, which then calls `__post_init__` if there is
+one. A record of another kind of record has its fields first.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ Value = TypeVar("Value")
 def record(declared: type[Value]) -> type[Value]:
     """`declared`, whose annotations are its fields; a field that has a value here need not be given."""
     space = dict(vars(declared))
-    fields = tuple(space.get("__annotations__", ()))
-    defaults = {field: space.pop(field) for field in fields if field in space}
+    own = tuple(space.get("__annotations__", ()))
+    fields: tuple[str, ...] = (*getattr(declared, "__match_args__", ()), *own)
+    defaults = {field: space.pop(field) for field in own if field in space}
     for without in ("__dict__", "__weakref__"):
         space.pop(without, None)
-    space |= {"__slots__": fields, "__match_args__": fields, "__values__": attrgetter(*fields)}
+    space |= {"__slots__": own, "__match_args__": fields, "__values__": attrgetter(*fields)}
     kind: Any = type(declared)
     made = kind(declared.__name__, declared.__bases__, METHODS | space)
 
@@ -50,14 +52,15 @@ def _compiled(made: object, fields: tuple[str, ...], defaults: dict[str, Any]) -
     """`__init__`: each field is put in its slot."""
     head = ", ".join(f"{field}=defaults[{field!r}]" if field in defaults else field for field in fields)
     body = "\n".join(f"    put_{field}(self, {field})" for field in fields)
-    names: dict[str, Any] = {f"put_{field}": vars(made)[field].__set__ for field in fields}
+    body += "\n    self.__post_init__()" if hasattr(made, "__post_init__") else ""
+    names: dict[str, Any] = {f"put_{field}": getattr(made, field).__set__ for field in fields}
     exec(f"def __init__(self, {head}):\n{body}", names | {"defaults": defaults}, names)
     compiled: Callable[..., None] = names["__init__"]
     return compiled
 
 
 def _fields(value: Any) -> tuple[str, ...]:
-    fields: tuple[str, ...] = value.__slots__
+    fields: tuple[str, ...] = value.__match_args__
     return fields
 
 

@@ -4,33 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradstep.backends.compiled import Compiled
-from gradstep.backends.native import engine
-from gradstep.backends.native.cells import Unsupported
-from gradstep.backends.native.making import Rule as Steps
-from gradstep.backends.native.making import code_of
-from gradstep.backends.native.striding import Strider, multiplies_matrices
-from gradstep.backends.native.walker import Walker
 from gradstep.backends.options import Options
 from gradstep.backends.threads import cores
 from gradstep.calculus.derivation import derive
 from gradstep.calculus.steps import Derivation
-from gradstep.expression.errors import MathError
+from gradstep.expression.errors import MathError, resembling
+from gradstep.expression.late import late
 from gradstep.expression.node import Expr
+from gradstep.expression.records import record
 from gradstep.learn.objective import compiled
 from gradstep.learn.optimisers import GRADIENT_DESCENT, Optimiser, Rule
 from gradstep.learn.plan import Plan
 from gradstep.learn.scaling import Array
-from gradstep.learn.stretches import Machine
 from gradstep.operations.evaluation import sizes_of
+
+if TYPE_CHECKING:
+    from gradstep.backends.native import cells, engine, making, striding, walker
+    from gradstep.learn import stretches
+else:
+    cells = late("gradstep.backends.native.cells")
+    engine = late("gradstep.backends.native.engine")
+    making = late("gradstep.backends.native.making")
+    striding = late("gradstep.backends.native.striding")
+    walker = late("gradstep.backends.native.walker")
+    stretches = late("gradstep.learn.stretches")
 
 BACKENDS = ("fastest", "numpy", "native")
 CALL, SPEED = 3e-5, 3e9  # seconds of a call in NumPy, and bytes a second that it reads
@@ -62,7 +66,7 @@ def order_of(rows: int, seed: int, turn: int) -> NDArray[Any]:
     return np.random.default_rng([seed, turn]).permutation(rows)
 
 
-@dataclass(frozen=True)
+@record
 class Choice:
     """What was asked for, and what that decides: who trains."""
 
@@ -76,7 +80,7 @@ class Choice:
 
     def __post_init__(self) -> None:
         if not isinstance(self.backend, str) or self.backend not in BACKENDS:
-            near = get_close_matches(str(self.backend), BACKENDS, 1)
+            near = resembling(str(self.backend), BACKENDS)
             raise MathError(
                 f"there is no back end {self.backend!r:.60} to train with",
                 facts=[f"known: {', '.join(BACKENDS)}"],
@@ -107,32 +111,32 @@ class Choice:
 
     def machine(
         self, function: Compiled, data: Mapping[str, Array], first: Mapping[str, Array], plan: Plan
-    ) -> Machine | str:
+    ) -> stretches.Machine | str:
         """What walks alone, or why nothing does."""
         if not isinstance(self.optimiser, Rule):
             return f"{self.optimiser.name} chooses each step by itself"
         called = {given.name: str(given.symbol.params[0]) for given in function.program.inputs}
         arrays = {called[name]: array for name, array in {**data, **first}.items() if name in called}
-        rule = Steps(self.optimiser.name, self.optimiser.init, self.optimiser.update)
+        rule = making.Rule(self.optimiser.name, self.optimiser.init, self.optimiser.update)
         try:
-            walker = self.walker(function, arrays, tuple(first), rule)
-        except Unsupported as reason:
+            walking = self.walking(function, arrays, tuple(first), rule)
+        except cells.Unsupported as reason:
             return str(reason)
         if self.batch is None:
-            return Machine(walker, rule)
+            return stretches.Machine(walking, rule)
         along = {called[name] for name in plan.along if name in called}
-        if along != walker.axes.keys() or any(walker.axes.values()):
+        if along != walking.axes.keys() or any(walking.axes.values()):
             return "the rows of mini-batches are not those that the loss is summed over"
         rows, seed = len(plan.train), self.seed
 
         def orders(before: int, steps: int) -> NDArray[np.int64]:
             return np.stack([order_of(rows, seed, turn) for turn in range(before, before + steps)])
 
-        return Machine(walker, rule, orders, rows, math.ceil(rows / self.batch))
+        return stretches.Machine(walking, rule, orders, rows, math.ceil(rows / self.batch))
 
-    def walker(
-        self, function: Compiled, arrays: Mapping[str, Array], names: tuple[str, ...], rule: Steps
-    ) -> Walker | Strider:
+    def walking(
+        self, function: Compiled, arrays: Mapping[str, Array], names: tuple[str, ...], rule: making.Rule
+    ) -> walker.Walker | striding.Strider:
         """Who walks: all in one function where no matrices are multiplied; raises `Unsupported`."""
         program, batch = function.program, self.batch or 0
         declared = {str(given.symbol.params[0]): given.symbol for given in program.inputs}
@@ -140,18 +144,19 @@ class Choice:
         try:
             if self.batch is None and size > ALONE:
                 told = f"each step reads {size / 2**20:.0f} MB, which all threads do together"
-                raise Unsupported(told)
-            return Walker(code_of(program, sizes_of(declared, arrays), names, rule, batch), arrays, batch)
-        except Unsupported:
-            if not multiplies_matrices(program):
+                raise cells.Unsupported(told)
+            code = making.code_of(program, sizes_of(declared, arrays), names, rule, batch)
+            return walker.Walker(code, arrays, batch)
+        except cells.Unsupported:
+            if not striding.multiplies_matrices(program):
                 raise
-            return Strider(program, arrays, names, rule, batch, self.threads or cores())
+            return striding.Strider(program, arrays, names, rule, batch, self.threads or cores())
 
     def told(
         self,
         language: str,
         why: str,
-        machine: Machine | str,
+        machine: stretches.Machine | str,
         function: Compiled,
         data: Mapping[str, Array],
         watched: bool,
@@ -159,12 +164,12 @@ class Choice:
         """Which back end trained, and why."""
         if language == "numpy":
             return [f"trained in NumPy: {why}"]
-        if isinstance(machine, Machine):
+        if isinstance(machine, stretches.Machine):
             reason = "other rows are watched" if watched else "the rate is fitted to each"
             alone = not watched and not self.fitted
             how = "many steps at a time" if alone else f"step by step, since {reason}"
-            walker = machine.walker
-            blocks = walker.native.told() if isinstance(walker, Strider) else []
+            runs = machine.walker
+            blocks = runs.native.told() if isinstance(runs, striding.Strider) else []
             return [f"trained in machine code, {how}: {why}", *blocks]
         few = sum(array.nbytes for array in data.values()) < getattr(function.raw, "many", 0)
         each = ["NumPy, all rows at once: they are few"] if few else function.report.splitlines()

@@ -5,31 +5,32 @@ Everything that turns text into values is here, with the words that the messages
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradstep.expression.errors import MathError
+from gradstep.expression.errors import MathError, resembling
+from gradstep.expression.records import record, replaced
 
 Kind: TypeAlias = Literal["number", "category"]
 MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "?", "-", "."})
 """Cells that stand for a missing value, in any case."""
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Column:
     """One named column: `values` is float64 with NaN for missing, or text (object) with None for missing."""
 
     name: str
     kind: Kind
     values: NDArray[Any]
+
+    __eq__, __hash__ = object.__eq__, object.__hash__  # holds arrays
 
     @property
     def missing(self) -> NDArray[np.bool_]:
@@ -40,7 +41,7 @@ class Column:
         return np.array([value is None for value in self.values], dtype=bool)
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Table:
     """Columns of one length, in order; `lines` says where each row stood, its line or index."""
 
@@ -50,6 +51,8 @@ class Table:
     lines: NDArray[np.intp]
     unit: Literal["in line", "at index"]
     notes: tuple[str, ...] = ()
+
+    __eq__, __hash__ = object.__eq__, object.__hash__  # holds arrays
 
     def column(self, name: object) -> Column:
         """The column of that name; an unknown name is an error that lists the nearest ones."""
@@ -63,9 +66,9 @@ class Table:
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Table:
         """The same columns with only these rows."""
-        columns = {name: replace(each, values=each.values[rows]) for name, each in self.columns.items()}
+        columns = {name: replaced(each, values=each.values[rows]) for name, each in self.columns.items()}
         lines = self.lines[rows]
-        return replace(self, columns=columns, rows=len(lines), lines=lines)
+        return replaced(self, columns=columns, rows=len(lines), lines=lines)
 
     def place(self, row: int) -> str:
         """Where a row stood: "in line 7" or "at index 5"."""
@@ -75,7 +78,7 @@ class Table:
 # --- From cells to a column. ---
 
 
-@dataclass(frozen=True)
+@record
 class Style:
     """How numbers are written."""
 
@@ -124,8 +127,8 @@ def counts_rows(numbers: Sequence[float | None]) -> bool:
     return list(numbers) in (list(range(len(numbers))), list(range(1, len(numbers) + 1)))
 
 
-_DATE = re.compile(r"\d{4}-\d\d(-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?)?")
-_DRESSED = re.compile(r"[$€£¥]? ?[+−-]?[$€£¥]?\d+([.,'  ]\d{3})*([.,]\d+)? ?[%$€£¥]?")
+_DATE = r"\d{4}-\d\d(-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?)?"
+_DRESSED = r"[$€£¥]? ?[+−-]?[$€£¥]?\d+([.,'  ]\d{3})*([.,]\d+)? ?[%$€£¥]?"
 
 
 def column_of(
@@ -149,10 +152,10 @@ def column_of(
         values[present] = [numbers[row] for row in present]
         check_finite(name, values, table, stripped)
         return Column(name, "number", values), []
-    dates = [row for row in present if _DATE.fullmatch(stripped[row])]
+    dates = [row for row in present if re.fullmatch(_DATE, stripped[row])]
     if _mostly(len(dates), len(present)):
         if len(dates) < len(present):
-            odd = next(row for row in present if not _DATE.fullmatch(stripped[row]))
+            odd = next(row for row in present if not re.fullmatch(_DATE, stripped[row]))
             raise MathError(
                 f"the column {shown(name)} holds dates, but {shown(stripped[odd])} {table.place(odd)}",
                 mend=f'a date such as 2001-12-31 there, or kinds={{"{name}": "category"}}',
@@ -160,7 +163,7 @@ def column_of(
         values = np.full(len(stripped), np.nan)
         values[present] = [year(name, stripped[row], table.place(row)) for row in present]
         return Column(name, "number", values), [f"{shown(name)} holds dates: read as years with decimals"]
-    dressed = [row for row in faults if _DRESSED.fullmatch(stripped[row])]
+    dressed = [row for row in faults if re.fullmatch(_DRESSED, stripped[row])]
     if dressed and 10 * (len(present) - len(faults) + len(dressed)) >= 9 * len(present):
         raise _dressed_numbers(name, stripped, dressed, table)
     return _categories(name, stripped, present), []
@@ -268,5 +271,5 @@ def listed(names: Sequence[str] | Mapping[str, object], most: int = 8) -> str:
 def nearest(name: str, names: Sequence[str] | Mapping[str, object]) -> str | None:
     """The known name that looks most like `name`, quoted."""
     lower = {each.casefold(): each for each in names}
-    near = difflib.get_close_matches(name.casefold(), lower, n=1)
+    near = resembling(name.casefold(), lower)
     return shown(lower[near[0]]) if near else None

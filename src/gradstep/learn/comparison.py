@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from gradstep.calculus.derivation import derive
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.node import Expr
+from gradstep.expression.records import record
 from gradstep.learn.descent import descend
 from gradstep.learn.models import network, share_below_zero
 from gradstep.learn.objective import compiled, objective, watch_of
@@ -28,7 +28,7 @@ LEAST_PROBABILITY = 1e-15
 SURE_ENOUGH = 0.02  # a loss below this share of the first one is as good as zero
 
 
-@dataclass(frozen=True)
+@record
 class Score:
     """How good the answers of one method are, in the user's units.
 

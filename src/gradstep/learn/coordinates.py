@@ -8,12 +8,12 @@ into the weights and biases afterwards. `Coordinates` is that change, both ways.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
 from gradstep.expression.node import Expr, walk
+from gradstep.expression.records import record
 from gradstep.learn.scaling import Array, Scaler
 from gradstep.learn.structure import Affine, Linear, Output, entrances, moving, name_of, output, residual
 from gradstep.operations.products import matmul_op
@@ -22,7 +22,7 @@ Arrays: TypeAlias = Mapping[str, Array]
 Change: TypeAlias = Callable[[Array, Array], tuple[Array, Array]]
 
 
-@dataclass(frozen=True)
+@record
 class Entrance:
     """Features that are standardised, and where they enter."""
 
@@ -31,7 +31,7 @@ class Entrance:
     scaler: Scaler
 
 
-@dataclass(frozen=True)
+@record
 class Unit:
     """The unit of the target: y = shift + size · (what the network is trained on)."""
 
@@ -42,7 +42,7 @@ class Unit:
     degree: float
 
 
-@dataclass(frozen=True)
+@record
 class Coordinates:
     """How data, parameters and loss in the user's units become those of training, and back.
 

@@ -13,13 +13,14 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradstep.expression.errors import MathError
+from gradstep.expression.records import replaced
 from gradstep.learn.columns import (
     Column,
     Kind,
@@ -95,7 +96,7 @@ def read_table(
     for at, name in kept.items():
         columns[name], note = column_of(name, cells.pop(at), wanted.get(name), style, table)
         notes += note
-    return replace(table, columns=columns, notes=tuple(notes))
+    return replaced(table, columns=columns, notes=tuple(notes))
 
 
 def from_arrays(
@@ -128,7 +129,7 @@ def from_arrays(
     for name, value in values.items():
         columns[name], note = _array_column(name, value, wanted.get(name), table)
         notes += note
-    return replace(table, columns=columns, notes=tuple(notes))
+    return replaced(table, columns=columns, notes=tuple(notes))
 
 
 # --- From text to cells. ---
@@ -182,7 +183,7 @@ def _separator(text: str, source: str, decimal: str) -> str:
             pass
         if not widths or widths[0] < 2:
             continue
-        (width, count), *_ = Counter(widths).most_common(1)
+        width, count = max(Counter(widths).items(), key=itemgetter(1))
         if width > 1 and (count / len(widths), width) > verdict:
             best, verdict = separator, (count / len(widths), width)
     return best

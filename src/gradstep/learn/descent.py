@@ -10,16 +10,18 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gradstep.expression.errors import MathError
+from gradstep.expression.late import late
 from gradstep.learn.log import FAR_BELOW, FAR_OUT, RUN_AWAY, Log, Snapshots, Stopped
 from gradstep.learn.optimisers import GRADIENT_DESCENT, Array, Optimiser, Rule, optimiser_named
 from gradstep.learn.progress import Progress, progress_bar
 from gradstep.learn.rounding import rounding_error
-from gradstep.learn.stretches import Machine, Walking
+from gradstep.learn.scaling import median
 from gradstep.learn.surface import (
     Curvature,
     Layout,
@@ -34,6 +36,11 @@ from gradstep.learn.surface import (
 )
 from gradstep.learn.walks import Batches, Ended
 from gradstep.learn.ways import Knowledge, way
+
+if TYPE_CHECKING:
+    from gradstep.learn import stretches
+else:
+    stretches = late("gradstep.learn.stretches")
 
 __all__ = [
     "Batches",
@@ -96,7 +103,7 @@ def descend(
     curvature: Curvature | None = None,
     residuals: Residuals | None = None,
     line: Line | None = None,
-    machine: Machine | None = None,
+    machine: stretches.Machine | None = None,
     trial: tuple[Objective, Batches | None] | None = None,
     snapshots: int = 400,
 ) -> Descent:
@@ -148,7 +155,7 @@ def descend(
     def walked() -> Stopped:
         """Walks to the end, and says which it was."""
         if machine is not None and isinstance(rule, Rule) and walks_alone:
-            walking = Walking(machine, loss, log, goal, count, look, show)
+            walking = stretches.Walking(machine, loss, log, goal, count, look, show)
             return walking.tuned(rule) if rate is None else walking.steadily(rate)
         while True:
             try:
@@ -206,7 +213,7 @@ def _finished(log: Log, layout: Layout, loss: Measured, rule: Optimiser, stopped
         stopped=stopped,
         stuck=stopped == "stuck",
         optimiser=rule.name,
-        learning_rate_used=float(np.median(log.rates)) if log.rates else math.nan,
+        learning_rate_used=float(median(log.rates)) if log.rates else math.nan,
         gradient_norm=norm_of(log.best.gradient),
         evaluations=loss.count,
         notes=tuple(_notes(log, stopped)),

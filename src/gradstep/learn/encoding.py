@@ -10,16 +10,16 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradstep.expression.errors import MathError
+from gradstep.expression.records import record
 from gradstep.learn.columns import Column, Kind, Table, listed, nearest, shown
 from gradstep.learn.saved import fields, number_of, spoiled, text_of, texts_of
-from gradstep.learn.scaling import Scaler, split
+from gradstep.learn.scaling import Scaler, distinct, split
 
 __all__ = ["Category", "Encoded", "Encoder", "Number", "Prepared", "Scaler", "Task", "split"]
 
@@ -33,7 +33,7 @@ _MOST_CLASSES = 100
 _LARGEST = 1e100
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Prepared:
     """A table as numbers. `X` is (N, d); `y` is (N,), or one-hot (N, k) for three classes or more.
 
@@ -53,6 +53,8 @@ class Prepared:
     notes: tuple[str, ...]
     encoder: Encoder
 
+    __eq__, __hash__ = object.__eq__, object.__hash__  # holds arrays
+
 
 class Encoded(NamedTuple):
     """New rows as numbers, with what had to be said about them."""
@@ -61,7 +63,7 @@ class Encoded(NamedTuple):
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Number:
     """A column of numbers is one feature; a missing value becomes the mean of the training rows."""
 
@@ -93,7 +95,7 @@ class Number:
         return Encoded(np.where(missing, self.mean, values)[:, None], notes)
 
 
-@dataclass(frozen=True)
+@record
 class Category:
     """A column of categories is one 0/1 feature for each of its levels but one, the reference.
 
@@ -132,7 +134,7 @@ class Category:
 Feature: TypeAlias = Number | Category
 
 
-@dataclass(frozen=True)
+@record
 class Encoder:
     """What each column becomes, and what the target is: enough to encode a new table in the same way."""
 
@@ -301,7 +303,7 @@ def _feature(column: Column, table: Table) -> tuple[Feature | str, list[str]]:
         low, high = float(present.min()), float(present.max())
         if high - low <= 1e-12 * max(abs(low), abs(high)):
             return _CONSTANT, []
-        numbering = len(np.unique(present)) == table.rows and bool((present == np.round(present)).all())
+        numbering = len(distinct(present)) == table.rows and bool((present == np.round(present)).all())
         if numbering and column.name.casefold() in _ROW_NAMES:
             return "it numbers the rows", []
         return Number(column.name, float(present.mean())), []
@@ -339,22 +341,21 @@ def classes_of(goal: Column, task: Task | None, table: Table) -> tuple[tuple[str
     """The classes of the target, or None where it is a quantity; and what is to be said about it."""
     name = shown(goal.name)
     if goal.kind == "number":
-        distinct = np.unique(goal.values)
-        if len(distinct) == 1:
+        found = distinct(goal.values)
+        if len(found) == 1:
             raise MathError(
-                f"the target {name} is {_label(distinct[0])} in every row: there is nothing to learn"
+                f"the target {name} is {_label(found[0])} in every row: there is nothing to learn"
             )
-        whole = bool((distinct == np.round(distinct)).all())
-        counted = whole and np.array_equal(distinct, np.arange(len(distinct)))
-        enough = len(goal.values) >= 10 * len(distinct)
+        whole = bool((found == np.round(found)).all())
+        counted = whole and np.array_equal(found, np.arange(len(found)))
+        enough = len(goal.values) >= 10 * len(found)
         if task == "regression" or (
-            task is None
-            and not (enough and ((whole and len(distinct) == 2) or (counted and len(distinct) <= 20)))
+            task is None and not (enough and ((whole and len(found) == 2) or (counted and len(found) <= 20)))
         ):
-            few = task is None and whole and enough and len(distinct) <= 20
-            said = f"{name} takes {len(distinct)} whole values: fitted as a number"
+            few = task is None and whole and enough and len(found) <= 20
+            said = f"{name} takes {len(found)} whole values: fitted as a number"
             return None, [said + ' (task="classification" for classes)'] if few else []
-        labels = [_label(value) for value in distinct]
+        labels = [_label(value) for value in found]
         said = f"{name} takes the values {listed(labels)}: read as {len(labels)} classes"
         notes = [] if task else [said + ' (task="regression" to fit a number)']
     else:

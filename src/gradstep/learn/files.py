@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import stat
 
-from gradstep.expression.errors import MathError
+from gradstep.expression.errors import MathError, resembling
 from gradstep.learn.columns import shown
 
 _NOT_TEXT = {
@@ -58,7 +57,7 @@ def not_found(where: str) -> MathError:
         beside = sorted(os.listdir(folder or "."))
     except OSError:
         return MathError(f"there is no file {shown(where)}", facts=[f"and no folder {shown(folder)}"])
-    near = difflib.get_close_matches(name, beside, n=1)
+    near = resembling(name, beside)
     return MathError(f"there is no file {shown(where)}", mend=os.path.join(folder, near[0]) if near else None)
 
 
@@ -75,7 +74,7 @@ def decoded(raw: bytes, source: str) -> tuple[str, list[str]]:
             raise MathError(f"{source} is not valid UTF-16 at byte {error.start:,}", mend="UTF-8") from None
     _check_control(raw, source)
     try:
-        return raw.decode("utf-8-sig"), []
+        return raw.decode().removeprefix("\ufeff"), []
     except UnicodeDecodeError as error:
         place = f"byte {error.start:,} is 0x{raw[error.start]:02X}"
     try:
@@ -97,11 +96,11 @@ def _utf16(raw: bytes) -> str | None:
     return None
 
 
-_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f]")
+_CONTROL = rb"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f]"
 
 
 def _check_control(raw: bytes, source: str) -> None:
-    found = _CONTROL.search(raw)
+    found = re.search(_CONTROL, raw)
     if found:
         what = "a NUL byte" if found[0] == b"\x00" else f"a control character (0x{found[0][0]:02X})"
         raise MathError(

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +14,21 @@ from numpy.typing import NDArray
 from gradstep.backends.compiled import Compiled
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
+from gradstep.expression.late import late
 from gradstep.expression.node import Expr, upstairs
 from gradstep.learn.comparison import Score
 from gradstep.learn.coordinates import Coordinates
 from gradstep.learn.descent import Descent, Stopped
 from gradstep.learn.encoding import Encoder
-from gradstep.learn.predicting import Predictor
 from gradstep.learn.progress import sparkline
-from gradstep.learn.saving import save
 from gradstep.learn.scaling import Array, Rows
 from gradstep.learn.structure import name_of
+
+if TYPE_CHECKING:
+    from gradstep.learn import predicting, saving
+else:
+    predicting = late("gradstep.learn.predicting")
+    saving = late("gradstep.learn.saving")
 
 MOST_LISTED = 12
 LONGEST_NAME = 40
@@ -116,7 +121,7 @@ class Fit:
         return self.descent.path_steps
 
     @property
-    def predictor(self) -> Predictor:
+    def predictor(self) -> predicting.Predictor:
         """What is needed to answer for new data."""
         if self.prediction is None:
             raise MathError(
@@ -125,7 +130,9 @@ class Fit:
                 mend="prediction=… in train(), an expression of the data and the parameters",
             )
         arrays = {name: np.asarray(value, dtype=np.float64) for name, value in self.parameters.items()}
-        return Predictor(self.prediction, self.of, arrays, self.features or "X", self.encoder, self.title)
+        return predicting.Predictor(
+            self.prediction, self.of, arrays, self.features or "X", self.encoder, self.title
+        )
 
     def predict(self, data: Any) -> NDArray[Any]:
         """The answer for each row of new data: a table, arrays by name, or the one array that it needs."""
@@ -133,7 +140,7 @@ class Fit:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a .safetensors file, from which `gradstep.load` makes it whole again."""
-        save(self.predictor, path, {each.data: each.scaler for each in self.coordinates.entrances})
+        saving.save(self.predictor, path, {each.data: each.scaler for each in self.coordinates.entrances})
 
     def page(self, path: str | os.PathLike[str]) -> Any:
         """Write the page of this fit, one file that works offline by double click; returns its path."""

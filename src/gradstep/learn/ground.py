@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from gradstep.backends.compiled import Compiled
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
+from gradstep.expression.late import late
 from gradstep.expression.node import Expr
 from gradstep.learn.arrays import Checked, checked
 from gradstep.learn.choices import Choice, Task, derived, order_of, translated
@@ -20,7 +21,6 @@ from gradstep.learn.comparison import Score, baselines, compared, is_linear, jud
 from gradstep.learn.coordinates import Coordinates, coordinates
 from gradstep.learn.descent import Batches, Descent, descend
 from gradstep.learn.fit import Fit
-from gradstep.learn.knowledge import curvature_of, gauss_newton_of, line_of, residuals_of
 from gradstep.learn.objective import check_memory, needed, objective, watch_of, worth
 from gradstep.learn.optimisers import Optimiser, optimiser_named
 from gradstep.learn.penalty import penalised
@@ -31,6 +31,11 @@ from gradstep.learn.scaling import Array
 from gradstep.learn.starting import alive, shapes_of, silent_units, start_of
 from gradstep.learn.surface import Layout, Objective
 from gradstep.operations.evaluation import mentioned, variables
+
+if TYPE_CHECKING:
+    from gradstep.learn import knowledge
+else:
+    knowledge = late("gradstep.learn.knowledge")
 
 Watch: TypeAlias = Callable[[dict[str, Array]], float]
 
@@ -324,21 +329,21 @@ def _beyond(
     """What the optimiser needs beside the gradient, as `descend` calls it, and what has to be said of it."""
     loss = derivation.names[derivation.of]
     if optimiser.needs == "curvature":
-        curvature = curvature_of(derivation, data)
+        curvature = knowledge.curvature_of(derivation, data)
         same = ": the same everywhere, so the loss is a parabola" if curvature.constant else ""
         told = f"the curvature of {loss} times a vector is derived and proved like the gradient{same}"
         return {"curvature": curvature}, (told,)
     if optimiser.needs == "line":
         told = f"slope and curvature of {loss} along a line are derived and proved like the gradient"
-        return {"line": line_of(derivation, data)}, (told,)
+        return {"line": knowledge.line_of(derivation, data)}, (told,)
     if optimiser.needs == "residuals":
-        residuals = residuals_of(derivation, data, dict(first))
+        residuals = knowledge.residuals_of(derivation, data, dict(first))
         if residuals is not None:
             straight = ": the same everywhere, so one step is all" if residuals.constant else ""
             told = f"the Jacobian of the residuals r is derived and proved like the gradient{straight}"
             return {"residuals": residuals}, (told,)
         large = "the Jacobian of the residuals would be large: its products with vectors are used instead"
-        return {"curvature": gauss_newton_of(derivation, data)}, (large,)
+        return {"curvature": knowledge.gauss_newton_of(derivation, data)}, (large,)
     return {}, ()
 
 

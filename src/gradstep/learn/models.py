@@ -12,6 +12,7 @@ import numpy as np
 
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
+from gradstep.expression.records import record
 from gradstep.learn.encoding import Prepared
 from gradstep.learn.scaling import Array
 from gradstep.learn.structure import name_of, prediction_of
@@ -59,7 +60,7 @@ class Model:
 # ------------------------------------------------------------------------------------------- the last layer
 
 
-@dataclass(frozen=True)
+@record
 class Answer:
     """What a network does with its last weighted sum z: how it answers, and how it is judged."""
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import glob
 import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from gradstep.expression.errors import MathError
+from gradstep.expression.late import late
 from gradstep.learn.columns import Table, listed, shown
 from gradstep.learn.data import from_arrays
 from gradstep.learn.files import not_found
-from gradstep.learn.parquet import ParquetStore, read_parquet, size_of_parquet
-from gradstep.learn.stores import WHOLE, Array, Column, Npy, NpyStore, Store, npy
 from gradstep.operations.memory import memory, spoken
+
+if TYPE_CHECKING:
+    import glob
+
+    from gradstep.learn import parquet, stores
+else:
+    glob = late("glob")
+    parquet = late("gradstep.learn.parquet")
+    stores = late("gradstep.learn.stores")
 
 Path: TypeAlias = str | os.PathLike[str]
 
@@ -30,7 +37,7 @@ def open_rows(
     target: str | int | None = None,
     *,
     features: Sequence[str | int] | None = None,
-) -> Store:
+) -> stores.Store:
     """Rows in files, as data for `train`, which reads them window by window and never all at once.
 
     `source` is a .npy or a .parquet file, several of the same columns (a list, or a pattern such as
@@ -45,19 +52,21 @@ def open_rows(
             )
         if not source:
             raise MathError("there are no files", mend='{"X": "X.npy", "y": "y.npy"}')
-        arrays = {str(name): Column(tuple(map(npy, paths(each)))) for name, each in source.items()}
-        return NpyStore(arrays, listed([os.path.basename(a.files[0].path) for a in arrays.values()]))
+        arrays = {
+            str(name): stores.Column(tuple(map(stores.npy, paths(each)))) for name, each in source.items()
+        }
+        return stores.NpyStore(arrays, listed([os.path.basename(a.files[0].path) for a in arrays.values()]))
     if features is not None and (isinstance(features, str) or not isinstance(features, Sequence)):
         raise MathError(f"features are a list of columns, not {features!r:.40}", mend="features=[0, 1]")
     found = paths(source)
     if all(path.endswith(".parquet") for path in found):
-        return ParquetStore(found, target, features)
-    files = tuple(map(npy, found))
+        return parquet.ParquetStore(found, target, features)
+    files = tuple(map(stores.npy, found))
     name = os.path.basename(found[0]) + (f" and {len(found) - 1} more" if len(found) > 1 else "")
     arrays = _table(files, target, features, name)
     numbers = np.arange(files[0].shape[1])
     columns = {name: tuple(map(str, np.atleast_1d(numbers[a.columns]))) for name, a in arrays.items()}
-    return NpyStore(arrays, name, columns)
+    return stores.NpyStore(arrays, name, columns)
 
 
 def paths(source: object) -> list[str]:
@@ -78,8 +87,8 @@ def paths(source: object) -> list[str]:
 
 
 def _table(
-    files: tuple[Npy, ...], target: str | int | None, features: Sequence[str | int] | None, name: str
-) -> dict[str, Column]:
+    files: tuple[stores.Npy, ...], target: str | int | None, features: Sequence[str | int] | None, name: str
+) -> dict[str, stores.Column]:
     """X and y as columns of one matrix."""
     shape = files[0].shape
     if len(shape) != 2:
@@ -90,7 +99,7 @@ def _table(
         )
     d = shape[1]
     if target is None and features is not None:
-        return {"X": Column(files, [_number(each, d, name) for each in features])}
+        return {"X": stores.Column(files, [_number(each, d, name) for each in features])}
     if target is None:
         raise MathError(f"which of the {d} columns of {name} is to be predicted?", mend=f"target={d - 1}")
     y = _number(target, d, name)
@@ -104,7 +113,7 @@ def _table(
         X = slice(1, None) if y == 0 else slice(None, -1)
     else:
         X = [k for k in range(d) if k != y]
-    return {"X": Column(files, X), "y": Column(files, y)}
+    return {"X": stores.Column(files, X), "y": stores.Column(files, y)}
 
 
 def _number(column: object, count: int, name: str) -> int:
@@ -121,12 +130,10 @@ def _number(column: object, count: int, name: str) -> int:
 # ------------------------------------------------------------------------------------------- small or large
 
 
-def stored_in(data: object) -> tuple[Store, dict[str, Any]] | None:
+def stored_in(data: object) -> tuple[stores.Store, dict[str, Any]] | None:
     """The files among the data, as a store, and the data beside them; None where there are no files."""
-    if isinstance(data, Store):
-        return data, {}
     if not isinstance(data, Mapping):
-        return None
+        return (data, {}) if isinstance(data, stores.Store) else None
     files = {name: value for name, value in data.items() if _is_file(value)}
     if not files:
         return None
@@ -147,15 +154,15 @@ def table_or_rows(
     target: str | None,
     kinds: Mapping[str, str] | None = None,
     features: Sequence[str] | None = None,
-) -> Table | Store:
+) -> Table | stores.Store:
     """A small file, or a few of them, as a table; a large one as rows that stay where they are."""
     found = paths(path)
     most = min(EASY, memory() // SHARE)
     if found[0].casefold().endswith(".parquet"):
-        if sum(size_of_parquet(each) for each in found) <= most:
-            return read_parquet(found, kinds)
+        if sum(parquet.size_of_parquet(each) for each in found) <= most:
+            return parquet.read_parquet(found, kinds)
         return open_rows(found, target, features=features)
-    files = tuple(map(npy, found))
+    files = tuple(map(stores.npy, found))
     name = os.path.basename(found[0])
     if sum(8 * math.prod(file.shape) for file in files) > most:
         return open_rows(found, target, features=features)
@@ -163,23 +170,23 @@ def table_or_rows(
         raise MathError(
             f"{name} should be a matrix, a row for each example", facts=[f"it has {len(files[0].shape)} axes"]
         )
-    matrix = whole(NpyStore({"X": Column(files)}, name))["X"]
+    matrix = whole(stores.NpyStore({"X": stores.Column(files)}, name))["X"]
     return from_arrays({str(k): column for k, column in enumerate(matrix.T)}, source=name, kinds=kinds)
 
 
-def is_small(store: Store) -> bool:
+def is_small(store: stores.Store) -> bool:
     """Whether the rows fit easily into memory."""
     width = sum(int(np.prod(shape)) for shape in store.shapes.values())
     return 8 * store.count * width <= min(EASY, memory() // SHARE)
 
 
-def whole(store: Store) -> dict[str, Array]:
+def whole(store: stores.Store) -> dict[str, stores.Array]:
     """All rows of a small store, as arrays in memory."""
-    parts = [part for unit in range(len(store.units)) for part in store.read(unit, store.names, WHOLE)]
+    parts = [part for unit in range(len(store.units)) for part in store.read(unit, store.names, stores.WHOLE)]
     return {name: np.concatenate([part[name] for part in parts]) for name in store.names}
 
 
-def read_whole(store: Store) -> str:
+def read_whole(store: stores.Store) -> str:
     """What is said where a store is read whole."""
     size = spoken(store.count * store.bytes_of(store.names))
     return f"{store.source}: {store.count:,} rows, {size}: they fit into memory and are read whole"

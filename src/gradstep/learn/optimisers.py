@@ -7,22 +7,27 @@ others see all parameters as one vector and choose their steps themselves, in mo
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from string import Template
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradstep.expression.errors import MathError
+from gradstep.expression.errors import MathError, resembling
+from gradstep.expression.late import late
+from gradstep.expression.records import record
+
+if TYPE_CHECKING:
+    import string
+else:
+    string = late("string")
 
 Array: TypeAlias = NDArray[np.float64]
 State: TypeAlias = dict[str, Array]
 
 
-@dataclass(frozen=True)
+@record
 class Formula:
     """Lines of mathematics with `$w` for a parameter and `$C` for the loss."""
 
@@ -39,7 +44,7 @@ class Formula:
 
 
 def _filled(lines: tuple[str, ...], parameter: str, loss: str) -> tuple[str, ...]:
-    return tuple(Template(line).substitute(w=parameter, C=loss) for line in lines)
+    return tuple(string.Template(line).substitute(w=parameter, C=loss) for line in lines)
 
 
 @dataclass(frozen=True)
@@ -248,7 +253,7 @@ def optimiser_named(name: object) -> Optimiser:
     """The optimiser of that name; an unknown name is an error that lists the known ones."""
     if isinstance(name, str) and name in OPTIMISERS:
         return OPTIMISERS[name]
-    near = difflib.get_close_matches(str(name).lower(), OPTIMISERS, n=1)
+    near = resembling(str(name).lower(), OPTIMISERS)
     raise MathError(
         f"there is no optimiser called {name!r}"
         if isinstance(name, str)

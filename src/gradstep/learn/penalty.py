@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
+from gradstep.expression.records import record
 from gradstep.learn.coordinates import Coordinates
 from gradstep.learn.scaling import Array
 from gradstep.learn.structure import name_of
@@ -27,7 +27,7 @@ from gradstep.operations.sums import sum
 L2 = "l2"
 
 
-@dataclass(frozen=True)
+@record
 class Penalty:
     """A loss with its penalty, and the numbers that it needs, in the user's units and `inside` training."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,14 +10,15 @@ from numpy.typing import ArrayLike
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
+from gradstep.expression.records import record
 from gradstep.expression.shapes import Size
 from gradstep.learn.arrays import Checked, constant_columns
-from gradstep.learn.scaling import Array, Rows, split
+from gradstep.learn.scaling import Array, Rows, distinct, split
 from gradstep.learn.structure import entrances, prediction_of
 from gradstep.operations.evaluation import mentioned, variables
 
 
-@dataclass(frozen=True)
+@record
 class Plan:
     """The data of a training, and who does what.
 
@@ -130,7 +130,7 @@ def _labels(target: str | None, prediction: Expr | None, given: Checked) -> Arra
         np.asarray(y.argmax(axis=1), dtype=np.float64)
         if y.ndim == 2
         else y
-        if len(np.unique(y)) == 2
+        if len(distinct(y)) == 2
         else None
     )
 
@@ -151,7 +151,7 @@ def _parted(rows: Rows, part: float | ArrayLike, seed: int, labels: Array | None
             facts=[f"there are {len(rows)} rows"],
             mend="holdout=0.2",
         )
-    stay = np.setdiff1d(rows, chosen)
+    stay = rows[~np.isin(rows, chosen)]
     if rows.size and not stay.size:
         raise MathError("no rows are left to train with", mend="holdout=0.2")
-    return stay, np.unique(chosen).astype(np.intp)
+    return stay, distinct(chosen).astype(np.intp)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
+from gradstep.expression.records import record
 from gradstep.learn.arrays import array_of
 from gradstep.learn.columns import Table, listed
 from gradstep.learn.encoding import Encoder
@@ -19,7 +19,7 @@ from gradstep.learn.scaling import Array
 from gradstep.operations.evaluation import mentioned, sizes_of
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Answers:
     """The answers for some rows: numbers, or with classes the likeliest `labels` and their `probabilities`.
 
@@ -31,13 +31,15 @@ class Answers:
     probabilities: Array | None = None
     notes: tuple[str, ...] = ()
 
+    __eq__, __hash__ = object.__eq__, object.__hash__  # holds arrays
+
     @property
     def predicted(self) -> NDArray[Any]:
         """The labels where there are classes, else the numbers."""
         return self.values if self.labels is None else self.labels
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Predictor:
     """A formula with its parameters: all that is needed to answer, and all that a saved model holds.
 
@@ -55,6 +57,8 @@ class Predictor:
     features: str
     encoder: Encoder | None = None
     title: str = "the model"
+
+    __eq__, __hash__ = object.__eq__, object.__hash__  # holds arrays
 
     @property
     def classes(self) -> tuple[str, ...] | None:

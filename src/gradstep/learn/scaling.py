@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradstep.expression.errors import MathError
+from gradstep.expression.records import record
 from gradstep.learn.saved import fields, list_of, number_of, spoiled
 
 Array: TypeAlias = NDArray[np.float64]
@@ -42,17 +42,18 @@ def split(
     steps = np.floor((np.arange(rows) + 0.5) * share + 0.5)  # a row is held out where this count goes up
     held = np.zeros(rows, dtype=bool)
     held[order] = np.diff(steps, prepend=0.0) > 0
-    lost = np.setdiff1d(classes[held], classes[~held])
-    held &= ~np.isin(classes, lost)
+    held &= np.isin(classes, distinct(classes[~held]))
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Scaler:
     """Features brought to mean 0 and spread 1: (X − mean) / scale; a constant feature has scale 1."""
 
     mean: Array
     scale: Array
+
+    __eq__, __hash__ = object.__eq__, object.__hash__  # holds arrays
 
     @classmethod
     def fit(cls, X: ArrayLike) -> Scaler:
@@ -114,6 +115,20 @@ class Scaler:
         if mean.shape != scale.shape or not (scale > 0).all():
             raise spoiled("its mean and scale do not fit")
         return cls(mean, scale)
+
+
+def distinct(values: NDArray[Any]) -> NDArray[Any]:
+    """The values that occur, in order; unlike `np.unique` without loading masked arrays."""
+    ordered = np.sort(values, axis=None)
+    first = np.ones(len(ordered), dtype=bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[first]
+
+
+def median(values: ArrayLike) -> Array:
+    """The median along the first axis; unlike `np.median` without loading masked arrays."""
+    ordered = np.sort(values, axis=0)
+    return np.asarray((ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2)
 
 
 def _matrix(X: ArrayLike) -> Array:

@@ -15,7 +15,7 @@ from gradstep.learn.arrays import array_of
 from gradstep.learn.coordinates import Coordinates, unit_of
 from gradstep.learn.descent import Descent, start_parameters
 from gradstep.learn.plan import Plan
-from gradstep.learn.scaling import Array
+from gradstep.learn.scaling import Array, median
 from gradstep.learn.structure import affine, name_of, output, parents, rectifiers
 from gradstep.operations.evaluation import evaluate, mentioned
 from gradstep.operations.rowwise import softmax_op
@@ -111,7 +111,7 @@ def alive(derivation: Derivation, first: dict[str, Array], data: Arrays, fixed: 
         place = affine(node.args[0], above, trained)
         asleep = (z > 0).mean(axis=0) < FEWEST_AWAKE
         if place is not None and name_of(place.bias) not in fixed and np.any(asleep):
-            middle = np.median(z, axis=0)
+            middle = median(z)
             slack = np.abs(z - middle).mean(axis=0) + 1e-3
             bias = name_of(place.bias)
             found[bias] = np.where(asleep, found[bias] - middle + 0.1 * slack, found[bias])

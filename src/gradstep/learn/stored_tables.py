@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradstep.expression.errors import MathError
+from gradstep.expression.records import replaced
 from gradstep.learn.columns import Column, Table
 from gradstep.learn.encoding import Encoder, Number, Prepared, Task, classes_of
 from gradstep.learn.fit import Fit
@@ -127,7 +128,7 @@ def train_stored_model(model: Model, table: StoredTable, **settings: Any) -> Fit
         encoder=prepared.encoder,
         feature_names=prepared.feature_names,
         notes=(*model.notes, *(note for note in fit.notes if note not in told)),
-        scores=(replace(fit.scores[0], name=model.title), *fit.scores[1:]) if fit.scores else (),
+        scores=(replaced(fit.scores[0], name=model.title), *fit.scores[1:]) if fit.scores else (),
     )
 
 

@@ -6,9 +6,9 @@ Everything here is read off the expression, so it holds for a user's own loss as
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 from gradstep.expression.node import Expr, walk
+from gradstep.expression.records import record
 from gradstep.operations.activations import (
     abs_op,
     relu_op,
@@ -58,7 +58,7 @@ def depending(roots: Sequence[Expr], sources: Collection[Expr]) -> set[Expr]:
 # ------------------------------------------------------------------------------------------- affine parts
 
 
-@dataclass(frozen=True)
+@record
 class Linear:
     """A part A @ W; with weights that are a number, w*x. `transposed` where it is written A @ W.T."""
 
@@ -67,7 +67,7 @@ class Linear:
     transposed: bool
 
 
-@dataclass(frozen=True)
+@record
 class Affine(Linear):
     """A part A @ W + b whose weights and bias have no other use."""
 
@@ -132,7 +132,7 @@ def _linear(product: Expr, data: Expr, above: Above, parameters: Collection[Expr
 # ------------------------------------------------------------------------------------------- the target
 
 
-@dataclass(frozen=True)
+@record
 class Residual:
     """A loss that grows with the difference of target and prediction, to the power `degree`."""
 
@@ -162,7 +162,7 @@ def residual(loss: Expr, target: Expr) -> Residual | None:
         node = free[0]
 
 
-@dataclass(frozen=True)
+@record
 class Output:
     """A prediction f(A @ v + b) that scales with v and b; with `shifts` adding to b adds to it."""
 

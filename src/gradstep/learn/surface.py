@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gradstep.expression.errors import MathError
+from gradstep.expression.records import record
 from gradstep.learn.optimisers import Array
 
 Parameters: TypeAlias = dict[str, Array]
 Objective: TypeAlias = Callable[[Parameters], tuple[ArrayLike, Mapping[str, ArrayLike]]]
 
 
-@dataclass(frozen=True)
+@record
 class Residuals:
     """What a loss adds up the squares of: `at(parameters)` gives residuals r (m) and their Jacobian J (m, n).
 
@@ -28,7 +28,7 @@ class Residuals:
     constant: bool = False
 
 
-@dataclass(frozen=True)
+@record
 class Curvature:
     """How the gradient moves: `at(parameters)` gives the function that turns a direction into H times it.
 
@@ -66,7 +66,7 @@ class Point(NamedTuple):
         return math.isfinite(self.gradient.sum()) or bool(np.isfinite(self.gradient).all())
 
 
-@dataclass(frozen=True)
+@record
 class Layout:
     """Where each parameter lies in the one vector that the walks see."""
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gradstep.expression.errors import MathError
+from gradstep.expression.late import late
 from gradstep.expression.node import Expr
+from gradstep.expression.records import replaced
 from gradstep.learn.comparison import SURE_ENOUGH
 from gradstep.learn.encoding import Prepared
 from gradstep.learn.fit import Fit
@@ -23,11 +25,14 @@ from gradstep.learn.models import Model
 from gradstep.learn.opening import is_small, read_whole, stored_in, whole
 from gradstep.learn.penalty import L2
 from gradstep.learn.progress import Progress, shown_by
-from gradstep.learn.stores import Store
-from gradstep.learn.streaming import train_stored
-from gradstep.learn.sweeps import Sweep, train_variants
-from gradstep.learn.variants import numbers_of, variants_of
 from gradstep.operations.evaluation import mentioned
+
+if TYPE_CHECKING:
+    from gradstep.learn import streaming, sweeps, variants
+else:
+    streaming = late("gradstep.learn.streaming")
+    sweeps = late("gradstep.learn.sweeps")
+    variants = late("gradstep.learn.variants")
 
 FEWEST_TO_WATCH = 100
 SETTINGS = (
@@ -90,7 +95,7 @@ def train(
     backend: str = "fastest",
     threads: int | None = None,
     sweep: Mapping[str, Sequence[Any]],
-) -> Sweep: ...
+) -> sweeps.Sweep: ...
 
 
 def train(
@@ -117,7 +122,7 @@ def train(
     backend: str = "fastest",
     threads: int | None = None,
     sweep: Mapping[str, Sequence[Any]] | None = None,
-) -> Fit | Sweep:
+) -> Fit | sweeps.Sweep:
     """Find the parameters `wrt` that make `loss` small on `data`, by its derived and certified gradient.
 
     `data` are arrays by the names in the loss, paths of .npy files, or what `open_rows` gives; all other
@@ -149,14 +154,14 @@ def train(
     if stored is not None:
         store, beside = stored
         settings = {name: value for name, value in locals().items() if name in SETTINGS}
-        if isinstance(data, Store) or not is_small(store):
+        if not isinstance(data, Mapping) or not is_small(store):
             if l2 is not None:
                 raise MathError("rows in files have no l2", mend="a penalty in the formula, + 0.1*sum(w**2)")
             if sweep is not None:
                 raise MathError(
                     "rows in files are read for one model at a time", mend="arrays in memory, or no sweep"
                 )
-            return train_stored(loss, store, beside, wrt, **settings)
+            return streaming.train_stored(loss, store, beside, wrt, **settings)
         return _changed(
             train(loss, {**beside, **whole(store)}, wrt, sweep=sweep, l2=l2, **settings),
             lambda fit: replace(fit, notes=(read_whole(store), *fit.notes)),
@@ -164,12 +169,12 @@ def train(
     if not isinstance(data, Mapping):
         raise MathError("the data are arrays by name", mend='data={"X": X, "y": y}')
     trained = () if wrt is None else (wrt,) if isinstance(wrt, str) else tuple(wrt)
-    variants = [] if sweep is None else variants_of(sweep, loss, data, trained)
+    each = [] if sweep is None else variants.variants_of(sweep, loss, data, trained)
     manner = Manner(
         optimiser, learning_rate, steps, tolerance, batch, seed, enough, start, sizes, backend, threads
     )
     manner.choice  # noqa: B018  what was asked for wrongly is said at once
-    numbers = numbers_of(variants[0]) if variants else {}
+    numbers = variants.numbers_of(each[0]) if each else {}
     if L2 in numbers and L2 not in mentioned(loss):
         l2 = float(numbers.pop(L2))
     ground = ground_for(
@@ -185,12 +190,12 @@ def train(
         l2=l2,
     )
     with shown_by(progress) as show:
-        return train_variants(ground, manner, variants, show) if variants else ground.fit(manner, show)
+        return sweeps.train_variants(ground, manner, each, show) if each else ground.fit(manner, show)
 
 
-def _changed(found: Fit | Sweep, change: Callable[[Fit], Fit]) -> Fit | Sweep:
+def _changed(found: Fit | sweeps.Sweep, change: Callable[[Fit], Fit]) -> Fit | sweeps.Sweep:
     """A fit, or all fits of a sweep, changed."""
-    return found.each(change) if isinstance(found, Sweep) else change(found)
+    return change(found) if isinstance(found, Fit) else found.each(change)
 
 
 @overload
@@ -200,12 +205,12 @@ def train_model(model: Model, prepared: Prepared, *, sweep: None = None, **setti
 @overload
 def train_model(
     model: Model, prepared: Prepared, *, sweep: Mapping[str, Sequence[Any]], **settings: Any
-) -> Sweep: ...
+) -> sweeps.Sweep: ...
 
 
 def train_model(
     model: Model, prepared: Prepared, *, sweep: Mapping[str, Sequence[Any]] | None = None, **settings: Any
-) -> Fit | Sweep:
+) -> Fit | sweeps.Sweep:
     """`model` trained on a table: `train`, with what the table knows about names, classes and held-out rows.
 
     Where a network may learn its rows by heart (hidden layers, or classes and few rows for each weight) it
@@ -235,7 +240,7 @@ def train_model(
             encoder=prepared.encoder,
             feature_names=prepared.feature_names,
             notes=(*model.notes, *fit.notes),
-            scores=(replace(fit.scores[0], name=model.title), *fit.scores[1:]) if fit.scores else (),
+            scores=(replaced(fit.scores[0], name=model.title), *fit.scores[1:]) if fit.scores else (),
         )
 
     return _changed(found, of_table)

@@ -6,12 +6,11 @@ import itertools
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from gradstep.expression.errors import MathError
+from gradstep.expression.errors import MathError, resembling
 from gradstep.expression.node import Expr
 from gradstep.expression.shapes import shape_text
 from gradstep.learn.arrays import array_of
@@ -81,7 +80,7 @@ def _check_number(
             facts=[f"{name} is {shape_text(known[name].shape)}", *facts],
         )
     if name not in known:
-        near = get_close_matches(name, [*MANNERS, L2, *numbers], 1)
+        near = resembling(name, [*MANNERS, L2, *numbers])
         raise MathError(
             f"a sweep has no {name!r:.40}: it is no setting, and no number in the formula",
             facts=facts,

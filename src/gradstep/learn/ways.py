@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gradstep.expression.errors import MathError
-from gradstep.learn.conjugate import conjugate_walk
-from gradstep.learn.least_squares import least_squares_walk
+from gradstep.expression.late import late
+from gradstep.expression.records import record
 from gradstep.learn.log import Log
-from gradstep.learn.newton import newton_walk
 from gradstep.learn.optimisers import (
     CONJUGATE_GRADIENTS,
     GRADIENT_DESCENT,
@@ -19,7 +18,6 @@ from gradstep.learn.optimisers import (
     Optimiser,
     Rule,
 )
-from gradstep.learn.quasi_newton import quasi_newton_walk
 from gradstep.learn.surface import Curvature, Line, Measured, Objective, Residuals
 from gradstep.learn.walks import (
     Batches,
@@ -33,8 +31,16 @@ from gradstep.learn.walks import (
     tuned_walk,
 )
 
+if TYPE_CHECKING:
+    from gradstep.learn import conjugate, least_squares, newton, quasi_newton
+else:
+    conjugate = late("gradstep.learn.conjugate")
+    least_squares = late("gradstep.learn.least_squares")
+    newton = late("gradstep.learn.newton")
+    quasi_newton = late("gradstep.learn.quasi_newton")
 
-@dataclass(frozen=True)
+
+@record
 class Knowledge:
     """What is known of a loss beside its value and gradient, and how it is to be walked on.
 
@@ -84,11 +90,11 @@ def _curved(optimiser: Optimiser, loss: Measured, log: Log, known: Knowledge) ->
             f"{optimiser.name} needs all rows in each step, not mini-batches", mend='optimiser="adam"'
         )
     if optimiser is L_BFGS:
-        return quasi_newton_walk(loss, log.start)
+        return quasi_newton.quasi_newton_walk(loss, log.start)
     if optimiser is CONJUGATE_GRADIENTS and known.line is not None:
-        return conjugate_walk(loss, log.start, loss.layout.lines(known.line))
+        return conjugate.conjugate_walk(loss, log.start, loss.layout.lines(known.line))
     if optimiser is LEVENBERG_MARQUARDT and known.residuals is not None:
-        return least_squares_walk(
+        return least_squares.least_squares_walk(
             loss,
             log.start,
             loss.layout.residuals(known.residuals),
@@ -103,7 +109,7 @@ def _curved(optimiser: Optimiser, loss: Measured, log: Log, known: Knowledge) ->
         )
     products = loss.layout.products(known.curvature)
     enough = _some_digits(log, known.tolerance)
-    return newton_walk(loss, log.start, products, enough, known.curvature.constant)
+    return newton.newton_walk(loss, log.start, products, enough, known.curvature.constant)
 
 
 def _some_digits(log: Log, tolerance: float) -> Enough:

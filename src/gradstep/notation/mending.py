@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from gradstep.expression.errors import MathError
+from gradstep.expression.errors import MathError, resembling
 from gradstep.expression.node import Expr
 from gradstep.expression.records import record
 from gradstep.expression.shapes import Shape, shape_text
@@ -71,7 +70,7 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
     """The known names that `name` may be meant for: relU → relu, logsoftmax → log_softmax."""
     names = list(known)
     same = [other for other in names if _bare(other) == _bare(name)]
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6) if len(name) > 1 else []
+    close = resembling(name, names, most=3) if len(name) > 1 else []
     close = [] if name in OTHERS else close
     return list(dict.fromkeys([*same, *close]))
 

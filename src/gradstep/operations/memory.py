@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Mapping
 from functools import cache
 from math import prod
-from pathlib import Path
 
 from gradstep.expression.errors import MathError
 from gradstep.expression.shapes import Shape, Size, shape_text
@@ -23,9 +22,10 @@ def memory() -> int:
         found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         found = UNKNOWN
-    for limit in map(Path, LIMITS):
+    for limit in LIMITS:
         try:
-            found = min(found, int(limit.read_text()))
+            with open(limit, encoding="ascii") as file:
+                found = min(found, int(file.read()))
         except (OSError, ValueError):
             continue
     return found

@@ -26,6 +26,7 @@ from gradstep.backends.program import Program
 from gradstep.backends.rows import Rows
 from gradstep.backends.run import Run
 from gradstep.backends.source import executed
+from gradstep.backends.source import write as write
 from gradstep.expression.node import Expr
 from gradstep.operations.evaluation import sizes_of
 
