@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -15,6 +15,7 @@ from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
 from gradstep.expression.late import late
 from gradstep.expression.node import Expr
+from gradstep.expression.records import replaced
 from gradstep.learn.arrays import Checked, checked
 from gradstep.learn.choices import Choice, Task, derived, order_of, translated
 from gradstep.learn.comparison import Score, baselines, compared, is_linear, judges_classes, remarks
@@ -318,7 +319,7 @@ def ground_for(
     penalty = penalised(loss, plain.parameters, units, l2)
     task = (penalty.loss, plain.wrt, task[2])
     given = given._replace(arrays={**given.arrays, **penalty.data})
-    plan = replace(plan, data={**plan.data, **penalty.data}, notes=(*plan.notes, *penalty.notes))
+    plan = replaced(plan, data={**plan.data, **penalty.data}, notes=(*plan.notes, *penalty.notes))
     mine, inside = {**mine, **penalty.data}, {**inside, **penalty.inside}
     return Ground(task, derived(task), plain, given, plan, units, mine, inside)
 
