@@ -5,6 +5,7 @@ import pytest
 from backends.test_matrices import LOSSES, SIZES, function, values_of
 from backends.test_walker import RULES, STEPS, by_numpy, flat
 
+from gradstep.backends.native import batching
 from gradstep.backends.native.making import Rule
 from gradstep.backends.native.striding import Strider
 
@@ -18,10 +19,10 @@ def kept_here(tmp_path_factory):
         yield
 
 
-def strider_of(f, values, rule, batch=0):
+def strider_of(f, values, rule, batch=0, threads=1):
     named = {str(given.symbol.params[0]): values[given.name] for given in f.program.inputs}
     steps = Rule(rule.name, rule.init, rule.update)
-    return Strider(f.program, named, list(f.program.gradients), steps, batch), steps
+    return Strider(f.program, named, list(f.program.gradients), steps, batch, threads), steps
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -38,7 +39,9 @@ def test_a_walk_goes_where_numpy_goes(name):
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
-@pytest.mark.parametrize("name", ["tanh and few classes", "a penalty", "a weight twice", "one answer"])
+@pytest.mark.parametrize(
+    "name", ["tanh and few classes", "a penalty", "a weight twice", "one answer", "factors"]
+)
 def test_batches_go_where_numpy_goes(name, rule):
     f = function(name)
     names, rows, batch = list(f.program.gradients), SIZES["N"], 16
@@ -46,6 +49,7 @@ def test_batches_go_where_numpy_goes(name, rule):
     orders = np.stack([random.permutation(rows) for _ in range(STEPS)])
     along = {given.name for given in f.program.inputs if "N" in given.declared.shape}
     strider, steps = strider_of(f, values, rule, batch)
+    assert (strider.in_batches is None) == (name == "factors")
     cuts = [np.split(order, range(batch, rows, batch)) for order in orders]
     losses, x = by_numpy(f, values, names, rule, 1e-2, cuts, along)
     strider.begin(flat(values, names), steps)
@@ -56,6 +60,32 @@ def test_batches_go_where_numpy_goes(name, rule):
     rest = strider.run(STEPS - 5, 1e-2, 100, 100, orders[5:]).table[:, 0].tolist()
     assert first + rest == pytest.approx(losses, rel=1e-9)
     assert strider.vector("x") == pytest.approx(x, rel=1e-8, abs=1e-10)
+
+
+@pytest.mark.parametrize("name", ["tanh and few classes", "a penalty", "one answer"])
+def test_blocks_of_a_batch_may_be_computed_by_several_threads(name, monkeypatch):
+    monkeypatch.setattr(batching, "NEARBY", 1)
+    f = function(name)
+    names, rule = list(f.program.gradients), RULES[len(name) % len(RULES)]
+    values = values_of(f, sizes={**SIZES, "N": 203})
+    orders = np.stack([np.random.default_rng(k).permutation(203) for k in range(4)])
+    found = []
+    for threads in (1, 2, 3):
+        strider, steps = strider_of(f, values, rule, 100, threads)
+        assert strider.in_batches.rows < 100
+        strider.begin(flat(values, names), steps)
+        for order in orders:
+            strider.through(order, 1e-2)
+        strider.in_batches.run(None, 1e-2)
+        found.append(strider.vector("x"))
+    monkeypatch.undo()
+    alone, steps = strider_of(f, values, rule, 100)
+    alone.begin(flat(values, names), steps)
+    for order in orders:
+        alone.through(order, 1e-2)
+    alone.in_batches.run(np.arange(203), 1e-2)
+    for x in found:
+        assert x == pytest.approx(alone.vector("x"), rel=1e-9, abs=1e-12)
 
 
 def test_what_is_told_of_a_step():

@@ -97,7 +97,7 @@ def chain_places(plan: Plan) -> dict[object, int]:
 
 def write_work(work: Work) -> str:
     """The text of the module."""
-    return _Work(work).text()
+    return WorkWriter(work).text()
 
 
 class _Near(Entries):
@@ -130,23 +130,29 @@ class ChainWriter(_Kernel):
             writer.masked_store(value, pointer, mask)
 
 
-class _Work:
+class WorkWriter:
     """A pass while its code is written; %a are the arguments."""
 
     def __init__(self, work: Work) -> None:
         self.work, self.writer = work, Writer()
-        self.args = argument_places(work)
+        self.args = self.argument_places()
         self.places, self.numbers = work.total_places()
         self.here: dict[str, str] = {}  # where the rows of this block begin
 
+    def argument_places(self) -> dict[object, int]:
+        return argument_places(self.work)
+
+    def functions(self) -> dict[str, ChainPlan]:
+        """The chains, by the names that their functions begin with."""
+        return {f"chain{number}": plan for number, plan in enumerate(self.work.chains)}
+
     def text(self) -> str:
         texts = []
-        for number, plan in enumerate(self.work.chains):
+        for name, plan in self.functions().items():
             code = ChainWriter(plan)
             code.text()
             self.writer.declared.update(code.writer.declared)
-            texts.append(INNER.sub(rf"@chain{number}_\1(", "\n".join(code.writer.lines)))
-        self.add_totals()
+            texts.append(INNER.sub(rf"@{name}_\1(", "\n".join(code.writer.lines)))
         self.outside()
         return "\n".join([*texts, self.writer.text()])
 
@@ -156,6 +162,7 @@ class _Work:
     def outside(self) -> None:
         """All blocks of the rows from low to high."""
         writer = self.writer
+        self.add_totals()
         with writer.function(ENTRY, "ptr %a", inner=False):
             low, high, rows = (self.argument(name) for name in ("low", "high", "rows"))
             with writer.loop(low, high, rows) as loop:
@@ -166,10 +173,15 @@ class _Work:
 
     def block(self, row: str, count: str) -> None:
         """The rows from `row` on."""
+        self.here = {name: self.first(name, row) for name in self.work.layouts}
+        self.all_phases(count, self.argument("out", "ptr"))
+        if self.numbers:
+            given = f"ptr {self.argument('totals', 'ptr')}, ptr {self.argument('sums', 'ptr')}"
+            self.writer.emit(f"call void @add_totals({given})")
+
+    def all_phases(self, count: str, out: str) -> None:
+        """Chains and products, on rows that lie `here`."""
         writer, work = self.writer, self.work
-        scratch, out, totals = (self.argument(name, "ptr") for name in ("scratch", "out", "totals"))
-        gemm = self.argument("gemm", "ptr")
-        self.here = {name: self.first(name, row) for name in work.layouts}
         number = numbers = 0
         for plan, products in work.phases:
             if plan is not None:
@@ -177,14 +189,15 @@ class _Work:
                 for key, at in chain_places(plan).items():
                     if isinstance(key, tuple) and key[0] != "stride" and key[1] in work.moving:
                         writer.emit(f"store ptr {self.here[key[1]]}, ptr {writer.at(area, at)}")
-                there = writer.at(out, 8 * numbers)
-                given = f"ptr {area}, ptr {scratch}, i64 0, i64 {count}, ptr {there}"
-                writer.emit(f"call void @chain{number}_block({given})")
+                self.call_chain(f"chain{number}", area, "0", count, writer.at(out, 8 * numbers))
                 number, numbers = number + 1, numbers + plan.numbers
             for product in products:
-                self.product(product, gemm, count, totals)
-        if self.numbers:
-            writer.emit(f"call void @add_totals(ptr {totals}, ptr {self.argument('sums', 'ptr')})")
+                self.product(product, count)
+
+    def call_chain(self, name: str, area: str, low: str, high: str, out: str) -> None:
+        scratch = self.argument("scratch", "ptr")
+        given = f"ptr {area}, ptr {scratch}, i64 {low}, i64 {high}, ptr {out}"
+        self.writer.emit(f"call void @{name}_block({given})")
 
     def first(self, name: str, row: str) -> str:
         """Where the rows of a block begin."""
@@ -199,30 +212,31 @@ class _Work:
 
     # ------------------------------------------------------------------------------------- products
 
-    def product(self, product: Product, gemm: str, count: str, totals: str) -> None:
+    def product(self, product: Product, count: str) -> None:
         """A product, stored as its layout says: in columns it is the transpose that is asked for."""
-        name = str(product.symbol.params[0])
         left, right = product.left, product.right
         a, b = self.matrix(left), self.matrix(right)
-        if product.total:
-            c = (
-                self.writer.at(totals, self.places[name] * self.work.item),
-                self.length(product.symbol.shape[1]),
-            )
-            turned = False
-        else:
-            c, turned = self.place(name), self.lies_turned(product.symbol)
+        alpha, beta, (c, far) = self.result(product)
         m, n = (self.extent(size, count) for size in product.symbol.shape)
         shape = left.symbol.shape
         k = self.extent(shape[0] if left.turned else shape[1], count)
-        if turned:
+        if not product.total and self.lies_turned(product.symbol):
             a, b, m, n = (*b[:2], not b[2]), (*a[:2], not a[2]), n, m
         how = [f"i32 {TURNED if each[2] else AS_IT_IS}" for each in (a, b)]
         real = self.work.kind
         self.writer.emit(
-            f"call void {gemm}(i32 {ROW_MAJOR}, {', '.join(how)}, i64 {m}, i64 {n}, i64 {k}, {real} 1.0, "
-            f"ptr {a[0]}, i64 {a[1]}, ptr {b[0]}, i64 {b[1]}, {real} 0.0, ptr {c[0]}, i64 {c[1]})"
+            f"call void {self.argument('gemm', 'ptr')}(i32 {ROW_MAJOR}, {', '.join(how)}, i64 {m}, i64 {n}, "
+            f"i64 {k}, {real} {alpha}, ptr {a[0]}, i64 {a[1]}, ptr {b[0]}, i64 {b[1]}, "
+            f"{real} {beta}, ptr {c}, i64 {far})"
         )
+
+    def result(self, product: Product) -> tuple[str, str, tuple[str, str]]:
+        """Its factor and that of what is there before; where the lines begin, and how far apart."""
+        name = str(product.symbol.params[0])
+        if not product.total:
+            return "1.0", "0.0", self.place(name)
+        place = self.writer.at(self.argument("totals", "ptr"), self.places[name] * self.work.item)
+        return "1.0", "0.0", (place, self.length(product.symbol.shape[1]))
 
     def length(self, size: object) -> str:
         return str(self.work.cells.lengths[size])  # type: ignore[index]

@@ -35,6 +35,7 @@ from gradstep.expression.shapes import Lengths, Size
 
 BLOCK = 8 << 20  # bytes of what is computed for the rows of a block
 FEWEST = 64  # rows of a block
+SHARED, ENOUGH = 4, 256  # so many blocks there are for threads where each has so many rows
 
 
 def work_of(
@@ -109,7 +110,7 @@ class Memory:
     `args` are the arguments of the function, whose places `places` tells, `areas` those of the chains.
     """
 
-    def __init__(self, work: Work, places: Mapping[object, int], rows: int) -> None:
+    def __init__(self, work: Work, places: Mapping[object, int], rows: int, scratch: int = 0) -> None:
         self.places, self.chain_places = places, [chain_places(plan) for plan in work.chains]
         self.kind = np.dtype(np.float32 if work.kind == "float" else np.float64)
         item = self.kind.itemsize
@@ -119,7 +120,7 @@ class Memory:
             for name, layout in work.layouts.items()
             if name not in work.moving
         }
-        scratch = room.give(max((plan.room for plan in work.chains), default=0))
+        scratch = room.give(max([scratch, *(plan.room for plan in work.chains)]))
         numbers = work.total_places()[1]
         totals = room.give(numbers * item)
         fixed = [room.give(plan.fixed_size + LINE) for plan in work.chains]
@@ -186,7 +187,6 @@ class MatrixCall:
         self.division = self.divided(count)
         self.groups = self.division.groups()
         self.threads = min(threads, len(self.groups))
-        self.blas_threads = threads if len(self.groups) == 1 else 1
         self.fixed = fixed_of(work)
         self.results = [[Result(plan, total) for total in plan.unrolled.totals] for plan in work.chains]
         self.out_numbers = sum(plan.numbers for plan in work.chains)
@@ -201,7 +201,7 @@ class MatrixCall:
             layout.entries for name, layout in self.work.layouts.items() if name not in self.work.moving
         )
         most = max(FEWEST, int(BLOCK / max(own * item, 1)))
-        blocks = math.ceil(count / most)
+        blocks = max(math.ceil(count / most), min(SHARED, count // ENOUGH))
         rows = min(count, -(-math.ceil(count / blocks) // 16) * 16)
         blocks = math.ceil(count / rows)
         kept = 8 * sum(plan.numbers for plan in self.work.chains) + 8 * self.numbers
@@ -235,7 +235,7 @@ class MatrixCall:
             self.memories.append(memory)
             return totals
 
-        with blas().threads(self.blas_threads):
+        with blas().threads(1):
             (first, *_) = shared_out(group, len(self.groups), self.threads)
         found = self.found(out, sums.sum(axis=0) if first is None else first)
         if not in_range([result for each in self.results for result in each], found, self.kind):

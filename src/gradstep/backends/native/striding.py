@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gradstep.backends.blocks import InMemory, Values
+from gradstep.backends.native.batching import BatchCall, Place, batches_of
 from gradstep.backends.native.cells import Unsupported
 from gradstep.backends.native.layouts import Array
 from gradstep.backends.native.making import Rule
@@ -24,6 +25,7 @@ from gradstep.backends.rows import Rows, cut
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.operations.activations import abs as magnitude
+from gradstep.operations.evaluation import sizes_of
 from gradstep.operations.extremes import max as largest
 
 POINTS = ("x", "g", "x_before", "g_before", "best_x", "best_g")
@@ -59,6 +61,7 @@ class Strider:
         self.memory = np.zeros(0)
         self.loss = self.best_loss = math.inf
         self.take(np.zeros((len(POINTS) + len(self.vectors)) * self.size + LINE, self.kind))
+        self.in_batches = self.batch_call() if batch else None
 
     def places(self) -> tuple[dict[str, int], int]:
         """Where each parameter begins, in numbers, and how many numbers there are."""
@@ -81,6 +84,21 @@ class Strider:
         told["farthest"] = largest(magnitude(x))
         how = {name: "sum" for name in told} | {"farthest": "max"}
         return Vectors(vector_plan(update, {}, kind)), Vectors(vector_plan(told, how, kind))  # type: ignore[arg-type]
+
+    def batch_call(self) -> BatchCall | None:
+        """A walk through batches as one function, if there is one."""
+        symbols = {str(given.symbol.params[0]): given.symbol for given in self.program.inputs}
+        places = {
+            name: Place(symbols[symbol], self.offsets[name], self.shapes[name])
+            for name, symbol in self.parameters.items()
+        }
+        arrays = {**self.data, **{symbol: self.here[name] for name, symbol in self.parameters.items()}}
+        lengths = sizes_of(symbols, arrays)
+        try:
+            made = batches_of(self.rows, lengths, places, self.rule, self.update)
+            return BatchCall(made, self.native, arrays, self.update, self.at, self.batch)
+        except Unsupported:
+            return None
 
     def take(self, memory: Array) -> None:
         """Takes a piece of memory for its own."""
@@ -109,6 +127,7 @@ class Strider:
     def twin(self) -> Strider:
         """Another one over the same data, which begins where this one is."""
         other = copy.copy(self)
+        other.in_batches = None
         other.update, other.told = Vectors(self.update.plan), Vectors(self.told.plan)
         other.take(np.zeros(len(self.memory), self.kind))
         for name, array in self.at.items():
@@ -196,16 +215,25 @@ class Strider:
 
     def step(self, rate: float) -> None:
         """One step of the optimiser down the gradient."""
-        for name, value in {"rate": rate, **self.numbers}.items():
-            self.update.put(name, value)
+        self.tell_numbers(rate)
         self.update.run(0, self.size)
         if self.numbers:
             nothing: dict[str, Any] = {name: np.zeros(1) for name in self.vectors}
             _, after = self.rule.update(np.zeros(1), np.zeros(1), nothing | self.numbers, rate)
             self.numbers = {name: float(after[name]) for name in self.numbers}
 
+    def tell_numbers(self, rate: float) -> None:
+        """What the update takes beside vectors."""
+        for name, value in {"rate": rate, **self.numbers}.items():
+            self.update.put(name, value)
+
     def through(self, order: Array, rate: float) -> None:
         """One walk through the rows in this order, with a step after each batch."""
+        if self.in_batches is not None:
+            self.tell_numbers(rate)
+            self.in_batches.run(order, rate)
+            self.numbers = {name: float(self.update.place(name)[0]) for name in self.numbers}
+            return
         for first in range(0, len(order), self.batch):
             rows = order[first : first + self.batch]
             axes = self.rows.axes

@@ -5,7 +5,7 @@ An entry is to a vector what a row is to data: such a program is a chain over th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from gradstep.backends.program import Input, Line, Program
 from gradstep.backends.rows import Combine, Pass
 from gradstep.expression.node import Expr, rebuild, walk
 from gradstep.expression.shapes import Lengths, Shape
+from gradstep.operations.arithmetic import scale_op
+from gradstep.operations.broadcasting import repeat, repeat_op
 from gradstep.operations.leaves import is_constant, symbol_op
 
 ENTRIES = "entries"
@@ -40,18 +42,28 @@ def number(name: str) -> Expr:
     return symbol_op(params=(name, (), ()))
 
 
-def flattened(value: Expr, shape: Shape) -> Expr:
-    """A formula for each entry of arrays of one shape as one for vectors; raises `Unsupported`."""
+def along_entries(value: Expr) -> Expr:
+    """A number for each entry; a vector as it is."""
+    return value if value.shape else repeat(value, (0,), (ENTRIES,))
+
+
+def flattened(value: Expr, shape: Shape, names: Collection[str]) -> Expr:
+    """A formula for each entry of the arrays of these names as one for vectors; raises `Unsupported`."""
     made: dict[Expr, Expr] = {}
     for node in walk(value):
-        name = node.params[0] if node.op is symbol_op else ""
-        entrywise = node.op in EMITTERS or brings_source(node.op)
-        if node.shape == shape and shape and name:
-            made[node] = vector(str(name))
-        elif node.shape == () and (name or is_constant(node)):
+        name = str(node.params[0]) if node.op is symbol_op else ""
+        entrywise = node.op in EMITTERS or node.op is scale_op or brings_source(node.op)
+        if name in names and node.shape == shape:
+            made[node] = vector(name)
+        elif node.shape == () and name not in names and (name or is_constant(node)):
             made[node] = node
+        elif node.op is repeat_op and node.args[0].shape == () and node.shape == shape:
+            made[node] = along_entries(made[node.args[0]])
         elif node.args and entrywise and all(arg.shape in ((), shape) for arg in node.args):
-            made[node] = rebuild(node, [made[arg] for arg in node.args])
+            args = [made[arg] for arg in node.args]
+            if not shape and any(arg.shape for arg in args):
+                args = [along_entries(arg) for arg in args]
+            made[node] = rebuild(node, args)
         else:
             raise Unsupported(f"{node.op.name} is more than a formula for each entry")
     return made[value]
@@ -116,10 +128,15 @@ class Vectors:
             if key in self.places:
                 self.area[self.places[key] // 8] = address(array)
 
+    def place(self, name: str) -> Array:
+        """Where a number is that is the same for all entries."""
+        first = self.plan.fixed_at[name] // self.plan.item
+        return self.fixed[first : first + 1]
+
     def put(self, name: str, value: float) -> None:
         """A number that is the same for all entries, if it is needed."""
         if name in self.plan.fixed_at:
-            self.fixed[self.plan.fixed_at[name] // self.plan.item] = value
+            self.place(name)[0] = value
 
     def run(self, low: int, high: int) -> Array:
         """The entries from low to high; gives the totals in the order of the sums."""
