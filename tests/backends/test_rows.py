@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 import gradstep as gs
 from gradstep.backends import blocks, run
 from gradstep.backends.blocks import Blocked, InMemory, divided
+from gradstep.backends.parts import Part
 from gradstep.backends.rows import cut
+from gradstep.backends.source import executed
 from gradstep.backends.threads import shared_out
 from gradstep.expression.errors import MathError
 
@@ -52,6 +54,26 @@ def test_blocks_of_rows_give_the_whole_with_any_number_of_threads(name, tiny, mo
     for key, array in zip(f.program.outputs, [value, *gradients.values()], strict=True):
         np.testing.assert_allclose(found[0][key], array, rtol=1e-11, atol=1e-13)
         assert all(np.array_equal(found[0][key], other[key]) for other in found)
+
+
+def test_a_buffer_is_used_again_only_after_its_last_reader(tiny):
+    """The same bits as with a new array for each result."""
+    used = 0
+    for name in sorted(CASES.keys() - NO_ROWS):
+        f = compiled(CASES[name])
+        values = arrays(CASES[name])
+        named = {str(g.symbol.params[0]): np.float32(values[g.name]) for g in f.program.inputs}
+        rows = cut(f.program)
+        blocked = Blocked(f.program, rows, 1)
+        fixed = {name: array for name, array in named.items() if name not in rows.axes}
+        found = blocked.run(InMemory(named, rows.axes), fixed, np.float32)
+        for number, made in enumerate(blocked.passes):
+            plain, places = re.subn(r", out=\w+", "", made.source)
+            blocked.passes[number] = Part(plain, made.buffers, executed(plain))
+            used += places
+        other = blocked.run(InMemory(named, rows.axes), fixed, np.float32)
+        assert all(np.array_equal(found[key], other[key], equal_nan=True) for key in found), name
+    assert used > 200
 
 
 @pytest.mark.parametrize("name", sorted(NO_ROWS))

@@ -8,6 +8,7 @@ always in float64.
 from __future__ import annotations
 
 import math
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
@@ -15,11 +16,13 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from gradstep.backends.buffers import Buffer
 from gradstep.backends.parts import part
 from gradstep.backends.program import Program
 from gradstep.backends.rows import Combine, Pass, Rows
 from gradstep.backends.threads import cores, shared_out
 from gradstep.expression.records import record
+from gradstep.expression.shapes import Lengths, Shape
 from gradstep.operations.evaluation import sizes_of
 
 Array: TypeAlias = NDArray[Any]
@@ -48,8 +51,12 @@ class InMemory:
         self.count = next(arrays[name].shape[axis] for name, axis in axes.items() if name in arrays)
 
     def block(self, names: Sequence[str], start: int, stop: int) -> list[Array]:
-        places = slice(start, stop)
-        return [self.arrays[name][(slice(None),) * self.axes[name] + (places,)] for name in names]
+        return [self.arrays[name][along(self.axes[name], start, stop)] for name in names]
+
+
+def along(axis: int, start: int, stop: int) -> tuple[slice, ...]:
+    """The index of some places along an axis."""
+    return (*(slice(None),) * axis, slice(start, stop))
 
 
 class Stream(ABC):
@@ -69,7 +76,7 @@ class Stream(ABC):
 # ------------------------------------------------------------------------------------------- totals
 
 COMBINING: Mapping[Combine, Callable[[Any, Any], Any]] = {
-    "sum": np.add,
+    "sum": operator.add,
     "max": np.maximum,
     "min": np.minimum,
     "norm": np.hypot,
@@ -109,9 +116,9 @@ class Division:
         return [cuts[k : k + self.blocks] for k in range(0, len(cuts), self.blocks)]
 
 
-def divided(count: int, bytes_a_row: float, bytes_of_totals: float, block: float | None = None) -> Division:
+def divided(count: int, bytes_a_row: float, bytes_of_totals: float) -> Division:
     """The division of so many rows; it depends on nothing but these numbers."""
-    rows = max(FEWEST, int((block or BLOCK) / max(bytes_a_row, 1)) // 16 * 16)
+    rows = max(FEWEST, int(BLOCK / max(bytes_a_row, 1)) // 16 * 16)
     blocks = max(1, math.ceil(count / rows))
     groups = max(1, min(GROUPS, blocks, int(KEPT / max(bytes_of_totals, 1))))
     return Division(count, rows, math.ceil(blocks / groups))
@@ -120,10 +127,29 @@ def divided(count: int, bytes_a_row: float, bytes_of_totals: float, block: float
 # ------------------------------------------------------------------------------------------- the run
 
 
+class _Room:
+    """What one thread computes in: the buffers of a part for blocks of any number of rows."""
+
+    def __init__(self, buffers: Sequence[Buffer], size: str, sizes: Lengths, kind: Any) -> None:
+        self.buffers, self.size, self.sizes, self.kind = buffers, size, sizes, kind
+        self.made: dict[int, list[Array]] = {}  # by number of rows
+
+    def arrays(self, rows: int) -> list[Array]:
+        if rows not in self.made:
+            sizes = Lengths(self.sizes | {self.size: rows})
+            kinds = [bool if buffer.mask else self.kind for buffer in self.buffers]
+            self.made[rows] = [
+                _empty(buffer.shape, sizes, kind) for buffer, kind in zip(self.buffers, kinds, strict=True)
+            ]
+        return self.made[rows]
+
+
+def _empty(shape: Shape, sizes: Lengths, kind: Any) -> Array:
+    return np.empty([sizes[size] for size in shape], kind)
+
+
 class Blocked:
     """A program that runs over its rows in blocks: called like the function of the whole program."""
-
-    larger = 4  # NumPy's blocks: a dozen calls for each cost as much as reading a quarter of a megabyte
 
     def __init__(
         self, program: Program, rows: Rows, threads: int | None = None, exactly: bool = False
@@ -142,7 +168,7 @@ class Blocked:
         kind = np.dtype(np.float64 if self.exactly else kind)
         names = list(self.rows.axes)  # one row of each tells the sizes that no parameter has
         known = {**dict(zip(names, source.block(names, 0, 1), strict=True)), **values}
-        known[self.rows.count] = float(source.count)
+        known[self.rows.count] = np.float64(source.count)
         for number in range(len(self.passes)):
             self.compute(number, known)
             known |= (
@@ -156,7 +182,7 @@ class Blocked:
     def compute(self, number: int, known: Values) -> None:
         """What comes before a pass, or after the last."""
         program = self.rows.between[number]
-        found = self.between[number](*(known[given.name] for given in program.inputs))
+        found = self.between[number].function(*(known[given.name] for given in program.inputs))
         known.update(zip(program.outputs, found, strict=True))
 
     def over_windows(self, number: int, stream: Stream, known: Values, kind: np.dtype[Any]) -> Values:
@@ -175,45 +201,51 @@ class Blocked:
 
     def over_rows(self, number: int, source: Source, known: Values, kind: np.dtype[Any]) -> Values:
         """One pass over all rows."""
-        step, function = self.rows.passes[number], self.passes[number]
+        step, made = self.rows.passes[number], self.passes[number]
         cut = [given.name for given in step.program.inputs if given.name in self.rows.axes]
         fixed = [_as(kind, known[given.name]) for given in step.program.inputs[len(cut) :]]
         self.divisions[number] = division = self.division(step, source, known, kind)
         groups = division.groups()
         names = list(step.program.outputs)
+        sizes = self.sizes(known)
+        whole = Lengths(sizes | {self.rows.size: source.count})
+        joined = {name: _empty(step.program.outputs[name].shape, whole, kind) for name in step.joined}
+        rooms: list[_Room] = []
 
-        def group(number: int) -> tuple[Values, list[Values]]:
+        def group(number: int) -> Values:
+            room = rooms.pop() if rooms else _Room(made.buffers, self.rows.size, sizes, kind)
             total: Values = {}
-            arrays = []
             for start, stop in groups[number]:
                 rows = [_as(kind, array) for array in source.block(cut, start, stop)]
-                found = dict(zip(names, function(*rows, *fixed), strict=True))
-                arrays.append({name: found.pop(name) for name in step.joined})
-                exact = {name: np.asarray(value, dtype=np.float64) for name, value in found.items()}
-                total = added(step.totals, total, exact) if total else exact
-            return total, arrays
+                found = made.function(*rows, *fixed, *room.arrays(stop - start))
+                for name, value in zip(names, found, strict=True):
+                    if name in joined:
+                        joined[name][along(step.joined[name], start, stop)] = value
+                    elif name in total:
+                        total[name] = COMBINING[step.totals[name]](total[name], value)
+                    else:
+                        total[name] = np.array(value, dtype=np.float64)[()]
+            rooms.append(room)
+            return total
 
-        results = shared_out(group, len(groups), self.threads)
-        whole = in_pairs(step.totals, [total for total, _ in results])
-        blocks = [arrays for _, group_arrays in results for arrays in group_arrays]
-        for name, axis in step.joined.items():
-            whole[name] = np.concatenate([arrays[name] for arrays in blocks], axis=axis)
-        return whole
+        return in_pairs(step.totals, shared_out(group, len(groups), self.threads)) | joined
+
+    def sizes(self, known: Values) -> Lengths:
+        """How long every axis is; that of the rows is as long as one of them."""
+        declared = {str(given.symbol.params[0]): given.symbol for given in self.program.inputs}
+        return sizes_of(declared, known)
 
     def division(self, step: Pass, source: Source, known: Values, kind: np.dtype[Any]) -> Division:
         """Blocks of rows that fit into a cache together with what is computed from them."""
-        declared = {str(given.symbol.params[0]): given.symbol for given in self.program.inputs}
-        sizes = sizes_of(declared, known)
-        item = kind.itemsize
+        sizes = self.sizes(known)
 
-        def room(shape: Sequence[Any]) -> int:
-            return item * math.prod(sizes[size] for size in shape)
+        def room(shape: Shape) -> int:
+            return kind.itemsize * math.prod(sizes[size] for size in shape)
 
         carried = [given.symbol.shape for given in step.program.inputs if given.name in self.rows.axes]
         carried += [line.value.shape for line in step.program.lines if self.rows.size in line.value.shape]
         totals = [line.value.shape for line in step.program.lines if line.name in step.totals]
-        block = self.larger * BLOCK
-        return divided(source.count, sum(map(room, carried)), 2 * sum(map(room, totals)), block)
+        return divided(source.count, sum(map(room, carried)), 2 * sum(map(room, totals)))
 
     def told(self) -> list[str]:
         """How it runs, in words."""
@@ -233,6 +265,8 @@ def _counted(count: int, thing: str) -> str:
     return f"{count:,} {thing if count == 1 else plural}"
 
 
-def _as(kind: Any, value: Any) -> Any:
-    """A number as it is; an array as one of this kind."""
-    return np.asarray(value, dtype=kind) if np.ndim(value) else value
+def _as(kind: np.dtype[Any], value: Any) -> Any:
+    """A number or an array as one of this kind."""
+    if np.ndim(value) == 0:
+        return kind.type(value)
+    return value if value.dtype == kind else np.asarray(value, dtype=kind)

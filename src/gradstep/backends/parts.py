@@ -9,46 +9,64 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
+from gradstep.backends.buffers import Buffer, in_place, single
 from gradstep.backends.economy import vdot_op
 from gradstep.backends.numpy import Speller
 from gradstep.backends.program import Line, Program
 from gradstep.backends.python import atom
-from gradstep.backends.source import assignment, executed, sizes_of_inputs
+from gradstep.backends.source import executed, sizes_of_inputs
+from gradstep.expression.records import record
 from gradstep.operations.broadcasting import sum_op
 from gradstep.operations.leaves import symbol_op
 from gradstep.operations.products import matmul_op
 
-Part = Callable[..., tuple[Any, ...]]
-
 PRODUCT = (
     "def exact_product(a, b):\n"
-    "    if a.dtype == np.float64:\n"
-    "        return np.vdot(a, b)\n"
-    "    return np.multiply(a, b, dtype=np.float64).sum()\n"
+    "    x = a.astype(np.float64, copy=False)\n"
+    "    return np.vdot(x, x if a is b else b.astype(np.float64, copy=False))\n"
 )
 
 
-def write_part(program: Program, totals: Collection[str] = (), name: str = "part") -> str:
-    """The source of a function that takes the inputs in order and returns the outputs as a tuple."""
+@record
+class Part:
+    """Called with the inputs in order and then its buffers, it gives the outputs in order as a tuple.
+
+    What it gives may lie in the buffers: it is there until the next call with them.
+    """
+
+    source: str
+    buffers: tuple[Buffer, ...]
+    function: Callable[..., tuple[Any, ...]]
+
+
+def part(program: Program, totals: Collection[str] | None = None, name: str = "part") -> Part:
+    """The function of a part. One over rows ends in totals, of which numbers are exact, and has buffers."""
     speller = Speller(program)
-    lines: list[str] = []
-    for line in program.lines:
-        code = _exact(speller, line) if line.name in totals and not line.value.rank else ""
-        lines += [f"    {line.name} = {code}"] if code else assignment(speller, line)
+    lines = program.lines if totals is None else single(program)
+    codes = []
+    for line in lines:
+        if speller.is_mask(line.value):
+            speller.masks.add(symbol_op(params=(line.name, line.value.shape, ())))
+        exact = _exact(speller, line) if totals and line.name in totals and not line.value.rank else ""
+        codes.append(exact or speller.code(line.value)[0])
+    buffers: list[Buffer] = []
+    if totals is not None:
+        codes, buffers = in_place(program, lines, codes, speller.masks)
     returned = [speller.number(output)[0] for output in program.outputs.values()]
-    inputs = ", ".join(str(given.symbol.params[0]) for given in program.inputs)
-    return "\n".join(
+    inputs = [str(given.symbol.params[0]) for given in program.inputs]
+    source = "\n".join(
         [
             "import numpy as np",
             *("\n\n" + helper.rstrip("\n") for helper in speller.helpers),
             "\n",
-            f"def {name}({inputs}):",
+            f"def {name}({', '.join([*inputs, *(buffer.name for buffer in buffers)])}):",
             *sizes_of_inputs(program, speller.sizes),
-            *lines,
+            *(f"    {line.name} = {code}" for line, code in zip(lines, codes, strict=True)),
             f"    return ({', '.join(returned)}{',' * (len(returned) == 1)})",
             "",
         ]
     )
+    return Part(source, tuple(buffers), executed(source))
 
 
 def _exact(speller: Speller, line: Line) -> str:
@@ -58,19 +76,5 @@ def _exact(speller: Speller, line: Line) -> str:
         speller.helpers[PRODUCT] = None
         return f"exact_product({', '.join(speller.number(arg)[0] for arg in value.args)})"
     if value.op is sum_op:
-        code = speller.code(value.args[0])
-        return (
-            f"{atom(code)}.sum(dtype=np.float64)" if value.args[0].args else f"np.sum({code[0]}, dtype=float)"
-        )
+        return f"{atom(speller.code(value.args[0]))}.sum(dtype=np.float64)"
     return ""
-
-
-def load_part(source: str) -> Part:
-    """The function that `source` defines, which `write_part` has written."""
-    function: Part = executed(source)
-    return function
-
-
-def part(program: Program, totals: Collection[str] = ()) -> Part:
-    """The function of a part."""
-    return load_part(write_part(program, totals))

@@ -13,7 +13,7 @@ from gradstep.operations.coded import CODED
 # Words that mean something where generated code is read.
 RESERVED = frozenset(
     {*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *FUNCTIONS, *(op.name for op in CODED)}
-    | {"np", "pi", "self"}
+    | {"np", "pi", "self", "exact_product"}
 )
 
 MACRON = "\N{COMBINING MACRON}"

@@ -55,8 +55,6 @@ class _NativeRun(Run):
 class Native(Blocked):
     """A program over rows whose passes are machine code where there is some."""
 
-    larger = 1
-
     def __init__(
         self, program: Program, rows: Rows, threads: int | None = None, exactly: bool = False
     ) -> None:
