@@ -42,7 +42,7 @@ TESTS = ["pytest", "-n", "auto", "--dist", "worksteal"]
 
 # The questions of speed, each a script in benchmarks/.
 MEASURED = ["start", "derivation", "certificates", "neuron", "descent", "solvers"]
-MEASURED += ["out_of_core", "first_result"]
+MEASURED += ["sweep", "out_of_core", "first_result"]
 
 BROWSERS = [
     "chromium",
