@@ -65,6 +65,7 @@ def test_batches_go_where_numpy_goes(name, rule):
 @pytest.mark.parametrize("name", ["tanh and few classes", "a penalty", "one answer"])
 def test_blocks_of_a_batch_may_be_computed_by_several_threads(name, monkeypatch):
     monkeypatch.setattr(batching, "NEARBY", 1)
+    monkeypatch.setattr(batching, "ENOUGH", 1)
     f = function(name)
     names, rule = list(f.program.gradients), RULES[len(name) % len(RULES)]
     values = values_of(f, sizes={**SIZES, "N": 203})
@@ -73,6 +74,7 @@ def test_blocks_of_a_batch_may_be_computed_by_several_threads(name, monkeypatch)
     for threads in (1, 2, 3):
         strider, steps = strider_of(f, values, rule, 100, threads)
         assert strider.in_batches.rows < 100
+        assert threads == 1 or len(strider.in_batches.batches.parts) > len(names)
         strider.begin(flat(values, names), steps)
         for order in orders:
             strider.through(order, 1e-2)

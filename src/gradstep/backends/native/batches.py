@@ -1,9 +1,9 @@
-"""How is a walk through mini-batches written where each multiplies matrices? As one function, with its steps.
+"""How is a walk through mini-batches written where each multiplies matrices? As one function for all threads.
 
-It takes one address, that of its arguments. For each batch the rows are fetched in their order; what they
-need is computed block by block; what totals are made of is kept until all blocks are done. Then the gradient
-of every parameter comes to its place, and the optimiser steps. Where that only takes the gradient away, a
-product is added to its parameter as it is computed. The same in three parts is there for several threads.
+Each batch comes in pieces: blocks of its rows, for which everything but totals is computed; then parts of
+parameters, whose gradient comes to its place, and which step; then what counts the steps. A thread takes the
+next piece as soon as what it needs is done, so that nobody waits for a thread that does not run. Where a step
+only takes the gradient away, a product is added to its parameter as it is computed.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ from collections.abc import Mapping
 from gradstep.backends.native.assembly import Type, Vec
 from gradstep.backends.native.cells import Unsupported
 from gradstep.backends.native.chains import ChainPlan, Work, WorkWriter, argument_places, chain_places
-from gradstep.backends.native.plan import Plan, Room
+from gradstep.backends.native.plan import LINE, Plan, Room
 from gradstep.backends.native.products import Product
 from gradstep.backends.native.unrolling import Total
 from gradstep.expression.node import Expr
 from gradstep.expression.records import record
 
 ENTRY = "gradstep_batches"
-PARTS = ("gradstep_fetch", "gradstep_rows", "gradstep_step")  # of one batch: from row `low` on, `high` rows
-MORE = ("order", "count", "batch", "images", "last_images", "start", "rate", "x", "g", "update", "counts")
+MORE = (
+    *("order", "count", "batch", "images", "last_images", "start", "rate", "x", "g", "update", "counts"),
+    *("pieces", "taken", "kept", "yield"),
+)
+NEXT, DONE = 0, LINE  # of `taken`: how many pieces somebody has begun, and how many are done
 
 
 @record
@@ -40,8 +43,22 @@ class Gradient:
     plan: ChainPlan | None
 
     @property
+    def totals(self) -> set[str]:
+        """What it is made of."""
+        return {self.total} if self.plan is None else set(self.plan.layouts) - {self.symbol}
+
+    @property
     def numbers(self) -> int:
         return math.prod(self.shape)
+
+
+@record
+class Part:
+    """Some rows of a parameter, from the first to before the last; of a vector all."""
+
+    gradient: Gradient
+    first: int
+    last: int
 
 
 @record
@@ -52,6 +69,7 @@ class Batches:
     gradients  of all parameters
     update     from "x", "g" and the optimiser's memory to what they are next; `counts` is for its numbers
     descends   whether the update only takes the gradient away, times the rate
+    blocks     into how many blocks the rows of a batch are divided, and into which `parts` the parameters
     """
 
     work: Work
@@ -59,6 +77,13 @@ class Batches:
     update: ChainPlan
     counts: ChainPlan | None
     descends: bool
+    blocks: int
+    parts: tuple[Part, ...]
+
+    @property
+    def pieces(self) -> int:
+        """How many pieces of work a batch is."""
+        return self.blocks + len(self.parts) + (self.counts is not None)
 
     @property
     def plans(self) -> dict[str, ChainPlan]:
@@ -102,8 +127,8 @@ class Batches:
 def batch_places(batches: Batches) -> dict[object, int]:
     """At which byte of the arguments each stands."""
     places = argument_places(batches.work)
-    names: list[object] = [*MORE, "kept"]
-    names += [(what, name) for what in ("source", "fetched") for name in batches.work.layouts]
+    names: list[object] = list(MORE)
+    names += [("source", name) for name in batches.work.layouts]
     names += [name for name in batches.plans if name.startswith("formula")]
     return places | {name: 8 * (len(places) + k) for k, name in enumerate(names)}
 
@@ -139,110 +164,191 @@ class _Writer(WorkWriter):
     # ------------------------------------------------------------------------------------- the walk
 
     def outside(self) -> None:
-        """All batches of the rows in their order."""
+        """The functions of the pieces, and who takes the next one."""
         writer = self.writer
-        with writer.function("fetch", "ptr %a, i64 %row, i64 %count"):
-            self.fetch("%row", "%count")
-            writer.emit("ret void")
-        with writer.function("rows", "ptr %a, i64 %low, i64 %high, i64 %count"):
-            self.fix("%count", "chain")
-            self.rows_of_batch("%low", "%high")
-            writer.emit("ret void")
-        with writer.function("step", "ptr %a, i64 %count"):
-            self.fix("%count", "formula")
-            self.step("%count")
-            writer.emit("ret void")
-        with writer.function(ENTRY, "ptr %a", inner=False):
-            count, size = self.argument("count"), self.argument("batch")
-            with writer.loop(0, count, size) as loop:
-                rows = self.least(size, writer.integer("sub", count, loop.at))
-                writer.emit(f"call void @fetch(ptr %a, i64 {loop.at}, i64 {rows})")
-                writer.emit(f"call void @rows(ptr %a, i64 0, i64 {rows}, i64 {rows})")
-                writer.emit(f"call void @step(ptr %a, i64 {rows})")
-            writer.emit("ret void")
-        fetch, rows, step = PARTS
-        for name, call in (
-            (fetch, "@fetch(ptr %a, i64 {low}, i64 {high})"),
-            (rows, "@rows(ptr %a, i64 {low}, i64 {high}, i64 {count})"),
-            (step, "@step(ptr %a, i64 {count})"),
-        ):
-            with writer.function(name, "ptr %a", inner=False):
-                given = {key: self.argument(key) for key in ("low", "high", "count")}
-                writer.emit(f"call void {call.format(**given)}")
+        with writer.function("rows", "ptr %a, i64 %start, i64 %number, i64 %count"):
+            self.rows_of_batch("%start", "%number", "%count")
+        for number, part in enumerate(self.batches.parts):
+            with writer.function(f"part{number}", "ptr %a, i64 %start, i64 %count"):
+                self.part(part, "%start", "%count")
                 writer.emit("ret void")
+        with writer.function(ENTRY, "ptr %a", inner=False):
+            self.take_pieces()
+
+    def take_pieces(self) -> None:
+        """One piece after the other, as long as there are some."""
+        writer, batches = self.writer, self.batches
+        taken, pieces, size = self.argument("taken", "ptr"), self.argument("pieces"), self.argument("batch")
+        count, others = self.argument("count"), self.argument("yield", "ptr")
+        done_at = writer.at(taken, DONE)
+        look, some, ready, mine, wait, out = (
+            writer.label(word) for word in ("look", "some", "ready", "mine", "wait", "out")
+        )
+        writer.jump(look)
+        writer.place(look)
+        number = writer.scalar(f"load atomic i64, ptr {taken} monotonic, align 8")
+        writer.branch(writer.test("slt", number, pieces), some, out)
+        writer.place(some)
+        each = batches.pieces
+        piece = writer.scalar(f"urem i64 {number}, {each}")
+        before = writer.integer("sub", number, piece)
+        needed = "0"
+        for first in (batches.blocks, batches.blocks + len(batches.parts)):
+            later = writer.test("sge", piece, first)
+            needed = writer.scalar(f"select i1 {later}, i64 {first}, i64 {needed}")
+        needed = writer.integer("add", before, needed)
+        done = writer.scalar(f"load atomic i64, ptr {done_at} acquire, align 8")
+        writer.branch(writer.test("sge", done, needed), ready, wait)
+        writer.place(wait)
+        writer.emit(f"call i32 {others}()")
+        writer.jump(look)
+        writer.place(ready)
+        following = writer.integer("add", number, 1)
+        swapped = writer.scalar(f"cmpxchg ptr {taken}, i64 {number}, i64 {following} monotonic monotonic")
+        writer.branch(writer.scalar(f"extractvalue {{ i64, i1 }} {swapped}, 1"), mine, look)
+        writer.place(mine)
+        batch = writer.scalar(f"udiv i64 {number}, {each}")
+        start = writer.integer("mul", batch, size)
+        rows = self.least(size, writer.integer("sub", count, start))
+        self.one_piece(piece, start, rows)
+        writer.emit(f"atomicrmw add ptr {done_at}, i64 1 release")
+        writer.jump(look)
+        writer.place(out)
+        writer.emit("ret void")
+
+    def one_piece(self, piece: str, start: str, rows: str) -> None:
+        """The piece of this number of a batch that begins at row `start`."""
+        writer, batches = self.writer, self.batches
+        block, counts, after = writer.label("block"), writer.label("counts"), writer.label("after")
+        parts = [writer.label("part") for _ in batches.parts]
+        last = counts if batches.counts is not None else block
+        cases = " ".join(f"i64 {batches.blocks + k}, label %{label}" for k, label in enumerate(parts))
+        cases += f" i64 {batches.blocks + len(parts)}, label %{last}"
+        writer.emit(f"switch i64 {piece}, label %{block} [ {cases} ]")
+        writer.place(block)
+        writer.emit(f"call void @rows(ptr %a, i64 {start}, i64 {piece}, i64 {rows})")
+        writer.jump(after)
+        for number, label in enumerate(parts):
+            writer.place(label)
+            writer.emit(f"call void @part{number}(ptr %a, i64 {start}, i64 {rows})")
+            writer.jump(after)
+        if batches.counts is not None:
+            writer.place(counts)
+            self.call_chain("counts", self.argument("counts", "ptr"), "0", "1", "null")
+            writer.jump(after)
+        writer.place(after)
 
     def least(self, a: str, b: str) -> str:
         return self.writer.scalar(f"select i1 {self.writer.test('slt', a, b)}, i64 {a}, i64 {b}")
 
-    def rows_of_batch(self, low: str, high: str) -> None:
-        """Some rows, block by block: all but totals of products, and for each block what it adds up."""
-        writer, rows = self.writer, self.argument("rows")
-        out, start = self.argument("out", "ptr"), self.argument("start", "ptr")
-        with writer.loop(low, high, rows) as loop:
-            count = self.least(rows, writer.integer("sub", high, loop.at))
-            number = writer.integer("sdiv", loop.at, rows)
-            mine = writer.at(out, writer.integer("mul", number, 8 * self.numbers_of_chains))
-            self.copy(start, mine, self.numbers_of_chains, "double", "double")
-            self.here = {name: self.first(name, loop.at) for name in self.work.layouts}
-            self.all_phases(count, mine)
+    # ------------------------------------------------------------------------------------- rows
 
-    def step(self, count: str) -> None:
-        """The totals of all blocks, the gradients, and a step."""
-        self.here = {name: self.first(name, "0") for name in self.work.layouts}
-        self.gather_totals(count)
-        for product in self.work.totals:
-            super().product(product, count)
-        for k, gradient in enumerate(self.batches.gradients):
-            if gradient.plan is not None:
-                area, numbers = self.argument(f"formula{k}", "ptr"), str(gradient.numbers)
-                self.call_chain(f"formula{k}", area, "0", numbers, "null")
-        area = self.argument("update", "ptr")
-        for first, last in self.stepped():
-            self.call_chain("update", area, str(first), str(last), "null")
-        if self.batches.counts is not None:
-            self.call_chain("counts", self.argument("counts", "ptr"), "0", "1", "null")
+    def rows_of_batch(self, start: str, number: str, count: str) -> None:
+        """A block of rows of the batch that begins at row `start`: all but totals of products."""
+        writer, rows = self.writer, self.argument("rows")
+        low = writer.integer("mul", number, rows)
+        left = writer.integer("sub", count, low)
+        some, none = writer.label("some"), writer.label("none")
+        writer.branch(writer.test("sgt", left, 0), some, none)
+        writer.place(some)
+        here = self.least(rows, left)
+        self.fetch(start, low, here)
+        self.fix(count, "chain")
+        mine = writer.at(
+            self.argument("out", "ptr"), writer.integer("mul", number, 8 * self.numbers_of_chains)
+        )
+        self.copy(self.argument("start", "ptr"), mine, self.numbers_of_chains, "double", "double")
+        self.here = self.rows_from(start, low)
+        self.all_phases(here, mine)
+        writer.jump(none)
+        writer.place(none)
+        writer.emit("ret void")
+
+    def rows_from(self, start: str, low: str) -> dict[str, str]:
+        """Where each array begins for the rows from `low` on of the batch that begins at row `start`."""
+        writer = self.writer
+        none = writer.scalar(f"icmp eq ptr {self.argument('order', 'ptr')}, null")
+        found = {}
+        for name in self.work.layouts:
+            if name in self.sources:
+                size = self.sources[name] * self.item
+                source = self.argument(("source", name), "ptr")
+                direct = writer.at(source, writer.integer("mul", start, size))
+                fetched = self.argument(("data", name), "ptr")
+                base = writer.scalar(f"select i1 {none}, ptr {direct}, ptr {fetched}")
+                found[name] = writer.at(base, writer.integer("mul", low, size))
+            else:
+                found[name] = self.first(name, low)
+        return found
+
+    def fetch(self, start: str, low: str, count: str) -> None:
+        """Where there is an order, the rows from `low` on of the batch that begins at row `start`."""
+        writer = self.writer
+        order = self.argument("order", "ptr")
+        some, done = writer.label("some"), writer.label("done")
+        sizes = {name: entries * self.item for name, entries in self.sources.items()}
+        sources = {name: self.argument(("source", name), "ptr") for name in sizes}
+        fetched = {name: self.argument(("data", name), "ptr") for name in sizes}
+        writer.branch(writer.scalar(f"icmp eq ptr {order}, null"), done, some)
+        writer.place(some)
+        numbers = writer.at(order, writer.integer("mul", writer.integer("add", start, low), 8))
+        with writer.loop(0, count, 1) as loop:
+            number = writer.scalar(f"load i64, ptr {writer.at(numbers, writer.integer('mul', loop.at, 8))}")
+            there = writer.integer("add", low, loop.at)
+            for name, size in sizes.items():
+                source = writer.at(sources[name], writer.integer("mul", number, size))
+                target = writer.at(fetched[name], writer.integer("mul", there, size))
+                self.copy(source, target, self.sources[name])
+        writer.jump(done)
+        writer.place(done)
 
     def product(self, product: Product, count: str) -> None:
         """What is a total waits until all blocks are done."""
         if not product.total:
             super().product(product, count)
 
-    def stepped(self) -> list[tuple[int, int]]:
-        """Where the optimiser steps: everywhere but where products have been added."""
-        found: list[tuple[int, int]] = []
-        for g in self.batches.gradients:
-            if g.total in self.fused:
-                continue
-            if found and g.first - found[-1][1] < self.chunk.lanes:
-                found[-1] = (found[-1][0], g.first + g.numbers)
-            else:
-                found.append((g.first, g.first + g.numbers))
-        return found
+    # ------------------------------------------------------------------------------------- parts
 
-    def fetch(self, row: str, count: str) -> None:
-        """The rows of this batch: as they lie where there is no order, else one by one."""
-        writer = self.writer
-        order = self.argument("order", "ptr")
-        none = writer.scalar(f"icmp eq ptr {order}, null")
-        some, done = writer.label("some"), writer.label("done")
-        sizes = {name: entries * self.item for name, entries in self.sources.items()}
-        sources = {name: self.argument(("source", name), "ptr") for name in sizes}
-        fetched = {name: self.argument(("fetched", name), "ptr") for name in sizes}
-        writer.branch(none, done, some)
-        writer.place(some)
-        numbers = writer.at(order, writer.integer("mul", row, 8))
-        with writer.loop(0, count, 1) as loop:
-            number = writer.scalar(f"load i64, ptr {writer.at(numbers, writer.integer('mul', loop.at, 8))}")
-            for name, size in sizes.items():
-                source = writer.at(sources[name], writer.integer("mul", number, size))
-                target = writer.at(fetched[name], writer.integer("mul", loop.at, size))
-                self.copy(source, target, self.sources[name])
-        writer.jump(done)
-        writer.place(done)
-        for name, size in sizes.items():
-            direct = writer.at(sources[name], writer.integer("mul", row, size))
-            here = writer.scalar(f"select i1 {none}, ptr {direct}, ptr {fetched[name]}")
-            writer.emit(f"store ptr {here}, ptr {writer.at('%a', self.args['data', name])}")
+    def part(self, part: Part, start: str, count: str) -> None:
+        """The gradient of a part of a parameter from the totals of all blocks, and its step."""
+        gradient = part.gradient
+        columns = gradient.numbers // (gradient.shape[0] if gradient.shape else 1)
+        self.here = self.rows_from(start, "0")
+        for product in self.work.totals:
+            if str(product.symbol.params[0]) in gradient.totals:
+                self.total_part(product, part, count)
+        at = 0
+        for plan in self.work.chains:
+            for total in plan.unrolled.totals:
+                if total.name in gradient.totals:
+                    self.gather_total(plan, total, at, count)
+            at += plan.numbers
+        first, last = part.first * columns, part.last * columns
+        if gradient.plan is not None:
+            name = f"formula{self.batches.gradients.index(gradient)}"
+            self.fix(count, name)
+            self.call_chain(name, self.argument(name, "ptr"), str(first), str(last), "null")
+        if gradient.total not in self.fused:
+            area, begin = self.argument("update", "ptr"), gradient.first
+            self.call_chain("update", area, str(begin + first), str(begin + last), "null")
+
+    def total_part(self, product: Product, part: Part, count: str) -> None:
+        """Some rows of a product that is a total."""
+        writer, item = self.writer, self.item
+        left, right = product.left, product.right
+        (a, far, turned), b = self.matrix(left), self.matrix(right)
+        alpha, beta, (c, apart) = self.result(product)
+        step = (
+            item if turned else writer.integer("mul", far, item) if not far.isdecimal() else int(far) * item
+        )
+        a = writer.at(
+            a, writer.integer("mul", step, part.first) if isinstance(step, str) else step * part.first
+        )
+        c = writer.at(c, part.first * int(apart) * item)
+        shape = left.symbol.shape
+        k = self.extent(shape[0] if left.turned else shape[1], count)
+        sizes = (str(part.last - part.first), self.length(product.symbol.shape[1]), k)
+        self.multiply(alpha, beta, (a, far, turned), b, (c, apart), sizes)
 
     def fix(self, count: str, kind: str) -> None:
         """What is the same for all rows of this batch: numbers that are known, and parameters as they are."""
@@ -252,9 +358,9 @@ class _Writer(WorkWriter):
         image = writer.scalar(f"select i1 {whole}, ptr {images}, ptr {last}")
         places, _ = self.batches.image_places()
         for name, plan in self.batches.plans.items():
-            if not plan.fixed or not name.startswith(kind):
+            if not plan.fixed or (name != kind and not (kind == "chain" and name.startswith(kind))):
                 continue
-            area = self.argument(("chain", int(name[5:])) if kind == "chain" else name, "ptr")
+            area = self.argument(("chain", int(name[5:])) if name.startswith("chain") else name, "ptr")
             fixed = writer.scalar(f"load ptr, ptr {writer.at(area, chain_places(plan)['fixed'])}")
             known = [symbol for symbol in plan.fixed if str(symbol.params[0]) not in self.parameters]
             if known:
@@ -296,40 +402,31 @@ class _Writer(WorkWriter):
         place = self.writer.at(self.argument("x", "ptr"), self.fused[name].first * self.item)
         return rate, "1.0", (place, far)
 
-    def gather_totals(self, count: str) -> None:
-        """The totals of chains, of all blocks one after the other, to their places."""
+    def gather_total(self, plan: Plan, total: Total, at: int, count: str) -> None:
+        """The total of a chain, of all blocks one after the other, to its place."""
         writer, numbers = self.writer, self.numbers_of_chains
-        out, rows = self.argument("out", "ptr"), self.argument("rows")
-        if numbers:
-            with writer.loop(rows, count, rows) as loop:
-                number = writer.integer("sdiv", loop.at, rows)
-                more = writer.at(out, writer.integer("mul", number, 8 * numbers))
-                with writer.loop(0, 8 * numbers, 8) as inner:
-                    place = writer.at(out, inner.at)
-                    one = Type("double", 1)
-                    both = writer.load(place, one, 8) + writer.load(writer.at(more, inner.at), one, 8)
-                    writer.store(both, place, 8)
-        at = 0
-        for plan in self.work.chains:
-            for total in plan.unrolled.totals:
-                self.gather_total(plan, total, at)
-            at += plan.numbers
-
-    def gather_total(self, plan: Plan, total: Total, at: int) -> None:
-        writer = self.writer
         sums = [s for s in plan.sums if s.total is total]
         kinds = [axis.kind for axis in total.axes]
         if total.rooted or total.how != "sum" or ("wide" in kinds and kinds[-1] != "wide"):
             raise Unsupported("a total would have to be turned after each batch")
+        out, rows = self.argument("out", "ptr"), self.argument("rows")
+        size = 8 * sum(s.length for s in sums)
+        mine = writer.at(out, 8 * (at + sums[0].place))
+        with writer.loop(rows, count, rows) as loop:
+            number = writer.integer("sdiv", loop.at, rows)
+            more = writer.at(mine, writer.integer("mul", number, 8 * numbers))
+            with writer.loop(0, size, 8) as inner:
+                place, one = writer.at(mine, inner.at), Type("double", 1)
+                both = writer.load(place, one, 8) + writer.load(writer.at(more, inner.at), one, 8)
+                writer.store(both, place, 8)
         target = self.total_place(total.name)
         length = plan.length(total.wide)
-        out = self.argument("out", "ptr")
         if total.wide:
             for k, s in enumerate(sums):
                 source = writer.at(out, 8 * (at + s.place))
                 self.copy(source, writer.at(target, k * length * self.item), length, "double")
         else:
-            self.copy(writer.at(out, 8 * (at + sums[0].place)), target, len(sums), "double")
+            self.copy(mine, target, len(sums), "double")
 
     def copy(self, source: str, target: str, numbers: int, kind: str = "", to: str = "") -> None:
         """So many numbers of a kind, that of the data where nothing is said, as numbers of another."""

@@ -10,15 +10,15 @@ import numpy as np
 
 from gradstep.backends.blocks import Values
 from gradstep.backends.native import engine
-from gradstep.backends.native.batches import ENTRY, PARTS, Batches, Gradient, batch_places, write_batches
-from gradstep.backends.native.blas import blas
+from gradstep.backends.native.batches import ENTRY, Batches, Gradient, Part, batch_places, write_batches
+from gradstep.backends.native.blas import blas, giving_way
 from gradstep.backends.native.calls import Fixed, address
 from gradstep.backends.native.cells import Cells, Unsupported
 from gradstep.backends.native.chains import Work
 from gradstep.backends.native.layouts import Array
 from gradstep.backends.native.making import Rule
 from gradstep.backends.native.matrices import Memory, work_of
-from gradstep.backends.native.plan import Layout
+from gradstep.backends.native.plan import LINE, Layout
 from gradstep.backends.native.products import named
 from gradstep.backends.native.reductions import IDENTITY
 from gradstep.backends.native.running import Native
@@ -31,6 +31,9 @@ from gradstep.expression.shapes import Lengths
 from gradstep.operations.leaves import symbol_op
 
 NEARBY = 4 << 20  # bytes of a block of rows, with all that is computed for it
+FEWEST = 32  # rows of a block
+TOGETHER = 16  # rows that products take together
+ENOUGH = 20_000_000  # operations that are worth a piece of their own
 
 
 @record
@@ -47,7 +50,13 @@ class Place:
 
 
 def batches_of(
-    rows: Rows, lengths: Lengths, places: Mapping[str, Place], rule: Rule, update: Vectors
+    rows: Rows,
+    lengths: Lengths,
+    places: Mapping[str, Place],
+    rule: Rule,
+    update: Vectors,
+    batch: int,
+    threads: int,
 ) -> Batches:
     """What a walk is made of; `places` are the parameters by the user's names. Raises `Unsupported`."""
     if len(rows.passes) != 1:
@@ -78,9 +87,13 @@ def batches_of(
         plan = vector_plan({"new.g": flat}, {}, kind, lengths)
         gradients.append(Gradient(place.name, place.first, place.shape, "", plan))
         needed |= mine - {place.name}
-    alone = [gradient.total for gradient in gradients if gradient.plan is None]
-    if len(set(alone)) < len(alone):
-        raise Unsupported("two parameters have the same gradient")
+    taken = [name for gradient in gradients for name in gradient.totals]
+    if len(set(taken)) < len(taken):
+        raise Unsupported("two parameters share a part of their gradients")
+    for gradient in gradients:
+        fixed = gradient.plan.fixed if gradient.plan is not None else []
+        if any(str(symbol.params[0]) in parameters | set(step.totals) for symbol in fixed):
+            raise Unsupported("the gradient of a parameter depends on another one")
     outputs = {name: symbol for name, symbol in step.program.outputs.items() if name in needed}
     totals = {name: how for name, how in step.totals.items() if name in needed}
     pruned = Pass(replaced(step.program, outputs=outputs), totals, {})
@@ -88,11 +101,19 @@ def batches_of(
     kept = [str(each.symbol.params[0]) for total in work.totals for each in (total.left, total.right)]
     work = replaced(work, moving=work.moving | set(kept))
     counts, descends = _update(rule, kind)
-    made = Batches(work, tuple(gradients), update.plan, counts, descends)
-    taken = {leaf for g in gradients if g.plan is not None for leaf in g.plan.layouts}
-    if taken & set(made.fused()):
-        raise Unsupported("a gradient is a part of another")
-    return made
+    products = {str(product.symbol.params[0]) for product in work.totals}
+    parts = tuple(part for gradient in gradients for part in parts_of(gradient, products, batch, threads))
+    blocks = math.ceil(batch / rows_together(work, batch, threads))
+    return Batches(work, tuple(gradients), update.plan, counts, descends, blocks, parts)
+
+
+def parts_of(gradient: Gradient, products: set[str], batch: int, threads: int) -> list[Part]:
+    """Parts of a parameter for several threads, where its gradient is so much work."""
+    rows = gradient.shape[0] if gradient.shape else 1
+    work = 2 * batch * gradient.numbers if gradient.totals <= products and gradient.totals else 0
+    count = min(2 * threads, work // ENOUGH) if threads > 1 else 1
+    step = -(-math.ceil(rows / max(count, 1)) // TOGETHER) * TOGETHER
+    return [Part(gradient, first, min(first + step, rows)) for first in range(0, rows, step)]
 
 
 def _packed(cells: Cells, symbol: Expr, size: object) -> Layout:
@@ -112,12 +133,12 @@ def _update(rule: Rule, kind: str) -> tuple[Any, bool]:
     return plan, following is x - rate * g and not after
 
 
-def rows_together(work: Work, batch: int) -> int:
-    """How many rows of a batch are computed at a time: what that takes stays near."""
-    item = work.item
+def rows_together(work: Work, batch: int, threads: int) -> int:
+    """How many rows of a batch are computed at a time: what that takes is near, and each thread has some."""
     own = sum(layout.entries for layout in work.layouts.values())
-    blocks = max(1, round(batch * own * item / NEARBY))
-    return -(-math.ceil(batch / blocks) // 16) * 16
+    blocks = max(1, round(batch * own * work.item / NEARBY))
+    blocks = max(blocks, min(threads, batch // FEWEST))
+    return -(-math.ceil(batch / blocks) // TOGETHER) * TOGETHER
 
 
 class BatchCall:
@@ -135,41 +156,36 @@ class BatchCall:
         self.batches, self.native, self.update, self.batch = batches, native, update, batch
         self.kind, self.threads = update.kind, native.threads
         work = batches.work
-        self.rows = rows_together(work, batch)
+        self.rows = rows_together(work, batch, self.threads)
         entries = {name: work.layouts[name].entries for name in work.moving}
         self.sources = {name: count for name, count in entries.items() if name in native.rows.axes}
         self.parameters = {gradient.symbol: gradient.first for gradient in batches.gradients}
         self.arrays = {name: self.arranged(name, data[name]) for name in self.sources}
         self.count = len(next(iter(self.arrays.values())))
         self.kept = {name: np.empty((batch, count), self.kind) for name, count in entries.items()}
-        text = write_batches(batches, self.sources, self.parameters)
-        self.function = engine.loaded(text, ENTRY)
-        self.fetch, self.some_rows, self.step = (engine.loaded(text, name) for name in PARTS)
+        self.function = engine.loaded(write_batches(batches, self.sources, self.parameters), ENTRY)
+        self.taken = np.zeros(2 * LINE // 8 + LINE, np.int64)
         x, g = at["x"], at["g"]
         matrices = {name: x[self.parameters[name] :] for name in work.matrices if name in self.parameters}
         given = [name for name in work.matrices if name not in matrices]
         matrices |= {name: np.ascontiguousarray(data[name], self.kind) for name in given}
         starts = [np.full(s.length, IDENTITY[s.total.how]) for plan in work.chains for s in plan.sums]
         start = np.concatenate([np.zeros(0), *starts])
-        out = np.zeros((math.ceil(batch / self.rows), len(start)))
+        out = np.zeros((batches.blocks, len(start)))
         kept, numbers = batches.kept_places()
         self.totals = np.zeros(numbers, self.kind)
         self.formulas = self.formulas_at(x, g, kept)
         self.counts = self.counts_in(update)
         whole, last = (self.image(data, count) for count in (batch, self.count % batch or batch))
         self.shared: dict[object, Array] = {"images": whole, "last_images": last, "start": start, "out": out}
-        self.shared |= {"x": x, "g": g, "kept": self.totals, "update": update.area}
+        self.shared |= {"x": x, "g": g, "kept": self.totals, "update": update.area, "taken": self.taken}
         self.shared |= {("matrix", name): matrix for name, matrix in matrices.items()}
         self.shared |= {("source", name): self.arrays[name] for name in self.sources}
         self.shared |= {f"formula{k}": made.area for k, made in self.formulas.items()}
-        self.shared |= {
-            (what, name): self.kept[name] for name in self.sources for what in ("fetched", "data")
-        }
         self.shared |= {("data", name): array for name, array in self.kept.items()}
         if self.counts is not None:
             self.shared["counts"] = self.counts.area
-        self.main = self.memory()
-        self.memories: list[Memory] = []
+        self.memories = [self.memory() for _ in range(self.threads)]
 
     def memory(self) -> Memory:
         """Memory of a thread."""
@@ -182,6 +198,9 @@ class BatchCall:
         for name in self.kept:
             made.stride(name, self.batch * self.kind.itemsize)
         made.tell("batch", self.batch)
+        made.tell("count", self.count)
+        made.tell("pieces", math.ceil(self.count / self.batch) * self.batches.pieces)
+        made.tell("yield", giving_way())
         return made
 
     def arranged(self, name: str, array: Array) -> Array:
@@ -242,50 +261,13 @@ class BatchCall:
     def run(self, order: Array | None, rate: float) -> None:
         """All batches in this order of the rows, or as they lie; the update has its numbers."""
         order = None if order is None else np.ascontiguousarray(order, np.int64)
-        if self.threads > 1 and self.rows < self.batch:
-            for first in range(0, self.count, self.batch):
-                self.by_threads(order, rate, first, min(self.batch, self.count - first))
-            return
-        self.ask(self.main, order, rate, self.count)
-        with blas().threads(self.threads):
-            self.function(address(self.main.args))
+        for memory in self.memories:
+            memory.tell("order", 0 if order is None else address(order))
+            memory.args.view(self.kind)[memory.places["rate"] // self.kind.itemsize] = rate
+        self.taken[:] = 0
 
-    def ask(self, memory: Memory, order: Array | None, rate: float, count: int) -> None:
-        memory.tell("order", 0 if order is None else address(order))
-        memory.args.view(self.kind)[memory.places["rate"] // self.kind.itemsize] = rate
-        memory.tell("count", count)
-
-    def by_threads(self, order: Array | None, rate: float, first: int, count: int) -> None:
-        """One batch: each thread takes the next block of rows, then one steps, with products by all."""
-        item = self.kind.itemsize
-        bases = {
-            name: address(self.kept[name])
-            if order is not None
-            else address(self.arrays[name]) + first * entries * item
-            for name, entries in self.sources.items()
-        }
-
-        def block(number: int) -> None:
-            low = number * self.rows
-            high = min(low + self.rows, count)
-            memory = self.memories.pop() if self.memories else self.memory()
-            self.ask(memory, order, rate, count)
-            for name, entries in self.sources.items():
-                memory.tell(("fetched", name), address(self.kept[name]) + low * entries * item)
-            memory.tell("low", first + low)
-            memory.tell("high", high - low)
-            self.fetch(address(memory.args))
-            for name, base in bases.items():
-                memory.tell(("data", name), base)
-            memory.tell("low", low)
-            memory.tell("high", high)
-            self.some_rows(address(memory.args))
-            self.memories.append(memory)
+        def pieces(number: int) -> None:
+            self.function(address(self.memories[number].args))
 
         with blas().threads(1):
-            shared_out(block, math.ceil(count / self.rows), self.threads)
-        self.ask(self.main, order, rate, count)
-        for name, base in bases.items():
-            self.main.tell(("data", name), base)
-        with blas().threads(self.threads):
-            self.step(address(self.main.args))
+            shared_out(pieces, self.threads, self.threads)

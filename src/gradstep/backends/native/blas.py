@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -80,3 +81,11 @@ def _multiplies(kind: str, function: Any) -> bool:
     a, b, c = (each.ctypes.data for each in (A, B, C))
     ask(ROW_MAJOR, AS_IT_IS, TURNED, 2, 2, 3, 2.0, a, 3, b, 3, 1.0, c, 2)
     return bool(np.array_equal(C, 2 * (A @ B.T) + 1))
+
+
+@cache
+def giving_way() -> int:
+    """The address of the function by which a thread lets others run."""
+    if sys.platform == "win32":
+        return _address(ctypes.windll.kernel32.SwitchToThread)
+    return _address(ctypes.CDLL(None).sched_yield)

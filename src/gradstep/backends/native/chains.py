@@ -222,12 +222,24 @@ class WorkWriter:
         k = self.extent(shape[0] if left.turned else shape[1], count)
         if not product.total and self.lies_turned(product.symbol):
             a, b, m, n = (*b[:2], not b[2]), (*a[:2], not a[2]), n, m
-        how = [f"i32 {TURNED if each[2] else AS_IT_IS}" for each in (a, b)]
-        real = self.work.kind
+        self.multiply(alpha, beta, a, b, (c, far), (m, n, k))
+
+    def multiply(
+        self,
+        alpha: str,
+        beta: str,
+        a: tuple[str, str, bool],
+        b: tuple[str, str, bool],
+        c: tuple[str, str],
+        sizes: tuple[str, str, str],
+    ) -> None:
+        """alpha a b + beta c to the place of c, by OpenBLAS."""
+        how = ", ".join(f"i32 {TURNED if each[2] else AS_IT_IS}" for each in (a, b))
+        real, (m, n, k) = self.work.kind, sizes
         self.writer.emit(
-            f"call void {self.argument('gemm', 'ptr')}(i32 {ROW_MAJOR}, {', '.join(how)}, i64 {m}, i64 {n}, "
-            f"i64 {k}, {real} {alpha}, ptr {a[0]}, i64 {a[1]}, ptr {b[0]}, i64 {b[1]}, "
-            f"{real} {beta}, ptr {c}, i64 {far})"
+            f"call void {self.argument('gemm', 'ptr')}(i32 {ROW_MAJOR}, {how}, i64 {m}, i64 {n}, i64 {k}, "
+            f"{real} {alpha}, ptr {a[0]}, i64 {a[1]}, ptr {b[0]}, i64 {b[1]}, {real} {beta}, "
+            f"ptr {c[0]}, i64 {c[1]})"
         )
 
     def result(self, product: Product) -> tuple[str, str, tuple[str, str]]:

@@ -95,7 +95,8 @@ class Strider:
         arrays = {**self.data, **{symbol: self.here[name] for name, symbol in self.parameters.items()}}
         lengths = sizes_of(symbols, arrays)
         try:
-            made = batches_of(self.rows, lengths, places, self.rule, self.update)
+            threads = self.native.threads
+            made = batches_of(self.rows, lengths, places, self.rule, self.update, self.batch, threads)
             return BatchCall(made, self.native, arrays, self.update, self.at, self.batch)
         except Unsupported:
             return None
