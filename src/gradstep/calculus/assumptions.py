@@ -37,7 +37,8 @@ def believing(
     Answers that are differentiated `again` are worked out without what ties the entries of the parameters.
     """
     own = tied(parameters.values())
-    others = facts_of(v for v in known.values() if v not in parameters.values())
+    trained = set(parameters.values())
+    others = facts_of(v for v in known.values() if v not in trained)
     if again or not own:
         return *work(others), ()
     made, answers = work([*own, *others])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from gradstep.expression.node import Expr, walk
+from gradstep.expression.node import Expr
 from gradstep.operations.arithmetic import divide_op, multiply_op, scale_op
 from gradstep.operations.broadcasting import repeat_op, squeeze_op, sum_op
 from gradstep.operations.diagonals import diagonal_matrix_op
@@ -23,12 +23,18 @@ def length(expr: Expr, fences: Container[Expr] = (), known: dict[Expr, int] | No
     if not expr.args:
         return _leaf(expr)
     known = {} if known is None else known
-    new = [arg for arg in expr.args if arg not in known]
-    for node in walk(*new, stop=lambda node: node in known or node in fences):
-        if node not in known:
-            whole = not node.args or node in fences
-            known[node] = _leaf(node) if whole else _own(node) + sum(known[arg] for arg in node.args)
-    return _own(expr) + sum(known[arg] for arg in expr.args)
+    stack = [*expr.args]
+    while stack:
+        node = stack[-1]
+        if node in known:
+            stack.pop()
+        elif not node.args or node in fences:
+            known[node] = _leaf(node)
+        elif waiting := [arg for arg in node.args if arg not in known]:
+            stack += waiting
+        else:
+            known[node] = _own(node) + sum([known[arg] for arg in node.args])
+    return _own(expr) + sum([known[arg] for arg in expr.args])
 
 
 def _leaf(node: Expr) -> int:

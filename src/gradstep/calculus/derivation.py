@@ -18,7 +18,7 @@ from gradstep.calculus.laws import Facts, book_with, zeros
 from gradstep.calculus.naming import measures, named_parts
 from gradstep.calculus.recognising import Recognition
 from gradstep.calculus.remarks import defined_where, loss_name, stillness
-from gradstep.calculus.rewriting import Book, Law, Simplifier
+from gradstep.calculus.rewriting import Book, Fences, Law, Simplifier
 from gradstep.calculus.shortening import named_product
 from gradstep.calculus.steps import Derivation, Line, Rewrite, Step, Term
 from gradstep.calculus.structures import Inside, structure_of
@@ -252,9 +252,10 @@ class Opening:
         self.steps: list[Step] = []
         self.cotangents: dict[Expr, Expr] = {}
         self.fenced: dict[Expr, Expr] = {}  # a cotangent that is called by name -> the part it belongs to
+        self.divided: dict[tuple[Expr, int], bool] = {}  # with so many names, by a quotient?
         self.pending: dict[Expr, dict[Expr, Expr]] = {}  # part -> what arrives there, by where it comes from
         self.book = book
-        self._fences = set(named)  # and what is in `fenced`
+        self._fences = Fences(named)  # and what is in `fenced`
         self.written = frozenset(walk(start))
         self.simplify = Simplifier(book, self._fences, written=self.written)
         self.quietly = Simplifier(book.quiet, self._fences, written=self.written)
@@ -331,12 +332,12 @@ class Opening:
     def shorten(self) -> None:
         """∂C/∂w with other cotangents written out, and C called by its name, where that is shorter."""
         by_name = named_product(self.start)
-        book = self.book if by_name is None else Book((*self.book.laws, by_name))
-        fences, names = {*self.named, self.start}, {*self._fences, self.start}
+        book = self.book if by_name is None else self.book.and_last(by_name)
+        fences, names = Fences({*self.named, self.start}), {*self._fences, self.start}
         simplifier, lengths = Simplifier(book, fences, written=self.written), dict[Expr, int]()
         for variable in [node for node in self.cotangents if node in self.stops]:
             G = self.cotangents[variable]
-            if self.symbols(G, fences) > 5 * HEAVY:
+            if self.symbols(G, fences, 5 * HEAVY) > 5 * HEAVY:
                 continue
             after, rewrites, _ = simplifier.afresh()(G)
             called = {node for node in walk(G, stop=self.named.__contains__) if node in self.fenced}
@@ -390,24 +391,28 @@ class Opening:
 
     def seen_through(self, H: Expr, G: Expr) -> tuple[Expr, list[Rewrite], list[Law]] | None:
         """`H` simplified with the named cotangent `G` written out: denominators may cancel."""
-        if self.visible(G) > 3 * HEAVY:
+        if self.visible(G, 3 * HEAVY) > 3 * HEAVY:
             return None
         rest = _Except(self._fences, G)
-        if not any(part.op.name == "divide" and part.rank for part in walk(G, stop=rest.__contains__)):
+        now = G, len(self._fences)
+        if now not in self.divided:
+            parts = walk(G, stop=rest.__contains__)
+            self.divided[now] = any(part.op.name == "divide" and part.rank for part in parts)
+        if not self.divided[now]:
             return None
         return Simplifier(self.book, rest, written=self.written)(H)
 
-    def visible(self, expr: Expr) -> int:
-        """How many symbols a reader sees, with names for what has names."""
-        return self.symbols(expr, self._fences)
+    def visible(self, expr: Expr, most: int = 10 * HEAVY) -> int:
+        """How many symbols a reader sees, with names for what has names; no more than `most` and one."""
+        return self.symbols(expr, self._fences, most)
 
-    def symbols(self, expr: Expr, fences: Container[Expr]) -> int:
+    def symbols(self, expr: Expr, fences: Container[Expr], most: int) -> int:
         """How many symbols a reader sees, with names for these parts."""
-        count, stack = 0, [expr]
-        while stack and count < 10 * HEAVY:
+        count, stack, start = 1, [*expr.args], self.start
+        while stack and count <= most:
             node = stack.pop()
             count += 1
-            if node is expr or not (node is self.start or node in fences):
+            if node.args and not (node is start or node in fences):
                 stack += node.args
         return count
 
@@ -419,7 +424,7 @@ class Opening:
         """
         if not G.args:  # a name would hide that it is I
             return False
-        symbols = self.visible(G)
+        symbols = self.visible(G, HEAVY)
         if symbols > HEAVY:
             return True
         below = set(self._until_named(node))

@@ -130,11 +130,13 @@ def _multiply(point: Point, node: Expr, a: Array, b: Array) -> Array:
 
 
 def _divide(point: Point, node: Expr, a: Array, b: Array) -> Array:
-    return _multiply(point, node, a, point.inverses(b))
+    return _multiply(point, node, a, point.over(b))
 
 
 def _power(point: Point, node: Expr, x: Array, n: Array) -> Array:
     p, exponent = point.prime, value_of(node.args[1])
+    if exponent == 2:
+        return _multiply(point, node, x, x)
     if exponent is None or exponent.denominator == 1:
         return [point.power(base, to) for base, to in zip(x, _each(n, x), strict=True)]
     if exponent.denominator == 2:
@@ -252,7 +254,7 @@ VALUES: dict[Operation, Callable[..., Array]] = {
     multiply_op: _multiply,
     divide_op: _divide,
     power_op: _power,
-    exp_op: lambda point, node, a: [point.exp(x) for x in a],
+    exp_op: lambda point, node, a: point.exps(a),
     log_op: lambda point, node, a: [point.log(x) for x in a],
     sqrt_op: lambda point, node, a: [point.root(x) for x in a],
     sin_op: lambda point, node, a: [point.circle(x)[1] for x in a],
@@ -307,8 +309,11 @@ def _move_divide(point: Point, node: Expr, y: Array, args: Args, dargs: Changes)
 def _move_power(point: Point, node: Expr, y: Array, args: Args, dargs: Changes) -> Array | None:
     """d(xⁿ) = n xⁿ/x dx + xⁿ log(x) dn; for half-integers by the root, for n > 0 without dividing by x."""
     (x, n), (dx, dn) = args, dargs
-    n = _each(n, x)
     exponent, changes = value_of(node.args[1]), []
+    if exponent == 2 and dx is not None:
+        p = point.prime
+        return [2 * base * d % p for base, d in zip(x, dx, strict=True)]
+    n = _each(n, x)
     if dx is not None:
         if exponent is not None and exponent.denominator == 1 and exponent > 0:
             slope: Array = [point.raised(base, exponent.numerator - 1) for base in x]

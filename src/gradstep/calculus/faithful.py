@@ -172,6 +172,10 @@ class FaithfulPoint(Point):
             found = self.powers.learn(x, base, pow(base, -1, self.prime))
         return found
 
+    def exps(self, values: Sequence[int]) -> Sequence[int]:
+        """`exp` of each."""
+        return [self.exp(x) for x in values]
+
     def log(self, y: int) -> int:
         """log, the inverse of `exp`."""
         if y == 0:

@@ -98,6 +98,7 @@ class Point:
         self._bits = prime.bit_length() - 1
         self._random = rng.getrandbits
         self._contractions: dict[Expr, Contraction] = {}
+        self._entries: dict[Shape, int] = {}
         self._dims: dict[Shape, tuple[int, ...]] = {}
         self._exp: dict[int, int] = {0: 1}
         self._log: dict[int, int] = {1: 0}
@@ -105,6 +106,7 @@ class Point:
         self._roots: dict[int, int] = {0: 0, 1: 1}
         self._oracles: dict[object, int] = {}
         self._powers: dict[int, list[tuple[int, int]]] = {}
+        self._overs: dict[int, tuple[Array, Array]] = {}
         self._inverses: dict[tuple[int, ...], tuple[Array, int]] = {}
 
     def value(self, expr: Expr) -> Array:
@@ -135,10 +137,17 @@ class Point:
             found = self._dims[shape] = tuple([sizes[size] for size in shape])
         return found
 
+    def entries(self, shape: Shape) -> int:
+        """How many entries such an array has."""
+        found = self._entries.get(shape)
+        if found is None:
+            found = self._entries[shape] = prod(self.dims(shape))
+        return found
+
     def draw(self, shape: Shape) -> Array:
         """Random numbers in this shape."""
         random, bits = self._random, self._bits
-        return [random(bits) for _ in range(prod(self.dims(shape)))]
+        return [random(bits) for _ in range(self.entries(shape))]
 
     def oracle(self, key: object) -> int:
         """The same random number whenever the key is the same."""
@@ -150,7 +159,7 @@ class Point:
     def _compute(self, node: Expr, args: Sequence[Array], sheet: Sheet) -> Array:
         """The value of `node` from those of its operands."""
         op = node.op
-        if prod(self.dims(node.shape)) > MOST_ENTRIES:
+        if self.entries(node.shape) > MOST_ENTRIES:
             raise NotInField(op.name)
         rule = VALUES.get(op)
         if rule is not None:
@@ -166,9 +175,12 @@ class Point:
         raise NotInField(op.name)
 
     def _fill(self, sheet: Sheet, parts: Unfolded) -> Array:
-        values = sheet.values
+        values, fixed = sheet.values, parts.fixed
         for node in parts.order:
-            values[node] = self._compute(node, [values[arg] for arg in node.args], sheet)
+            if node in fixed:
+                values[node] = self.value(node)
+            else:
+                values[node] = self._compute(node, [values[arg] for arg in node.args], sheet)
         return values[parts.roots[0]]
 
     def contraction(self, node: Expr) -> Contraction:
@@ -203,7 +215,8 @@ class Point:
             inner = sheet.inner[node]
             moves: dict[Expr, Array | None] = dict(zip(parts.marks, dargs, strict=True))
             for part in parts.order:
-                moves[part] = self.move(part, [moves[arg] for arg in part.args], inner)
+                still = part in parts.fixed
+                moves[part] = None if still else self.move(part, [moves[arg] for arg in part.args], inner)
             return moves[parts.roots[0]]
         assert op.slopes is not None
         parts = declared_slopes(op, node.params, tuple([arg.shape for arg in node.args]))
@@ -235,6 +248,13 @@ class Point:
         for k in range(len(values) - 1, -1, -1):
             before[k], rest = before[k] * rest % p, rest * values[k] % p
         return before
+
+    def over(self, values: Array) -> Array:
+        """`inverses`, remembered for an array that is divided by again."""
+        found = self._overs.get(id(values))
+        if found is None:
+            found = self._overs[id(values)] = values, self.inverses(values)
+        return found[1]
 
     def fraction(self, value: Fraction) -> int:
         """A number of the field from a fraction."""
@@ -292,6 +312,17 @@ class Point:
         """exp as an oracle: exp(−x) exp(x) = 1, and log is its inverse."""
         found = self._exp.get(x)
         return self._exp_pair(x, self._random(self._bits))[1] if found is None else found
+
+    def exps(self, values: Array) -> Array:
+        """`exp` of each, with one inversion for all that are new."""
+        p, known, new = self.prime, self._exp, dict[int, int]()
+        for x in values:
+            if x not in known and x not in new and -x % p not in new:
+                new[x] = self._random(self._bits)
+        for (x, y), inverse in zip(new.items(), self.inverses([*new.values()]), strict=True):
+            known[x], known[-x % p] = y, inverse
+            self._log[y], self._log[inverse] = x, -x % p
+        return [known[x] for x in values]
 
     def log(self, y: int) -> int:
         """log as an oracle: the inverse of `exp`."""

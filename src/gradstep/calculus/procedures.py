@@ -32,6 +32,7 @@ from gradstep.operations.leaves import is_constant, number, number_op, size, siz
 from gradstep.operations.products import matmul_op, outer_op
 from gradstep.operations.sums import count, mean, sum
 
+ONE = Fraction(1)
 PRODUCTS_OF_NUMBERS = (multiply_op, divide_op, negate_op)
 
 # ------------------------------------------------------------------------------------------- numbers
@@ -48,15 +49,16 @@ class Monomial:
 
 def monomial(expr: Expr, fences: Container[Expr] = ()) -> Monomial:
     """`expr`, of rank 0, as a product; what is fenced is one factor. s/s is 1, defined where s/s was."""
-    rational, sizes, factors = Fraction(1), dict[Expr, int](), dict[Expr, int]()
+    rational, sizes, factors = ONE, dict[Expr, int](), dict[Expr, int]()
     stack = [(expr, 1)]
     while stack:
         node, times = stack.pop()
         value, args = value_of(node), () if node in fences else node.args
-        if value == 0 and times < 0:  # undefined, and left as it stands
-            return Monomial(Fraction(1), {}, {expr: 1})
         if value is not None:
-            rational *= value**times
+            if not value and times < 0:  # undefined, and left as it stands
+                return Monomial(ONE, {}, {expr: 1})
+            power = value if times == 1 else value**times
+            rational = power if rational is ONE else rational * power
         elif node.op is size_op:
             sizes[node] = sizes.get(node, 0) + times
         elif args and node.op is multiply_op:
@@ -64,7 +66,7 @@ def monomial(expr: Expr, fences: Container[Expr] = ()) -> Monomial:
         elif args and node.op is divide_op:
             stack += [(args[1], -times), (args[0], times)]
         elif args and node.op is negate_op:
-            rational *= Fraction(-1) ** times
+            rational = rational if times % 2 == 0 else -rational
             stack.append((args[0], times))
         elif args and node.op is power_op and (n := _whole_exponent(node)) is not None:
             stack.append((args[0], times * n))
@@ -138,7 +140,7 @@ def _term(expr: Expr, fences: Container[Expr]) -> Monomial:
     if not expr.rank:
         return monomial(expr, fences)
     if expr.op is not scale_op or expr in fences:
-        return Monomial(Fraction(1), {}, {expr: 1})
+        return Monomial(ONE, {}, {expr: 1})
     front = monomial(expr.args[0], fences)
     return Monomial(front.rational, front.sizes, {**front.factors, expr.args[1]: 1})
 

@@ -151,6 +151,10 @@ class RealPoint(Point):
             return None, Decimal(0)
         return inverse, determinant
 
+    def exps(self, values: Array) -> Array:
+        """`exp` of each."""
+        return [self.exp(x) for x in values]
+
     def exp(self, x: Any) -> Any:
         """eˣ."""
         if abs(x) > FURTHEST:

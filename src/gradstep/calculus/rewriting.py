@@ -7,14 +7,15 @@ symbol to it, which keeps lines short and the time linear in deep networks.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any, Literal
+from functools import cached_property, wraps
+from typing import Any, Literal, TypeVar
 
 from gradstep.calculus.counting import length
 from gradstep.calculus.steps import Rewrite
 from gradstep.expression.boxes import ATOM, Sym, Written, letter_kind
-from gradstep.expression.node import Expr, Operation, walk
+from gradstep.expression.node import Expr, Operation
 from gradstep.expression.records import record
 from gradstep.expression.shapes import Shape
 from gradstep.operations.arithmetic import (
@@ -72,6 +73,38 @@ class Law:
     propose: Callable[[Expr, Container[Expr]], Iterable[Expr]] | None = None
     amid: frozenset[Operation] = frozenset()  # empty: whatever is met
     within: frozenset[Operation] = frozenset()
+
+
+class Fences(set[Expr]):
+    """Named parts, which are symbols to the rewriter; `known` is what has been worked out above them."""
+
+    def __init__(self, parts: Iterable[Expr]) -> None:
+        super().__init__(parts)
+        self.known: dict[tuple[Any, ...], Any] = {}
+
+    def add(self, part: Expr) -> None:
+        """Another one."""
+        super().add(part)
+        self.known.clear()
+
+
+Answer = TypeVar("Answer")
+
+
+def remembered(work: Callable[..., Answer]) -> Callable[..., Answer]:
+    """`work(expr, fences, …)`, which is done once for each expression above the same fences."""
+
+    @wraps(work)
+    def recalled(expr: Expr, fences: Container[Expr], *more: Any) -> Answer:
+        if not isinstance(fences, Fences):
+            return work(expr, fences, *more)
+        key = work, expr, *more
+        if key not in fences.known:
+            fences.known[key] = work(expr, fences, *more)
+        answer: Answer = fences.known[key]
+        return answer
+
+    return recalled
 
 
 Binding = dict[Any, Any]  # wildcards to expressions, names of sizes to sizes
@@ -159,6 +192,14 @@ class Book:
             for head in law.heads:
                 (self._proposing if law.propose else self._procedures).setdefault(head, []).append(law)
 
+    def and_last(self, law: Law) -> Book:
+        """The same with one more law, which proposes."""
+        more = copy(self)
+        more.__dict__.pop("quiet", None)
+        more.laws = (*self.laws, law)
+        more._proposing = self._proposing | {head: [*self.proposing(head), law] for head in law.heads}
+        return more
+
     @cached_property
     def quiet(self) -> Book:
         """The quiet laws alone."""
@@ -170,8 +211,11 @@ class Book:
             changed = law.apply(expr, fences) if law.apply else None
             if changed is not None and changed is not expr:
                 return law, changed
+        forms = self._forms.get((expr.op, expr.rank))
+        if forms is None:
+            return None
         present = {arg.op for arg in expr.args if arg not in fences}
-        for law, left, right, needs in self._forms.get((expr.op, expr.rank), ()):
+        for law, left, right, needs in forms:
             if needs <= present and (binding := match(left, expr, fences)) is not None:
                 changed = build(right, binding)
                 if changed is not expr:
@@ -226,9 +270,9 @@ class Simplifier:
             elif node in self.fences or not node.args:
                 done[node] = node
             elif waiting := [arg for arg in node.args if arg not in done]:
-                stack.extend(waiting)
-            elif any(done[arg] is not arg for arg in node.args):
-                becomes[node] = node.op(*(done[arg] for arg in node.args), params=node.params)
+                stack += waiting
+            elif (tidy := tuple([done[arg] for arg in node.args])) != node.args:
+                becomes[node] = node.op(*tidy, params=node.params)
             elif found := self.applied(node):
                 law, after = found
                 rewrites.append(Rewrite(law.name, law.why, node, after))
@@ -271,14 +315,17 @@ class Simplifier:
         """The operation of `expr`, and of its parts, and of theirs where it is one that is `opened`."""
         fences = self.fences
 
-        def whole(node: Expr) -> bool:
-            return node in known or node in fences or not opened(node.op)
-
-        if expr not in known:
-            for node in walk(expr, stop=whole):
-                if node not in known:
-                    parts = () if whole(node) else node.args
-                    known[node] = frozenset({node.op}).union(*[known[part] for part in parts])
+        stack = [expr]
+        while stack:
+            node = stack[-1]
+            if node in known:
+                stack.pop()
+                continue
+            parts = () if node in fences or not opened(node.op) else node.args
+            if waiting := [part for part in parts if part not in known]:
+                stack += waiting
+            else:
+                known[node] = frozenset({node.op}).union(*[known[part] for part in parts])
         return known[expr]
 
     def fenced(self) -> None:

@@ -11,10 +11,10 @@ from collections.abc import Container, Iterator, Sequence
 from fractions import Fraction
 from math import gcd, lcm
 
-from gradstep.calculus.procedures import Monomial, entrywise, monomial, one_bar, written
-from gradstep.calculus.rewriting import Law, wildcard
+from gradstep.calculus.procedures import ONE, Monomial, entrywise, monomial, one_bar, written
+from gradstep.calculus.rewriting import Law, remembered, wildcard
 from gradstep.expression.node import Expr
-from gradstep.expression.records import record, replaced
+from gradstep.expression.records import record
 from gradstep.operations.arithmetic import (
     add,
     add_op,
@@ -29,7 +29,7 @@ from gradstep.operations.arithmetic import (
 )
 from gradstep.operations.broadcasting import repeat, repeat_op
 from gradstep.operations.families import is_one
-from gradstep.operations.leaves import value_of
+from gradstep.operations.leaves import size_op, value_of
 
 SUMS = (add_op, subtract_op)
 MOST_TERMS = 12
@@ -51,7 +51,7 @@ class Term:
     @property
     def key(self) -> tuple[frozenset[tuple[Expr, int]], ...]:
         """What like terms have in common."""
-        return tuple(frozenset(part.items()) for part in (self.sizes, self.numbers, self.entries))
+        return frozenset(self.sizes.items()), frozenset(self.numbers.items()), frozenset(self.entries.items())
 
     @property
     def parts(self) -> dict[Expr, int]:
@@ -60,14 +60,19 @@ class Term:
 
     def times(self, other: Term) -> Term:
         """The product of both."""
-        if self is NOTHING:
-            return other
+        if self is NOTHING or other is NOTHING:
+            return other if self is NOTHING else self
+        one, two = self.rational, other.rational
         return Term(
-            self.rational * other.rational,
+            two if one is ONE else one if two is ONE else one * two,
             _sum(self.sizes, other.sizes),
             _sum(self.numbers, other.numbers),
             _sum(self.entries, other.entries),
         )
+
+    def counted(self, rational: Fraction) -> Term:
+        """The same with another number in front."""
+        return Term(rational, self.sizes, self.numbers, self.entries)
 
     def inverse(self) -> Term:
         """1 over it."""
@@ -76,21 +81,24 @@ class Term:
 
 
 def _sum(a: dict[Expr, int], b: dict[Expr, int]) -> dict[Expr, int]:
+    if not a or not b:
+        return a or b
     total = dict(a)
     for factor, n in b.items():
         total[factor] = total.get(factor, 0) + n
     return {factor: n for factor, n in total.items() if n}
 
 
-NOTHING = Term(Fraction(1), {}, {}, {})
+NOTHING = Term(ONE, {}, {}, {})
 
 
+@remembered
 def term(expr: Expr, fences: Container[Expr]) -> Term:
     """A number or an array, as a product."""
     front, body = NOTHING, expr
     while body not in fences:
         if body.op is negate_op:
-            front, body = replaced(front, rational=-front.rational), body.args[0]
+            front, body = front.counted(-front.rational), body.args[0]
         elif body.op is scale_op:
             front, body = front.times(_of_number(body.args[0], fences)), body.args[1]
             if is_one(body):
@@ -101,7 +109,7 @@ def term(expr: Expr, fences: Container[Expr]) -> Term:
             break
     if not body.rank:
         return front.times(_of_number(body, fences))
-    return front.times(Term(Fraction(1), {}, {}, entrywise(body, fences)))
+    return front.times(Term(ONE, {}, {}, entrywise(body, fences)))
 
 
 def _of_number(expr: Expr, fences: Container[Expr]) -> Term:
@@ -140,29 +148,30 @@ def flattened(expr: Expr, fences: Container[Expr], most: int | None = None) -> l
     return found
 
 
-def terms(expr: Expr, fences: Container[Expr], most: int | None = None) -> list[Term]:
+@remembered
+def terms(expr: Expr, fences: Container[Expr], most: int | None = None) -> tuple[Term, ...]:
     """The terms of a sum; like ones are put together. None of a sum of more than `most`."""
     merged: dict[object, Term] = {}
     for sign, part in flattened(expr, fences, most):
         one = term(part, fences)
-        one = one if sign > 0 else replaced(one, rational=-one.rational)
+        one = one if sign > 0 else one.counted(-one.rational)
         key = one.key
         before = merged.get(key)
-        merged[key] = one if before is None else replaced(one, rational=one.rational + before.rational)
-    return [one for one in merged.values() if one.rational]
+        merged[key] = one if before is None else one.counted(one.rational + before.rational)
+    return tuple([one for one in merged.values() if one.rational])
 
 
 def total(parts: Sequence[Term], like: Expr) -> Expr:
     """The sum of the terms, one without a minus first."""
     if not parts:
-        return rebuilt(replaced(NOTHING, rational=Fraction(0)), like)
+        return rebuilt(NOTHING.counted(Fraction(0)), like)
     first = next((part for part in parts if part.rational > 0), None)
     if first is None:
-        return negate_op(total([replaced(part, rational=-part.rational) for part in parts], like))
+        return negate_op(total([part.counted(-part.rational) for part in parts], like))
     result = rebuilt(first, like)
     for part in parts:
         if part is not first:
-            positive = rebuilt(replaced(part, rational=abs(part.rational)), like)
+            positive = rebuilt(part.counted(abs(part.rational)), like)
             result = (add if part.rational > 0 else subtract)(result, positive)
     return result
 
@@ -214,7 +223,7 @@ def _factored(
 def _single(inner: Expr, n: int = 1) -> Term:
     """An expression as one factor, `n` times."""
     numbers, entries = ({}, {inner: n}) if inner.rank else ({inner: n}, {})
-    return Term(Fraction(1), {}, numbers, entries)
+    return Term(ONE, {}, numbers, entries)
 
 
 def content(group: Sequence[Term], over_one_bar: bool) -> Term:
@@ -247,7 +256,7 @@ def powers_merged(product: Term) -> Term:
 def merged_powers(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
     """xⁿ⁻¹ x = xⁿ."""
     product = term(expr, fences)
-    if (merged := powers_merged(product)) != product:
+    if (merged := powers_merged(product)) is not product:
         yield rebuilt(merged, expr)
 
 
@@ -258,6 +267,9 @@ def multiplied_out(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
         if n != 1 or factor.op not in SUMS or factor in fences:
             continue
         parts = terms(factor, fences, MOST_WRITTEN)
+        exponents = [*product.parts.values(), *(m for part in parts for m in part.parts.values())]
+        if min(exponents, default=1) > 0:  # nothing is below a bar
+            continue
         rest = product.times(_single(factor).inverse())
         meeting = {f for part in parts for f, m in part.parts.items() if rest.parts.get(f, 0) * m < 0}
         if not meeting or len(parts) > MOST_TERMS:
@@ -272,16 +284,16 @@ def common_numbers(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
     product = term(expr, fences)
     for factor, n in product.parts.items():
         summed = factor.op in SUMS and factor not in fences
-        parts = terms(factor, fences, MOST_WRITTEN) if summed else []
+        parts = terms(factor, fences, MOST_WRITTEN) if summed else ()
         if not 2 <= len(parts) <= MOST_TERMS:
             continue
         tops = gcd(*(part.rational.numerator for part in parts))
         bottoms = lcm(*(part.rational.denominator for part in parts))
         common = Fraction(tops, bottoms) if bottoms <= LARGEST_DENOMINATOR else Fraction(1)
         if common != 1:
-            inner = total([replaced(part, rational=part.rational / common) for part in parts], factor)
+            inner = total([part.counted(part.rational / common) for part in parts], factor)
             rest = product.times(_single(factor, -n))
-            rest = replaced(rest, rational=rest.rational * common**n)
+            rest = rest.counted(rest.rational * common**n)
             for body in (inner, *common_factors(inner, fences)):
                 yield rebuilt(rest.times(_single(body, n)), expr)
 
@@ -302,7 +314,8 @@ def named_product(whole: Expr) -> Law | None:
             yield rebuilt(product.times(own.inverse()).times(_single(whole)), expr)
 
     why = "what has a name already is called by it"
-    return Law("by its name", why, propose=propose, heads=(multiply_op, divide_op, scale_op))
+    met = frozenset([factor.op for factor in own.parts if factor.op is not size_op][:1])
+    return Law("by its name", why, propose=propose, heads=(multiply_op, divide_op, scale_op), amid=met)
 
 
 # ------------------------------------------------------------------------------------------- the laws

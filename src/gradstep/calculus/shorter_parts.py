@@ -60,8 +60,11 @@ def without_deviations(expr: Expr, fences: Container[Expr]) -> Expr | None:
     """Σ (x − mean x) = 0: such a term of a sum adds nothing."""
     axes = expr.params[0]
     body = expr.args[0]
-    seen = walk(body, stop=fences.__contains__)
-    whole = {node for node in seen if node in fences or _is_deviation(node, axes)}
+    seen = list(walk(body, stop=fences.__contains__))
+    deviating = [node for node in seen if _is_deviation(node, axes)]
+    if not deviating:
+        return None
+    whole = {*deviating, *(node for node in seen if node in fences)}
     parts = [(1, body)] if body in whole else flattened(body, whole)
     kept = [(side, part) for side, part in parts if not _vanishes(part, axes, whole)]
     if len(kept) == len(parts):

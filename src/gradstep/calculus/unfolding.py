@@ -16,11 +16,24 @@ from gradstep.operations.leaves import symbol_op
 
 @record
 class Unfolded:
-    """An operation taken apart: `marks` stand for its operands, `order` computes `roots` from them."""
+    """An operation taken apart: `marks` stand for its operands, `order` computes `roots` from them.
+
+    `fixed` are those in the order that are made of numbers and sizes alone.
+    """
 
     marks: tuple[Expr, ...]
     order: tuple[Expr, ...]
     roots: tuple[Expr, ...]
+    fixed: frozenset[Expr]
+
+
+def _in_order(marks: tuple[Expr, ...], roots: tuple[Expr, ...]) -> Unfolded:
+    order = tuple([node for node in walk(*roots, stop=marks.__contains__) if node not in marks])
+    varying = set(marks)
+    for node in order:
+        if node.op is symbol_op or not varying.isdisjoint(node.args):
+            varying.add(node)
+    return Unfolded(marks, order, roots, frozenset(order) - varying)
 
 
 @lru_cache(maxsize=4096)
@@ -28,8 +41,7 @@ def unfolded(op: Operation, params: Params, shapes: tuple[Shape, ...]) -> Unfold
     """`op` by its definition; the last of `order` is the result."""
     assert op.definition is not None
     marks = tuple(symbol_op(params=(f"•{k}", shape, ())) for k, shape in enumerate(shapes))
-    root = op.definition(params, *marks)
-    return Unfolded(marks, tuple(node for node in walk(root) if node not in marks), (root,))
+    return _in_order(marks, (op.definition(params, *marks),))
 
 
 @lru_cache(maxsize=4096)
@@ -38,7 +50,4 @@ def declared_slopes(op: Operation, params: Params, shapes: tuple[Shape, ...]) ->
     assert op.slopes is not None
     marks = tuple(symbol_op(params=(f"•{k}", shape, ())) for k, shape in enumerate(shapes))
     y = op(*marks, params=params)
-    roots = tuple(slope(y, *marks) for slope in op.slopes)
-    known = (*marks, y)
-    order = tuple(node for node in walk(*roots, stop=known.__contains__) if node not in known)
-    return Unfolded(known, order, roots)
+    return _in_order((*marks, y), tuple([slope(y, *marks) for slope in op.slopes]))

@@ -114,13 +114,15 @@ class Expr:
     object, so `is` compares them; `==` does too and gives a bool.
     """
 
-    __slots__ = ("__weakref__", "args", "op", "params", "shape")
+    __slots__ = ("__weakref__", "args", "op", "params", "rank", "shape")
     __array_ufunc__ = None  # so that `array @ expr` asks the expression, which then explains
 
     op: Operation
     args: tuple[Expr, ...]
     params: Params
     shape: Shape
+    rank: int
+    """The number of axes."""
 
     def __init__(self, op: Operation, args: tuple[Expr, ...], params: Params, shape: Shape) -> None:
         put = object.__setattr__
@@ -128,14 +130,10 @@ class Expr:
         put(self, "args", args)
         put(self, "params", params)
         put(self, "shape", shape)
+        put(self, "rank", len(shape))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise MathError(f"an expression does not change: {name} cannot be set")
-
-    @property
-    def rank(self) -> int:
-        """The number of axes."""
-        return len(self.shape)
 
     @property
     def T(self) -> Expr:

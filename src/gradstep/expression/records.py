@@ -45,7 +45,10 @@ def record(declared: type[Value]) -> type[Value]:
 def replaced(value: Value, **changes: Any) -> Value:
     """The record with other values in some of its fields."""
     made: Callable[..., Value] = type(value)
-    return made(**{field: getattr(value, field) for field in _fields(value)} | changes)
+    return made(
+        *[changes.pop(field) if field in changes else getattr(value, field) for field in _fields(value)],
+        **changes,
+    )
 
 
 def _compiled(made: object, fields: tuple[str, ...], defaults: dict[str, Any]) -> Callable[..., None]:

@@ -197,6 +197,8 @@ def zeros(*sizes: Size) -> Expr:
 def together(name: str, a: Expr | Number, b: Expr | Number) -> tuple[Expr, Expr]:
     """Both operands of an entrywise operation, spread to their common shape."""
     a, b = expression(a), expression(b)
+    if a.shape == b.shape:
+        return a, b
     try:
         shape = broadcast(a.shape, b.shape)
     except MathError as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 
 from gradstep.expression.node import Expr, walk
 from gradstep.operations.arithmetic import power_op
@@ -26,7 +27,8 @@ INSIDE = {
 }
 
 
-def ranges(formula: Expr) -> dict[Expr, Range]:
+@lru_cache(maxsize=1)
+def ranges(formula: Expr) -> Mapping[Expr, Range]:
     """Where the entries of every part of `formula` lie."""
     found: dict[Expr, Range] = {}
     for node in walk(formula):
