@@ -13,6 +13,7 @@ from gradstep.backends.native import engine, running
 from gradstep.backends.several import Several
 from gradstep.expression.errors import MathError
 from gradstep.learn.convoy import Convoy
+from gradstep.learn.objective import Measuring
 
 SHAPES = {"X": "N d", "w": "d", "b": "", "y": "N"}
 LOSS = gs.parse("mean((y - relu(X @ w + b))**2)", **SHAPES)
@@ -95,6 +96,18 @@ def test_batches_of_one_seed_are_shared_and_others_are_not(passes):
     assert set(passes) == {4, 2}  # all rows by all, batches by those who have the same
 
 
+@pytest.mark.parametrize("batch", [None, 40])
+def test_learning_rates_are_tried_in_common_passes(passes, monkeypatch, batch):
+    usual = {"optimiser": "adam", "steps": 5, "backend": "numpy", "batch": batch}
+    common = gs.train(LOSS, DATA, ["w", "b"], **usual)
+    assert passes[0] == 10 and sum(passes) > 8 * len(passes)
+    monkeypatch.setattr(Measuring, "together", lambda self, places: [self(each) for each in places])
+    one_by_one = gs.train(LOSS, DATA, ["w", "b"], **usual)
+    assert common.descent.evaluations == one_by_one.descent.evaluations
+    np.testing.assert_allclose(common.descent.rates, one_by_one.descent.rates, rtol=1e-12)
+    np.testing.assert_allclose(common.history, one_by_one.history, rtol=1e-12)
+
+
 def test_the_best_is_said_and_why():
     found = gs.train(LOSS, DATA, ["w", "b"], sweep={"learning_rate": [0.001, 0.1]}, **USUAL)
     assert found.best is found[1] and found.best_settings == {"learning_rate": 0.1}
@@ -156,6 +169,12 @@ def test_a_sweep_that_makes_no_sense_says_so(sweep, what, mend):
     with pytest.raises(MathError, match=what) as error:
         gs.train(LOSS, DATA, ["w", "b"], sweep=sweep)
     assert mend is None or mend in error.value.mend
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "l2", "batch"])
+def test_a_setting_is_not_given_twice(name):
+    with pytest.raises(MathError, match=f"{name} is given, and swept too"):
+        gs.train(LOSS, DATA, ["w", "b"], sweep={name: [1, 2]}, **{name: 1})
 
 
 def test_what_is_an_array_is_not_swept():

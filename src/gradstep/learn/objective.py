@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from gradstep.backends import compile_outputs
 from gradstep.backends.compiled import Compiled
 from gradstep.backends.options import Options
+from gradstep.backends.run import Run
+from gradstep.backends.several import several
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
@@ -17,6 +22,8 @@ from gradstep.learn.coordinates import Arrays
 from gradstep.learn.surface import Objective, Parameters
 from gradstep.operations.evaluation import sizes_of
 from gradstep.operations.memory import check_room
+
+Measured: TypeAlias = tuple[ArrayLike, Mapping[str, ArrayLike]]
 
 LONG = 120  # a loss that is longer is not repeated above its code
 
@@ -82,16 +89,36 @@ def check_memory(function: Compiled, arrays: Arrays) -> None:
     check_room(function.program.grown, sizes_of(declared, arrays))
 
 
-def objective(function: Compiled, data: Arrays) -> Objective:
-    """The loss on these data as a function of the parameters."""
-    names = [given.name for given in function.program.inputs]
+@dataclass(frozen=True, eq=False)
+class Measuring:
+    """The loss on some data as a function of the parameters, or of several sets of them at once."""
 
-    def measured(parameters: Parameters) -> tuple[ArrayLike, Mapping[str, ArrayLike]]:
-        arrays = [data[name] if name in data else parameters[name] for name in names]
-        found: tuple[ArrayLike, Mapping[str, ArrayLike]] = function.raw(*arrays)
+    function: Compiled
+    data: Arrays
+
+    def __call__(self, parameters: Parameters) -> Measured:
+        arrays = [self.data[name] if name in self.data else parameters[name] for name in self.names]
+        found: Measured = self.function.raw(*arrays)
         return found
 
-    return measured
+    @cached_property
+    def names(self) -> list[str]:
+        return [given.name for given in self.function.program.inputs]
+
+    def together(self, places: Sequence[Parameters]) -> list[Measured]:
+        """In one pass over the data where they are many."""
+        run = self.function.raw
+        if isinstance(run, Run):
+            own = frozenset(name for name in self.names if name not in self.data)
+            size = sum(np.asarray(array).nbytes for array in self.data.values())
+            if several(run, own).pays(size):
+                return several(run, own)(self.data, places)
+        return [self(parameters) for parameters in places]
+
+
+def objective(function: Compiled, data: Arrays) -> Objective:
+    """The loss on these data as a function of the parameters."""
+    return Measuring(function, data)
 
 
 def needed(function: Compiled, known: Collection[str]) -> list[str]:

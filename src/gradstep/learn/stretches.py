@@ -108,7 +108,7 @@ class Walking:
 
     def tuned(self, rule: optimisers.Rule) -> Stopped:
         """With the rate that short trials choose, halved whenever many steps bring no lower loss."""
-        rate = tried_rate(rule, self.log.start, self.trial)
+        rate = tried_rate(rule, self.log.start, lambda rates: [self.trial(rate) for rate in rates])
         for _ in range(HALVINGS):
             stopped = self.on(rate, Patience(self.log.start.loss))
             if stopped is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -15,6 +15,8 @@ from gradstep.learn.optimisers import Array
 
 Parameters: TypeAlias = dict[str, Array]
 Objective: TypeAlias = Callable[[Parameters], tuple[ArrayLike, Mapping[str, ArrayLike]]]
+Together: TypeAlias = Callable[[Sequence[Parameters]], Sequence[tuple[ArrayLike, Mapping[str, ArrayLike]]]]
+"""An objective in several places at once: what an objective may have under the name `together`."""
 
 
 @record
@@ -163,10 +165,23 @@ class Measured:
         """The place x on the surface."""
         return Point(x, *self(x))
 
+    def all_at(self, xs: Sequence[Array]) -> list[Point]:
+        """Several places on the surface."""
+        return [Point(x, *found) for x, found in zip(xs, self.all_of(self.objective, xs), strict=True)]
+
     def of(self, objective: Objective, x: Array) -> tuple[float, Array]:
-        self.count += 1
+        return self.all_of(objective, [x])[0]
+
+    def all_of(self, objective: Objective, xs: Sequence[Array]) -> list[tuple[float, Array]]:
+        """Loss and gradient in several places, measured together by an objective that can do that."""
+        self.count += len(xs)
+        places = [self.layout.open(x.copy()) for x in xs]
+        together: Together | None = getattr(objective, "together", None)
         with np.errstate(all="ignore"):  # overflow shows in the numbers, and is judged there
-            loss, gradients = objective(self.layout.open(x.copy()))
+            found = together(places) if together and len(xs) > 1 else [objective(each) for each in places]
+        return [self.checked(*each) for each in found]
+
+    def checked(self, loss: ArrayLike, gradients: Mapping[str, ArrayLike]) -> tuple[float, Array]:
         value = _real("the loss", loss)
         if value.size != 1:
             raise MathError("the loss should be one number", facts=[f"it is {_shape(value.shape)}"])

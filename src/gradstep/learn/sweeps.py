@@ -205,9 +205,9 @@ class _Asking:
     ask: Ask
 
     def __call__(self, parameters: Parameters) -> Measured:
-        return self.many([parameters])[0]
+        return self.together([parameters])[0]
 
-    def many(self, places: Sequence[Parameters]) -> list[Measured]:
+    def together(self, places: Sequence[Parameters]) -> list[Measured]:
         """The loss in several places."""
         (numbers,) = self.request.own
         own = [{**numbers, **parameters} for parameters in places]

@@ -7,11 +7,12 @@ import math
 import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
 
-from gradstep.learn.optimisers import Rule, State
+from gradstep.learn.optimisers import Array, Rule, State
 from gradstep.learn.surface import Measured, Objective, Point, norm_of
 
 Batches: TypeAlias = Callable[[int], Iterable[Objective]]
@@ -19,7 +20,6 @@ Ended: TypeAlias = Literal["converged", "stalled"] | None
 Walk: TypeAlias = Generator[tuple[Point, float], None, Ended]
 Enough: TypeAlias = Callable[[float], bool]
 """Is so little left to gain that the walk may end?"""
-Stepper: TypeAlias = Callable[[Point, State, float, int], tuple[Point, State]]
 
 
 def rate_of(here: Point, there: Point) -> float:
@@ -27,26 +27,31 @@ def rate_of(here: Point, there: Point) -> float:
     return norm_of(there.x - here.x) / norm_of(here.gradient)
 
 
-def stepper(rule: Rule, loss: Measured, batches: Batches | None = None) -> Stepper:
+@dataclass(frozen=True)
+class Stepper:
     """Step k of an optimiser: with the whole gradient, or through the blocks of pass k."""
 
-    def whole(at: Point, state: State, rate: float, k: int) -> tuple[Point, State]:
-        with np.errstate(all="ignore"):
-            x, state = rule.update(at.x, at.gradient, state, rate)
-        return loss.at(x), state
+    rule: Rule
+    loss: Measured
+    batches: Batches | None = None
 
-    if batches is None:
-        return whole
+    def __call__(self, at: Point, state: State, rate: float, k: int) -> tuple[Point, State]:
+        ((there, after),) = self.several([at], [state], [rate], k)
+        return there, after
 
-    def by_blocks(at: Point, state: State, rate: float, k: int) -> tuple[Point, State]:
-        x = at.x
-        for block in batches(k):
-            _, gradient = loss.of(block, x)
+    def several(
+        self, at: Sequence[Point], states: Sequence[State], rates: Sequence[float], k: int
+    ) -> list[tuple[Point, State]]:
+        """The same step from several points, each with its own rate, in common passes over the data."""
+        xs, states = [each.x for each in at], list(states)
+        gradients: Iterable[Sequence[Array]] = [[each.gradient for each in at]]
+        if self.batches is not None:
+            gradients = ([g for _, g in self.loss.all_of(block, xs)] for block in self.batches(k))
+        for slopes in gradients:
             with np.errstate(all="ignore"):
-                x, state = rule.update(x, gradient, state, rate)
-        return loss.at(x), state
-
-    return by_blocks
+                moved = [self.rule.update(*each) for each in zip(xs, slopes, states, rates, strict=True)]
+            xs[:], states[:] = [x for x, _ in moved], [state for _, state in moved]
+        return list(zip(self.loss.all_at(xs), states, strict=True))
 
 
 def plain_walk(step: Stepper, here: Point, rule: Rule, rate: float) -> Walk:
@@ -133,7 +138,7 @@ def tuned_walk(step: Stepper, here: Point, rule: Rule, ceiling: float, trial: St
     `trial` is a cheaper step to try rates with.
     """
     start = best = here
-    rate = tried_rate(rule, here, lambda r: _trial(trial or step, start, rule, r))
+    rate = tried_rate(rule, here, lambda rates: _trials(trial or step, start, rule, rates))
     count = itertools.count()
     for _ in range(HALVINGS):
         here, state, idle = best, rule.init(best.x), 0
@@ -148,30 +153,34 @@ def tuned_walk(step: Stepper, here: Point, rule: Rule, ceiling: float, trial: St
     return None
 
 
-def tried_rate(rule: Rule, here: Point, trial: Callable[[float], float]) -> float:
-    """The rate that a trial of some steps from here finds best."""
+def tried_rate(rule: Rule, here: Point, trials: Callable[[Sequence[float]], Sequence[float]]) -> float:
+    """The rate that trials of some steps from here find best: the one whose lowest loss is the lowest."""
     size = max(1.0, norm_of(here.x))
     unit = size / norm_of(here.gradient) if rule.scales_with_gradient else size / math.sqrt(here.x.size)
-    return _tried(trial, [unit * r for r in _TRIAL_RATES])
+    return _tried(trials, [unit * r for r in _TRIAL_RATES])
 
 
-def _tried(result: Callable[[float], float], rates: Sequence[float]) -> float:
+def _tried(trials: Callable[[Sequence[float]], Sequence[float]], rates: Sequence[float]) -> float:
     """The rate with the lowest result; while the largest one wins, larger ones are tried too."""
-    results = {rate: result(rate) for rate in rates}
+    results = dict(zip(rates, trials(rates), strict=True))
     best = min(rates, key=results.__getitem__)
     while best == max(results) and math.isfinite(results[best]) and len(results) < 40:
-        results[3 * best] = result(3 * best)
+        results[3 * best] = trials([3 * best])[0]
         best = min(results, key=results.__getitem__)
     return best
 
 
-def _trial(step: Stepper, here: Point, rule: Rule, rate: float) -> float:
-    """The lowest loss of a short run; infinite if it blows up or kills the network."""
-    state = rule.init(here.x)
-    lowest = math.inf
+def _trials(step: Stepper, start: Point, rule: Rule, rates: Sequence[float]) -> list[float]:
+    """For each rate the lowest loss of a short run; infinite if it blows up or kills the network."""
+    lowest = dict.fromkeys(rates, math.inf)
+    places = {rate: (start, rule.init(start.x)) for rate in rates}
     for k in range(TRIAL_STEPS):
-        here, state = step(here, state, rate, k)
-        if not (here.finite and here.gradient.any()):
-            return math.inf
-        lowest = min(lowest, here.loss)
-    return lowest
+        live = list(places)
+        at, states = [places[rate][0] for rate in live], [places[rate][1] for rate in live]
+        for rate, (here, state) in zip(live, step.several(at, states, live, k), strict=True):
+            places[rate] = here, state
+            lowest[rate] = min(lowest[rate], here.loss)
+            if not (here.finite and here.gradient.any()):
+                lowest[rate] = math.inf
+                del places[rate]
+    return [lowest[rate] for rate in rates]

@@ -27,7 +27,6 @@ from gradstep.learn.walks import (
     Walk,
     fitted_walk,
     plain_walk,
-    stepper,
     tuned_walk,
 )
 
@@ -66,14 +65,14 @@ class Knowledge:
         if self.trial is None:
             return None
         objective, batches = self.trial
-        return stepper(optimiser, Measured(objective, loss.layout), batches if self.batches else None)
+        return Stepper(optimiser, Measured(objective, loss.layout), batches if self.batches else None)
 
 
 def way(optimiser: Optimiser, loss: Measured, log: Log, known: Knowledge) -> Walk:
     """The walk of an optimiser from the start of the log; one that lacks what it needs is a `MathError`."""
     if not isinstance(optimiser, Rule):
         return _with_kinks(_curved(optimiser, loss, log, known), loss, log, known)
-    step = stepper(optimiser, loss, known.batches)
+    step = Stepper(optimiser, loss, known.batches)
     if known.rate is not None:
         return plain_walk(step, log.start, optimiser, known.rate)
     if optimiser is GRADIENT_DESCENT and known.batches is None:
@@ -137,6 +136,6 @@ def _with_kinks(walk: Walk, loss: Measured, log: Log, known: Knowledge) -> Walk:
         yield taken
     if ended is None and not log.flat():
         log.go_on_over_kinks()
-        step, trial = stepper(MOMENTUM, loss), known.stepper(MOMENTUM, loss)
+        step, trial = Stepper(MOMENTUM, loss), known.stepper(MOMENTUM, loss)
         yield from tuned_walk(step, log.lowest, MOMENTUM, log.start.loss, trial)
     return ended
