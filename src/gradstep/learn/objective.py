@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,14 +14,19 @@ from gradstep.backends import compile_outputs
 from gradstep.backends.compiled import Compiled
 from gradstep.backends.options import Options
 from gradstep.backends.run import Run
-from gradstep.backends.several import several
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
+from gradstep.expression.late import late
 from gradstep.expression.node import Expr
 from gradstep.learn.coordinates import Arrays
 from gradstep.learn.surface import Objective, Parameters
 from gradstep.operations.evaluation import sizes_of
 from gradstep.operations.memory import check_room
+
+if TYPE_CHECKING:
+    from gradstep.backends import several
+else:
+    several = late("gradstep.backends.several")
 
 Measured: TypeAlias = tuple[ArrayLike, Mapping[str, ArrayLike]]
 
@@ -111,8 +116,9 @@ class Measuring:
         if isinstance(run, Run):
             own = frozenset(name for name in self.names if name not in self.data)
             size = sum(np.asarray(array).nbytes for array in self.data.values())
-            if several(run, own).pays(size):
-                return several(run, own)(self.data, places)
+            models = several.several(run, own)
+            if models.pays(size):
+                return models(self.data, places)
         return [self(parameters) for parameters in places]
 
 

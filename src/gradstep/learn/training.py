@@ -170,6 +170,9 @@ def train(
         raise MathError("the data are arrays by name", mend='data={"X": X, "y": y}')
     trained = () if wrt is None else (wrt,) if isinstance(wrt, str) else tuple(wrt)
     each = [] if sweep is None else variants.variants_of(sweep, loss, data, trained)
+    for name, value in {"learning_rate": learning_rate, "l2": l2, "batch": batch}.items():
+        if value is not None and each and name in each[0]:
+            raise MathError(f"{name} is given, and swept too", mend=f"{name} in the sweep alone")
     manner = Manner(
         optimiser, learning_rate, steps, tolerance, batch, seed, enough, start, sizes, backend, threads
     )
