@@ -7,6 +7,7 @@ import pytest
 from backends.losses import CASES, arrays, compiled
 
 import gradstep as gs
+from benchmarks.layouts import backwards, read_only
 from gradstep.backends import BACKENDS, compile_outputs
 from gradstep.backends.options import Options
 from gradstep.expression.errors import MathError
@@ -153,3 +154,13 @@ def test_the_function_for_jax_has_our_gradient_as_its_own(name):
             np.testing.assert_allclose(slope, 3 * gradients[name], rtol=1e-10, atol=1e-12)
         else:
             assert np.isnan(slope).all()  # data: no silent zero
+
+
+@pytest.mark.peers
+def test_pytorch_takes_arrays_that_lie_backwards_or_are_not_to_be_written(recwarn):
+    pytest.importorskip("torch")
+    f = gs.compile(gs.derive(gs.parse("sum(x**2)", x="n"), ["x"], certify=False), backend="torch")
+    for lay in (backwards, read_only):
+        value, slopes = f(x=lay(np.arange(3.0)))
+        assert value == 5 and slopes["x"].tolist() == [0, 2, 4]
+    assert not [warning for warning in recwarn if "writable" in str(warning.message)]

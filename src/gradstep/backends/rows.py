@@ -19,6 +19,7 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Operation, Params, rebuild, walk
 from gradstep.expression.records import record
 from gradstep.expression.shapes import Size, size_names
+from gradstep.operations.activations import minimum
 from gradstep.operations.arithmetic import equal, exp, power_op
 from gradstep.operations.broadcasting import repeat, repeat_op
 from gradstep.operations.coded import deviations_op
@@ -30,8 +31,9 @@ from gradstep.operations.flips import flip_op
 from gradstep.operations.leaves import size_op, symbol_op
 from gradstep.operations.lookups import one_hot_op, take_op
 from gradstep.operations.norms import norm_op, unit_op
+from gradstep.operations.precise import log1p
 from gradstep.operations.rowwise import log_softmax_op, logsumexp_op, softmax_op
-from gradstep.operations.sums import mean
+from gradstep.operations.sums import mean, sum
 
 Combine = Literal["sum", "max", "min", "norm", "logsumexp", "prod"]  # how totals of two blocks make one
 
@@ -140,16 +142,23 @@ COMBINED: Mapping[Operation, Combine] = {
 
 
 def _by_totals(node: Expr) -> Expr | None:
-    """An operation along the rows in terms of a total: the softmax of a column is exp(x − logsumexp x)."""
+    """An operation along the rows in terms of totals: the softmax of a column is eˣ⁻ᵐ / Σ eˣ⁻ᵐ.
+
+    A total log Σ eˣ would have a digit less for each that x has before its point.
+    """
     (x,) = node.args
     axes = ALONG[node.op](node.params, x.rank)
     sizes = tuple(x.shape[axis] for axis in axes)
     if node.op is deviations_op:
         return x - mean(x, axes, keepdims=True) if x.rank > len(axes) else x - repeat(mean(x), axes, sizes)
-    if node.op is softmax_op:
-        return exp(x - repeat(logsumexp_op(x, params=node.params), axes, sizes))
-    if node.op is log_softmax_op:
-        return x - repeat(logsumexp_op(x, params=node.params), axes, sizes)
+    if node.op in (softmax_op, log_softmax_op):
+        top = repeat(max_op(x, params=(axes,)), axes, sizes)
+        first = equal(x, top)
+        below = exp(minimum(x - top, 0))  # an x that is computed again may be rounded otherwise
+        rest = sum(first, axes) - 1 + sum(below * (1 - first), axes)
+        if node.op is softmax_op:
+            return below / repeat(1 + rest, axes, sizes)
+        return x - top - repeat(log1p(rest), axes, sizes)
     if node.op is unit_op:  # 0 where the length is 0
         length = norm_op(x, params=node.params)
         return x / repeat(length + equal(length, 0), axes, sizes)

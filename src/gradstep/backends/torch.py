@@ -260,7 +260,7 @@ def load(source: str, program: Program, options: Options) -> Compiled:
     def run(*arrays: Any) -> Any:
         torch, function = imported(), loaded()
         with torch.no_grad():
-            found = function(*(torch.as_tensor(array) for array in arrays))
+            found = function(*(torch.as_tensor(_lying_forwards(array)) for array in arrays))
         if not program.gradients:
             return _array(found)
         value, gradients = found
@@ -268,6 +268,12 @@ def load(source: str, program: Program, options: Options) -> Compiled:
 
     run.__name__ = called(program)
     return Compiled(source, program, run)
+
+
+def _lying_forwards(array: Any) -> Any:
+    """An array that PyTorch takes: in its own memory, if its entries lie backwards or must not be written."""
+    forwards = all(stride >= 0 for stride in array.strides) and array.flags.writeable
+    return array if forwards else array.copy()
 
 
 def _array(tensor: Any) -> Any:
