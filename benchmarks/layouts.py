@@ -141,7 +141,8 @@ def in_c(program: Any, place: Path) -> Callable[..., Any]:
     def call(**values: Any) -> Any:
         given = {name: np.array(values[name], np.float64) for name in symbols}
         lengths = sizes_of(symbols, given)
-        found = {name: np.full(given[name].shape, np.nan) for name in program.gradients}
+        shapes = {name: [lengths[n] for n in slope.shape] for name, slope in program.gradients.items()}
+        found = {name: np.full(shape, np.nan) for name, shape in shapes.items()}
         arguments: list[Any] = [ctypes.c_size_t(lengths[size]) for size in sizes]
         for name, symbol in symbols.items():
             arguments.append(pointer(given[name]) if symbol.rank else ctypes.c_double(float(given[name])))

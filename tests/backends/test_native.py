@@ -378,3 +378,32 @@ def test_the_code_of_a_program_is_the_same_every_time():
     assert str(written) == str(program(*derived(CASES["softmax regression"])))
     with pytest.raises(MathError):
         gs.compile(neuron_derivation(), backend="nativ")
+
+
+@pytest.mark.parametrize(
+    "text", ["sum(X @ W > 0)*sum((X @ W)**2)", "sum(sum(X @ W > 0, axis=0)*sum(X @ W, axis=0))"]
+)
+def test_a_total_may_count(text):
+    """What is added up may be a mask, which the machine holds as bits."""
+    f = gs.compile(
+        gs.derive(gs.parse(text, X="N d", W="d h"), ["W"], certify=False), backend="native", threads=1
+    )
+    rng = np.random.default_rng(0)
+    values = {"X": rng.normal(size=(2000, 50)), "W": rng.normal(size=(50, 40))}
+    value, slopes = f(**values)
+    wanted, others = f.raw.whole(*values.values())
+    assert value == pytest.approx(wanted, rel=1e-12)
+    np.testing.assert_allclose(slopes["W"], others["W"], rtol=1e-9)
+    assert "machine code" in f.report and "runs in NumPy" not in f.report
+
+
+def test_some_columns_of_a_matrix_are_read_where_they_lie_and_ahead():
+    f = gs.compile(
+        gs.derive(gs.parse("mean((y - X @ w)**2)", X="N d", w="d", y="N"), ["w"], certify=False),
+        backend="native",
+    )
+    table = np.random.default_rng(0).normal(size=(4000, 41))
+    f(X=table[:, :40], y=table[:, 40], w=np.zeros(40))
+    (call,) = f.raw.blocked.calls.values()
+    assert not call.copied
+    assert call.plan.ahead("X", 0, 0) and call.given["X"].layout.step(8) == 41 * 8

@@ -58,8 +58,10 @@ def given(cells: Cells, symbol: Expr, rows: int, array: Array | None, kind: np.d
         return packed
     step = inner[-1][1] if inner else kind.itemsize
     if step == kind.itemsize:
-        close = view.strides[0] == entries * kind.itemsize or len(view) == 1
-        return Given(rows, wide, Layout("packed" if close else "rows", entries), view.strides[0], False)
+        far = view.strides[0]
+        if far == entries * kind.itemsize or len(view) == 1:
+            return Given(rows, wide, Layout("packed", entries), far, False)
+        return Given(rows, wide, Layout("rows", entries, max(far, 0)), far, False)
     if wide is None and view.strides[0] == kind.itemsize:
         return Given(rows, wide, Layout("columns", entries), step, False)
     return packed

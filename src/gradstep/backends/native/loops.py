@@ -78,9 +78,7 @@ class Loops:
         rows.first = writer.integer("add", here, back)
         for name in dict.fromkeys(cell.params[0] for cell in cells if cell.op == "data"):
             base = self.argument(("data", name), "ptr")
-            layout = plan.layouts[name]
-            if layout.how == "packed":
-                size = layout.entries * plan.item
+            if size := plan.layouts[name].step(plan.item):
                 first = writer.at(base, writer.integer("mul", here, size))
                 rows.pointers[name] = [writer.at(first, (back + r) * size) for r in range(count)]
             else:
@@ -235,15 +233,19 @@ class _Chunk:
         """A sum along the axis with these features of row r."""
         (what,), (how, _) = cell.args, cell.params
         if what in self.fused:
-            a, b = (self.value(arg, r) for arg in what.args)
+            a, b = (self.number(arg, r) for arg in what.args)
             if self.mask is None:
                 return a.times_plus(b, before)
             here = a * b
         else:
-            here = self.value(what, r)
+            here = self.number(what, r)
         if self.mask is not None:
             here = self.mask.select(here, IDENTITY[how])
         return COMBINE[how](before, here)
+
+    def number(self, cell: Cell, r: int) -> Vec:
+        """A value, where it is a mask as 0 and 1."""
+        return as_number(self.value(cell, r), self.plan.kind)
 
     def add_to_totals(self) -> None:
         """Adds the rows to totals along the axis; what lies beyond its end is never looked at."""
@@ -254,7 +256,7 @@ class _Chunk:
             for r in range(self.rows.count):
                 for term in s.terms:
                     factors = term[0].args if term[0] in self.fused else term
-                    first, *others = [self.value(cell, r) for cell in factors]
+                    first, *others = [self.number(cell, r) for cell in factors]
                     for other in others[:-1]:
                         first = first * other
                     if others:
@@ -275,7 +277,7 @@ class _Chunk:
             start = writer.at(writer.at(base, writer.integer("mul", self.rows.first, size)), self.at)
             for r in range(self.rows.count):
                 pointer = writer.at(start, r * size)
-                value = as_number(self.value(cell, r), plan.kind)
+                value = self.number(cell, r)
                 if self.mask is None:
                     writer.store(value, pointer, 1)
                 else:

@@ -31,11 +31,16 @@ class Processor:
 
 @record
 class Layout:
-    """How rows of data lie in memory: "packed" one after the other, "rows" at a distance that is told when it
-    runs, or "columns", where the rows of one entry are neighbours."""
+    """How rows of data lie in memory: "packed" one after the other, "rows" at a distance, or "columns", where
+    the rows of one entry are neighbours."""
 
     how: str
     entries: int  # numbers of one row
+    apart: int = 0  # bytes from one row to the next; 0 where they are told when it runs, or packed
+
+    def step(self, item: int) -> int:
+        """Bytes from one row to the next, or 0 where only a run tells."""
+        return self.entries * item if self.how == "packed" else self.apart
 
 
 @record
@@ -241,12 +246,12 @@ class Plan:
 
     def ahead(self, name: str, level: int, row: int) -> list[tuple[int, int]]:
         """What a loop asks for before it is needed: how many bytes further on, and for how near a cache."""
-        layout = self.layouts[name]
-        if layout.how != "packed":
+        step = self.layouts[name].step(self.item)
+        if not step:
             return []
         if self.pipelined:
             return [(NEAR, 3), (FAR, 2)] if level == 0 else []
-        group = self.rows * layout.entries * self.item
+        group = self.rows * step
         mine = self.loops == 1 or (level == 0 and row % 2 == 0) or (level == self.loops - 1 and row % 2 == 1)
         if not mine:
             return []
