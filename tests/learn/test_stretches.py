@@ -8,7 +8,7 @@ import pytest
 import gradstep as gs
 from gradstep.backends.native import engine
 from gradstep.expression.errors import MathError
-from gradstep.learn import choices
+from gradstep.learn import choices, stretches
 from gradstep.learn.choices import Choice, translated
 from gradstep.learn.descent import descend
 from gradstep.learn.optimisers import optimiser_named
@@ -91,6 +91,51 @@ def test_a_rate_that_is_tried_and_halved(optimiser, loss, tolerance):
         other.best_step,
     )
     assert len(set(one.rates)) > 1 or one.stopped == "converged"
+
+
+KINKS = "mean(abs(y - X @ w - b))"
+
+
+@pytest.mark.parametrize("tolerance", [1e-6, 1e-12, 0])
+@pytest.mark.parametrize("loss", [LOSS, KINKS, "mean(log(1 + (y - X @ w - b)**2)) + 0.1*sum(w**2)"])
+def test_fitted_rates_are_the_same_in_stretches_of_any_length(loss, tolerance, monkeypatch):
+    settings = {"steps": 600, "tolerance": tolerance, "start": START, "standardise": False}
+    smooth, loss = loss != KINKS, gs.parse(loss, **SHAPES)
+    one = gs.train(loss, DATA, backend="native", **settings)
+    monkeypatch.setattr(stretches, "GROWTH", 0)
+    other = gs.train(loss, DATA, backend="native", **settings)
+    for field in fields(one.descent):
+        if field.name not in ("path", "parameters"):
+            assert getattr(one.descent, field.name) == getattr(other.descent, field.name), field.name
+    for name in START:
+        np.testing.assert_array_equal(one.descent.path[name], other.descent.path[name])
+    right = gs.train(loss, DATA, backend="numpy", **settings)
+    assert "many steps at a time" in one.report()
+    assert one.descent.rates[:15] == pytest.approx(right.descent.rates[:15], rel=1e-8)
+    assert one.loss == pytest.approx(right.loss, rel=1e-5)
+    assert one.stopped == right.stopped or not smooth
+    for fit in (one, right):
+        assert any("the loss has kinks" in note for note in fit.notes) != smooth
+
+
+@pytest.mark.parametrize("batch", [None, 16])
+@pytest.mark.parametrize(
+    ("optimiser", "rate"), [("gradient descent", None), ("adam", 0.01), ("momentum", None)]
+)
+@pytest.mark.parametrize("watching", [{"watch": 0.3}, {"enough": 0.05}, {"watch": 0.3, "enough": 0.05}])
+def test_what_is_watched_in_stretches_stops_as_in_numpy(optimiser, rate, batch, watching):
+    settings = {"optimiser": optimiser, "learning_rate": rate, "batch": batch, "steps": 400, **watching}
+    loss = gs.parse(LOSS, **SHAPES)
+    one, other = (gs.train(loss, DATA, backend=backend, **settings) for backend in ("native", "numpy"))
+    assert "many steps at a time" in one.report()
+    assert (one.stopped, one.steps, one.descent.best_step) == (
+        other.stopped,
+        other.steps,
+        other.descent.best_step,
+    )
+    np.testing.assert_allclose(one.descent.watched, other.descent.watched, rtol=1e-9)
+    for name in START:
+        np.testing.assert_allclose(one.parameters[name], other.parameters[name], rtol=1e-8)
 
 
 @pytest.mark.parametrize(

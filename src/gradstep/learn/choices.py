@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -18,21 +18,23 @@ from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError, resembling
 from gradstep.expression.late import late
 from gradstep.expression.node import Expr
-from gradstep.expression.records import record
+from gradstep.expression.records import record, replaced
 from gradstep.learn.objective import compiled
-from gradstep.learn.optimisers import GRADIENT_DESCENT, Optimiser, Rule
+from gradstep.learn.optimisers import GRADIENT_DESCENT, MOMENTUM, Optimiser, Rule
 from gradstep.learn.plan import Plan
 from gradstep.learn.scaling import Array
+from gradstep.learn.walks import MEMORY, SPEED_UP, SUFFICIENT
 from gradstep.operations.evaluation import sizes_of
 
 if TYPE_CHECKING:
-    from gradstep.backends.native import cells, engine, making, striding, walker
+    from gradstep.backends.native import cells, engine, making, striding, walk, walker
     from gradstep.learn import stretches
 else:
     cells = late("gradstep.backends.native.cells")
     engine = late("gradstep.backends.native.engine")
     making = late("gradstep.backends.native.making")
     striding = late("gradstep.backends.native.striding")
+    walk = late("gradstep.backends.native.walk")
     walker = late("gradstep.backends.native.walker")
     stretches = late("gradstep.learn.stretches")
 
@@ -110,20 +112,35 @@ class Choice:
         return "native", "compiling takes less than it saves"
 
     def machine(
-        self, function: Compiled, data: Mapping[str, Array], first: Mapping[str, Array], plan: Plan
+        self,
+        function: Compiled,
+        data: Mapping[str, Array],
+        first: Mapping[str, Array],
+        plan: Plan,
+        watched: Mapping[str, Array] | None = None,
+        enough: float = 0.0,
     ) -> stretches.Machine | str:
-        """What walks alone, or why nothing does."""
+        """What walks alone, or why nothing does; `watched` are data with other rows."""
         if not isinstance(self.optimiser, Rule):
             return f"{self.optimiser.name} chooses each step by itself"
         called = {given.name: str(given.symbol.params[0]) for given in function.program.inputs}
-        arrays = {called[name]: array for name, array in {**data, **first}.items() if name in called}
+
+        def renamed(data: Mapping[str, Array]) -> dict[str, Array]:
+            return {called[name]: array for name, array in {**data, **first}.items() if name in called}
+
+        arrays, names = renamed(data), tuple(first)
         rule = making.Rule(self.optimiser.name, self.optimiser.init, self.optimiser.update)
+        rule = replaced(rule, fitted=walk.Fitted(MEMORY, SUFFICIENT, SPEED_UP)) if self.fitted else rule
         try:
-            walking = self.walking(function, arrays, tuple(first), rule)
+            others = None if watched is None else renamed(watched)
+            eye = self.eye(function, others, names, enough) if others or enough else None
+            walking = self.walking(function, arrays, names, rule, eye)
         except cells.Unsupported as reason:
             return str(reason)
+        eye = eye if isinstance(walking, walker.Walker) else None
         if self.batch is None:
-            return stretches.Machine(walking, rule)
+            rolling = partial(self.rolling, function, arrays, names, eye) if self.fitted else None
+            return stretches.Machine(walking, rule, eye=eye, rolling=rolling)
         along = {called[name] for name in plan.along if name in called}
         if along != walking.axes.keys() or any(walking.axes.values()):
             return "the rows of mini-batches are not those that the loss is summed over"
@@ -132,21 +149,64 @@ class Choice:
         def orders(before: int, steps: int) -> NDArray[np.int64]:
             return np.stack([order_of(rows, seed, turn) for turn in range(before, before + steps)])
 
-        return stretches.Machine(walking, rule, orders, rows, math.ceil(rows / self.batch))
+        return stretches.Machine(walking, rule, orders, rows, math.ceil(rows / self.batch), eye)
+
+    def eye(
+        self, function: Compiled, others: Mapping[str, Array] | None, names: tuple[str, ...], enough: float
+    ) -> stretches.Eye | None:
+        """What watches the other rows, or the loss itself; none where there is no code for it."""
+        rule = making.Rule(GRADIENT_DESCENT.name, GRADIENT_DESCENT.init, GRADIENT_DESCENT.update)
+        whole = replaced(self, batch=None)
+        try:
+            return stretches.Eye(
+                None if others is None else whole.alone(function, others, names, rule, None), enough
+            )
+        except cells.Unsupported:
+            return None
+
+    def rolling(
+        self,
+        function: Compiled,
+        arrays: Mapping[str, Array],
+        names: tuple[str, ...],
+        eye: stretches.Eye | None,
+    ) -> stretches.Machine:
+        """What goes on over kinks where a rate was fitted to each step."""
+        rule = making.Rule(MOMENTUM.name, MOMENTUM.init, MOMENTUM.update)
+        return stretches.Machine(self.alone(function, arrays, names, rule, eye), rule, eye=eye)
+
+    def alone(
+        self,
+        function: Compiled,
+        arrays: Mapping[str, Array],
+        names: tuple[str, ...],
+        rule: making.Rule,
+        eye: stretches.Eye | None,
+    ) -> walker.Walker:
+        """Who walks with all of a step in one function; raises `Unsupported`."""
+        program, batch = function.program, self.batch or 0
+        declared = {str(given.symbol.params[0]): given.symbol for given in program.inputs}
+        others = None if eye is None else eye.walker
+        watched = "" if eye is None else "own" if others is None else "others"
+        code = making.code_of(program, sizes_of(declared, arrays), names, rule, batch, watched)
+        return walker.Walker(code, arrays, batch, others)
 
     def walking(
-        self, function: Compiled, arrays: Mapping[str, Array], names: tuple[str, ...], rule: making.Rule
+        self,
+        function: Compiled,
+        arrays: Mapping[str, Array],
+        names: tuple[str, ...],
+        rule: making.Rule,
+        eye: stretches.Eye | None,
     ) -> walker.Walker | striding.Strider:
         """Who walks: all in one function where no matrices are multiplied; raises `Unsupported`."""
         program, batch = function.program, self.batch or 0
-        declared = {str(given.symbol.params[0]): given.symbol for given in program.inputs}
         size = sum(array.nbytes for array in arrays.values())
         try:
             if self.batch is None and size > ALONE:
                 told = f"each step reads {size / 2**20:.0f} MB, which all threads do together"
                 raise cells.Unsupported(told)
-            code = making.code_of(program, sizes_of(declared, arrays), names, rule, batch)
-            return walker.Walker(code, arrays, batch)
+            return self.alone(function, arrays, names, rule, eye)
         except cells.Unsupported:
             if not striding.multiplies_matrices(program):
                 raise
@@ -166,7 +226,7 @@ class Choice:
             return [f"trained in NumPy: {why}"]
         if isinstance(machine, stretches.Machine):
             reason = "other rows are watched" if watched else "the rate is fitted to each"
-            alone = not watched and not self.fitted
+            alone = machine.alone(self.fitted, watched)
             how = "many steps at a time" if alone else f"step by step, since {reason}"
             runs = machine.walker
             blocks = runs.native.told() if isinstance(runs, striding.Strider) else []

@@ -120,8 +120,8 @@ def descend(
     rows that pass k walks through; a step is then one pass, and `objective` (all rows) is measured after it.
     `curvature` is the Hessian times a vector, which newton-cg needs, `residuals` with their Jacobian are what
     levenberg-marquardt does, and `line` is the loss along a line, for conjugate gradients. A `machine`
-    measures in the place of `objective`, and walks many steps at a time where no rate is fitted to each;
-    `progress` is then called after some of them. `trial` is a cheaper objective, with batches, to try
+    measures in the place of `objective`, and walks many steps at a time; `progress` is then called after
+    some of them. `trial` is a cheaper objective, with batches, to try
     learning rates and to see rounding errors with. Ctrl-C returns what was reached.
     """
     rule = optimiser_named(optimiser)
@@ -138,10 +138,11 @@ def descend(
     def rounding(x: Array) -> float:
         return rounding_error(lambda place: near(place)[0], x)
 
+    if machine is not None and machine.eye is not None:
+        watch = machine.watching(layout)
     log = Log(here, _watching(watch, layout), pictures, rule.needs in ("curvature", "residuals"), rounding)
     walk = way(rule, loss, log, Knowledge(rate, goal, batches, curvature, residuals, line, trial))
     fitted = rate is None and rule is GRADIENT_DESCENT and batches is None
-    walks_alone = machine is not None and watch is None and not fitted
     if not here.gradient.any():
         return _finished(log, layout, loss, rule, "stuck")
 
@@ -154,9 +155,11 @@ def descend(
 
     def walked() -> Stopped:
         """Walks to the end, and says which it was."""
-        if machine is not None and isinstance(rule, Rule) and walks_alone:
+        if machine is not None and isinstance(rule, Rule) and machine.alone(fitted, watch is not None):
             walking = stretches.Walking(machine, loss, log, goal, count, look, show)
-            return walking.tuned(rule) if rate is None else walking.steadily(rate)
+            if fitted:
+                return walking.fitted()
+            return walking.tuned(rule, log.start) if rate is None else walking.steadily(rate)
         while True:
             try:
                 taken = next(walk)

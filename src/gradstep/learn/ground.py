@@ -35,6 +35,7 @@ from gradstep.operations.evaluation import mentioned, variables
 
 if TYPE_CHECKING:
     from gradstep.learn import knowledge
+    from gradstep.learn.stretches import Machine
 else:
     knowledge = late("gradstep.learn.knowledge")
 
@@ -156,7 +157,10 @@ class Ground:
         first, from_user = start_of(self.plain, shapes, manner.start, units, plan, manner.seed)
         first = alive(self.plain, first, inside, set(from_user))
         known, more = _beyond(way.optimiser, derivation, inside, first)
-        machine = way.machine(function, inside, first, plan) if language == "native" else why
+        machine: Machine | str = why
+        if language == "native":
+            others = {**self.watched_rows, **own} if len(plan.watched) else None
+            machine = way.machine(function, inside, first, plan, others, manner.enough)
         watching = self._watch(function, manner.enough, own, by)
         found = descend(
             by.whole(function, inside),

@@ -41,7 +41,7 @@ class Snapshots:
             self.kept = {at: seen for at, seen in self.kept.items() if at % self.every == 0}
 
 
-LOOK_BACK, _CRAWL, LONG = 50, 150, 300
+LOOK_BACK, CRAWL, LONG = 50, 150, 300
 FAR_BELOW, FAR_OUT, RUN_AWAY = -1e100, 1e150, 1e6
 SEEN = 10  # steps that show that nothing is seen any more
 VISIBLE, EPSILON = (
@@ -123,7 +123,7 @@ class Log:
         """What the last so many steps brought; infinite before there were as many."""
         return self.lows[-1 - steps] - self.lows[-1] if len(self.lows) > steps else math.inf
 
-    def crawls(self, tolerance: float, steps: int = _CRAWL) -> bool:
+    def crawls(self, tolerance: float, steps: int = CRAWL) -> bool:
         """Have very many steps brought next to nothing?"""
         little = tolerance**2 * abs(self.lowest.loss) if self.knowing else tolerance * self.scale()
         return self.gained_in(steps) <= little

@@ -63,8 +63,8 @@ def plain_walk(step: Stepper, here: Point, rule: Rule, rate: float) -> Walk:
     return None
 
 
-_MEMORY = 10  # a step may rise above the last loss, but never above the highest of the last ten
-_SUFFICIENT = 1e-4
+MEMORY = 10  # a step may rise above the last loss, but never above the highest of the last ten
+SUFFICIENT = 1e-4
 FIRST_MOVE = 0.1
 SPEED_UP = 5.0
 
@@ -76,35 +76,41 @@ def fitted_walk(loss: Measured, here: Point) -> Walk:
     then once by their short one. It is shortened until the loss is clearly below the highest of the last ten
     (Grippo, Lampariello & Lucidi 1986), so that the loss can never pass its starting value.
     """
-    recent = deque([here.loss], maxlen=_MEMORY)
-    rate = FIRST_MOVE * max(1.0, norm_of(here.x)) / norm_of(here.gradient)
+    recent, rate = deque([here.loss], maxlen=MEMORY), first_rate(here)
     for k in itertools.count():
-        found = _accepted(loss, here, rate, max(recent))
+        found = accepted(loss, here, rate, max(recent))
         if found is None:
             break
         there, rate = found
         yield there, rate
-        move, change = there.x - here.x, there.gradient - here.gradient
-        bend = float(move @ change)
-        if bend <= 0:  # the slope grew on the way down
-            rate *= SPEED_UP
-        elif k % 3 < 2:
-            rate = float(move @ move) / bend
-        else:
-            rate = bend / float(change @ change)
+        rate = next_rate(k, here, there, rate)
         here = there
         recent.append(here.loss)
     return None
 
 
-def _accepted(loss: Measured, here: Point, rate: float, ceiling: float) -> tuple[Point, float] | None:
+def first_rate(here: Point) -> float:
+    """A careful first step."""
+    return FIRST_MOVE * max(1.0, norm_of(here.x)) / norm_of(here.gradient)
+
+
+def next_rate(k: int, here: Point, there: Point, rate: float) -> float:
+    """The rate after step k, which went from here to there."""
+    move, change = there.x - here.x, there.gradient - here.gradient
+    bend = float(move @ change)
+    if bend <= 0:  # the slope grew on the way down
+        return rate * SPEED_UP
+    return float(move @ move) / bend if k % 3 < 2 else bend / float(change @ change)
+
+
+def accepted(loss: Measured, here: Point, rate: float, ceiling: float) -> tuple[Point, float] | None:
     """The first of ever shorter steps that lowers the loss clearly below `ceiling`; None if there is none."""
     slope = norm_of(here.gradient)
     noise = 4 * sys.float_info.epsilon * abs(ceiling)
     shortest = sys.float_info.epsilon * norm_of(here.x) / slope
     while rate > shortest:
         there = _ahead(loss, here, rate)
-        if there.finite and there.loss <= ceiling - _SUFFICIENT * rate * slope * slope + noise:
+        if there.finite and there.loss <= ceiling - SUFFICIENT * rate * slope * slope + noise:
             if there.gradient.any():
                 return there, rate
             # A gradient of exactly zero is a minimum, or a network that has died: half the step tells.

@@ -7,19 +7,21 @@ all rows is measured, the best point is kept, and what was measured goes into a 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
 from gradstep.backends.native.assembly import Type, Vec, Writer
+from gradstep.backends.native.elements import magnitude
+from gradstep.backends.native.fitting import write_fitted
 from gradstep.backends.native.free import STRAIGHT, Free, Row, write_free, write_one_row
 from gradstep.backends.native.held import ITEM, KIND, ONE, Held, Space
 from gradstep.backends.native.passes import _Pass
 from gradstep.backends.native.plan import LINE, Plan
 from gradstep.backends.native.straight import write_straight
-from gradstep.backends.native.walk import OWN, TOLD, Walk, argument_places
+from gradstep.backends.native.walk import BEFORE, COLUMNS, OWN, TOLD, Walk, argument_places
 
 ENTRY = "gradstep_descent"
-BEFORE = frozenset((OWN + "x_before", OWN + "g_before"))  # told of, but not stepped with
 SOON = 8  # rows ahead that are asked for
 MOST_LINES = 64  # of a row that are asked for
 INNER = re.compile(r"@(block|stage\d+|one\d+|loop\d+|both)\(")
@@ -126,6 +128,8 @@ class _Descent:
             writer.branch(writer.test("sgt", steps, 0), walk, only)
             writer.place(only)
             writer.emit(f"call void @measure(ptr %a, ptr %s, ptr %e, i64 0, i64 {count})")
+            if self.walk.fitted is not None:
+                write_free(Space(writer, "%e"), self.walk.told, self.memory, self.walk.width)
             writer.jump(done)
             writer.place(walk)
             if self.walk.in_batches:
@@ -133,6 +137,8 @@ class _Descent:
                     self.through_batches(loop.at, count)
                     writer.emit(f"call void @measure(ptr %a, ptr %s, ptr %e, i64 0, i64 {count})")
                     self.after(Space(writer, "%e"), loop.at, table)
+            elif self.walk.fitted is not None:
+                write_fitted(self, self.walk.fitted, steps, count, table)
             else:
                 self.straight(steps, count, table)
             writer.jump(done)
@@ -142,9 +148,7 @@ class _Descent:
     def straight(self, steps: str, count: str, table: str) -> None:
         """So many steps with all rows; the parameters and what the optimiser remembers stay in registers."""
         writer, walk = self.writer, self.walk
-        names = [OWN + "x", OWN + "g", *(name for name in walk.update.outputs if name not in BEFORE)]
-        near = walk.size <= STRAIGHT * walk.width and all(self.inlined(plan, False) for plan in walk.passes)
-        places = [place for name in dict.fromkeys(names) for place in self.chunks(name)] if near else []
+        places = self.carried(("x", "g"))
         memory = Space(writer, "%e")
         with writer.loop(0, steps, 1, [memory.load(*place) for place in places]) as loop:
             space = Held(writer, "%e")
@@ -153,6 +157,15 @@ class _Descent:
             self.measured(space, "measure", writer.number(walk.rows, ONE), count, "0")
             self.after(space, loop.at, table)
             loop.carried[:] = [space.load(*place) for place in places]
+
+    def carried(self, names: Sequence[str]) -> list[tuple[int, Type]]:
+        """Where the numbers lie that stay in registers from step to step; none where they are too many."""
+        walk = self.walk
+        near = walk.size <= STRAIGHT * walk.width and all(self.inlined(plan, False) for plan in walk.passes)
+        mine = dict.fromkeys(
+            [OWN + name for name in names] + [n for n in walk.update.outputs if n not in BEFORE]
+        )
+        return [place for name in mine for place in self.chunks(name)] if near else []
 
     def chunks(self, name: str) -> list[tuple[int, Type]]:
         """The vectors that the update has of a symbol: where they lie, and how long they are."""
@@ -165,14 +178,43 @@ class _Descent:
 
     def after(self, space: Space, step: str, table: str) -> None:
         """What is told of a step, and kept of it."""
-        writer, walk = self.writer, self.walk
-        write_free(space, walk.told, self.memory, walk.width)
-        row = Space(writer, writer.at(table, writer.integer("mul", step, len(TOLD) * ITEM)))
-        for k, name in enumerate(TOLD):
-            place = self.memory.places[walk.loss if name == "loss" else OWN + name]
-            row.store(space.load(place, ONE), k * ITEM)
-        self.keep_best(space)
+        write_free(space, self.walk.told, self.memory, self.walk.width)
+        self.kept(space, step, table)
+
+    def kept(self, space: Space, step: str, table: str) -> None:
+        """A row of the table, the best points, and a picture."""
+        writer, walk, places = self.writer, self.walk, self.memory.places
+        row = Space(writer, writer.at(table, writer.integer("mul", step, len(COLUMNS) * ITEM)))
+        found = {name: space.load(places[walk.loss if name == "loss" else OWN + name], ONE) for name in TOLD}
+        memory = Space(writer, "%e")
+        if walk.watched:
+            found["watched"] = self.watched(space)
+        if walk.fitted is not None:
+            found |= {name: memory.load(places[OWN + name], ONE) for name in ("rate", "tries")}
+        for name, value in found.items():
+            row.store(value, COLUMNS.index(name) * ITEM)
+        self.keep(space, found["loss"] < memory.load(places[OWN + "best_loss"], ONE), "best", "loss")
+        if walk.watched:
+            better = found["watched"] < memory.load(places[OWN + "seen_watched"], ONE)
+            below = found["loss"] <= memory.load(places[OWN + "limit"], ONE)
+            memory.store(found["watched"], places[OWN + "watched"])
+            self.keep(space, better & below, "seen", "watched")
         self.take_picture(space)
+
+    def watched(self, space: Space) -> Vec:
+        """The loss on the rows that are watched, by their own code; no less than the floor."""
+        writer, walk, places = self.writer, self.walk, self.memory.places
+        value = space.load(places[walk.loss], ONE)
+        if walk.watched == "others":
+            there = Space(writer, self.argument("watch_x", "ptr"))
+            self.copied(space, places[OWN + "x"], 0, walk.size, there)
+            writer.emit(
+                f"call void {self.argument('watch', 'ptr')}(ptr {self.argument('watch_args', 'ptr')})"
+            )
+            value = Space(writer, self.argument("watch_loss", "ptr")).load(0, ONE)
+        floor = Space(writer, "%e").load(places[OWN + "floor"], ONE)
+        value = (floor > value).select(floor, value)
+        return (magnitude(value) < math.inf).select(value, math.inf)
 
     def loaded(self, name: object, type: str) -> str:
         return f"load {type}, ptr {self.writer.at('%a', self.args[name])}"
@@ -232,17 +274,17 @@ class _Descent:
                 for line in range(0, min(length, MOST_LINES * LINE), LINE):
                     writer.prefetch(writer.at(row, line), 3)
 
-    def keep_best(self, space: Space) -> None:
+    def keep(self, space: Space, better: Vec, which: str, by: str) -> None:
+        """The point as the best one, where it is better."""
         writer, places = self.writer, self.memory.places
-        better, on = writer.label("better"), writer.label("on")
-        loss = space.load(places[self.walk.loss], ONE)
-        best = space.load(places[OWN + "best_loss"], ONE)
-        writer.branch((loss < best).lane(0), better, on)
-        writer.place(better)
+        yes, on = writer.label("better"), writer.label("on")
+        writer.branch(better.lane(0), yes, on)
+        writer.place(yes)
         memory = Space(writer, "%e")
-        memory.store(loss, places[OWN + "best_loss"])
+        value = space.load(places[self.walk.loss if by == "loss" else OWN + by], ONE)
+        memory.store(value, places[OWN + which + "_" + by])
         for name in ("x", "g"):
-            self.copied(space, places[OWN + name], places[OWN + "best_" + name], self.walk.size, memory)
+            self.copied(space, places[OWN + name], places[OWN + which + "_" + name], self.walk.size, memory)
         writer.jump(on)
         writer.place(on)
 

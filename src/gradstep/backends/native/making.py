@@ -25,7 +25,7 @@ from gradstep.backends.native.lean import lean
 from gradstep.backends.native.plan import LINE, Layout, Plan, Processor
 from gradstep.backends.native.unrolling import SHORT, Unrolled
 from gradstep.backends.native.unrolling import _Unrolling as Unrolling
-from gradstep.backends.native.walk import OWN, Walk
+from gradstep.backends.native.walk import OWN, Fitted, Walk
 from gradstep.backends.program import Input, Line, Program
 from gradstep.backends.rows import Rows, cut
 from gradstep.expression.errors import MathError
@@ -38,16 +38,19 @@ from gradstep.operations.leaves import symbol_op
 
 Array: TypeAlias = NDArray[Any]
 ENTRIES = "entries"
+WATCHING = ("watched", "seen_watched", "floor", "limit")
+FITTING = ("taken", "tries", "loss_before", "rate_before", "oldest", "turn")
 
 
 @record
 class Rule:
     """How an optimiser steps: `begin(x)` is its memory at first, `update(x, g, memory, rate)` the next x and
-    memory. Both take expressions as they take arrays."""
+    memory. Both take expressions as they take arrays. With `fitted` the rate is fitted to each step."""
 
     name: str
     begin: Callable[[Any], Mapping[str, Any]]
     update: Callable[[Any, Any, Any, Any], tuple[Any, Mapping[str, Any]]]
+    fitted: Fitted | None = None
 
 
 @record
@@ -78,10 +81,16 @@ class _Making:
     """The code of a walk while it is made."""
 
     def __init__(
-        self, program: Program, lengths: Lengths, names: Sequence[str], rule: Rule, batch: int
+        self,
+        program: Program,
+        lengths: Lengths,
+        names: Sequence[str],
+        rule: Rule,
+        batch: int,
+        watched: str,
     ) -> None:
         self.program, self.lengths, self.names = program, lengths, names
-        self.rule, self.batch = rule, batch
+        self.rule, self.batch, self.watched = rule, batch, watched
         self.rows = self.cut()
         self.symbols = {given.name: given.symbol for given in program.inputs}
         self.parameters = tuple(self.symbols[name] for name in names)
@@ -116,8 +125,10 @@ class _Making:
         in_batches = tuple(self.plans(passes, layouts, self.batch)) if self.batch else ()
         first = self.rule.begin(np.zeros(1))
         update, told = self.own_programs(size, first)
-        for name in ("best_loss", "until", "every", "rate"):
+        for name in ("best_loss", "until", "every", "rate", *WATCHING, *FITTING):
             self.memory.put(OWN + name, ())
+        if self.rule.fitted is not None:
+            self.memory.places[OWN + "recent"] = self.memory.room(self.rule.fitted.recent + self.width)
         for program in (update, told):
             for name, array in program.outputs.items():
                 self.memory.put(name, array.axes)
@@ -144,6 +155,8 @@ class _Making:
             self.batch,
             data,
             strides,
+            self.rule.fitted,
+            self.watched,
         )
         function = engine.load(write_descent(made), ENTRY)
         return Code(made, index, fixed, arranged, axes, function)
@@ -190,7 +203,7 @@ class _Making:
         self.step = min(self.width, 1 << (at - 1).bit_length())
         at += -at % self.step
         self.offsets = offsets
-        for name in ("x", "g", "x_before", "g_before", "best_x", "best_g"):
+        for name in ("x", "g", "x_before", "g_before", "best_x", "best_g", "seen_x", "seen_g"):
             self.memory.places[OWN + name] = self.memory.room(at)
         x = self.memory.places[OWN + "x"]
         self.memory.places.update({name: x + offset * ITEM for name, offset in offsets.items()})
@@ -262,9 +275,11 @@ class _Making:
 
         x, g, x_before, g_before = map(symbol, ("x", "g", "x_before", "g_before"))
         memory = {name: symbol(name, (ENTRIES,) if np.ndim(value) else ()) for name, value in first.items()}
-        following, after = self.rule.update(x, g, memory, symbol("rate", ()))
+        fitted = self.rule.fitted is not None
+        here = (x_before, g_before) if fitted else (x, g)
+        following, after = self.rule.update(*here, memory, symbol("rate", ()))
         update = {"x": following, **after}
-        if not self.batch:
+        if not self.batch and not fitted:
             update |= {"x_before": x, "g_before": g}
         move, change = x - x_before, g - g_before
         told = {
@@ -273,6 +288,8 @@ class _Making:
             "length": move @ move,
             "farthest": largest(magnitude(x)),
         }
+        if fitted:
+            told |= {"sway": change @ change, "size": x @ x}
         for name, each in memory.items():
             self.memory.put(OWN + name, cells.axes(each.shape))
         return free(straight(update), cells), free(straight(told), cells)
@@ -375,15 +392,25 @@ KEPT = 64  # codes that are remembered
 _CODES: dict[Any, tuple[Program, Code | str]] = {}
 
 
-def code_of(program: Program, lengths: Lengths, names: Sequence[str], rule: Rule, batch: int = 0) -> Code:
-    """The code of a walk with all rows in each step, or so many; raises `Unsupported`."""
+def code_of(
+    program: Program,
+    lengths: Lengths,
+    names: Sequence[str],
+    rule: Rule,
+    batch: int = 0,
+    watched: str = "",
+) -> Code:
+    """The code of a walk with all rows in each step, or so many; raises `Unsupported`.
+
+    `watched` says what is watched: "" for nothing, "own" for the loss itself, "others" for other rows.
+    """
     sizes = tuple(sorted((str(size), length) for size, length in lengths.items()))
-    key = (id(program), sizes, tuple(names), rule.name, batch)
+    key = (id(program), sizes, tuple(names), rule.name, rule.fitted, batch, watched)
     if key not in _CODES:
         while len(_CODES) >= KEPT:
             del _CODES[next(iter(_CODES))]
         try:
-            _CODES[key] = (program, _Making(program, lengths, names, rule, batch).code())
+            _CODES[key] = (program, _Making(program, lengths, names, rule, batch, watched).code())
         except Unsupported as reason:
             _CODES[key] = (program, str(reason))
     _, found = _CODES[key]

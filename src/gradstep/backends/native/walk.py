@@ -9,9 +9,25 @@ from gradstep.backends.native.held import ITEM
 from gradstep.backends.native.plan import Plan
 from gradstep.expression.records import record
 
-FIRST = ("scratch", "fixed", "count", "steps", "table", "pictures", "order", "batch")
+OTHERS = ("watch", "watch_args", "watch_x", "watch_loss")  # another walker: its function, and its memory
+FIRST = ("scratch", "fixed", "count", "steps", "table", "pictures", "order", "batch", *OTHERS)
 TOLD = ("loss", "steep", "bend", "length", "farthest")  # of each step; all but the loss by the program `told`
+COLUMNS = (*TOLD, "watched", "rate", "tries")  # of the table of a walk; these where there are such
 OWN = "walk."  # begins the names of what belongs to the walk; no variable has a dot
+
+BEFORE = (OWN + "x_before", OWN + "g_before")
+
+
+@record
+class Fitted:
+    """How a rate is fitted to each step: the loss has to come clearly below the highest of the last `recent`,
+    by the `sufficient` share of what the slope promises; where the slope has grown on the way down, the next
+    step is `speed_up` times as long.
+    """
+
+    recent: int
+    sufficient: float
+    speed_up: float
 
 
 @record
@@ -24,6 +40,8 @@ class Walk:
     told      from "x", "g", "x_before" and "g_before" to the numbers that are told of a step
     places    where the loss is, and for each parameter where its gradient is, by the parameter's own place
     size      numbers of all parameters together, in memory; `width` of them are stepped at a time
+    fitted    how the rate is fitted to each step, if it is
+    watched   "" for nothing, "own" for the loss itself, "others" for the loss on other rows
     rows      how many rows there are, and `batch` how many of them make an update; 0 for all
     """
 
@@ -43,6 +61,8 @@ class Walk:
     batch: int
     data: tuple[str, ...]
     strides: Mapping[str, int]
+    fitted: Fitted | None
+    watched: str
 
     @property
     def gap(self) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,13 +13,13 @@ from gradstep.backends.native.cells import Axis
 from gradstep.backends.native.held import ITEM
 from gradstep.backends.native.making import Array, Code, Rule, entries_of
 from gradstep.backends.native.plan import LINE
-from gradstep.backends.native.walk import OWN, TOLD, argument_places
+from gradstep.backends.native.walk import COLUMNS, OWN, argument_places
 from gradstep.expression.records import record
 
 
 @record
 class Stretch:
-    """What came of some steps: a row of `TOLD` for each step, and pictures of the parameters on the way.
+    """What came of some steps: a row of `COLUMNS` for each step, and pictures of the parameters on the way.
 
     The table is the walker's own, and good until it goes on.
     """
@@ -30,13 +31,18 @@ class Stretch:
 class Walker:
     """Data, and where the walk is: all numbers are in float64."""
 
-    def __init__(self, code: Code, data: Mapping[str, Array], batch: int = 0) -> None:
-        """`data` are arrays by the names of the symbols, also those that have no rows."""
+    def __init__(
+        self, code: Code, data: Mapping[str, Array], batch: int = 0, others: Walker | None = None
+    ) -> None:
+        """`data` are arrays by the names of the symbols, also those that have no rows.
+
+        `others` has the rows that are watched, by code of its own.
+        """
         self.code, walk = code, code.walk
         scratch = max((plan.room for plan in (*walk.passes, *walk.in_batches)), default=0)
         self.scratch, self.memory = lines(scratch // ITEM), lines(walk.memory.used // ITEM)
         self.args = np.zeros(len(argument_places(walk.data)), np.int64)
-        self.table = np.empty((0, len(TOLD)))
+        self.table = np.empty((0, len(COLUMNS)))
         self.arrays = {name: self.laid_out(name, data[name]) for name in walk.data}
         for symbol in code.fixed:
             name = str(symbol.params[0])
@@ -48,6 +54,13 @@ class Walker:
         self.tell("batch", batch)
         for name, array in self.arrays.items():
             self.tell(("data", name), address(array))
+        self.others = others
+        if others is not None:
+            here, loss = others.code.place(OWN + "x"), others.code.place(others.code.walk.loss)
+            self.tell("watch", ctypes.cast(others.code.function, ctypes.c_void_p).value or 0)  # type: ignore[arg-type]
+            self.tell("watch_args", address(others.args))
+            self.tell("watch_x", address(others.memory) + here * ITEM)
+            self.tell("watch_loss", address(others.memory) + loss * ITEM)
 
     @property
     def axes(self) -> Mapping[str, int]:
@@ -133,17 +146,46 @@ class Walker:
     def restore(self, saved: Any) -> None:
         self.memory[:] = saved
 
-    def run(self, steps: int, rate: float, every: int, until: int, orders: Array | None = None) -> Stretch:
-        """So many steps; a picture `until` steps from here and then after `every` so many more.
+    def fit_rates(self, rate: float, step: int, losses: Sequence[float]) -> None:
+        """The rate of step `step`, which goes on from the last of these losses."""
+        fitted = self.code.walk.fitted
+        assert fitted is not None
+        self.put_number("rate", rate)
+        whole, last = self.memory.view(np.int64), losses[-fitted.recent :]
+        whole[self.code.place(OWN + "turn")] = step % 3
+        whole[self.code.place(OWN + "oldest")] = len(last) % fitted.recent
+        start = self.code.place(OWN + "recent")
+        self.memory[start : start + fitted.recent + self.code.walk.memory.width] = -np.inf
+        self.memory[start : start + len(last)] = last
+
+    def watch(self, floor: float, limit: float, best: float) -> None:
+        """What is watched counts for no less than `floor`, and only where the loss is not above `limit`."""
+        for name, value in (("floor", floor), ("limit", limit), ("seen_watched", best)):
+            self.put_number(name, value)
+
+    @property
+    def rate(self) -> float:
+        return float(self.memory[self.code.place(OWN + "rate")])
+
+    def put_number(self, name: str, value: float) -> None:
+        self.memory[self.code.place(OWN + name)] = value
+
+    def run(
+        self, steps: int, rate: float | None, every: int, until: int, orders: Array | None = None
+    ) -> Stretch:
+        """So many steps, or fewer where rates are fitted: then what comes next has to be looked at.
+
+        A picture is taken `until` steps from here, and then after `every` so many more;
 
         `orders` are the numbers of the rows for each step, where a step is a walk through batches.
         """
         code, size = self.code, self.code.walk.size
         whole = self.memory.view(np.int64)
         whole[code.place(OWN + "every")], whole[code.place(OWN + "until")] = every, until
-        self.memory[code.place(OWN + "rate")] = rate
+        if rate is not None:
+            self.put_number("rate", rate)
         count = 0 if steps < until else 1 + (steps - until) // every
-        table = self.table[:steps] if steps <= len(self.table) else np.empty((steps, len(TOLD)))
+        table = self.table[:steps] if steps <= len(self.table) else np.empty((steps, len(COLUMNS)))
         self.table = table if len(table) > len(self.table) else self.table
         pictures = np.empty((max(count, 1), size))
         self.tell("steps", steps)
@@ -153,6 +195,8 @@ class Walker:
             orders = np.ascontiguousarray(orders, dtype=np.int64)
             self.tell("order", address(orders))
         self.call()
+        if code.walk.fitted is not None:
+            table = table[: whole[code.place(OWN + "taken")]]
         return Stretch(table, pictures[:count][:, code.index])
 
 
