@@ -50,6 +50,8 @@ def test_batches_go_where_numpy_goes(name, rule):
     along = {given.name for given in f.program.inputs if "N" in given.declared.shape}
     strider, steps = strider_of(f, values, rule, batch)
     assert (strider.in_batches is None) == (name == "factors")
+    by_itself = [line for line in strider.report() if line.startswith("each mini-batch is a call of its own")]
+    assert bool(by_itself) == (name == "factors")
     cuts = [np.split(order, range(batch, rows, batch)) for order in orders]
     losses, x = by_numpy(f, values, names, rule, 1e-2, cuts, along)
     strider.begin(flat(values, names), steps)

@@ -229,7 +229,7 @@ class Choice:
             alone = machine.alone(self.fitted, watched)
             how = "many steps at a time" if alone else f"step by step, since {reason}"
             runs = machine.walker
-            blocks = runs.native.told() if isinstance(runs, striding.Strider) else []
+            blocks = runs.report() if isinstance(runs, striding.Strider) else []
             return [f"trained in machine code, {how}: {why}", *blocks]
         few = sum(array.nbytes for array in data.values()) < getattr(function.raw, "many", 0)
         each = ["NumPy, all rows at once: they are few"] if few else function.report.splitlines()

@@ -33,7 +33,7 @@ from gradstep.operations.leaves import symbol_op
 NEARBY = 4 << 20  # bytes of a block of rows, with all that is computed for it
 FEWEST = 32  # rows of a block
 TOGETHER = 16  # rows that products take together
-ENOUGH = 20_000_000  # operations that are worth a piece of their own
+ENOUGH = 8_000_000  # operations that are worth a piece of their own
 
 
 @record

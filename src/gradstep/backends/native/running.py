@@ -140,6 +140,10 @@ class Native(Blocked):
             bits = 8 * engine.vector_bytes()
             code = f"machine code for {engine.processor_name()}, {bits} bits at a time"
             first = first.replace("NumPy", code, 1)
+        if any(isinstance(call, MatrixCall) for call in self.calls.values()):
+            others.append(
+                "products of matrices by NumPy's OpenBLAS, what lies between two of them in one pass"
+            )
         for number, reason in self.reasons.items():
             which = f"pass {number + 1}" if len(self.passes) > 1 else "the pass over the rows"
             others.append(f"{which} runs in NumPy: {reason}")

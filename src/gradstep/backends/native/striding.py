@@ -57,6 +57,7 @@ class Strider:
         self.vectors = [name for name, value in begin.items() if np.ndim(value)]
         self.numbers = {name: float(value) for name, value in begin.items() if not np.ndim(value)}
         self.native = Native(program, self.rows, threads)
+        self.why_by_itself = ""
         self.update, self.told = self.own_programs(begin)
         self.memory = np.zeros(0)
         self.loss = self.best_loss = math.inf
@@ -98,8 +99,16 @@ class Strider:
             threads = self.native.threads
             made = batches_of(self.rows, lengths, places, self.rule, self.update, self.batch, threads)
             return BatchCall(made, self.native, arrays, self.update, self.at, self.batch)
-        except Unsupported:
+        except Unsupported as reason:
+            self.why_by_itself = str(reason)
             return None
+
+    def report(self) -> list[str]:
+        """How it walks, in words."""
+        lines = self.native.told()
+        if self.why_by_itself:
+            lines.append(f"each mini-batch is a call of its own: {self.why_by_itself}")
+        return lines
 
     def take(self, memory: Array) -> None:
         """Takes a piece of memory for its own."""
