@@ -19,6 +19,9 @@ Ask: TypeAlias = Callable[[Any], Any]
 Task: TypeAlias = Callable[["Traveller[Result]"], Result]
 
 
+GATHERING = object()
+
+
 class _Cancelled(BaseException):
     """Another task has failed: nobody waits for this one."""
 
@@ -61,6 +64,15 @@ class Traveller(threading.Thread, Generic[Result]):
             raise answer
         return answer
 
+    def gather(self) -> None:
+        """Waits until all others are over or here too; who is here does not hear Ctrl-C any more."""
+        self.request = GATHERING
+        self.waiting.set()
+        self.wait()
+        self.heard = self.convoy.interrupts
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+
     def listen(self) -> None:
         """Raises `KeyboardInterrupt` once for each Ctrl-C."""
         if self.heard < self.convoy.interrupts:
@@ -89,8 +101,8 @@ class Convoy(Generic[Result]):
         self.answer = answer
         self.interrupts = 0
 
-    def run(self, expected: type[BaseException]) -> list[Result | BaseException | None]:
-        """What every task returned, or the `expected` error that it raised.
+    def run(self, *expected: type[BaseException]) -> list[Result | BaseException | None]:
+        """What every task returned, or the error that it raised, where it is one that is `expected`.
 
         Any other error ends all tasks. After Ctrl-C tasks that have not begun never do: None.
         """
@@ -99,8 +111,9 @@ class Convoy(Generic[Result]):
                 if not self.interrupts:
                     self.on(traveller, None, expected)
             while live := [each for each in self.travellers if each.begun and not each.over]:
-                requests = [each.request for each in live]
-                for traveller, answer in zip(live, self.answered(requests), strict=True):
+                moving = [each for each in live if each.request is not GATHERING]
+                answers = self.answered([each.request for each in moving]) if moving else [None] * len(live)
+                for traveller, answer in zip(moving or live, answers, strict=True):
                     self.on(traveller, answer, expected)
         return [each.error or each.result for each in self.travellers]
 
@@ -110,7 +123,9 @@ class Convoy(Generic[Result]):
         except BaseException as error:
             return [error] * len(requests)
 
-    def on(self, traveller: Traveller[Result], answer: Any, expected: type[BaseException]) -> None:
+    def on(
+        self, traveller: Traveller[Result], answer: Any, expected: tuple[type[BaseException], ...]
+    ) -> None:
         """Lets one go on; an unexpected error stops all."""
         traveller.go_on(answer)
         if traveller.error is not None and not isinstance(traveller.error, expected):

@@ -20,7 +20,7 @@ from gradstep.expression.late import late
 from gradstep.learn.log import FAR_BELOW, FAR_OUT, RUN_AWAY, Log, Snapshots, Stopped
 from gradstep.learn.optimisers import GRADIENT_DESCENT, Array, Optimiser, Rule, optimiser_named
 from gradstep.learn.progress import Progress, progress_bar
-from gradstep.learn.rounding import rounding_error
+from gradstep.learn.rounding import noise_in, places_near
 from gradstep.learn.scaling import median
 from gradstep.learn.surface import (
     Curvature,
@@ -136,7 +136,7 @@ def descend(
     near = loss if trial is None else Measured(trial[0], layout)
 
     def rounding(x: Array) -> float:
-        return rounding_error(lambda place: near(place)[0], x)
+        return noise_in([place.loss for place in near.all_at(places_near(x))])
 
     if machine is not None and machine.eye is not None:
         watch = machine.watching(layout)

@@ -27,10 +27,10 @@ from gradstep.learn.optimisers import Optimiser, optimiser_named
 from gradstep.learn.penalty import penalised
 from gradstep.learn.plan import Plan, planned
 from gradstep.learn.progress import Progress
-from gradstep.learn.rounding import rounding_error
+from gradstep.learn.rounding import noise_in, places_near
 from gradstep.learn.scaling import Array
 from gradstep.learn.starting import alive, shapes_of, silent_units, start_of
-from gradstep.learn.surface import Layout, Objective
+from gradstep.learn.surface import Layout, Measured, Objective
 from gradstep.operations.evaluation import mentioned, variables
 
 if TYPE_CHECKING:
@@ -85,6 +85,9 @@ class Measure(Protocol):
     ) -> Objective:
         """The loss on some rows, about so many bytes, which are the same wherever the key is."""
 
+    def walked(self) -> None:
+        """Is told when the walk is over."""
+
 
 class Alone:
     """A training that measures for itself."""
@@ -96,6 +99,9 @@ class Alone:
         self, function: Compiled, key: object, rows: Callable[[], dict[str, Array]], size: int
     ) -> Objective:
         return objective(function, rows())
+
+    def walked(self) -> None:
+        pass
 
 
 @dataclass(frozen=True)
@@ -146,6 +152,14 @@ class Ground:
     ) -> Fit:
         """One training on this ground, with other `numbers` among the data."""
         own, by = dict(numbers or {}), measure or Alone()
+        found, function, notes, ran = self._walked(manner, show, own, by)
+        by.walked()
+        return self._fitted(found, function, notes, ran, own, by)
+
+    def _walked(
+        self, manner: Manner, show: Progress | None, own: Mapping[str, Array], by: Measure
+    ) -> tuple[Descent, Compiled, Sequence[str], Sequence[str]]:
+        """The way down, by what code, what has to be said of it, and who went it."""
         derivation, plan, units = self.derivation, self.plan, self.units
         inside = {**self.inside, **own}
         way = manner.choice
@@ -177,8 +191,7 @@ class Ground:
         )
         notes = (*self.given.notes, *plan.notes, *units.notes, *derivation.notes, *more, *found.notes)
         ran = way.told(language, why, machine, function, inside, watching is not None)
-        notes = (*notes, *silent_units(self.plain, found, inside))
-        return self._fitted(found, function, notes, ran, own, by)
+        return found, function, (*notes, *silent_units(self.plain, found, inside)), ran
 
     def _watch(
         self, function: Compiled, enough: float, own: Mapping[str, Array], by: Measure
@@ -234,8 +247,8 @@ class Ground:
         arrays = units.to_user(found.parameters)
         history = tuple(loss * units.loss for loss in found.history)
         layout = Layout.of(arrays)
-        measured = by.whole(function, {**self.mine, **own})
-        loss, reached = _worth_of(measured, arrays), found.loss * units.loss
+        measured = Measured(by.whole(function, {**self.mine, **own}), layout)
+        (loss, _), reached = measured(layout.start), found.loss * units.loss
         gained = history[0] - reached
         if not loss <= history[0] + FOLDING_ERROR * (abs(history[0]) + gained):
             raise MathError(
@@ -257,7 +270,7 @@ class Ground:
             of=self.derivation.of,
             parameters={name: value if value.ndim else float(value) for name, value in arrays.items()},
             loss=loss,
-            rounding=rounding_error(lambda x: _worth_of(measured, layout.open(x)), layout.start),
+            rounding=noise_in([place.loss for place in measured.all_at(places_near(layout.start))]),
             held_out_loss=held,
             history=history,
             steps=found.steps,

@@ -7,7 +7,7 @@ that is smooth; what is left are rounding errors, whatever the loss and in whate
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -19,11 +19,20 @@ _APART = 2.0**-42  # of each entry: far enough for other rounding errors, near e
 
 def rounding_error(loss: Callable[[Array], float], x: Array) -> float:
     """The standard deviation of the rounding errors of `loss` near x; NaN where it is not finite there."""
+    return noise_in([loss(place) for place in places_near(x)])
+
+
+def places_near(x: Array) -> list[Array]:
+    """Places at which the losses tell the rounding errors near x."""
     signs = np.random.default_rng(0).choice([-1.0, 1.0], size=x.shape)
     apart = _APART * np.where(x == 0, 1.0, x) * signs
-    values = np.array([loss(x + k * apart) for k in range(_PLACES)])
+    return [x + k * apart for k in range(_PLACES)]
+
+
+def noise_in(losses: Sequence[float]) -> float:
+    """The standard deviation of the rounding errors in the losses at these places."""
     with np.errstate(all="ignore"):
-        differences = np.diff(values, _ORDER)
+        differences = np.diff(np.array(losses), _ORDER)
         size = float(np.abs(differences).max())
         if not 0 < size < math.inf:
             return 0.0 if size == 0 else math.nan

@@ -129,13 +129,13 @@ def train_variants(
             traveller.listen()
             shown_to(k, at, loss)
 
-        measure = _InStep(traveller.ask, numbers[k])
+        measure = _InStep(traveller, numbers[k])
         fit = ground.fit(manners[k], step, numbers[k], measure)
         shown_to.ended(k)
         return fit
 
     convoy = Convoy([partial(task, k) for k in range(len(variants))], _answered)
-    results = convoy.run(MathError)
+    results = convoy.run(MathError, KeyboardInterrupt)
     fits = [(v, r) for v, r in zip(variants, results, strict=True) if isinstance(r, Fit)]
     failed = [(v, r) for v, r in zip(variants, results, strict=True) if isinstance(r, MathError)]
     if not fits and failed:
@@ -215,12 +215,13 @@ class _Asking:
         return found
 
 
-@dataclass(frozen=True)
+@dataclass
 class _InStep:
     """Measures in passes that all trainings share where the data are many, else at once."""
 
-    ask: Ask
+    traveller: Traveller[Fit]
     numbers: Mapping[str, Array]
+    shares: bool = False
 
     def whole(self, function: Compiled, data: Mapping[str, Array]) -> Objective:
         shared = [array for name, array in data.items() if name not in self.numbers]
@@ -235,7 +236,13 @@ class _InStep:
         together = several(run, frozenset(own)) if isinstance(run, Run) else None
         if together is None or not together.pays(size):
             return objective(function, rows())
-        return _Asking(_Request((together, key), together, rows, [self.numbers]), self.ask)
+        self.shares = True
+        return _Asking(_Request((together, key), together, rows, [self.numbers]), self.traveller.ask)
+
+    def walked(self) -> None:
+        """What comes after the walk is measured when all have come so far, in common passes again."""
+        if self.shares:
+            self.traveller.gather()
 
 
 def _answered(requests: Sequence[_Request]) -> list[Any]:
