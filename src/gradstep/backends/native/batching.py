@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,16 @@ import numpy as np
 
 from gradstep.backends.blocks import Values
 from gradstep.backends.native import engine
-from gradstep.backends.native.batches import ENTRY, Batches, Gradient, Part, batch_places, write_batches
+from gradstep.backends.native.batches import (
+    DONE,
+    ENTRY,
+    NEXT,
+    Batches,
+    Gradient,
+    Part,
+    batch_places,
+    write_batches,
+)
 from gradstep.backends.native.blas import blas, giving_way
 from gradstep.backends.native.calls import Fixed, address
 from gradstep.backends.native.cells import Cells, Unsupported
@@ -33,6 +43,7 @@ from gradstep.operations.leaves import symbol_op
 NEARBY = 4 << 20  # bytes of a block of rows, with all that is computed for it
 FEWEST = 32  # rows of a block
 TOGETHER = 16  # rows that products take together
+LONGEST = 0.1  # seconds without looking up
 ENOUGH = 8_000_000  # operations that are worth a piece of their own
 
 
@@ -199,7 +210,6 @@ class BatchCall:
             made.stride(name, self.batch * self.kind.itemsize)
         made.tell("batch", self.batch)
         made.tell("count", self.count)
-        made.tell("pieces", math.ceil(self.count / self.batch) * self.batches.pieces)
         made.tell("yield", giving_way())
         return made
 
@@ -259,15 +269,30 @@ class BatchCall:
         return found
 
     def run(self, order: Array | None, rate: float) -> None:
-        """All batches in this order of the rows, or as they lie; the update has its numbers."""
+        """All batches in this order of the rows, or as they lie; the update has its numbers.
+
+        After some batches Python is back for a moment, so that Ctrl-C is heard.
+        """
         order = None if order is None else np.ascontiguousarray(order, np.int64)
         for memory in self.memories:
             memory.tell("order", 0 if order is None else address(order))
             memory.args.view(self.kind)[memory.places["rate"] // self.kind.itemsize] = rate
-        self.taken[:] = 0
+        first, together, batches = 0, 1, math.ceil(self.count / self.batch)
+        with blas().threads(1):
+            while first < batches:
+                began = time.perf_counter()
+                self.some_batches(first, min(first + together, batches))
+                first += together
+                together *= 2 if time.perf_counter() - began < LONGEST else 1
+
+    def some_batches(self, first: int, last: int) -> None:
+        """The batches from the first on and before the last, by all threads."""
+        each = self.batches.pieces
+        self.taken[[NEXT // 8, DONE // 8]] = first * each
+        for memory in self.memories:
+            memory.tell("pieces", last * each)
 
         def pieces(number: int) -> None:
             self.function(address(self.memories[number].args))
 
-        with blas().threads(1):
-            shared_out(pieces, self.threads, self.threads)
+        shared_out(pieces, self.threads, self.threads)
