@@ -91,7 +91,9 @@ def test_what_has_no_code_says_why(name):
 
 
 @pytest.mark.parametrize("batch", [1, 3, 8, 50])
-@pytest.mark.parametrize(("features", "rule"), [(3, GRADIENT_DESCENT), (30, ADAM), (65, MOMENTUM)])
+@pytest.mark.parametrize(
+    ("features", "rule"), [(3, GRADIENT_DESCENT), (30, ADAM), (65, MOMENTUM), (300, GRADIENT_DESCENT)]
+)
 def test_batches_go_where_numpy_goes(features, rule, batch):
     random = np.random.default_rng(batch)
     case = CASES["ridge"]

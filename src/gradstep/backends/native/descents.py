@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from gradstep.backends.native.assembly import Type, Vec, Writer
 from gradstep.backends.native.elements import magnitude
 from gradstep.backends.native.fitting import write_fitted
-from gradstep.backends.native.free import STRAIGHT, Free, Row, write_free, write_one_row
-from gradstep.backends.native.held import ITEM, KIND, ONE, Held, Space
+from gradstep.backends.native.free import NEAR, STRAIGHT, Free, Row, places_of, write_free, write_one_row
+from gradstep.backends.native.held import ITEM, KIND, ONE, Held, Kept, Space
 from gradstep.backends.native.passes import _Pass
 from gradstep.backends.native.plan import LINE, Plan
 from gradstep.backends.native.straight import write_straight
@@ -224,22 +224,40 @@ class _Descent:
         writer, space, places = self.writer, Space(self.writer, "%e"), self.memory.places
         for name in ("x", "g"):
             self.copied(space, places[OWN + name], places[OWN + name + "_before"], self.walk.size)
-        size = self.argument("batch")
-        with writer.loop(0, count, size) as loop:
-            end = writer.integer("add", loop.at, size)
-            high = writer.scalar(f"select i1 {writer.test('slt', end, count)}, i64 {end}, i64 {count}")
-            self.ask_for_rows(loop.at, count)
-            if self.walk.single is not None:
-                self.one_row(self.walk.single, loop.at)
-            else:
+        if self.walk.single is not None:
+            self.row_by_row(self.walk.single, count)
+        else:
+            size = self.argument("batch")
+            with writer.loop(0, count, size) as loop:
+                end = writer.integer("add", loop.at, size)
+                high = writer.scalar(f"select i1 {writer.test('slt', end, count)}, i64 {end}, i64 {count}")
+                with writer.loop(0, self.walk.batch, 1) as ahead:
+                    self.ask_for_row(
+                        writer.integer("add", loop.at, ahead.at), count, max(self.walk.batch, SOON)
+                    )
                 writer.emit(f"call void @batch(ptr %a, ptr %s, ptr %e, i64 {loop.at}, i64 {high})")
                 write_free(space, self.walk.update, self.memory, self.walk.width)
         place = writer.at("%a", self.args["order"])
         order = writer.at(self.argument("order", "ptr"), writer.integer("mul", count, ITEM))
         writer.emit(f"store ptr {order}, ptr {place}")
 
-    def one_row(self, program: Free, at: str) -> None:
-        """An update by the row that the order has here."""
+    def row_by_row(self, program: Free, count: str) -> None:
+        """An update by each row; parameters that are not too many stay in registers."""
+        writer, memory = self.writer, Space(self.writer, "%e")
+        places = places_of(program, self.memory)
+        places = places if len(places) <= NEAR else []
+        with writer.loop(0, count, 1, [memory.load(*place) for place in places]) as loop:
+            space = Kept(writer, "%e") if places else memory
+            if isinstance(space, Kept):
+                space.known = {at: vector for (at, _), vector in zip(places, loop.carried, strict=True)}
+            self.ask_for_row(loop.at, count, SOON)
+            write_one_row(space, program, self.memory, self.row_at(loop.at))
+            loop.carried[:] = [space.load(*place) for place in places]
+        for (place, _), vector in zip(places, loop.carried, strict=True):
+            memory.store(vector, place)
+
+    def row_at(self, at: str) -> dict[str, Row]:
+        """The row that the order has here."""
         writer, walk, rows = self.writer, self.walk, {}
         place = writer.at(self.argument("order", "ptr"), writer.integer("mul", at, ITEM))
         number = writer.scalar(f"load i64, ptr {place}")
@@ -249,10 +267,10 @@ class _Descent:
                 far = writer.integer("mul", number, ITEM if columns else stride)
                 pointer = writer.at(self.argument(("data", name), "ptr"), far)
                 rows[name] = Row(pointer, stride if columns else ITEM)
-        write_one_row(Space(writer, "%e"), program, self.memory, rows)
+        return rows
 
-    def ask_for_rows(self, at: str, count: str) -> None:
-        """Asks for the memory of rows that come soon: they may lie anywhere."""
+    def ask_for_row(self, at: str, count: str, further: int) -> None:
+        """Asks for the memory of a row that comes soon: it may lie anywhere."""
         writer, walk = self.writer, self.walk
         lengths = {
             name: layout.entries * ITEM
@@ -260,19 +278,15 @@ class _Descent:
             for name, layout in plan.layouts.items()
             if layout.how == "packed"
         }
-        first = writer.integer("add", at, max(walk.batch, SOON))
-        last = writer.integer("sub", count, 1)
-        order = self.argument("order", "ptr")
-        with writer.loop(0, walk.batch, 1) as loop:
-            place = writer.integer("add", first, loop.at)
-            place = writer.scalar(f"select i1 {writer.test('slt', place, last)}, i64 {place}, i64 {last}")
-            pointer = writer.at(order, writer.integer("mul", place, ITEM))
-            number = writer.scalar(f"load i64, ptr {pointer}")
-            for name, length in lengths.items():
-                start = self.argument(("data", name), "ptr")
-                row = writer.at(start, writer.integer("mul", number, walk.strides[name]))
-                for line in range(0, min(length, MOST_LINES * LINE), LINE):
-                    writer.prefetch(writer.at(row, line), 3)
+        last, place = writer.integer("sub", count, 1), writer.integer("add", at, further)
+        place = writer.scalar(f"select i1 {writer.test('slt', place, last)}, i64 {place}, i64 {last}")
+        pointer = writer.at(self.argument("order", "ptr"), writer.integer("mul", place, ITEM))
+        number = writer.scalar(f"load i64, ptr {pointer}")
+        for name, length in lengths.items():
+            start = self.argument(("data", name), "ptr")
+            row = writer.at(start, writer.integer("mul", number, walk.strides[name]))
+            for line in [*range(0, min(length, MOST_LINES * LINE), LINE), length - ITEM]:
+                writer.prefetch(writer.at(row, line), 3)
 
     def keep(self, space: Space, better: Vec, which: str, by: str) -> None:
         """The point as the best one, where it is better."""

@@ -10,17 +10,19 @@ from collections.abc import Mapping, Sequence
 
 from gradstep.backends.native.assembly import Type, Vec
 from gradstep.backends.native.cells import Array, Axis, Cell, Cells, Unsupported, needed
-from gradstep.backends.native.computing import computed
+from gradstep.backends.native.computing import CHAINS, computed
 from gradstep.backends.native.elements import as_number
 from gradstep.backends.native.held import ITEM, KIND, ONE, Space
 from gradstep.backends.native.plan import LINE
-from gradstep.backends.native.reductions import COMBINE, IDENTITY, across
+from gradstep.backends.native.reductions import COMBINE, IDENTITY, Combine, across
 from gradstep.backends.native.unrolling import _Unrolling as Unrolling
 from gradstep.backends.program import Program
 from gradstep.backends.rows import Pass
 from gradstep.expression.records import record
+from gradstep.operations.arithmetic import multiply_op
 
 STRAIGHT = 4  # vectors along an axis that are written out one after the other
+NEAR = 20  # vectors that stay in registers from one row to the next
 
 
 class Memory:
@@ -89,7 +91,26 @@ def write_free(space: Space, program: Free, memory: Memory, width: int = 0) -> N
 
 def write_one_row(space: Space, program: Free, memory: Memory, rows: Mapping[str, Row]) -> None:
     """Computes a program of one row; what it changes is written after all has been read."""
-    _Free(space, program, memory, memory.width, rows).write()
+    _Free(space, program, memory, memory.width, rows, NEAR).write()
+
+
+def places_of(program: Free, memory: Memory) -> list[tuple[int, Type]]:
+    """The vectors and numbers that a program of one row changes: where they lie, and how long they are."""
+    found = []
+    for _, place, array in ends_of(program, memory):
+        many = memory.padded(array.axes)
+        type = Type(KIND, memory.width) if many > 1 else ONE
+        found += [(place + at * ITEM, type) for at in range(0, many, type.lanes)]
+    return found
+
+
+def ends_of(program: Free, memory: Memory) -> list[tuple[Cell, int, Array]]:
+    """The cells of all outputs, where they are written, and of which array each is."""
+    return [
+        (cell, memory.put(name, array.axes) + place * memory.padded(array.axes) * ITEM, array)
+        for name, array in program.outputs.items()
+        for place, cell in enumerate(array.cells.values())
+    ]
 
 
 class _Free:
@@ -102,16 +123,13 @@ class _Free:
         memory: Memory,
         width: int,
         rows: Mapping[str, Row] | None = None,
+        straight: int = STRAIGHT,
     ) -> None:
         self.space, self.writer, self.cells, self.memory = space, space.writer, program.cells, memory
-        self.width, self.chunk = width, Type(KIND, width)
+        self.width, self.chunk, self.straight = width, Type(KIND, width), straight
         self.rows = rows or {}
         self.values: dict[Cell, Vec] = {}
-        self.ends = [
-            (cell, memory.put(name, array.axes) + place * memory.padded(array.axes) * ITEM, array)
-            for name, array in program.outputs.items()
-            for place, cell in enumerate(array.cells.values())
-        ]
+        self.ends = ends_of(program, memory)
         self.all = needed([cell for cell, _, _ in self.ends])
         self.last = max((cell.level for cell in self.all), default=0)
 
@@ -179,11 +197,17 @@ class _Free:
             cell: as_number(self.values[cell], KIND).lanes([0] * width) for cell in inside if not cell.wide
         }
         wide = [cell for cell in inside if cell.wide]
-        sums = [writer.number(IDENTITY[cell.params[0]], self.chunk) for cell in reduces]
+        used = {arg for cell in wide for arg in cell.args} | {cell for cell, _ in stores}
+        ends = {cell.args[0] for cell in reduces if cell.params[0] == "sum"}
+        fused = {cell for cell in ends - used if cell.op is multiply_op and cell.wide}
         length = self.cells.lengths[axis]
-        whole = length // width * width
+        count = length // width  # whole vectors
+        chains = max(1, min(CHAINS, count))
+        sums = [
+            writer.number(IDENTITY[cell.params[0]], self.chunk) for cell in reduces for _ in range(chains)
+        ]
 
-        def part(at: str | int, mask: Vec | None, sums: Sequence[Vec]) -> list[Vec]:
+        def part(at: str | int, mask: Vec | None, turn: int, sums: Sequence[Vec]) -> list[Vec]:
             values = dict(spread)
             for cell in wide:
                 if cell.op == "data" and mask:
@@ -192,13 +216,17 @@ class _Free:
                     values[cell] = writer.load(writer.at(self.entry(cell), at), self.chunk, ITEM)
                 elif cell.op == "fixed":
                     values[cell] = self.space.load(self.place(cell), self.chunk, at)
-                else:
+                elif cell not in fused or mask:
                     values[cell] = computed(writer, cell, [values[a] for a in cell.args], self.chunk)
             numbers = {cell: as_number(value, KIND) for cell, value in values.items()}
-            after = []
-            for cell, total in zip(reduces, sums, strict=True):
-                how, here = cell.params[0], numbers[cell.args[0]]
-                after.append(COMBINE[how](total, mask.select(here, IDENTITY[how]) if mask else here))
+            after = list(sums)
+            for k, cell in enumerate(reduces):
+                (what,), how, mine = cell.args, cell.params[0], k * chains + turn % chains
+                if what in fused and not mask:
+                    after[mine] = numbers[what.args[0]].times_plus(numbers[what.args[1]], sums[mine])
+                else:
+                    here = mask.select(numbers[what], IDENTITY[how]) if mask else numbers[what]
+                    after[mine] = COMBINE[how](sums[mine], here)
             for cell, place in stores:
                 if mask:
                     self.space.masked_store(numbers[cell], mask, place, at)
@@ -206,16 +234,22 @@ class _Free:
                     self.space.store(numbers[cell], place, at)
             return after
 
-        if whole <= STRAIGHT * width:
-            for at in range(0, whole * ITEM, width * ITEM):
-                sums = part(at, None, sums)
-        else:
-            with writer.loop(0, whole * ITEM, width * ITEM, sums) as loop:
-                loop.carried[:] = part(loop.at, None, loop.carried)
+        step = width * ITEM
+        looped = count // chains * chains if count > self.straight else 0
+        if looped:
+            with writer.loop(0, looped * step, chains * step, sums) as loop:
+                for k in range(chains):
+                    loop.carried[:] = part(writer.integer("add", loop.at, k * step), None, k, loop.carried)
             sums = loop.carried
-        if whole < length:
-            lanes = ", ".join(f"i1 {int(whole + k < length)}" for k in range(width))
-            sums = part(whole * ITEM, Vec(writer, f"<{lanes}>", Type("i1", width)), sums)
+        for k in range(looped, count):
+            sums = part(k * step, None, k, sums)
+        if count * width < length:
+            lanes = ", ".join(f"i1 {int(count * width + k < length)}" for k in range(width))
+            sums = part(count * step, Vec(writer, f"<{lanes}>", Type("i1", width)), count, sums)
+        sums = [
+            combined(sums[k * chains : (k + 1) * chains], COMBINE[cell.params[0]])
+            for k, cell in enumerate(reduces)
+        ]
         for how in dict.fromkeys(cell.params[0] for cell in reduces):
             mine = [(cell, total) for cell, total in zip(reduces, sums, strict=True) if cell.params[0] == how]
             while mine:
@@ -224,6 +258,14 @@ class _Free:
                 for k, (cell, _) in enumerate(mine[:many]):
                     self.values[cell] = found.lanes([k]) if many > 1 else found
                 mine = mine[many:]
+
+
+def combined(parts: Sequence[Vec], combine: Combine) -> Vec:
+    """Parts in one, in pairs."""
+    while len(parts) > 1:
+        pairs = [combine(a, b) for a, b in zip(parts[::2], parts[1::2], strict=False)]
+        parts = [*pairs, *([parts[-1]] if len(parts) % 2 else [])]
+    return parts[0]
 
 
 def power_below(number: int) -> int:

@@ -91,6 +91,20 @@ class Held(Space):
         self.known.clear()
 
 
+class Kept(Held):
+    """Numbers that stay in registers alone."""
+
+    def store(self, value: Vec, place: int, at: str | int = 0) -> None:
+        if not isinstance(at, int):
+            raise ValueError("what stays in registers has a place that is known")
+        self.changed(place, size_of(value), at)
+        self.known[place + at] = value
+
+    def masked_store(self, value: Vec, mask: Vec, place: int, at: str | int = 0) -> None:
+        """What lies outside of the mask is 0: nothing is there."""
+        self.store(mask.select(value, 0.0), place, at)
+
+
 def size_of(value: Vec) -> int:
     return value.type.lanes * ITEM
 

@@ -24,6 +24,7 @@ from gradstep.operations.arithmetic import (
     multiply_op,
     negate_op,
     not_equal_op,
+    subtract_op,
 )
 from gradstep.operations.choices import where_op
 
@@ -146,3 +147,42 @@ def split_total(arrays: Arrays, total: Total) -> Total:
         return total
     scale = arrays.product(scales[0]) if scales[0] else None
     return replaced(total, scale=scale, terms=tuple(tuple(terms) for terms in found))
+
+
+# ------------------------------------------------------------------------------------------- wide axes
+
+
+def gathered(cells: Cells, roots: Sequence[Cell]) -> Mapping[Cell, Cell]:
+    """For each cell another, in which numbers are multiplied before they meet what is wide: a(bx) as (ab)x.
+
+    A sum with such a product is rounded once.
+    """
+    order = needed(roots)
+    uses = Counter(arg for cell in order for arg in cell.args)
+    uses.update(roots)
+    found: dict[Cell, Cell] = {}
+    arrays = Arrays(cells)
+    for cell in order:
+        args = [found[arg] for arg in cell.args]
+        if cell.op is multiply_op and cell.wide:
+            flat = [f for arg in args for f in (arg.args if arg.op is multiply_op and arg.wide else [arg])]
+            sides = [[f for f in flat if not f.wide], [f for f in flat if f.wide]]
+            found[cell] = arrays.product([arrays.product(side) for side in sides if side])
+        elif (
+            cell.op in (add_op, subtract_op) and cell.wide and is_scaled(args[1]) and uses[cell.args[1]] == 1
+        ):
+            scale, wide = args[1].args
+            scale = cells.cell(negate_op, [scale]) if cell.op is subtract_op else scale
+            found[cell] = cells.dot([(args[0], cells.number(1)), (scale, wide)])
+        elif args == list(cell.args):
+            found[cell] = cell
+        elif cell.op == "reduce":
+            found[cell] = cells.reduced(cell.params[0], args[0], cell.params[1])
+        else:
+            found[cell] = cells.cell(cell.op, args, cell.params)
+    return found
+
+
+def is_scaled(cell: Cell) -> bool:
+    """A number times what is wide."""
+    return cell.op is multiply_op and not cell.args[0].wide and bool(cell.args[1].wide)

@@ -21,7 +21,7 @@ from gradstep.backends.native.cells import Axis, Cells, TooMany, Unsupported, in
 from gradstep.backends.native.descents import ENTRY, write_descent
 from gradstep.backends.native.free import Free, Memory, free
 from gradstep.backends.native.held import ITEM
-from gradstep.backends.native.lean import lean
+from gradstep.backends.native.lean import gathered, lean
 from gradstep.backends.native.plan import LINE, Layout, Plan, Processor
 from gradstep.backends.native.unrolling import SHORT, Unrolled
 from gradstep.backends.native.unrolling import _Unrolling as Unrolling
@@ -332,6 +332,9 @@ class _Making:
                     self.memory.places[OWN + each + OWN + name] = place
             values = {name: following} | {str(memory[each].params[0]): value for each, value in after.items()}
             outputs |= free(straight(values, ""), cells, rows=True).outputs
+        better = gathered(cells, [cell for array in outputs.values() for cell in array.cells.values()])
+        for name, array in outputs.items():
+            outputs[name] = CellArray(array.axes, {at: better[cell] for at, cell in array.cells.items()})
         return Free(cells, outputs)
 
 
