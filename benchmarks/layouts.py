@@ -139,7 +139,7 @@ def in_c(program: Any, place: Path) -> Callable[..., Any]:
     sizes = dict.fromkeys(n for s in symbols.values() for size in s.shape for n in size_names(size))
 
     def call(**values: Any) -> Any:
-        given = {name: np.array(values[name], np.float64) for name in symbols}
+        given = {name: np.array(values[name], np.float64, order="C") for name in symbols}
         lengths = sizes_of(symbols, given)
         shapes = {name: [lengths[n] for n in slope.shape] for name, slope in program.gradients.items()}
         found = {name: np.full(shape, np.nan) for name, shape in shapes.items()}

@@ -1,6 +1,7 @@
 """Is a network trained on rows in files the one that is trained on the same rows in memory, and in bounds?"""
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -248,8 +249,25 @@ def test_missing_values_of_parquet_become_the_mean_but_not_in_the_target(tmp_pat
     assert fit.parameters["w"] == pytest.approx(ref.parameters["w"], rel=1e-3)
     assert any(f'"x1" has no value in {holes.sum()} rows' in note for note in fit.notes)
     y[17] = np.nan
-    with pytest.raises(MathError, match='the column "y" holds nan in row 17'):
+    with pytest.raises(MathError, match='the column "y" has no value in row 17') as error:
         gs.train(LINE, as_parquet(tmp_path, X, y))
+    assert "is_valid" in error.value.mend
+    with pytest.raises(MathError, match="has missing values, which"):
+        as_parquet(tmp_path, X, y).save(tmp_path / "x.npy")
+    assert not list(tmp_path.glob("x.npy*"))
+
+
+def test_parquet_says_what_is_faster_and_writes_it(tmp_path, monkeypatch):
+    X, y = rows(kind=np.float64)
+    slow = as_parquet(tmp_path, X, y)
+    call = re.search(r"gradstep\.open_rows\(.*\)\.save\('x\.npy'\)", slow.notes[-1])[0]
+    monkeypatch.chdir(tmp_path)
+    eval(call, {"gradstep": gs})  # as it stands there
+    assert np.array_equal(np.load("x.npy"), np.column_stack([X, y]))
+    with pytest.raises(MathError, match="cannot be written: no such file"):
+        slow.save(tmp_path / "nowhere" / "x.npy")
+    monkeypatch.setattr(stores, "WINDOW", 1 << 25)
+    assert "times as fast" not in str(as_parquet(tmp_path, X, y).notes)  # a small file is decoded in no time
 
 
 # ---------------------------------------------------------------------------------------- what can go wrong

@@ -20,6 +20,7 @@ from gradstep.learn.stores import Array, Share, Store, called, cuts, within
 
 BUFFER = 1 << 18  # bytes that are read of a column at a time
 MOST_COLUMNS = 100_000
+MANY = 4  # windows: from there on it is said that another kind of file is faster
 
 
 def _arrow() -> Any:
@@ -126,6 +127,14 @@ class ParquetStore(Store):
         self.units = [
             cuts(start, stop, rows) for (start, stop), rows in zip(pairwise(ends), self.rows, strict=True)
         ]
+        if self.target is not None:
+            self.mend = f"rows that have one: table.filter(table[{self.target!r}].is_valid()) in pyarrow"
+        if self.count * a_row > MANY * stores.WINDOW:
+            source = repr(paths[0] if len(paths) == 1 else list(paths))
+            self.notes += (
+                "each pass decodes the Parquet again: as a .npy file, with columns 0, 1, 2 …, rows come "
+                f"several times as fast; gradstep.open_rows({source}, {target!r}).save('x.npy') writes one",
+            )
 
     def _chosen(
         self, schema: Any, target: object, features: Sequence[object] | None

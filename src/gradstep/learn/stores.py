@@ -6,6 +6,7 @@ so totals are added in the same order each time.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import math
@@ -48,6 +49,7 @@ class Store(ABC):
     notes     what had to be said about the files
     gaps      arrays in which NaN is a missing value
     filled    what a missing value is taken as, once that is known
+    mend      how to come by rows without missing values
     """
 
     source: str
@@ -59,6 +61,7 @@ class Store(ABC):
     notes: tuple[str, ...] = ()
     gaps: Set[str] = frozenset()
     filled: Mapping[str, Array]
+    mend: str = "rows without missing values"
 
     @abstractmethod
     def read(self, unit: int, names: Sequence[str], share: Share) -> Iterator[dict[str, Array]]:
@@ -86,6 +89,36 @@ class Store(ABC):
     def place(self, row: int) -> str:
         """Where a row stands: "in row 5"."""
         return f"in row {row:,}"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """All rows as one matrix in a .npy file, array after array (so y is last), in the type of the first.
+
+        It is read several times as fast as Parquet. A missing value is a `MathError`: such a file has none.
+        """
+        widths = [math.prod(self.shapes[name]) for name in self.names]
+        kind, unfinished = self.kinds[self.names[0]], f"{os.fspath(path)}.part"
+        head = {"descr": kind.str, "fortran_order": False, "shape": (self.count, sum(widths))}
+        try:
+            with open(unfinished, "wb") as file:
+                np.lib.format.write_array_header_1_0(file, head)  # type: ignore[no-untyped-call]
+                for unit in range(len(self.units)):
+                    for found in self.read(unit, self.names, WHOLE):
+                        parts = [
+                            found[name].reshape(-1, n) for name, n in zip(self.names, widths, strict=True)
+                        ]
+                        rows = np.concatenate(parts, axis=1, dtype=kind)
+                        if self.gaps and np.isnan(rows).any():
+                            raise MathError(
+                                f"{self.source} has missing values, which a .npy file cannot say",
+                                mend=self.mend,
+                            )
+                        file.write(np.ascontiguousarray(rows).data)
+            os.replace(unfinished, path)
+        except OSError as error:
+            raise _unreadable(os.fspath(path), error, "written") from None
+        finally:
+            with contextlib.suppress(OSError):
+                os.remove(unfinished)
 
     def windows(self) -> Iterator[Window]:
         """All windows in order."""
@@ -246,9 +279,9 @@ def npy(path: str | os.PathLike[str]) -> Npy:
     return found
 
 
-def _unreadable(path: str, error: Exception) -> MathError:
+def _unreadable(path: str, error: Exception, what: str = "read") -> MathError:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return MathError(f"{called(path)} cannot be read: {reason.lower()}")
+    return MathError(f"{called(path)} cannot be {what}: {reason.lower()}")
 
 
 @dataclass(frozen=True)
@@ -269,11 +302,11 @@ class Column:
         shape = self.files[0].shape
         return shape[1:] if self.columns is None else np.empty(shape[1])[self.columns].shape
 
-    def rows(self, start: int, stop: int) -> Array:
-        """Rows that lie in one file."""
+    def place(self, start: int, stop: int) -> tuple[Npy, int, int]:
+        """Rows that lie in one file: in which, and where."""
         number = int(np.searchsorted(self.starts, start, side="right")) - 1
         first = self.starts[number]
-        return self.files[number].rows(start - first, stop - first, self.columns)
+        return self.files[number], start - first, stop - first
 
 
 class NpyStore(Store):
@@ -323,4 +356,19 @@ class NpyStore(Store):
         for window in self.units[unit]:
             start, stop = within(window, share)
             if start < stop:
-                yield {name: self.arrays[name].rows(start, stop) for name in names}
+                yield self._rows(start, stop, names)
+
+    def _rows(self, start: int, stop: int, names: Sequence[str]) -> dict[str, Array]:
+        """Rows by name; what several arrays take from one file is mapped once."""
+        mapped: dict[tuple[Npy, int, int], Array] = {}
+        found = {}
+        for name in names:
+            columns, place = self.arrays[name].columns, self.arrays[name].place(start, stop)
+            file, *window = place
+            if file.fortran and columns is not None:
+                found[name] = file.rows(*window, columns)
+                continue
+            if place not in mapped:
+                mapped[place] = file.rows(*window)
+            found[name] = mapped[place] if columns is None else mapped[place][:, columns]
+        return found

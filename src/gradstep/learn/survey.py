@@ -335,9 +335,9 @@ def _refuse(part: Part, name: str, rows: Array, at: int) -> None:
     names = part.store.columns.get(name)
     which = f"the column {shown(names[column[0] if column else 0])}" if names else name
     where = part.store.place(at + row) + ("" if names or not column else f", column {column[0]}")
+    facts = [f"the rows are those of {part.store.source}"]
+    if math.isnan(value) and part.store.gaps:
+        raise MathError(f"{which} has no value {where}", facts=facts, mend=part.store.mend)
     why = "too large to train on" if math.isfinite(value) else "not a finite number"
-    raise MathError(
-        f"{which} holds {value:.3g} {where}: {why}",
-        facts=[f"the rows are those of {part.store.source}"],
-        mend="rows without missing values" if math.isnan(value) else None,
-    )
+    mend = part.store.mend if math.isnan(value) else None
+    raise MathError(f"{which} holds {value:.3g} {where}: {why}", facts=facts, mend=mend)
