@@ -100,7 +100,7 @@ class Store(ABC):
         head = {"descr": kind.str, "fortran_order": False, "shape": (self.count, sum(widths))}
         try:
             with open(unfinished, "wb") as file:
-                np.lib.format.write_array_header_1_0(file, head)  # type: ignore[no-untyped-call]
+                np.lib.format.write_array_header_1_0(file, head)
                 for unit in range(len(self.units)):
                     for found in self.read(unit, self.names, WHOLE):
                         parts = [
@@ -364,11 +364,11 @@ class NpyStore(Store):
         found = {}
         for name in names:
             columns, place = self.arrays[name].columns, self.arrays[name].place(start, stop)
-            file, *window = place
+            file, first, last = place
             if file.fortran and columns is not None:
-                found[name] = file.rows(*window, columns)
+                found[name] = file.rows(first, last, columns)
                 continue
             if place not in mapped:
-                mapped[place] = file.rows(*window)
+                mapped[place] = file.rows(first, last)
             found[name] = mapped[place] if columns is None else mapped[place][:, columns]
         return found
