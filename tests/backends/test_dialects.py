@@ -164,3 +164,13 @@ def test_pytorch_takes_arrays_that_lie_backwards_or_are_not_to_be_written(recwar
         value, slopes = f(x=lay(np.arange(3.0)))
         assert value == 5 and slopes["x"].tolist() == [0, 2, 4]
     assert not [warning for warning in recwarn if "writable" in str(warning.message)]
+
+
+@pytest.mark.peers
+def test_pytorch_takes_a_number_that_is_chosen_as_it_is(recwarn):
+    pytest.importorskip("torch")
+    loss = gs.parse("sum(where(x > 0, a, -a)*x)", x="n", a="")
+    f = gs.compile(gs.derive(loss, ["x", "a"], certify=False), backend="torch")
+    value, slopes = f(x=np.arange(-2.0, 3), a=2.0)
+    assert value == 12 and slopes["a"] == 6 and slopes["x"].tolist() == [-2, -2, -2, 2, 2]
+    assert not list(recwarn)
