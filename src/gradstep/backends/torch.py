@@ -222,7 +222,9 @@ class TorchSpeller(Speller):
         return code if self.is_mask(expr) else f"{code} != 0"
 
     def choice(self, condition: str, one: str, other: str, kind: str) -> str:
-        return f"torch.where({condition}, {f'torch.as_tensor({one}, dtype={kind})' if kind else one}, {other})"
+        return (
+            f"torch.where({condition}, {f'torch.as_tensor({one}, dtype={kind})' if kind else one}, {other})"
+        )
 
     def eye(self, expr: Expr) -> Text:
         text, head = super().eye(expr)
