@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import TypeAlias
 
 import numpy as np
 
+from gradstep.backends.compiled import Compiled
 from gradstep.calculus.derivation import derive
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.node import Expr
 from gradstep.expression.records import record
 from gradstep.learn.descent import descend
-from gradstep.learn.models import network, share_below_zero
+from gradstep.learn.models import Model, network, share_below_zero
 from gradstep.learn.objective import compiled, objective, watch_of
 from gradstep.learn.plan import Plan
 from gradstep.learn.scaling import Array, Rows, Scaler
@@ -131,12 +133,25 @@ def _line(X: Array, y: Array, rows: Rows) -> Array:
     return np.asarray(design @ found)
 
 
+class _SureEnough(Exception):
+    """The loss is so small that less would not count."""
+
+    def __init__(self, parameters: dict[str, Array]) -> None:
+        super().__init__()
+        self.parameters = parameters
+
+
+@cache
+def _classifier(several: bool) -> tuple[Model, Compiled]:
+    """The network of the line for two classes, or for `several`, and its loss and gradient as code."""
+    model = network("softmax" if several else "logistic")
+    return model, compiled(derive(model.loss, list(model.parameters), certify=False))
+
+
 def _line_of_classes(X: Array, y: Array, train: Rows, watched: Rows) -> Array:
     """Logistic (or softmax) regression, trained by descent like the network itself."""
     several = y.ndim == 2
-    model = network("softmax" if several else "logistic")
-    derivation = derive(model.loss, list(model.parameters), certify=False)
-    function = compiled(derivation)
+    model, function = _classifier(several)
     scaled = Scaler.fit(X[train]).apply(X)
     start = {
         name: np.zeros((X.shape[1],) * (p.rank > several) + y.shape[1:])
@@ -146,8 +161,19 @@ def _line_of_classes(X: Array, y: Array, train: Rows, watched: Rows) -> Array:
         objective(function, {"X": scaled[rows], model.target: y[rows]})
         for rows in (train, watched if len(watched) else train)
     )
-    found = descend(learning, start, watch=watch_of(watching, SURE_ENOUGH))
-    W, b = found.parameters.values()
+    watch = watch_of(watching, SURE_ENOUGH)
+    least = SURE_ENOUGH * watch(start)
+
+    def look(parameters: dict[str, Array]) -> float:
+        loss = watch(parameters)
+        if loss <= least:  # the first to be as good as zero is kept: no later one is better
+            raise _SureEnough(parameters)
+        return loss
+
+    try:
+        W, b = descend(learning, start, watch=look).parameters.values()
+    except _SureEnough as reached:
+        W, b = reached.parameters.values()
     z = scaled @ W + b
     if not several:
         return np.exp(-np.logaddexp(0, -z))
