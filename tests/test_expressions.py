@@ -82,3 +82,24 @@ def test_a_record_does_not_change():
         del one.name
     with pytest.raises(AttributeError):
         one.other = 1
+
+
+@record
+class Checked(Named):
+    """Two fields of another record, and one of its own that is looked at."""
+
+    size: int = 1
+
+    def __post_init__(self):
+        if self.size < 1:
+            raise ValueError(self.size)
+
+
+def test_a_record_of_another_kind_has_its_fields_first():
+    one = Checked("w", (1,), 2)
+    assert (one.name, one.places, one.size) == ("w", (1,), 2)
+    assert Checked.__match_args__ == ("name", "places", "size")
+    assert one == replaced(Checked("w", (1,), 3), size=2) != Checked("w", (1,), 3)
+    assert pickle.loads(pickle.dumps(one)) == one
+    with pytest.raises(ValueError, match="0"):
+        Checked("w", (), 0)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from gradstep.calculus.derivation import derive as derive_expression
-from gradstep.calculus.jacobians import hessian as hessian_of
-from gradstep.calculus.jacobians import hvp as hvp_of
-from gradstep.calculus.jacobians import jacobian as jacobian_of
-from gradstep.calculus.jacobians import jvp as jvp_of
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError, shallow
+from gradstep.expression.late import late
 from gradstep.expression.node import Expr, walk
-from gradstep.notation import terminal
 from gradstep.notation.depending import Dependences, depending
 from gradstep.notation.parsing import names_of, parse
-from gradstep.notation.views import present
 from gradstep.operations.evaluation import variables
 from gradstep.operations.leaves import checked_name
+
+if TYPE_CHECKING:
+    from gradstep.calculus import jacobians
+    from gradstep.notation import terminal, views
+else:
+    jacobians = late("gradstep.calculus.jacobians")
+    terminal = late("gradstep.notation.terminal")
+    views = late("gradstep.notation.views")
 
 # "auto", "none", names to keep, or names with what they stand for: {"z": "X @ w + b"}, {X @ w + b: "z"}.
 Names = str | Sequence[str] | Mapping[str, str] | Mapping[Expr, str]
@@ -126,7 +130,7 @@ def jacobian(
     certificate and errors are as in `derive`.
     """
     f, called, only = asked(f, wrt, given, names)
-    return jacobian_of(
+    return jacobians.jacobian(
         f, wrt, names=called, only=only, structure=structure, again=again, certify=certify, seed=seed
     )
 
@@ -150,7 +154,7 @@ def hessian(
     certificate and errors are those of `derive`.
     """
     loss, called, only = asked(loss, wrt, given, names)
-    return hessian_of(
+    return jacobians.hessian(
         loss, wrt, names=called, only=only, structure=structure, again=again, certify=certify, seed=seed
     )
 
@@ -169,7 +173,7 @@ def jvp(
 ) -> Derivation:
     """The Jacobian–vector product ∂f/∂x v, in the shape of f; `direction` names v, of the shape of x."""
     f, called, only = asked(f, wrt, given, names)
-    return jvp_of(f, wrt, direction, names=called, only=only, again=again, certify=certify, seed=seed)
+    return jacobians.jvp(f, wrt, direction, names=called, only=only, again=again, certify=certify, seed=seed)
 
 
 @shallow
@@ -186,7 +190,9 @@ def hvp(
 ) -> Derivation:
     """The Hessian–vector product of a scalar `loss`, in the shape of the variable, without the Hessian."""
     loss, called, only = asked(loss, wrt, given, names)
-    return hvp_of(loss, wrt, direction, names=called, only=only, again=again, certify=certify, seed=seed)
+    return jacobians.hvp(
+        loss, wrt, direction, names=called, only=only, again=again, certify=certify, seed=seed
+    )
 
 
 def asked(
@@ -215,7 +221,7 @@ def text(
     opened: bool = False,
 ) -> str:
     """`Derivation.text`."""
-    told = present(
+    told = views.present(
         derivation,
         view=view,
         style=style,

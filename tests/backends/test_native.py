@@ -212,6 +212,19 @@ def test_the_user_chooses_it_and_is_told():
     assert f.report.startswith("machine code for ")
 
 
+def test_the_report_tells_who_ran_the_last_call():
+    f = gs.compile(neuron_derivation(), backend="native")
+    assert f.report.startswith("machine code for ") and f.report.endswith(
+        "below 262 kB of data: NumPy, all rows at once"
+    )
+    f(**neuron_values(50, 20))
+    few, many, *_ = f.report.splitlines()
+    assert few == "NumPy, all rows at once: 8.57 kB of data are few"
+    assert many.startswith("from 262 kB on: machine code for ")
+    f(**neuron_values(5000, 20))
+    assert f.report.startswith("machine code for ") and "few" not in f.report
+
+
 def neuron_derivation():
     return gs.derive(gs.parse("mean((y - relu(X @ w + b))**2)", **NEURON), ["w", "b"], certify=False)
 

@@ -40,9 +40,13 @@ class Compiled:
 
     @property
     def report(self) -> str:
-        """How it runs: in blocks of rows and by how many threads, or why not."""
-        told: Callable[[], str] | None = getattr(self.raw, "report", None)
-        return told() if told else "all at once"
+        """How it runs: in blocks of rows and by how many threads, or why not; as in the last call, if any."""
+        return self.told()
+
+    def told(self, size: int | None = None) -> str:
+        """How it runs on so many bytes of data; those of the last call, if not said."""
+        told: Callable[[int | None], str] | None = getattr(self.raw, "report", None)
+        return told(size) if told else "all at once"
 
     def __call__(self, /, **values: Any) -> Any:
         import numpy as np

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradstep.backends.blocks import BLOCK, Blocked, InMemory
 from gradstep.backends.compiled import Compiled
 from gradstep.backends.options import Options
 from gradstep.backends.program import Program
-from gradstep.backends.rows import Rows, cut
 from gradstep.backends.source import executed
 from gradstep.backends.source import write as write
 from gradstep.backends.threads import cores, kernels_told, one_thread_each
 from gradstep.expression.errors import MathError
+from gradstep.expression.late import late
+from gradstep.operations.memory import spoken
 
-MANY = 8 * BLOCK  # bytes of data; below that blocks save nothing
+if TYPE_CHECKING:
+    from gradstep.backends import blocks, rows
+    from gradstep.backends.rows import Rows
+else:
+    blocks = late("gradstep.backends.blocks")
+    rows = late("gradstep.backends.rows")
+
+MANY = 8 << 20  # bytes of data; below that blocks save nothing
 
 
 class Run:
@@ -32,8 +39,9 @@ class Run:
         self.program, self.whole, self.options = program, whole, options
         self.threads = options.threads or cores()
         self.why_whole = ""
+        self.size: int | None = None  # bytes of the data of the last call
         if options.batch:
-            cut(program, options.batch)  # says at once what is wrong with it
+            rows.cut(program, options.batch)  # says at once what is wrong with it
 
     @property
     def __name__(self) -> str:
@@ -49,22 +57,24 @@ class Run:
         """Whether one product of matrices is faster than several of a matrix and a vector."""
         return True
 
-    def in_blocks(self, rows: Rows, program: Program | None = None) -> Blocked:
+    def in_blocks(self, rows: Rows, program: Program | None = None) -> blocks.Blocked:
         """Who runs it, or another program that is cut so, over its rows."""
-        return Blocked(program or self.program, rows, self.threads, self.options.accumulate == "float64")
+        return blocks.Blocked(
+            program or self.program, rows, self.threads, self.options.accumulate == "float64"
+        )
 
     @cached_property
-    def blocked(self) -> Blocked | None:
+    def blocked(self) -> blocks.Blocked | None:
         """The program in blocks of rows, or nothing where it needs all of them."""
         try:
-            return self.in_blocks(cut(self.program, self.options.batch))
+            return self.in_blocks(rows.cut(self.program, self.options.batch))
         except MathError as error:
             self.why_whole = "; ".join(error.facts)
             return None
 
     def __call__(self, *arrays: Any) -> Any:
-        many = sum(array.nbytes for array in map(np.asarray, arrays)) >= self.many
-        blocked = self.blocked if many else None
+        self.size = sum(array.nbytes for array in map(np.asarray, arrays))
+        blocked = self.blocked if self.size >= self.many else None
         if blocked is None:
             return self.whole(*arrays)
         named = {str(given.symbol.params[0]): a for given, a in zip(self.program.inputs, arrays, strict=True)}
@@ -74,7 +84,7 @@ class Run:
             kind = np.dtype(np.float64)
         with one_thread_each():
             found = blocked.run(
-                InMemory({name: named[name] for name in axes}, axes),
+                blocks.InMemory({name: named[name] for name in axes}, axes),
                 {name: array for name, array in named.items() if name not in axes},
                 kind,
             )
@@ -82,10 +92,19 @@ class Run:
         names = list(self.program.gradients)
         return (value, dict(zip(names, gradients, strict=True))) if names else value
 
-    def report(self) -> str:
-        """How it runs, in words."""
-        blocked = self.blocked
-        lines = blocked.told() if blocked else [f"NumPy, all rows at once: {self.why_whole}"]
+    def report(self, size: int | None = None) -> str:
+        """How it runs on so many bytes of data, which are those of the last call if not said, in words."""
+        blocked, size = self.blocked, self.size if size is None else size
+        if blocked is None:
+            lines = [f"NumPy, all rows at once: {self.why_whole}"]
+        elif size is None:
+            lines = [*blocked.told(), f"below {spoken(self.many)} of data: NumPy, all rows at once"]
+        elif size < self.many:
+            first, *others = blocked.told()
+            few = f"NumPy, all rows at once: {spoken(size)} of data are few"
+            lines = [few, f"from {spoken(self.many)} on: {first}", *others]
+        else:
+            lines = blocked.told()
         return "\n".join([*lines, *kernels_told()])
 
 

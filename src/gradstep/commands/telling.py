@@ -11,7 +11,7 @@ import click
 
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
-from gradstep.notation.arrays import LAYOUTS
+from gradstep.notation.presentation import LAYOUTS
 from gradstep.notation.terminal import text
 from gradstep.notation.views import STYLES, VIEWS, present
 

@@ -231,6 +231,5 @@ class Choice:
             runs = machine.walker
             blocks = runs.report() if isinstance(runs, striding.Strider) else []
             return [f"trained in machine code, {how}: {why}", *blocks]
-        few = sum(array.nbytes for array in data.values()) < getattr(function.raw, "many", 0)
-        each = ["NumPy, all rows at once: they are few"] if few else function.report.splitlines()
-        return [f"trained step by step: {machine}", *each]
+        each = function.told(sum(array.nbytes for array in data.values()))
+        return [f"trained step by step: {machine}", *each.splitlines()]

@@ -32,7 +32,6 @@ from gradstep.operations.diagonals import diagonal_matrix_op
 from gradstep.operations.leaves import eye_op, symbol_op
 from gradstep.operations.products import transpose
 
-LAYOUTS = ("parameter", "numerator", "denominator")
 TRANSPOSED = Sym("ᵀ", "operator")
 MATRIX = 2
 

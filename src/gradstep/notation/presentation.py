@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from gradstep.expression.boxes import Box
 from gradstep.expression.records import record, replaced
 
+LAYOUTS = ("parameter", "numerator", "denominator")  # of a Jacobian, on the page
+
 
 @record
 class Said:

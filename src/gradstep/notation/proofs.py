@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache, lru_cache
 from itertools import chain, count
+from typing import TYPE_CHECKING
 
 from gradstep.calculus.derivation import derive
-from gradstep.calculus.forward import differential
-from gradstep.calculus.jacobians import jacobian
 from gradstep.calculus.laws import BOOK
 from gradstep.calculus.rewriting import simplify
 from gradstep.expression.boxes import Box, Fence, Frac, row
 from gradstep.expression.errors import MathError
+from gradstep.expression.late import late
 from gradstep.expression.node import Expr, Operation, Params, walk
 from gradstep.expression.node import replace as replace_nodes
 from gradstep.expression.records import record, replaced
@@ -30,6 +30,12 @@ from gradstep.notation.writing import Writer, name_box, stands_alone
 from gradstep.operations.leaves import is_constant, symbol, symbol_op, value_of
 from gradstep.operations.pseudoinverses import pinv_op
 from gradstep.operations.toeplitz import diagonal_sums_op
+
+if TYPE_CHECKING:
+    from gradstep.calculus import forward, jacobians
+else:
+    forward = late("gradstep.calculus.forward")
+    jacobians = late("gradstep.calculus.jacobians")
 
 LETTERS = "zuv"
 LONGEST = 90  # a derivative with more letters than this explains nothing
@@ -174,7 +180,7 @@ def entries_of(y: Expr, moving: tuple[Expr, ...], reserved: frozenset[str]) -> E
     lower = Lowering(None, {y}, reserved=reserved)
     at = lower.indices(y)
     formula = lower.opening(y)(y, at)
-    told = jacobian(y, moving, certify=False)
+    told = jacobians.jacobian(y, moving, certify=False)
     claims, slopes = [Claim(formula, y, at)], {}
     for x, J in zip(moving, told.answers.values(), strict=True):
         places = lower.indices(J)
@@ -216,7 +222,7 @@ def proof_by_entries(place: Expr, moving: Collection[Expr], cast: Cast) -> tuple
 def moved_whole(y: Expr, moving: Sequence[Expr], write: Writer) -> tuple[Said, ...]:
     """dY = …, for an operation of which the entries cannot be written with indices."""
     markers = {x: symbol_op(params=(f"•d{k}", x.shape, ())) for k, x in enumerate(moving)}
-    change = simplify(differential(y, [markers.get(x) for x in y.args]), BOOK)
+    change = simplify(forward.differential(y, [markers.get(x) for x in y.args]), BOOK)
     named = Writer({**write.names, **{marker: row("d", write(x)) for x, marker in markers.items()}})
     return (
         Said(write(y), (write.opened(y),)),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from gradstep.calculus.chains import Link, cotangent, cotangent_op, links
 from gradstep.calculus.laws import BOOK
@@ -19,11 +20,11 @@ from gradstep.calculus.rewriting import simplify
 from gradstep.calculus.steps import Derivation, Rewrite, Step
 from gradstep.expression.boxes import Box, Fence, Frac, Row, Sym, row, word
 from gradstep.expression.errors import MathError, shallow
+from gradstep.expression.late import late
 from gradstep.expression.node import Expr, tree_size, walk
 from gradstep.expression.records import replaced
 from gradstep.expression.shapes import shape_text
 from gradstep.notation import scalars
-from gradstep.notation.arrays import LAYOUTS, Arrays
 from gradstep.notation.batches import batch_size, tells
 from gradstep.notation.checking import Claim, check
 from gradstep.notation.differentials import Differentials
@@ -33,7 +34,7 @@ from gradstep.notation.legend import legend
 from gradstep.notation.lowering import INDEX_LETTERS, Lowering
 from gradstep.notation.narrative import Narrator
 from gradstep.notation.plain import line
-from gradstep.notation.presentation import Behind, Presentation, Said, Section
+from gradstep.notation.presentation import LAYOUTS, Behind, Presentation, Said, Section
 from gradstep.notation.wording import Wording, about, listed, numbered, what_it_is
 from gradstep.notation.writing import Writer, check_length, lying
 from gradstep.operations.arithmetic import multiply_op, negate_op, scale_op
@@ -41,11 +42,15 @@ from gradstep.operations.evaluation import mentioned, variables
 from gradstep.operations.leaves import symbol, symbol_op
 from gradstep.operations.products import transpose
 
+if TYPE_CHECKING:
+    from gradstep.notation import arrays
+else:
+    arrays = late("gradstep.notation.arrays")
+
 VIEWS = ("matrix", "sample", "index")
 STYLES = ("partials", "differential")
 READABLE = 60  # a loss with more nodes than this is written in terms of its parts
-WIDEST = 90  # and so is one with more letters than this,
-SUMS = 4  # or with more sums
+WIDEST, SUMS = 90, 4  # and so is one with more letters than this, or with more sums
 DESCENT = "One step down the slope, with learning rate η"
 FEW = 4  # parameters that a sentence lists
 
@@ -172,7 +177,7 @@ class _Telling:
 
     def array(self, parts: Sequence[Said]) -> Presentation:
         """A Jacobian, a Hessian or a product with a vector; for a Hessian the gradient comes first."""
-        told = Arrays(self.d, self.style, self.layout, self.lower, self.d.names, self.claims)
+        told = arrays.Arrays(self.d, self.style, self.layout, self.lower, self.d.names, self.claims)
         sections = [
             Section(
                 "The loss" if self.d.base else "The function", self.loss_lines()[self.loss.op is symbol_op :]
