@@ -16,7 +16,6 @@ from gradstep.learn.descent import descend, progress_bar, start_parameters
 from gradstep.learn.encoding import Scaler
 from gradstep.learn.optimisers import OPTIMISERS, RULES
 from gradstep.learn.progress import sparkline
-from gradstep.learn.surface import Watch
 
 RATED = [rule.name for rule in RULES]
 SLOPE_ALONE = [name for name, each in OPTIMISERS.items() if each.needs == "gradient"]
@@ -373,22 +372,6 @@ def test_watching_other_rows_stops_before_learning_them_by_heart():
     assert got.stopped == "early" and len(got.watched) == got.steps + 1
     assert judge(got.parameters)[0] == min(got.watched) == got.watched[got.best_step]
     assert judge(got.parameters)[0] < 0.9 * judge(by_heart.parameters)[0]
-
-
-def test_a_watched_loss_that_is_as_good_as_zero_ends_it_there():
-    loss, start = line(np.arange(20.0).reshape(10, 2) % 7, np.arange(10.0) % 3)
-    whole = descend(loss, start, tolerance=0)
-    got = descend(loss, start, tolerance=0, watch=Watch(loss, enough=1.1 * whole.loss / whole.history[0]))
-    assert got.stopped == "enough" and got.best_step == got.steps < whole.steps
-    assert got.watched[-1] == pytest.approx(1.1 * whole.loss) and got.watched[-1] < got.watched[-2]
-    assert got.history == whole.history[: got.steps + 1]
-
-
-@pytest.mark.parametrize("first", [-2.0, 0.0, math.inf])
-def test_nothing_is_as_good_as_zero_where_the_first_loss_is_no_measure(first):
-    losses = iter([first, -3.0])
-    watch = Watch(lambda parameters: (next(losses), {}), enough=0.1)
-    assert (watch({}), watch({})) == (first, -3.0)
 
 
 @pytest.mark.parametrize("optimiser", RATED)

@@ -9,6 +9,7 @@ import pytest
 import gradstep as gs
 from gradstep.datasets import iowa
 from gradstep.expression.errors import MathError
+from gradstep.learn.comparison import SURE_ENOUGH, baselines, measures
 from gradstep.learn.coordinates import coordinates
 from gradstep.learn.optimisers import OPTIMISERS
 from gradstep.learn.scaling import Scaler
@@ -472,3 +473,14 @@ def test_the_code_that_runs_is_shown():
     fit = train(gs.parse(NEURON, **SHAPES), {"X": X, "y": y}, ["w", "b"], steps=2)
     assert "np.maximum(z, 0)" in fit.source
     assert fit.derivation.certificate.verdict is True
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_line_between_classes_that_planes_part_is_sure_enough_and_not_much_surer(classes):
+    random = np.random.default_rng(classes)
+    X = random.normal(size=(150, 4))
+    labels = (X @ random.normal(size=(4, classes))).argmax(axis=1)
+    y = labels.astype(float) if classes == 2 else np.eye(classes)[labels]
+    told = measures(y, baselines(X, y, np.arange(150), np.arange(0), True)["logistic regression"], True)
+    enough = SURE_ENOUGH * math.log(classes)  # of the loss where all classes are equally likely
+    assert told["right"] > 0.99 and 0.25 * enough < told["log loss"] <= enough
