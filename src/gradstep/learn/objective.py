@@ -112,10 +112,9 @@ class Measuring:
 
     def together(self, places: Sequence[Parameters]) -> list[Measured]:
         """In one pass over the data where they are many."""
-        run = self.function.raw
-        if isinstance(run, Run):
+        run, size = self.function.raw, sum(np.asarray(array).nbytes for array in self.data.values())
+        if isinstance(run, Run) and size >= run.many:
             own = frozenset(name for name in self.names if name not in self.data)
-            size = sum(np.asarray(array).nbytes for array in self.data.values())
             models = several.several(run, own)
             if models.pays(size):
                 return models(self.data, places)
