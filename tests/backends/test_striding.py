@@ -8,6 +8,7 @@ from backends.test_walker import RULES, STEPS, by_numpy, flat
 from gradstep.backends.native import batching
 from gradstep.backends.native.making import Rule
 from gradstep.backends.native.striding import Strider
+from gradstep.learn.optimisers import ADAM, GRADIENT_DESCENT, MOMENTUM
 
 pytest.importorskip("llvmlite")
 
@@ -38,9 +39,16 @@ def test_a_walk_goes_where_numpy_goes(name):
     assert len(stretch.pictures) == STEPS // 5
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 @pytest.mark.parametrize(
-    "name", ["tanh and few classes", "a penalty", "a weight twice", "one answer", "factors"]
+    ("name", "rule"),
+    [
+        *(("tanh and few classes", rule) for rule in RULES),
+        ("a penalty", GRADIENT_DESCENT),
+        ("a weight twice", ADAM),
+        ("one answer", MOMENTUM),
+        ("factors", ADAM),
+    ],
+    ids=lambda value: getattr(value, "name", value),
 )
 def test_batches_go_where_numpy_goes(name, rule):
     f = function(name)
