@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, TypeVar
 
@@ -105,19 +105,29 @@ def shared_out(work: Callable[[int], Result], count: int, threads: int) -> list[
 
 
 @cache
-def _libraries() -> Any:
+def _libraries() -> list[Any]:
+    """The libraries that multiply matrices for this process."""
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController()
+    found: list[Any] = ThreadpoolController().select(user_api="blas").lib_controllers
+    return found
 
 
-def one_thread_each() -> AbstractContextManager[Any]:
+@contextmanager
+def one_thread_each() -> Iterator[None]:
     """Products of matrices by the thread that asks for them, and by no other."""
-    controller = _libraries()
-    return controller.limit(limits=1, user_api="blas") if controller.info() else nullcontext()
+    before = [(library, library.num_threads) for library in _libraries()]
+    many = [(library, count) for library, count in before if count and count > 1]
+    for library, _ in many:
+        library.set_num_threads(1)
+    try:
+        yield
+    finally:
+        for library, count in many:
+            library.set_num_threads(count)
 
 
 def kernels_told() -> list[str]:
     """What is to be said about the kernels that NumPy's products use."""
-    found = {advice(str(library.get("architecture", ""))) for library in _libraries().info()}
+    found = {advice(str(library.info().get("architecture", ""))) for library in _libraries()}
     return sorted(found - {""})
