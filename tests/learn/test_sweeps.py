@@ -12,6 +12,7 @@ from gradstep.backends import run
 from gradstep.backends.native import engine, running
 from gradstep.backends.several import Several
 from gradstep.expression.errors import MathError
+from gradstep.learn import choices
 from gradstep.learn.convoy import Convoy
 from gradstep.learn.objective import Measuring
 
@@ -111,6 +112,21 @@ def test_learning_rates_are_tried_in_common_passes(passes, monkeypatch, batch):
     assert common.descent.evaluations == one_by_one.descent.evaluations
     np.testing.assert_allclose(common.descent.rates, one_by_one.descent.rates, rtol=1e-12)
     np.testing.assert_allclose(common.history, one_by_one.history, rtol=1e-12)
+
+
+@pytest.mark.skipif(not engine.available(), reason="extra")
+def test_what_is_compiled_serves_all_variants(monkeypatch):
+    monkeypatch.setattr(choices, "PAYS", 0.02)
+    usual = {"steps": 20, "learning_rate": 0.1}
+    alone = gs.train(LOSS, DATA, ["w", "b"], **usual)
+    found = gs.train(LOSS, DATA, ["w", "b"], sweep={"seed": range(40)}, **usual)
+    assert "in NumPy" in alone.ran[0] and all("machine code" in fit.ran[0] for fit in found)
+    np.testing.assert_allclose(found[0].history, alone.history, rtol=1e-12)
+
+
+def test_values_of_numpy_are_those_of_python():
+    found = gs.train(LOSS, DATA, ["w", "b"], sweep={"learning_rate": [np.float32(0.5)], "seed": np.arange(2)})
+    assert [type(value) for value in found.best_settings.values()] == [float, int]
 
 
 def test_the_best_is_said_and_why():
@@ -263,7 +279,9 @@ def test_after_ctrl_c_no_variant_begins():
         LOSS, DATA, ["w", "b"], sweep={"seed": [0, 1]}, tolerance=0, backend="numpy", progress=stop
     )
     assert len(found) == 1 and found[0].stopped == "interrupted" and found[0].steps < 20
-    assert "not begun" in found.table()
+    assert "not begun" in found.table() and found.interrupted
+    whole = gs.train(LOSS, DATA, ["w", "b"], sweep={"learning_rate": [100.0, 0.1]}, backend="numpy")
+    assert whole.failed and not whole.interrupted
 
 
 def test_who_has_gathered_waits_for_all_and_hears_no_ctrl_c():

@@ -120,14 +120,15 @@ def command(context: click.Context, /, data: str, shapes: Sequence[str], **optio
         gradstep train houses.csv --target price --sweep learning_rate=0.01,0.1,1 --sweep seed=0,1
     """
     with in_a_terminal():
-        fit = _trained(data, shapes, options)
+        fit, interrupted = _trained(data, shapes, options)
     if context.find_root().params.get("verbose"):
         click.echo(f"\nHow it ran\n{textwrap.indent(chr(10).join(fit.ran), '  ')}", err=True)
-    if fit.stopped == "interrupted":
+    if interrupted:
         context.exit(INTERRUPTED)
 
 
-def _trained(data: str, shapes: Sequence[str], options: dict[str, Any]) -> Fit:
+def _trained(data: str, shapes: Sequence[str], options: dict[str, Any]) -> tuple[Fit, bool]:
+    """The fit, or the best of a sweep, and whether Ctrl-C cut it short."""
     say = _silent if options["quiet"] else click.echo
     sweep = sweeping.sweep_of(options["sweep"]) if options["sweep"] else {}
     check_outputs(options["save"], options["page"], options["predictions"])
@@ -139,7 +140,8 @@ def _trained(data: str, shapes: Sequence[str], options: dict[str, Any]) -> Fit:
             raise MathError(
                 "rows in files are read for one model at a time", mend="a smaller table, or no sweep"
             )
-        return _from_files(table, [data, *shapes], options, say)
+        fit = _from_files(table, [data, *shapes], options, say)
+        return fit, fit.stopped == "interrupted"
     if not options["target"]:
         raise MathError(
             "which column is to be predicted?",
@@ -157,8 +159,10 @@ def _trained(data: str, shapes: Sequence[str], options: dict[str, Any]) -> Fit:
         if sweep:
             found = train_model(model, prepared, progress=show, sweep=sweep, **_settings(options))
             fit, options = found.best, sweeping.chosen(options, found.best_settings)
+            interrupted = found.interrupted
         else:
             fit = train_model(model, prepared, progress=show, **_settings(options))
+            interrupted = fit.stopped == "interrupted"
     if sweep:
         click.echo(f"\nThe sweep\n{textwrap.indent(str(found), '  ')}")
         say("")
@@ -167,7 +171,7 @@ def _trained(data: str, shapes: Sequence[str], options: dict[str, Any]) -> Fit:
         saving.write_whole(path, _predictions(fit, table, prepared).encode())
 
     _told(fit, [data, *shapes], options, say, predictions)
-    return fit
+    return fit, interrupted
 
 
 def _from_files(

@@ -97,15 +97,15 @@ class Choice:
         """Whether each step gets a rate of its own."""
         return self.rate is None and self.optimiser is GRADIENT_DESCENT and self.batch is None
 
-    def language(self, data: Mapping[str, Array], rows: int) -> tuple[str, str]:
-        """ "numpy" or "native", and why."""
+    def language(self, data: Mapping[str, Array], rows: int, variants: int = 1) -> tuple[str, str]:
+        """ "numpy" or "native", and why; what is compiled serves all variants."""
         if self.backend != "fastest":
             return self.backend, "asked for"
         steps = self.steps if isinstance(self.steps, int) else 1
         steps = min(steps, FITTED) if self.fitted else steps
         size = sum(array.nbytes for array in data.values())
         blocks = math.ceil(rows / self.batch) if self.batch else 0
-        if steps * (CALL * (1 + blocks) + 2 * size / SPEED) < PAYS:
+        if variants * steps * (CALL * (1 + blocks) + 2 * size / SPEED) < PAYS:
             return "numpy", "so little has to be computed that compiling would take longer"
         if not engine.available():
             return "numpy", "machine code needs pip install 'gradstep[fast]'"

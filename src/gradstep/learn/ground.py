@@ -46,7 +46,7 @@ FOLDING_ERROR, FOLDING_NOISE = 1e-6, 1e-3
 
 @dataclass(frozen=True)
 class Manner:
-    """How one training goes: the arguments of `train` by these names."""
+    """How one training goes: the arguments of `train` by these names. It may be one of several `variants`."""
 
     optimiser: str
     learning_rate: float | None
@@ -59,6 +59,7 @@ class Manner:
     sizes: Mapping[str, int] | None
     backend: str
     threads: int | None
+    variants: int = 1
 
     @cached_property
     def choice(self) -> Choice:
@@ -163,7 +164,7 @@ class Ground:
         derivation, plan, units = self.derivation, self.plan, self.units
         inside = {**self.inside, **own}
         way = manner.choice
-        language, why = way.language(inside, len(plan.train))
+        language, why = way.language(inside, len(plan.train), manner.variants)
         function = translated(self.task, language, manner.threads)
         needed(function, {*self.given.arrays, *derivation.wrt})
         shapes = shapes_of(self.plain, self.given.sizes, manner.sizes, manner.start)

@@ -74,6 +74,12 @@ class Sweep(Sequence[Fit]):
         """What the best fit had of its own."""
         return self.settings[self.best_index]
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended some variants, or kept them from beginning."""
+        some = len(self.fits) + len(self.failed) < len(self.order)
+        return some or any(fit.stopped == "interrupted" for fit in self.fits)
+
     def each(self, change: Callable[[Fit], Fit]) -> Sweep:
         """The same with every fit changed."""
         return replace(self, fits=tuple(map(change, self.fits)))
@@ -120,6 +126,7 @@ def train_variants(
     ground: Ground, usual: Manner, variants: Sequence[Variant], show: Progress | None
 ) -> Sweep:
     """Every variant trained as it would be alone."""
+    usual = replace(usual, variants=len(variants))
     manners = [manner_of(variant, usual) for variant in variants]
     numbers = [numbers_of(variant) for variant in variants]
     shown_to = _Shown(show, [manner.steps for manner in manners])

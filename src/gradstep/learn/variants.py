@@ -95,7 +95,7 @@ def _values(name: str, values: object) -> list[Any]:
     if not isinstance(values, list | tuple) or not values:
         found = "an empty list" if isinstance(values, list | tuple) else repr(values)
         raise MathError(f"the values of {name} in a sweep are a list, not {found:.40}", mend=f'"{name}": […]')
-    return list(values)
+    return [each.item() if isinstance(each, np.generic) else each for each in values]
 
 
 def manner_of(variant: Variant, usual: Manner) -> Manner:
