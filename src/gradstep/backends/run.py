@@ -52,11 +52,6 @@ class Run:
         """From how many bytes of data on it runs in blocks."""
         return MANY
 
-    @property
-    def joins(self) -> bool:
-        """Whether one product of matrices is faster than several of a matrix and a vector."""
-        return True
-
     def in_blocks(self, rows: Rows, program: Program | None = None) -> blocks.Blocked:
         """Who runs it, or another program that is cut so, over its rows."""
         return blocks.Blocked(

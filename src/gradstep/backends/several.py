@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -21,9 +21,7 @@ from gradstep.backends.threads import one_thread_each
 from gradstep.expression.node import Expr, replace, walk
 from gradstep.expression.records import record
 from gradstep.expression.shapes import Shape
-from gradstep.operations.entries import stack
 from gradstep.operations.leaves import symbol_op
-from gradstep.operations.products import matmul_op, transpose
 
 TOGETHER = (2, 4, 8)  # so many copies are compiled; other numbers of models are made of these
 
@@ -41,11 +39,8 @@ class Copies:
     outputs: tuple[Mapping[str, str], ...]
 
 
-def copies_of(program: Program, own: Collection[str], count: int, joined: bool = False) -> Copies:
-    """So many copies of a program, each with inputs of its `own`, by the user's names.
-
-    With `joined` a shared matrix times a vector of each copy is one product of matrices.
-    """
+def copies_of(program: Program, own: Collection[str], count: int) -> Copies:
+    """So many copies of a program, each with inputs of its `own`, by the user's names."""
     names = Names()
     names.taken |= {str(given.symbol.params[0]) for given in program.inputs} | set(program.sizes)
     names.taken |= {line.name for line in program.lines}
@@ -67,31 +62,15 @@ def copies_of(program: Program, own: Collection[str], count: int, joined: bool =
             firsts.setdefault(str(given.symbol.params[0]), name)
             inputs.append(Input(name, symbol, given.declared))
     lines: list[Line] = []
-
-    def join(value: Expr, half: Literal["forward", "backward"]) -> None:
-        """Puts products of several copies into a line of their own."""
-        for node in walk(value) if joined else ():
-            factors = None if node in tables[0] else _shared_matrix(node, tables[0])
-            if factors is not None:
-                matrix, vector = factors
-                together = stack([replace(vector, table) for table in tables]) @ matrix
-                symbol = another("together", together.shape)
-                lines.append(Line(str(symbol.params[0]), together, half))
-                for number, table in enumerate(tables):
-                    table[node] = symbol[number]
-
     for line in program.lines:
         if not any(node in tables[0] for node in walk(line.value)):
             lines.append(line)
             continue
-        join(line.value, line.half)
         before = symbol_op(params=(line.name, line.value.shape, ()))
         for table in tables:
             value = replace(line.value, table)
             table[before] = another(line.name, line.value.shape)
             lines.append(Line(str(table[before].params[0]), value, line.half))
-    for value in program.outputs.values():
-        join(value, "backward")
     results: dict[str, Expr] = {}
     told: list[dict[str, str]] = []
     for number, (table, mine) in enumerate(zip(tables, called, strict=True)):
@@ -99,19 +78,6 @@ def copies_of(program: Program, own: Collection[str], count: int, joined: bool =
         results |= {told[-1][name]: replace(value, table) for name, value in program.outputs.items()}
     sizes = {size: (firsts.get(name, name), axis) for size, (name, axis) in program.sizes.items()}
     return Copies(Program(tuple(inputs), tuple(lines), results, sizes), tuple(called), tuple(told))
-
-
-def _shared_matrix(node: Expr, own: Mapping[Expr, Expr]) -> tuple[Expr, Expr] | None:
-    """A product of a shared matrix and a vector of a copy's own as A and v, where it is v @ A."""
-    if node.op is not matmul_op or node.rank != 1:
-        return None
-    one, other = (any(leaf in own for leaf in walk(arg)) for arg in node.args)
-    left, right = node.args
-    if left.rank == 2 and other and not one:
-        return transpose(left), right
-    if right.rank == 2 and one and not other:
-        return right, left
-    return None
 
 
 class Several:
@@ -155,7 +121,7 @@ class Several:
                 for here, declared in zip(given.symbol.shape, given.declared.shape, strict=True)
                 if here == size
             )
-            copies = copies_of(program, self.own, count, self.run.joins and count > 2)
+            copies = copies_of(program, self.own, count)
             self.made[count] = copies, self.run.in_blocks(cut(copies.program, rows), copies.program)
         return self.made[count]
 

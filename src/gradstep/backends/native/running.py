@@ -48,10 +48,6 @@ class _NativeRun(Run):
     def many(self) -> int:
         return FEW
 
-    @property
-    def joins(self) -> bool:
-        return False  # a pass reads a row once for all its products
-
     def in_blocks(self, rows: Rows, program: Program | None = None) -> Blocked:
         return Native(program or self.program, rows, self.threads, self.options.accumulate == "float64")
 
