@@ -20,6 +20,7 @@ Task: TypeAlias = Callable[["Traveller[Result]"], Result]
 
 
 GATHERING = object()
+SOON = 0.1  # seconds
 
 
 class _Cancelled(BaseException):
@@ -87,7 +88,8 @@ class Traveller(threading.Thread, Generic[Result]):
             self.begun = True
             self.start()
         self.going.set()
-        self.waiting.wait()
+        while not self.waiting.wait(SOON):  # a signal that comes just before a wait is heard after it
+            pass
 
 
 class Convoy(Generic[Result]):
