@@ -17,7 +17,21 @@ from gradstep.calculus.laws import BOOK
 from gradstep.calculus.procedures import product
 from gradstep.calculus.rewriting import simplify
 from gradstep.calculus.steps import Derivation, Step, Term
-from gradstep.expression.boxes import PRODUCT, Big, Box, Cases, Fence, Frac, Row, Sup, Sym, fenced, row, word
+from gradstep.expression.boxes import (
+    PRODUCT,
+    Big,
+    Box,
+    Cases,
+    Fence,
+    Frac,
+    Of,
+    Row,
+    Sup,
+    Sym,
+    fenced,
+    row,
+    word,
+)
 from gradstep.expression.node import Expr, replace, walk
 from gradstep.expression.records import replaced as changed
 from gradstep.notation.batches import direct_parts
@@ -27,7 +41,7 @@ from gradstep.notation.differentials import exchanged, opposite, rewrites
 from gradstep.notation.indices import entry_op, sigma
 from gradstep.notation.lowering import Lowering
 from gradstep.notation.plain import line
-from gradstep.notation.presentation import Behind, Said
+from gradstep.notation.presentation import Behind, Said, Slope
 from gradstep.notation.wording import Wording, listed, numbered
 from gradstep.notation.writing import Writer, stands_alone
 from gradstep.operations.arithmetic import (
@@ -142,7 +156,7 @@ class Narrator:
     def chain(self, step: Step, left: Box | None, parameter: Expr) -> int:
         """The chain rule through an activation."""
         node, inner = self.bent(step)
-        slope = Frac(row("d", self.at(node)), row("d", self.at(inner)))
+        slope = Of(Slope(node, inner), Frac(row("d", self.at(node)), row("d", self.at(inner))))
         front, factors = self.claimed(*step.before[0])
         body = [*factors, slope, self.partial(parameter, self.at(inner))]
         part, through = line(self.at(node)), line(self.at(inner))
@@ -159,7 +173,7 @@ class Narrator:
         slope = simplify(node.op.slopes[node.args.index(inner)](node, *node.args), BOOK, self.named)
         lowered = self.lower(slope, (self.index,) * slope.rank)
         pieces = branches(lowered)
-        name = Frac(row("d", self.at(node)), row("d", self.at(inner)))
+        name = Of(Slope(node, inner), Frac(row("d", self.at(node)), row("d", self.at(inner))))
         if pieces is None:
             said = Said(name, (self.write(lowered),), step.rule, step.why, kink=step.kink, indent=1)
             return self.say(changed(said, behind=self.folded(step)))
@@ -387,7 +401,11 @@ class Narrator:
     def partial(self, parameter: Expr, of: Box | None = None) -> Box:
         """∂C/∂w, or ∂(of)/∂w."""
         top = self.write(self.loss) if of is None else of
-        return Frac(row("∂", top), row("∂", self.write(parameter)))
+        slope = Frac(row("∂", top), row("∂", self.write(parameter)))
+        if of is None:
+            return Of(Slope(self.loss, parameter), slope)
+        part = of.what if isinstance(of, Of) else None
+        return Of(Slope(part, parameter), slope) if isinstance(part, Expr) else slope
 
     def row_box(self, slope: Expr) -> Box:
         """A gradient by a vector is a row, as in the paper: xᵢᵀ, c xᵢᵀ."""

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from gradstep.expression.boxes import Box
+from gradstep.expression.node import Expr
 from gradstep.expression.records import record, replaced
 
 LAYOUTS = ("parameter", "numerator", "denominator")  # of a Jacobian, on the page
+
+
+@record
+class Slope:
+    """What ∂of/∂by shows, for who wants to know its worth: `of` and `by` are parts or variables."""
+
+    of: Expr
+    by: Expr
 
 
 @record

@@ -18,7 +18,7 @@ from gradstep.calculus.naming import measures
 from gradstep.calculus.remarks import asked_besides
 from gradstep.calculus.rewriting import simplify
 from gradstep.calculus.steps import Derivation, Rewrite, Step
-from gradstep.expression.boxes import Box, Fence, Frac, Row, Sym, row, word
+from gradstep.expression.boxes import Box, Fence, Frac, Of, Row, Sym, row, word
 from gradstep.expression.errors import MathError, shallow
 from gradstep.expression.late import late
 from gradstep.expression.node import Expr, tree_size, walk
@@ -30,11 +30,12 @@ from gradstep.notation.checking import Claim, check
 from gradstep.notation.differentials import Differentials
 from gradstep.notation.evidence import with_evidence
 from gradstep.notation.folding import folded
+from gradstep.notation.indices import entry_op
 from gradstep.notation.legend import legend
 from gradstep.notation.lowering import INDEX_LETTERS, Lowering
 from gradstep.notation.narrative import Narrator
 from gradstep.notation.plain import line
-from gradstep.notation.presentation import LAYOUTS, Behind, Presentation, Said, Section
+from gradstep.notation.presentation import LAYOUTS, Behind, Presentation, Said, Section, Slope
 from gradstep.notation.wording import Wording, about, listed, numbered, what_it_is
 from gradstep.notation.writing import Writer, check_length, lying
 from gradstep.operations.arithmetic import multiply_op, negate_op, scale_op
@@ -497,4 +498,5 @@ class _Telling:
     def partial(self, part: Expr, at: Sequence[str | None] | None = None) -> Box:
         """∂C/∂part."""
         inner = self.write(part) if at is None else self.write(self.lower(part, at))
-        return Frac(row("∂", self.write(self.loss)), row("∂", inner))
+        slope = Frac(row("∂", self.write(self.loss)), row("∂", inner))
+        return Of(Slope(self.loss, part.params[0] if part.op is entry_op else part), slope)
