@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -60,6 +60,7 @@ class Fit:
     stored         how many rows are in files, where they are: then `data` are a sample of them
     prediction     what the network answers, where the loss shows it; `target` is what it is compared with
     ran            which back end trained, and why
+    settings       what was asked for: learning_rate, batch, seed
     """
 
     of: Expr
@@ -89,6 +90,7 @@ class Fit:
     feature_names: tuple[str, ...] = ()
     ran: tuple[str, ...] = ()
     stored: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def row_count(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -155,7 +155,8 @@ class Ground:
         own, by = dict(numbers or {}), measure or Alone()
         found, function, notes, ran = self._walked(manner, show, own, by)
         by.walked()
-        return self._fitted(found, function, notes, ran, own, by)
+        asked = {"learning_rate": manner.learning_rate, "batch": manner.batch, "seed": manner.seed}
+        return replace(self._fitted(found, function, notes, ran, own, by), settings=asked)
 
     def _walked(
         self, manner: Manner, show: Progress | None, own: Mapping[str, Array], by: Measure

@@ -72,14 +72,19 @@ ITALIC = _alphabet(0x1D434, 0x1D44E, 0, 0x1D6E2, 0x1D6FC) | {ord("h"): ord("ℎ"
 
 
 def mathml(
-    box: Box, *, display: bool = False, describe: About | None = None, colour: About | None = None
+    box: Box,
+    *,
+    display: bool = False,
+    describe: About | None = None,
+    colour: About | None = None,
+    key: About | None = None,
 ) -> str:
     """`box` as a <math> element, with its spoken form as alternative text.
 
     For each `Of` in it, `describe(what)` may say a few words, shown on hover (its shape: "N×d"), and
-    `colour(what)` may name a CSS class.
+    `colour(what)` may name a CSS class; `key(what)` says under which key a page knows it.
     """
-    begin = partial(_opening, describe=describe, colour=colour)
+    begin = partial(_opening, describe=describe, colour=colour, key=key)
     body = _joined(fold(box, partial(_render, begin=begin), _symbol))
     shown = ' display="block"' if display else ""
     return f'<math{shown} alttext="{escape(spoken(box))}">{body}</math>'
@@ -140,14 +145,16 @@ def _render(box: Compound, begin: Callable[[Any], str]) -> Rendering[Element]:
             return [Piece(_element("mrow", brace, _element("mtable", table), tall=True), "cases", "cases")]
 
 
-def _opening(what: Any, describe: About | None, colour: About | None) -> str:
+def _opening(what: Any, describe: About | None, colour: About | None, key: About | None) -> str:
     """The start tag of the row that shows `what`; nothing where there is nothing to say about it."""
     about = describe(what) if describe else None
     kind = colour(what) if colour else None
-    if about is None and kind is None:
+    known = key(what) if key else None
+    if about is None and kind is None and known is None:
         return ""
     shape = f' data-shape="{escape(about)}" title="{escape(about)}"' if about else ""
-    return f'<mrow class="{escape(f"of {kind}" if kind else "of")}"{shape}>'
+    place = f' data-k="{escape(known)}"' if known else ""
+    return f'<mrow class="{escape(f"of {kind}" if kind else "of")}"{shape}{place}>'
 
 
 def _joined(pieces: Pieces[Element]) -> str:

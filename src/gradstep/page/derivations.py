@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from gradstep.backends import compile_outputs
 from gradstep.calculus.chains import cotangent_op
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.boxes import Box, row
+from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import shape_text
+from gradstep.notation.latex import latex
 from gradstep.notation.mathml import mathml
 from gradstep.notation.presentation import Presentation, Said
 from gradstep.notation.presentation import Section as Told
 from gradstep.notation.views import present
+from gradstep.page.keys import Keys
 from gradstep.page.document import Block, Code, Formula, Html, Page, Section, Steps, StepView, Text, Verdict
 
 # The colour of a symbol, the same from line to line and in the pictures: classes of page.css.
@@ -51,14 +55,16 @@ def colours(derivation: Derivation) -> dict[Expr, str]:
 
 
 class Typesetter:
-    """Sets boxes as MathML: symbols in their colours, shapes on hover."""
+    """Sets boxes as MathML: symbols in their colours, shapes on hover, and the `keys` of what has a worth."""
 
-    def __init__(self, derivation: Derivation) -> None:
+    def __init__(self, derivation: Derivation, keys: Keys | None = None) -> None:
+        self.derivation = derivation
         self.colours = colours(derivation)
+        self.keys = keys
 
     def __call__(self, box: Box, display: bool = True) -> str:
         """The box as a <math> element."""
-        return mathml(box, display=display, describe=_shape, colour=self.colour)
+        return mathml(box, display=display, describe=_shape, colour=self.colour, key=self.keys)
 
     def colour(self, what: object) -> str | None:
         """The class of a symbol."""
@@ -74,13 +80,21 @@ def _shape(what: object) -> str | None:
 
 def steps(told: Told, set_in_type: Typesetter, checked: bool | None) -> Steps:
     """The numbered lines of a derivation; a tick on each only where the derivation was `checked`."""
-    return Steps([_step(said, set_in_type, checked) for said in told.lines], label=told.title)
+    views, before = [], None
+    for said in told.lines:
+        before = said if said.left is not None else before
+        views.append(_step(said, before, set_in_type, checked))
+    return Steps(views, label=told.title)
 
 
-def _step(said: Said, set_in_type: Typesetter, checked: bool | None) -> StepView:
+def _step(said: Said, before: Said | None, set_in_type: Typesetter, checked: bool | None) -> StepView:
+    """A line; `before` is the last one with a left side, which a line without one goes on from."""
     body: list[Box | str] = []
     for form in said.forms:
         body += ["=", form]
+    keys, left = set_in_type.keys, said.left if said.left is not None else before and before.left
+    key, entry = keys.left(left) if keys is not None else ("", False)
+    copies = _copies(left, body, key, set_in_type) if keys is not None else ()
     details = [Html(f"{_rule(d)}: {_equation(d, set_in_type)}") for d in said.details]
     return StepView(
         number=said.number if said.number is not None else "",
@@ -92,7 +106,24 @@ def _step(said: Said, set_in_type: Typesetter, checked: bool | None) -> StepView
         details=details,
         left=set_in_type(said.left) if said.left is not None else "",
         checked=checked,
+        key=key,
+        entry=entry,
+        copies=copies,
     )
+
+
+def _copies(left: Box | None, body: Sequence[Box | str], key: str, typed: Typesetter) -> list[tuple[str, str]]:
+    """What a line is in other languages: LaTeX, and programs of what it is worth."""
+    found = [("LaTeX", latex(row(*([left] if left is not None else []), *body)))]
+    expr = typed.keys.worth.get(key) if typed.keys is not None else None
+    if expr is not None and expr.args:
+        for title, backend in (("NumPy", "numpy"), ("PyTorch", "torch"), ("JavaScript", "javascript")):
+            try:
+                made = compile_outputs({"": expr}, typed.derivation.names, backend=backend)
+            except MathError:
+                continue
+            found.append((title, made.source))
+    return found
 
 
 def _rule(said: Said) -> str:
@@ -119,9 +150,11 @@ def formulas(told: Told, set_in_type: Typesetter) -> Formula:
     return Formula(lines, remarks=remarks if any(remarks) else ())
 
 
-def told_sections(presentation: Presentation, derivation: Derivation) -> dict[str, Section]:
+def told_sections(
+    presentation: Presentation, derivation: Derivation, keys: Keys | None = None
+) -> dict[str, Section]:
     """The sections of a derivation for a page, by title; the line of its proof goes with the derivation."""
-    set_in_type = Typesetter(derivation)
+    set_in_type = Typesetter(derivation, keys)
     verdict = derivation.certificate.verdict if derivation.certificate is not None else None
     worked = [told for told in presentation.sections if any(said.number is not None for said in told.lines)]
     sections: dict[str, Section] = {}

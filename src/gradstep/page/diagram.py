@@ -76,14 +76,23 @@ class _Flow:
         return (across, along) if self.down else (along, across)
 
     def edge(
-        self, start: Point, end: Point, kind: str, width: float = 2.0, opacity: str | None = None
+        self,
+        start: Point,
+        end: Point,
+        kind: str,
+        width: float = 2.0,
+        opacity: str | None = None,
+        part: str | None = None,
     ) -> None:
+        """A line along which a signal runs; `part` says to a live page which one it is."""
         ends = (*self.at(*start), *self.at(*end))
-        self.edges.append(svg.rule(*ends, kind, width, opacity=opacity, class_=f"edge {kind}"))
+        self.edges.append(
+            svg.rule(*ends, kind, width, opacity=opacity, class_=f"edge {kind}", data_part=part)
+        )
 
     def node(
         self, place: Point, kind: str, symbol: str = "", value: float | None = None, *,
-        decimals: int = 0, radius: float = 27, size: int = 17,
+        decimals: int = 0, radius: float = 27, size: int = 17, part: str | None = None,
     ) -> None:  # fmt: skip
         """A circle that holds a value: its symbol, and below it its number."""
         x, y = self.at(*place)
@@ -92,10 +101,16 @@ class _Flow:
             parts.append(svg.symbol(symbol, x, y + (0.3 * size if value is None else -1), size, "node-ink"))
         self._numbered(parts, x, y + (15 if symbol else 4), value, decimals, "node-ink")
         data = {"data_name": symbol or None, "data_value": value if value is None else f"{value:.8g}"}
-        self.nodes.append(svg.tag("g", *parts, class_=f"node {kind}", **data))
+        self.nodes.append(svg.tag("g", *parts, class_=f"node {kind}", data_part=part, **data))
 
     def chip(
-        self, place: Point, kind: str, symbol: str, value: float | None = None, decimals: int = 0
+        self,
+        place: Point,
+        kind: str,
+        symbol: str,
+        value: float | None = None,
+        decimals: int = 0,
+        part: str | None = None,
     ) -> None:
         """An operation that sits on its edge: times a weight, plus the bias."""
         x, y = self.at(*place)
@@ -106,7 +121,7 @@ class _Flow:
         parts.append(svg.symbol(symbol, x, y + (5 if value is None else -2), 16))
         self._numbered(parts, x, y + 13, value, decimals, "ink")
         data = {"data_name": symbol.split()[-1], "data_value": value if value is None else f"{value:.8g}"}
-        self.nodes.append(svg.tag("g", *parts, class_=f"chip {kind}", **data))
+        self.nodes.append(svg.tag("g", *parts, class_=f"chip {kind}", data_part=part, **data))
 
     def _numbered(
         self, parts: list[str], x: float, y: float, value: float | None, decimals: int, ink: str
@@ -202,24 +217,26 @@ def _neuron(net: Network, down: bool, ident: str) -> str:
         x = float(example.x[k]) if known else None
         w = float(example.w[k]) if known else None
         x_name, w_name = ("x", weight) if count == 1 else (f"x_{k + 1}", f"{layer.weight.strip('_')}_{k + 1}")
-        flow.edge((x_at, across), (product_at, across), "weight")
-        flow.edge((product_at, across), (sum_at, middle), "sum")
-        flow.node((x_at, across), "input", x_name, x)
-        flow.chip((w_at, across), "weight", f"× {w_name}", w, min(decimals + more, 6))
+        flow.edge((x_at, across), (product_at, across), "weight", part=f"w-{k}")
+        flow.edge((product_at, across), (sum_at, middle), "sum", part=f"p-{k}")
+        flow.node((x_at, across), "input", x_name, x, part=f"x-{k}")
+        flow.chip((w_at, across), "weight", f"× {w_name}", w, min(decimals + more, 6), part=f"w-{k}")
         product = None if x is None or w is None else w * x
-        flow.node((product_at, across), "product", f"{w_name} {x_name}", product, decimals=decimals, size=15)
+        words = f"{w_name} {x_name}"
+        flow.node((product_at, across), "product", words, product, decimals=decimals, size=15, part=f"p-{k}")
         flow.name((x_at, across), 38, net.inputs[k])
 
-    flow.edge((sum_at, middle), (z_at, middle), "bias" if bias else "product")
-    flow.edge((z_at, middle), (y_at, middle), "product")
-    flow.node((sum_at, middle), "sum", "Σ", None if z is None else z - (b or 0), decimals=decimals)
+    flow.edge((sum_at, middle), (z_at, middle), "bias" if bias else "product", part="s-0")
+    flow.edge((z_at, middle), (y_at, middle), "product", part="z-0")
+    total = None if z is None else z - (b or 0)
+    flow.node((sum_at, middle), "sum", "Σ", total, decimals=decimals, part="s-0")
     if bias:
-        flow.chip((b_at, middle), "bias", f"+ {bias}", b, decimals)
-    flow.node((z_at, middle), "product", "z", z, decimals=decimals)
+        flow.chip((b_at, middle), "bias", f"+ {bias}", b, decimals, part="b-0")
+    flow.node((z_at, middle), "product", "z", z, decimals=decimals, part="z-0")
     activation = flow.activation((activation_at, middle), layer.activation)
     flow.remark((activation_at, middle), 52 if down else 42, activation)
     output = float(example.values[-1][0]) if len(example.values) else None
-    flow.node((y_at, middle), "output", "ŷ", output, decimals=decimals, radius=30)
+    flow.node((y_at, middle), "output", "ŷ", output, decimals=decimals, radius=30, part="y-0")
     truth = [] if example.y is None else [f"in truth {svg.fine(example.y, decimals)}"]
     flow.remark((y_at, middle), 42, *net.outputs[:1], *truth)
 
@@ -263,11 +280,11 @@ def _layers(net: Network, down: bool, ident: str) -> str:
     for column, k in enumerate(columns):
         along = column * step
         before = columns[column - 1] if column else None
-        sources = [u for i, u in places(before) if i is not None] if before is not None else []
+        sources = [(i, u) for i, u in places(before) if i is not None] if before is not None else []
         if k is None:
             flow.dots((along, middle), lengthwise=True)
             flow.remark((along, middle), 24, f"{last - len(columns) + 2} more layers")
-            for u in sources:
+            for _, u in sources:
                 flow.edge((along - step, u), (along - 24, middle), "weight", 1.0, "0.25")
             continue
         units = places(k)
@@ -278,11 +295,11 @@ def _layers(net: Network, down: bool, ident: str) -> str:
             if k == last
             else ("product", "", [])
         )
-        targets = [v for j, v in units if j is not None]
+        targets = [(j, v) for j, v in units if j is not None]
         opacity = f"{0.25 + 0.5 / max(1, len(sources) * len(targets)) ** 0.5:.2f}"
-        for v in targets:
-            for u in sources:
-                flow.edge((along - step, u), (along, v), "weight", 1.2, opacity)
+        for j, v in targets:
+            for i, u in sources:
+                flow.edge((along - step, u), (along, v), "weight", 1.2, opacity, f"{k}-{i}-{j}")
             if k and not sources:
                 flow.edge((along - step + 24, middle), (along, v), "weight", 1.0, "0.25")
         for unit, across in units:
@@ -291,7 +308,7 @@ def _layers(net: Network, down: bool, ident: str) -> str:
                 continue
             value = float(signals[k][unit]) if len(signals[k]) else None
             symbol = (letter if sizes[k] == 1 else f"{letter}_{unit + 1}") if letter and value is None else ""
-            flow.node((along, across), kind, symbol, value, radius=radius, size=14)
+            flow.node((along, across), kind, symbol, value, radius=radius, size=14, part=f"{k}-{unit}")
             if not down and unit < len(names):
                 side, anchor = (-1, "end") if k == 0 else (1, "start")
                 place = (along + side * (radius + 8), across + 4)

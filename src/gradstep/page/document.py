@@ -7,6 +7,7 @@ Plain strings are a person's words and are escaped; what is already HTML is said
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,7 +51,9 @@ class StepView:
     """One line of a derivation: what it says, by which rule, and, when opened, why and with what proof.
 
     `left` is what stands before the equals sign, if the lines are to be aligned there; `mathml` is then the
-    rest. `details` are further lines of words or `Html`, such as simplifications folded into this step.
+    rest. `details` are further lines of words or `Html`, such as simplifications folded into this step. On a
+    live page `key` says what the line is worth, an `entry` of it or all, and `copies` are the line in other
+    languages, by name.
     """
 
     number: str | int
@@ -62,6 +65,9 @@ class StepView:
     details: Sequence[str] = ()
     left: str = ""
     checked: bool | None = None
+    key: str = ""
+    entry: bool = False
+    copies: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True)
@@ -114,7 +120,14 @@ class Row:
     blocks: Sequence[Block]
 
 
-Block = Text | Formula | Steps | Picture | Table | Code | Verdict | Row
+@dataclass(frozen=True)
+class Tools:
+    """Controls of a live page; they show when its script runs."""
+
+    html: Html
+
+
+Block = Text | Formula | Steps | Picture | Table | Code | Verdict | Row | Tools
 
 
 @dataclass(frozen=True)
@@ -127,13 +140,20 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """The whole page: `html()` is a file that works by double click, offline, without a script."""
+    """The whole page: `html()` is a file that works by double click, offline.
+
+    It reads well without a script. With a `script` it is alive: `model` is what the script reads, and `bar`
+    the controls that stay in sight.
+    """
 
     title: str
     lead: str | Sequence[str] = ""
     sections: Sequence[Section] = ()
     footer: str = ""
     language: str = field(default="en", kw_only=True)
+    script: str = ""
+    model: str = ""
+    bar: Html = Html("")
 
     def html(self) -> str:
         """One self-contained HTML file."""
@@ -141,7 +161,7 @@ class Page:
         lead = [self.lead] if isinstance(self.lead, str) else self.lead
         blanks = {
             "language": escape(self.language),
-            "policy": POLICY,
+            "policy": POLICY + _allowed(self.script),
             "title": escape(self.title),
             "style": _style(),
             "heading": _words(self.title),
@@ -150,8 +170,24 @@ class Page:
             "body": "\n".join(_section(section, ident) for ident, section in named),
             "footer": _element("p", self.footer),
             "credit": CREDIT if _font() else "",
+            "bar": self.bar,
+            "script": self._scripts(),
         }
         return re.sub(r"\{(\w+)\}", lambda blank: blanks[blank[1]], TEMPLATE)
+
+    def _scripts(self) -> str:
+        if not self.script:
+            return ""
+        model = f'<script type="application/json" id="gs-model">{self.model}</script>'
+        return f'{model}\n<script type="module">{self.script}</script>\n'
+
+
+def _allowed(script: str) -> str:
+    """The policy for the one script of the page: by its hash, so that no other can run."""
+    if not script:
+        return ""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return f"; script-src 'sha256-{digest}'"
 
 
 CREDIT = "Mathematics is set in STIX Two Math (SIL Open Font License 1.1)."
@@ -185,7 +221,8 @@ TEMPLATE = """\
 {footer}
 <p>Made with gradstep. This file is complete: it needs no network and loads nothing. {credit}</p>
 </footer>
-</body>
+{bar}
+{script}</body>
 </html>
 """
 
@@ -275,16 +312,31 @@ def _step(step: StepView, ident: str, aligned: bool) -> str:
     folded = "".join(_element("li", line) for line in step.details)
     data = f'data-number="{escape(str(step.number))}" data-rule="{escape(step.rule)}"'
     return (
-        f'<li class="step" id="{ident}" {data}><details><summary>'
-        f'<span class="number">{_words(str(step.number))}</span>'
+        f'<li class="step" id="{ident}" {data}><details><summary>'        f'<span class="number">{_words(str(step.number))}</span>'
         f'<span class="line"{hint}>{left}<span class="right">{step.mathml}</span></span>'
-        f'<span class="rule">{_words(step.rule)}{MARKS[step.checked]}</span></summary>'
+        f'<span class="rule">{_words(step.rule)}{MARKS[step.checked]}</span>{_worth(step)}</summary>'
         f'<div class="inside">{_element("p", step.why, "why")}'
         + (f'<div class="proof"><h3>Proof</h3>{proof}</div>' if proof else "")
         + (f'<ul class="folded">{folded}</ul>' if folded else "")
         + (f'<p class="shape">shape: {_words(step.shape)}</p>' if step.shape else "")
+        + _copied(step)
         + "</div></details></li>"
     )
+
+
+def _worth(step: StepView) -> str:
+    """Where a live page puts what the line is worth."""
+    entry = " data-entry" if step.entry else ""
+    return f'<span class="worth live" data-worth="{escape(step.key)}"{entry}></span>' if step.key else ""
+
+
+def _copied(step: StepView) -> str:
+    """Buttons that copy the line in some language."""
+    buttons = "".join(
+        f'<button type="button" data-copy="{escape(text)}">{_words(language)}</button>'
+        for language, text in step.copies
+    )
+    return f'<p class="copies live">Copy as {buttons}</p>' if buttons else ""
 
 
 def _width(mathml: str) -> float:
@@ -348,6 +400,10 @@ def _row(block: Row, ident: str) -> str:
     return f'<div class="row" id="{ident}">{_blocks(block, ident)}</div>'
 
 
+def _tools(block: Tools, ident: str) -> str:
+    return f'<div class="tools live" id="{ident}">{block.html}</div>'
+
+
 WRITERS: Mapping[type[Any], Callable[[Any, str], str]] = {
     Text: _text,
     Formula: _formula,
@@ -357,4 +413,5 @@ WRITERS: Mapping[type[Any], Callable[[Any, str], str]] = {
     Code: _code,
     Verdict: _verdict,
     Row: _row,
+    Tools: _tools,
 }

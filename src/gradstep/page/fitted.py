@@ -5,28 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from gradstep.learn.coordinates import Coordinates
 from gradstep.learn.fit import Fit
 from gradstep.learn.objective import objective
 from gradstep.notation.batches import batch_size, tells
 from gradstep.operations.evaluation import variables
 from gradstep.page import pictures
+from gradstep.page.live import coded, lengths, live, path_of, rows_of, units_of
 from gradstep.page.networks import network_of
 from gradstep.page.report import Descended, Report, page, save
 
 Array = npt.NDArray[np.float64]
-MOST_ROWS = 2000  # the loss surface is drawn from at most so many rows: a picture needs no more
+MOST_DRAWN = 20_000  # numbers of the rows that a live page draws
 
 
 def report(fit: Fit, *, title: str = "", lead: Sequence[str] = (), next_steps: Sequence[str] = ()) -> Report:
     """The page of a fit as data."""
     derivation = fit.derivation
     told = "sample" if tells(derivation, batch_size(derivation)) else "matrix"
-    picture, caption = fitted(fit)
+    picture, caption, drawn = fitted(fit)
     network = _network(fit)
+    units = units_of(fit)
     name = _target_name(fit)
     return Report(
         title=title or f"{fit.title[:1].upper()}{fit.title[1:]} for {name}",
@@ -35,7 +39,8 @@ def report(fit: Fit, *, title: str = "", lead: Sequence[str] = (), next_steps: S
         view=told,
         network=network,
         network_caption=_network_caption(network) if network else "",
-        descended=_descended(fit),
+        descended=_descended(fit, units),
+        live=lambda keys, surface: live(fit, keys, units, surface, drawn),
         fitted=picture,
         fitted_caption=caption,
         head=_head(fit),
@@ -70,21 +75,11 @@ def _feature_names(fit: Fit) -> Sequence[str]:
     return [] if X is None else [f"x{k}" for k in range(1, 1 + (X.shape[1] if X.ndim > 1 else 1))]
 
 
-def sizes_of(fit: Fit) -> dict[str, int]:
-    """What the sizes in the formulas are here: N, d …"""
-    found: dict[str, int] = {}
-    arrays: Mapping[str, npt.ArrayLike] = {**fit.data, **fit.parameters}
-    for variable in variables(fit.of).values():
-        shape = np.shape(arrays.get(str(variable.params[0]), 0.0))
-        found.update({s: n for s, n in zip(variable.shape, shape, strict=False) if isinstance(s, str)})
-    return found
-
-
 def _network(fit: Fit) -> pictures.Network | None:
     outputs = list(fit.encoder.classes or ()) if fit.encoder is not None else []
     names = _feature_names(fit)
     network = network_of(
-        fit.of, fit.derivation.parameters, sizes_of(fit), names, outputs or [_target_name(fit)]
+        fit.of, fit.derivation.parameters, lengths(fit, fit.data), names, outputs or [_target_name(fit)]
     )
     if network is None or len(network.layers) > 1 or network.layers[0].size > 1:
         return network
@@ -145,37 +140,32 @@ def _next(fit: Fit) -> list[str]:
 # ------------------------------------------------------------------------------------------- descent and fit
 
 
-def _descended(fit: Fit) -> Descended:
-    """The descent, seen in the units of training and told in the units of the user."""
-    rows = fit.rows[:: max(1, len(fit.rows) // MOST_ROWS)]
-    declared = variables(fit.of)
-    batch = batch_size(fit.derivation)
-    data = {
-        name: values[rows] if name in declared and declared[name].shape[:1] == (batch,) else values
-        for name, values in fit.data.items()
-    }
-    measured = objective(fit.function, fit.coordinates.data(data))
-    worth = fit.coordinates.loss
-    way = fit.descent.path
-    path = [{name: stack[k] for name, stack in way.items()} for k in range(len(fit.path_steps))]
+def _descended(fit: Fit, units: Coordinates) -> Descended:
+    """The descent, seen in these units and told in the units of the user."""
+    measured = objective(fit.function, units.data(rows_of(fit)[0]))
+    worth = units.loss
+    path = path_of(fit, units)
     line = next((s for s in fit.scores if s.name == "straight line"), None)
     baseline = None
     if line is not None and np.isclose(
         fit.scores[0].training.get("mean squared error", np.nan), fit.loss, rtol=1e-6
     ):
         baseline = ("straight line", line.training["mean squared error"])
-    scaled = ["features of spread 1"] if fit.coordinates.entrances else []
-    scaled += ["a target of size 1"] if fit.coordinates.unit is not None else []
+    scaled = ["features of spread 1"] if units.entrances else []
+    scaled += ["a target of size 1"] if units.unit is not None else []
     remark = (
         f"The axes are the parameters in the units of training: {' and '.join(scaled)}." if scaled else ""
     )
     return Descended(lambda p: worth * float(np.asarray(measured(p)[0])), path, fit.history, baseline, remark)
 
 
-def fitted(fit: Fit) -> tuple[str, str]:
-    """A picture of the data with the fit, and its caption; nothing where the loss shows no prediction."""
+def fitted(fit: Fit) -> tuple[str, str, dict[str, Any]]:
+    """A picture of the data with the fit, its caption, and of which rows a live page draws it anew.
+
+    Nothing where the loss shows no prediction.
+    """
     if fit.prediction is None or fit.target is None or fit.features is None:
-        return "", ""
+        return "", "", {}
     y, X = fit.data[fit.target], fit.data[fit.features]
     answers = np.asarray(fit.predictor.value({name: fit.data[name] for name in fit.predictor.data}))
     rows = fit.held_out if len(fit.held_out) else np.arange(len(y))
@@ -187,21 +177,30 @@ def fitted(fit: Fit) -> tuple[str, str]:
         truth = y.argmax(axis=1) if y.ndim == 2 else y.astype(int)
         table = np.zeros((len(classes), len(classes)), dtype=int)
         np.add.at(table, (truth[rows], chances.argmax(axis=1)[rows]), 1)
-        return pictures.confusion(
-            table, classes
-        ), f"What the classes are, and what the network says, on {which}."
+        told = f"What the classes are, and what the network says, on {which}."
+        return pictures.confusion(table, classes), told, _drawn("classes", fit, X[rows], truth[rows])
     if y.ndim != 1 or answers.shape != y.shape:
-        return "", ""
+        return "", "", {}
     features = X if X.ndim > 1 else X[:, None]
     if features.shape[1] == 1:
         return _curves(fit, features[:, 0], y, name)
+    rows = rows[pictures.some_of(len(rows))]
     return (
         pictures.predicted_against_true(y[rows], answers[rows], name),
         f"Predicted against true, on {which}: on the diagonal both agree.",
+        _drawn("answers", fit, X[rows], y[rows]),
     )
 
 
-def _curves(fit: Fit, x: Array, y: Array, name: str) -> tuple[str, str]:
+def _drawn(kind: str, fit: Fit, X: Array, beside: Array) -> dict[str, Any]:
+    """Rows of features in the units of training, and what stands beside each: the axis, the truth."""
+    if X.size > MOST_DRAWN:
+        return {}
+    inside = units_of(fit).data({**fit.data, fit.features or "X": X})[fit.features or "X"]
+    return {"kind": kind, "rows": len(X), "X": coded(inside), "beside": coded(beside), "dots": fit.row_count}
+
+
+def _curves(fit: Fit, x: Array, y: Array, name: str) -> tuple[str, str, dict[str, Any]]:
     """One feature: the data, the fitted curve, and a straight line for comparison."""
     grid = np.linspace(x.min(), x.max(), 200)
     column = grid[:, None] if fit.data[fit.features or "X"].ndim > 1 else grid
@@ -213,7 +212,8 @@ def _curves(fit: Fit, x: Array, y: Array, name: str) -> tuple[str, str]:
         pictures.Curve("straight line", grid, slope * grid + level, "other"),
     ]
     labels = (str(_feature_names(fit)[0]), name)
-    return pictures.data_and_fit(x, y, curves, labels), "The data, and what was learned from them."
+    picture = pictures.data_and_fit(x, y, curves, labels)
+    return picture, "The data, and what was learned from them.", _drawn("curve", fit, column, grid)
 
 
 # ------------------------------------------------------------------------------------------- results

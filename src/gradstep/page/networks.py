@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import Size
@@ -55,3 +56,31 @@ def _activation(node: Expr, above: Mapping[Expr, Sequence[Expr]]) -> str:
 def _width(bias: Expr, sizes: Mapping[str, int]) -> int:
     width: Size = bias.shape[0] if bias.rank else 1
     return width if isinstance(width, int) else sizes[width]
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One layer as something that is computed: what it adds up, and what it puts out."""
+
+    weight: str
+    bias: str
+    transposed: bool
+    activation: str
+    sum: Expr
+    out: Expr
+
+
+def signals_of(loss: Expr, parameters: Mapping[str, Expr], prediction: Expr | None) -> list[Signal]:
+    """The layers A @ W + b in order with their results; what the last puts out is what is predicted."""
+    above = parents(loss)
+    chosen = list(parameters.values())
+    found = []
+    for node in walk(loss):
+        layer = affine(node, above, chosen)
+        if layer is not None:
+            bent = next((each for each in above.get(node, ()) if each.op.name in ACTIVATIONS), node)
+            names = name_of(layer.weights), name_of(layer.bias)
+            found.append(Signal(*names, layer.transposed, _activation(node, above), node, bent))
+    if found and prediction is not None:
+        found[-1] = replace(found[-1], out=prediction)
+    return found

@@ -340,9 +340,14 @@ def loss_slice(
 # Data and fit
 
 
-def _dots(plot: _Plot, x: Numbers, y: Numbers, most: int = 700) -> str:
+def some_of(count: int, most: int = 700) -> npt.NDArray[np.int64]:
+    """All places, or of very many an even choice."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(int))
+
+
+def _dots(plot: _Plot, x: Numbers, y: Numbers) -> str:
     """The data as dots: all, or of very many an even choice; the more there are the fainter."""
-    chosen = np.unique(np.linspace(0, len(x) - 1, min(len(x), most)).astype(int))
+    chosen = some_of(len(x))
     points = plot.points(np.asarray(x, float)[chosen], np.asarray(y, float)[chosen])
     radius, opacity = next(
         look
@@ -434,7 +439,7 @@ def confusion(
                 continue
             colour = svg.paint("bias" if i == j else "weight")
             faint = f"{0.06 + 0.74 * share[i, j] if count else 0.03:.2f}"
-            look = {"fill": colour, "fill_opacity": faint, "rx": 2, "data_count": count}
+            look = {"fill": colour, "fill_opacity": faint, "rx": 2, "data_count": count, "data_part": f"{i}-{j}"}
             parts.append(svg.box(left + j * cell + 0.5, top + i * cell + 0.5, cell - 1, cell - 1, **look))
             if cell >= 20 and count:
                 place = (left + (j + 0.5) * cell, top + middle + 4)

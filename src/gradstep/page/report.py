@@ -16,10 +16,12 @@ import numpy.typing as npt
 from gradstep.calculus.steps import Derivation
 from gradstep.learn.saving import write_whole
 from gradstep.notation.views import present
-from gradstep.page import pictures
+from gradstep.page import controls, pictures
 from gradstep.page.derivations import told_sections
-from gradstep.page.document import Block, Code, Html, Page, Picture, Row, Section, Table, Text
-from gradstep.page.surface import Plane, sample
+from gradstep.page.document import Block, Code, Html, Page, Picture, Row, Section, Steps, Table, Text
+from gradstep.page.keys import Keys
+from gradstep.page.live import Live, as_json
+from gradstep.page.surface import Plane, Slice, sample
 
 Array = npt.NDArray[np.float64]
 Parameters = Mapping[str, Array]
@@ -60,21 +62,31 @@ class Report:
     codes: Sequence[tuple[str, str]] = ()
     next_steps: Sequence[str] = ()
     notes: Sequence[str] = field(default=())
+    live: Callable[[Keys, Plane | Slice | None], Live | None] | None = None
 
 
 def page(report: Report) -> Page:
-    """The page of a report."""
+    """The page of a report: alive, where the network can train in it."""
     told = present(report.derivation, view=report.view, fold=True, opened=True)
-    derived = told_sections(told, report.derivation)
+    keys = Keys(report.derivation) if report.live is not None else None
+    derived = told_sections(told, report.derivation, keys)
+    descended = report.descended
+    surface = sample(descended.objective, descended.path) if descended is not None else None
+    alive = report.live(keys, surface) if report.live is not None and keys is not None else None
     sections: list[Section] = []
     if report.network is not None:
         narrow = pictures.network(report.network, down=True, ident="gs-network-narrow")
         picture = Picture(pictures.network(report.network), report.network_caption, narrow)
-        sections.append(Section("The network", [picture]))
+        sections.append(Section("The network", [picture, *([controls.EXAMPLE] if alive else [])]))
     updates = [s for title, s in derived.items() if title.startswith("One step")]
-    sections += [s for title, s in derived.items() if not title.startswith("One step")]
-    if report.descended is not None:
-        sections.append(Section("The descent", [*(updates[0].blocks if updates else ()), *_descent(report)]))
+    for title, told_so in derived.items():
+        if title.startswith("One step"):
+            continue
+        steps = alive is not None and any(isinstance(block, Steps) for block in told_so.blocks)
+        sections.append(Section(title, [controls.STEPS, *told_so.blocks]) if steps else told_so)
+    if descended is not None and surface is not None:
+        shown = _descent(report, descended, surface)
+        sections.append(Section("The descent", [*(updates[0].blocks if updates else ()), *shown]))
     else:
         sections += updates
     if report.codes:
@@ -89,15 +101,21 @@ def page(report: Report) -> Page:
         )
     if report.next_steps:
         sections.append(Section("What to try next", [Text([Html(step) for step in report.next_steps])]))
-    return Page(report.title, list(report.lead), sections)
+    if alive is None:
+        return Page(report.title, list(report.lead), sections)
+    return Page(
+        report.title,
+        list(report.lead),
+        sections,
+        script=alive.formulas + controls.script(),
+        model=as_json(alive.model),
+        bar=controls.bar(alive.model),
+    )
 
 
-def _descent(report: Report) -> list[Block]:
-    descended = report.descended
-    assert descended is not None
+def _descent(report: Report, descended: Descended, surface: Plane | Slice) -> list[Block]:
     blocks: list[Block] = []
     shown: list[Block] = []
-    surface = sample(descended.objective, descended.path)
     if isinstance(surface, Plane):
         drawn = pictures.loss_surface(surface.x, surface.y, surface.values, surface.path, surface.labels)
         caption = (

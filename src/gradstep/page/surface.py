@@ -15,7 +15,10 @@ Objective = Callable[[dict[str, Array]], float]
 
 @dataclass(frozen=True)
 class Plane:
-    """A loss over a plane: values are len(y) × len(x), path is steps × 2; `caption` says which plane."""
+    """A loss over a plane: values are len(y) × len(x), path is steps × 2; `caption` says which plane.
+
+    A point (u, v) of it is origin + u directions[0] + v directions[1], all parameters laid end to end.
+    """
 
     x: Array
     y: Array
@@ -23,6 +26,8 @@ class Plane:
     path: Array
     labels: tuple[str, str]
     caption: str
+    origin: Array
+    directions: Array
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,8 @@ class Slice:
     path: Array
     losses: Array
     label: str
+    origin: Array
+    directions: Array
 
 
 def sample(objective: Objective, path: Sequence[Parameters], *, size: int = 61) -> Plane | Slice:
@@ -61,7 +68,7 @@ def sample(objective: Objective, path: Sequence[Parameters], *, size: int = 61) 
     if len(numbers) == 1:
         (grid,) = _frame(loss, recorded, np.zeros(1), np.eye(1), size)
         values = np.array([loss(np.array([u])) for u in grid])
-        return Slice(grid, values, recorded[:, 0], np.array([loss(p) for p in recorded]), numbers[0])
+        return Slice(grid, values, recorded[:, 0], np.array([loss(p) for p in recorded]), numbers[0], np.zeros(1), np.eye(1))
     if len(numbers) == 2:
         directions, origin, labels, caption = np.eye(2), np.zeros(2), (numbers[0], numbers[1]), ""
     else:
@@ -75,7 +82,7 @@ def sample(objective: Objective, path: Sequence[Parameters], *, size: int = 61) 
     track = (recorded - origin) @ directions.T
     x, y = _frame(loss, track, origin, directions, size)
     values = np.array([[loss(origin + u * directions[0] + v * directions[1]) for u in x] for v in y])
-    return Plane(x, y, values, track, labels, caption)
+    return Plane(x, y, values, track, labels, caption, origin, directions)
 
 
 def _flat(parameters: Parameters) -> Array:

@@ -1,0 +1,108 @@
+"""What on a page has a worth that can be shown? Variables, named parts and slopes, each with a key.
+
+The same key stands at every place where the formulas mention the thing, and in what a live page computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from gradstep.calculus.chains import cotangent_op
+from gradstep.calculus.derivation import moving_nodes
+from gradstep.calculus.jacobians import jacobian
+from gradstep.calculus.laws import BOOK
+from gradstep.calculus.rewriting import simplify
+from gradstep.calculus.steps import Derivation
+from gradstep.expression.boxes import Box, Of, Sub
+from gradstep.expression.errors import MathError
+from gradstep.expression.node import Expr
+from gradstep.notation.indices import entry_op
+from gradstep.notation.presentation import Slope
+
+
+def _whole(what: Any) -> Any:
+    """The array that an entry is of."""
+    if isinstance(what, Slope):
+        return Slope(_whole(what.of), _whole(what.by))
+    return what.params[0] if isinstance(what, Expr) and what.op is entry_op else what
+
+
+@dataclass
+class Keys:
+    """The keys of one derivation, in the order in which they are asked for."""
+
+    derivation: Derivation
+    keys: dict[Hashable, str] = field(default_factory=dict)
+    worth: dict[str, Expr] = field(default_factory=dict)
+    titles: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, what: object) -> str | None:
+        """The key of what a box shows; None where it has no worth, or none that is known."""
+        if not isinstance(what, Expr | Slope):
+            return None
+        what = _whole(what)
+        if what not in self.keys:
+            expr = self._worth(what)
+            self.keys[what] = "" if expr is None else self._key(expr, self._title(what))
+        return self.keys[what] or None
+
+    def of_expr(self, expr: Expr, title: str) -> str:
+        """The key of any expression."""
+        return self._key(expr, title)
+
+    def left(self, box: Box | None) -> tuple[str, bool]:
+        """The key of the left side of a line, and whether it is one entry of it: zᵢ."""
+        match box:
+            case Of(what, inner):
+                along = isinstance(what, Slope) and _whole(what.of) is not self.derivation.of
+                return self(what) or "", along or isinstance(inner, Sub) or _whole(what) is not what
+            case _:
+                return "", False
+
+    def _key(self, expr: Expr, title: str) -> str:
+        key = next((key for key, other in self.worth.items() if other is expr), None)
+        if key is None:
+            key = f"k{len(self.worth)}"
+            self.worth[key] = expr
+            self.titles[key] = title
+        return key
+
+    @cached_property
+    def names(self) -> dict[Expr, str]:
+        """Variables and parts by name."""
+        return {**{v: n for n, v in self.derivation.parameters.items()}, **self.derivation.names}
+
+    def _name(self, expr: Expr) -> str:
+        return self.names.get(expr) or (str(expr.params[0]) if expr.op.name == "symbol" else str(expr))
+
+    def _title(self, what: Expr | Slope) -> str:
+        if isinstance(what, Slope):
+            sign = "d" if what.by in what.of.args and what.of.op.slopes else "∂"
+            return f"{sign}{self._name(what.of)}/{sign}{self._name(what.by)}"
+        if what.op is cotangent_op:
+            return f"∂{self._name(what.params[1])}/∂{self._name(what.params[0])}"
+        return self._name(what)
+
+    def _worth(self, what: Expr | Slope) -> Expr | None:
+        if isinstance(what, Slope):
+            return self._slope(what.of, what.by)
+        if what.op is cotangent_op:
+            return self._slope(what.params[1], what.params[0])
+        return what if what.op.name == "symbol" or what in self.derivation.parts else None
+
+    def _slope(self, of: Expr, by: Expr) -> Expr | None:
+        if of is self.derivation.of:
+            answers = {self.derivation.parameters[name]: G for name, G in self.derivation.answers.items()}
+            return answers.get(by, self.derivation.cotangents.get(by))
+        if by in of.args and of.op.slopes is not None:
+            return simplify(of.op.slopes[of.args.index(by)](of, *of.args), BOOK)
+        if by.op.name != "symbol" or of not in moving_nodes(of, [by]):
+            return None
+        try:
+            (answer,) = jacobian(of, str(by.params[0]), certify=False).answers.values()
+        except MathError:
+            return None
+        return answer
