@@ -239,6 +239,8 @@ def _neuron(net: Network, down: bool, ident: str) -> str:
     flow.node((y_at, middle), "output", "ŷ", output, decimals=decimals, radius=30, part="y-0")
     truth = [] if example.y is None else [f"in truth {svg.fine(example.y, decimals)}"]
     flow.remark((y_at, middle), 42, *net.outputs[:1], *truth)
+    if truth:
+        flow.nodes[-1] = svg.tag("g", flow.nodes[-1], data_part="truth-0")
 
     if down:
         half = max(middle + 46, 172)

@@ -23,6 +23,9 @@ from gradstep.notation.indices import entry_op
 from gradstep.notation.presentation import Slope
 
 
+MOST_AXES = 2  # of a slope between two parts: what has more is no picture any more
+
+
 def _whole(what: Any) -> Any:
     """The array that an entry is of."""
     if isinstance(what, Slope):
@@ -99,10 +102,10 @@ class Keys:
             return answers.get(by, self.derivation.cotangents.get(by))
         if by in of.args and of.op.slopes is not None:
             return simplify(of.op.slopes[of.args.index(by)](of, *of.args), BOOK)
-        if by.op.name != "symbol" or of not in moving_nodes(of, [by]):
+        if by.op.name != "symbol" or of.rank + by.rank > MOST_AXES or of not in moving_nodes(of, [by]):
             return None
         try:
             (answer,) = jacobian(of, str(by.params[0]), certify=False).answers.values()
         except MathError:
             return None
-        return answer
+        return answer if answer.rank <= MOST_AXES else None

@@ -22,8 +22,10 @@ from gradstep.expression.shapes import Lengths, shape_text
 from gradstep.learn.coordinates import Coordinates
 from gradstep.learn.fit import Fit
 from gradstep.learn.objective import compiled
+from gradstep.learn.penalty import L2
 from gradstep.learn.structure import name_of
 from gradstep.notation.batches import batch_size
+from gradstep.notation.presentation import Slope
 from gradstep.operations.evaluation import variables
 from gradstep.page.keys import Keys
 from gradstep.page.networks import Signal, signals_of
@@ -92,7 +94,7 @@ def live(
     path = path_of(fit, units)
     size = sum(np.size(value) for value in path[-1].values())
     numbers = sum(values.size for values in data.values())
-    if size > MOST_PARAMETERS or numbers > 2 * MOST_NUMBERS or fit.path_steps[:1] != (0,):
+    if L2 in fit.data or size > MOST_PARAMETERS or numbers > 2 * MOST_NUMBERS or fit.path_steps[:1] != (0,):
         return None
     sizes = lengths(fit, data)
     signals = signals_of(fit.of, fit.derivation.parameters, fit.prediction)
@@ -243,6 +245,7 @@ def _signal(keys: Keys, signal: Signal) -> dict[str, Any]:
         "activation": signal.activation,
         "sum": keys.of_expr(signal.sum, "z"),
         "out": keys.of_expr(signal.out, "a"),
+        "local": keys(Slope(signal.out, signal.sum)) if signal.sum in signal.out.args else None,
         "slope": keys.of_expr(cotangents[signal.sum], "") if signal.sum in cotangents else None,
         "outSlope": keys.of_expr(cotangents[signal.out], "") if signal.out in cotangents else None,
     }

@@ -58,12 +58,25 @@ export function lines(model, worth, row) {
     place.replaceChildren(element("span", "quiet", before), ...pictured(values, shape, !entry && known.rows ? row() : null));
   }
 
-  function draw() {
-    const on = numbers?.checked ?? true;
-    for (const place of places) {
-      place.hidden = !on;
-      if (on) fill(place, place.dataset.worth, "entry" in place.dataset);
+  // Only lines in sight are filled: the others when they come into it.
+  const inSight = new Set();
+  const watcher = new IntersectionObserver(changes => {
+    for (const { target, isIntersecting } of changes) {
+      const place = target.querySelector("[data-worth]");
+      if (isIntersecting) inSight.add(place);
+      else inSight.delete(place);
+      if (isIntersecting) one(place);
     }
+  }, { rootMargin: "200px" });
+  for (const place of places) watcher.observe(place.parentElement);
+  function one(place) {
+    const on = numbers?.checked ?? true;
+    place.hidden = !on;
+    if (on) fill(place, place.dataset.worth, "entry" in place.dataset);
+  }
+
+  function draw() {
+    for (const place of inSight) one(place);
     if (open) show(open);
   }
 
@@ -104,7 +117,7 @@ export function lines(model, worth, row) {
   document.addEventListener("keydown", event => event.key === "Escape" && hide());
   // The browser's own hint would lie over the card.
   for (const symbol of document.querySelectorAll("[data-k][title]")) symbol.removeAttribute("title");
-  numbers?.addEventListener("change", draw);
+  numbers?.addEventListener("change", () => places.forEach(one));
   copying();
   return { draw, ...teaching() };
 }

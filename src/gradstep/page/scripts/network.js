@@ -7,7 +7,7 @@ const PAUSE = 420; // milliseconds between two stations
 // `worth(key)` are the numbers of a key, `row()` is the example shown. Dragging a weight calls `changed`.
 export function network(descent, model, worth, row, changed) {
   const pictures = ["gs-network", "gs-network-narrow"].map(id => document.getElementById(id)).filter(Boolean);
-  const layers = model.network, last = layers.length - 1;
+  const layers = model.network;
   if (!pictures.length || !layers.length) return { draw() {}, forward() {}, backward() {} };
   const one = layers.length === 1 && pictures[0].querySelector('[data-part="z-0"]') !== null;
   const parts = new Map();
@@ -40,18 +40,18 @@ export function network(descent, model, worth, row, changed) {
 
   // What stands at each part: its value, the slope of the loss at it, and the local slope to the next station.
   function neuron() {
-    const { bias, sum, out, slope, outSlope } = layers[0];
+    const { bias, sum, out, slope, outSlope, local: bend } = layers[0];
     const x = features(), z = entry(sum), b = bias ? descent.x[descent.places[bias][0]] : 0;
     const dz = entry(slope), dy = entry(outSlope), found = new Map();
-    const local = Number.isFinite(dy) && dy !== 0 ? dz / dy : NaN;
+    const local = bend ? entry(bend) : dz / dy;
     found.set("y-0", { value: entry(out), slope: dy });
-    found.set("z-0", { value: z, slope: dz, local, step: 1 });
-    found.set("b-0", { value: b, slope: dz, local: 1, step: 2, place: descent.places[bias]?.[0] });
-    found.set("s-0", { value: z - b, slope: dz, local: 1, step: 2 });
+    found.set("z-0", { value: z, slope: dz, local, upstream: dy });
+    found.set("b-0", { value: b, slope: dz, place: descent.places[bias]?.[0] });
+    found.set("s-0", { value: z - b, slope: dz });
     x.forEach((entry, k) => {
       const place = weightPlace(0, k, 0), w = descent.x[place];
-      found.set(`p-${k}`, { value: w * entry, slope: dz, local: 1, step: 3 });
-      found.set(`w-${k}`, { value: w, slope: dz * entry, local: entry, step: 4, place });
+      found.set(`p-${k}`, { value: w * entry, slope: dz });
+      found.set(`w-${k}`, { value: w, slope: dz * entry, local: entry, upstream: dz, place });
       found.set(`x-${k}`, { value: entry });
     });
     return found;
@@ -64,11 +64,11 @@ export function network(descent, model, worth, row, changed) {
       if (j === undefined) {
         const value = k ? entry(layers[k - 1].out, i) : features()[i];
         const after = k ? entry(layers[k - 1].outSlope ?? layers[k - 1].slope, i) : NaN;
-        found.set(part, { value, slope: after, step: last + 1 - k });
+        found.set(part, { value, slope: after });
       } else {
         const place = weightPlace(k - 1, i, j), before = k > 1 ? entry(layers[k - 2].out, i) : features()[i];
         const slope = entry(layers[k - 1].slope, j) * before;
-        found.set(part, { value: descent.x[place], slope, local: before, step: last + 1 - k, place, edge: true });
+        found.set(part, { value: descent.x[place], slope, place, edge: true });
       }
     }
     return found;
@@ -79,6 +79,8 @@ export function network(descent, model, worth, row, changed) {
     const found = one ? neuron() : layered();
     let widest = 0;
     if (!one) for (const { edge, value } of found.values()) if (edge) widest = Math.max(widest, Math.abs(value));
+    const truth = descent.data[model.target]?.[row()];
+    for (const { firstChild } of parts.get("truth-0") ?? []) firstChild.textContent = `in truth ${shown(truth, 3)}`;
     for (const [part, elements] of parts) {
       const now = found.get(part);
       if (!now) continue;
@@ -96,7 +98,7 @@ export function network(descent, model, worth, row, changed) {
     }
   }
 
-  function write(group, { value, slope, local }) {
+  function write(group, { value, slope, local, upstream }) {
     let text = group.querySelector(".value");
     if (!text && group.classList.contains("node") && !group.querySelector("text")) {
       const circle = group.querySelector("circle");
@@ -123,8 +125,8 @@ export function network(descent, model, worth, row, changed) {
       note.textContent = text;
     };
     noted("slope", high - 7, `∂ ${shown(slope, 3)}`);
-    if (one && local !== undefined && local !== 1 && Number.isFinite(local)) {
-      noted("chain", low + 13, `${shown(slope / local, 3)} · ${shown(local, 3)}`);
+    if (Number.isFinite(upstream) && Number.isFinite(local)) {
+      noted("chain", low + 13, `= ${shown(upstream, 3)} · ${shown(local, 3)}`);
     }
     if (group.hasAttribute("aria-valuenow")) group.setAttribute("aria-valuenow", value);
   }
