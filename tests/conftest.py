@@ -1,7 +1,10 @@
 """What do all tests share: browser, KaTeX, reference cases, PyTorch, JAX; and where may these be missing?"""
 
 import importlib.util
+import json
 import os
+import shutil
+import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -102,6 +105,31 @@ def browser():
             pytest.skip(f"no Chromium: {error.message.splitlines()[0]}")
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="session")
+def javascript(request, tmp_path_factory):
+    """Runs a module's text and gives its `globalThis.answer`: by Node.js, or where none is by Chromium."""
+    node = shutil.which("node")
+    if node is None:
+        page = request.getfixturevalue("browser").new_page()
+
+        def in_browser(text):
+            page.goto("about:blank")
+            page.add_script_tag(content=text, type="module")
+            page.wait_for_function("'answer' in globalThis")
+            return page.evaluate("globalThis.answer")
+
+        return in_browser
+
+    def in_node(text):
+        file = tmp_path_factory.mktemp("javascript") / "run.mjs"
+        file.write_text(f"{text}\nconsole.log(JSON.stringify(globalThis.answer));", encoding="utf-8")
+        done = subprocess.run([node, file], capture_output=True, text=True, encoding="utf-8", check=False)
+        assert not done.returncode, done.stderr[-3000:]
+        return json.loads(done.stdout)
+
+    return in_node
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,6 @@
 """Does the program in JavaScript compute what the program in NumPy computes, for any sizes?"""
 
 import json
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
@@ -16,20 +14,17 @@ from gradstep.backends.javascript import write
 from gradstep.expression.errors import MathError
 from gradstep.operations.evaluation import sizes_of
 
-RUNNER = """
-import { readFileSync } from "node:fs";
-const numbers = x => typeof x === "number" ? [x] : Array.from(x);
-const out = {};
-for (const [name, { inputs, sizes }] of Object.entries(JSON.parse(readFileSync(process.argv[2], "utf8")))) {
-  const [f] = Object.values(await import(`./${name}.mjs`));
+RUN = """
+const numbers = x => Array.from(typeof x === "number" ? [x] : x, String);
+const run = (f, inputs, sizes) => {
   const given = Object.fromEntries(Object.entries(inputs).map(
     ([key, x]) => [key, Array.isArray(x) ? Float64Array.from(x.map(Number)) : Number(x)]));
   let found = f(given, sizes);
   if (found.value === undefined) found = { value: found, gradients: {} };
-  const gradients = Object.entries(found.gradients).map(([key, x]) => [key, numbers(x).map(String)]);
-  out[name] = { value: numbers(found.value).map(String), gradients: Object.fromEntries(gradients) };
-}
-console.log(JSON.stringify(out));
+  const gradients = Object.entries(found.gradients).map(([key, x]) => [key, numbers(x)]);
+  return { value: numbers(found.value), gradients: Object.fromEntries(gradients) };
+};
+globalThis.answer = {};
 """
 
 
@@ -38,24 +33,17 @@ def plain(array):
     return [str(x).replace("inf", "Infinity") for x in np.ravel(array)] if np.ndim(array) else float(array)
 
 
-def run(folder, jobs):
-    """Every function in JavaScript on its values, by one process."""
-    if shutil.which("node") is None:
-        pytest.skip("there is no Node.js here")
-    todo = {}
+def run(javascript, jobs):
+    """Every function in JavaScript on its values, in one go."""
+    text = RUN
     for name, (function, values) in jobs.items():
-        (folder / f"{name}.mjs").write_text(write(function.program), encoding="utf-8")
+        source = write(function.program).replace("export function", "return function")
         given = {each.name: np.array(values[each.name], float) for each in function.program.inputs}
         symbols = {each.name: each.declared for each in function.program.inputs}
         sizes = {key: n for key, n in sizes_of(symbols, given).items() if isinstance(key, str)}
-        todo[name] = {"inputs": {key: plain(value) for key, value in given.items()}, "sizes": sizes}
-    (folder / "run.mjs").write_text(RUNNER, encoding="utf-8")
-    (folder / "jobs.json").write_text(json.dumps(todo), encoding="utf-8")
-    done = subprocess.run(
-        ["node", "run.mjs", "jobs.json"], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert not done.returncode, done.stderr
-    return json.loads(done.stdout)
+        inputs = json.dumps({key: plain(value) for key, value in given.items()})
+        text += f"answer[{json.dumps(name)}] = run((() => {{{source}}})(), {inputs}, {json.dumps(sizes)});\n"
+    return javascript(text)
 
 
 def compare(found, expected, close=1e-12):
@@ -70,11 +58,10 @@ def compare(found, expected, close=1e-12):
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory):
+def answers(javascript):
     jobs = {name: (function, values) for name, function, values in functions()}
-    numbered = {f"f{k}": job for k, job in enumerate(jobs.values())}
-    found = run(tmp_path_factory.mktemp("javascript"), numbered)
-    return {name: (found[f"f{k}"], *job) for k, (name, job) in enumerate(jobs.items())}
+    found = run(javascript, jobs)
+    return {name: (found[name], *job) for name, job in jobs.items()}
 
 
 @pytest.mark.parametrize("name", [*CASES, *MORE])
@@ -84,7 +71,7 @@ def test_javascript_agrees(answers, name):
 
 
 @pytest.mark.skipif(not FILE.is_file(), reason="the reference cases are not here")
-def test_reference_cases_agree(tmp_path):
+def test_reference_cases_agree(javascript):
     place = folder()
     jobs, unsaid = {}, []
     for case, derivation in derivations(load()):
@@ -95,7 +82,7 @@ def test_reference_cases_agree(tmp_path):
             unsaid.append(str(error).split()[0])
             continue
         jobs[f"f{len(jobs)}"] = (function, bank(place).draw(case, 3))
-    found = run(tmp_path, jobs)
+    found = run(javascript, jobs)
     for name, (function, values) in jobs.items():
         given = {each.name: values[each.name] for each in function.program.inputs}
         compare(found[name], function(**given))
@@ -112,11 +99,11 @@ def test_it_reads_as_by_hand():
 
 
 @pytest.mark.parametrize("name", ["new", "double", "total", "sizes", "Math", "i", "dx", "eliminated"])
-def test_names_that_mean_something_elsewhere(name, tmp_path):
+def test_names_that_mean_something_elsewhere(name, javascript):
     loss = gs.parse(f"sum({name}**2 * x) + sum(erf(x)) + sum(x)**2", **{name: "n", "x": "n"})
     function = gs.compile(gs.derive(loss, [name, "x"]))
     values = {name: np.array([1.0, 2, 3]), "x": np.array([0.5, -1, 4])}
-    compare(run(tmp_path, {"f0": (function, values)})["f0"], function(**values))
+    compare(run(javascript, {"f0": (function, values)})["f0"], function(**values))
     assert f"double {name}," not in gs.compile(loss, "c").source or name not in ("new", "double")
 
 

@@ -26,6 +26,7 @@ from gradstep.page.document import (
     StepView,
     Table,
     Text,
+    Tools,
     Verdict,
 )  # fmt: skip
 
@@ -48,6 +49,7 @@ BLOCKS: list[Block] = [
     Code([(NASTY, f"x = 1  # {NASTY}"), ("JavaScript", "f(); // so")], NASTY),
     Verdict(NASTY, True),
     Verdict("not so", False),
+    Tools(Html("<button>press</button>")),
     Row([Picture(pictures.loss_curve(np.geomspace(9, 1, 50))), Text(["beside it"])]),
 ]
 PAGE = Page(

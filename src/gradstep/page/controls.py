@@ -34,7 +34,8 @@ STEPS = Tools(
         '<button type="button" id="line-before" aria-label="one line less" disabled>‹</button>'
         '<button type="button" id="line-after" aria-label="the next line" disabled>›</button>'
         '<button type="button" id="slides">Slides</button></div>'
-        '<p class="hint">Rest on a symbol to see what it is worth; open a line for its reason, its proof, and to copy it.</p>'
+        '<p class="hint">Rest on a symbol to see what it is worth; '
+        "open a line for its reason, its proof, and to copy it.</p>"
     )
 )
 OPTIMISERS = ("gradient descent", "momentum", "adam")
@@ -52,18 +53,21 @@ def bar(model: Mapping[str, Any]) -> Html:
     return Html(
         '<div class="bar live" role="region" aria-label="Training">'
         '<div class="buttons"><button type="button" id="train" class="main">Train</button>'
-        '<button type="button" id="step">One step</button><button type="button" id="reset">Reset</button></div>'
+        '<button type="button" id="step">One step</button>'
+        '<button type="button" id="reset">Reset</button></div>'
         f'<p class="readout"><span>step <b id="updates">0</b></span> <span>{loss} = <b id="loss"></b></span> '
         f'<span>‖∂{loss}‖ = <b id="slope"></b></span></p>'
         '<details class="settings"><summary>How it steps</summary><div>'
         f'<label>way down <select id="optimiser">{rules}</select></label>'
         '<label>learning rate η <input type="range" id="rate-slider" min="-5" max="1" step="0.01" '
-        'aria-label="learning rate, as a power of ten"><input type="text" id="rate" size="8" inputmode="decimal" '
-        'aria-label="learning rate"></label>'
+        'aria-label="learning rate, as a power of ten"><input type="text" id="rate" size="8" '
+        'inputmode="decimal" aria-label="learning rate"></label>'
         '<label id="automatic-label"><input type="checkbox" id="automatic"> fitted to each step</label>'
-        '<label id="friction-label">momentum <input type="range" id="friction" min="0" max="0.99" step="0.01">'
+        '<label id="friction-label">momentum '
+        '<input type="range" id="friction" min="0" max="0.99" step="0.01">'
         '<output id="friction-shown"></output></label>'
-        f'<label>rows in a step <select id="batch"><option value="0">all {rows}</option>{batches}</select></label>'
+        '<label>rows in a step <select id="batch">'
+        f'<option value="0">all {rows}</option>{batches}</select></label>'
         '<label>speed <select id="speed"><option value="1">1 step a frame</option>'
         '<option value="10">10 steps a frame</option><option value="100">100 steps a frame</option>'
         '<option value="0.1">6 steps a second</option></select></label>'

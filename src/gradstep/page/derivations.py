@@ -18,8 +18,8 @@ from gradstep.notation.mathml import mathml
 from gradstep.notation.presentation import Presentation, Said
 from gradstep.notation.presentation import Section as Told
 from gradstep.notation.views import present
-from gradstep.page.keys import Keys
 from gradstep.page.document import Block, Code, Formula, Html, Page, Section, Steps, StepView, Text, Verdict
+from gradstep.page.keys import Keys
 
 # The colour of a symbol, the same from line to line and in the pictures: classes of page.css.
 WEIGHT, BIAS, INPUT, TARGET, AFFINE, ERROR, ACTIVATION, SOFTMAX, OTHER = (f"c{k}" for k in range(1, 10))
@@ -92,7 +92,9 @@ def _step(said: Said, before: Said | None, set_in_type: Typesetter, checked: boo
     body: list[Box | str] = []
     for form in said.forms:
         body += ["=", form]
-    keys, left = set_in_type.keys, said.left if said.left is not None else before and before.left
+    keys, left = set_in_type.keys, said.left
+    if left is None and before is not None:
+        left = before.left
     key, entry = keys.left(left) if keys is not None else ("", False)
     copies = _copies(left, body, key, set_in_type) if keys is not None else ()
     details = [Html(f"{_rule(d)}: {_equation(d, set_in_type)}") for d in said.details]
@@ -112,7 +114,9 @@ def _step(said: Said, before: Said | None, set_in_type: Typesetter, checked: boo
     )
 
 
-def _copies(left: Box | None, body: Sequence[Box | str], key: str, typed: Typesetter) -> list[tuple[str, str]]:
+def _copies(
+    left: Box | None, body: Sequence[Box | str], key: str, typed: Typesetter
+) -> list[tuple[str, str]]:
     """What a line is in other languages: LaTeX, and programs of what it is worth."""
     found = [("LaTeX", latex(row(*([left] if left is not None else []), *body)))]
     expr = typed.keys.worth.get(key) if typed.keys is not None else None

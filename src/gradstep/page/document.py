@@ -153,7 +153,7 @@ class Page:
     language: str = field(default="en", kw_only=True)
     script: str = ""
     model: str = ""
-    bar: Html = Html("")
+    bar: str = ""
 
     def html(self) -> str:
         """One self-contained HTML file."""
@@ -312,7 +312,8 @@ def _step(step: StepView, ident: str, aligned: bool) -> str:
     folded = "".join(_element("li", line) for line in step.details)
     data = f'data-number="{escape(str(step.number))}" data-rule="{escape(step.rule)}"'
     return (
-        f'<li class="step" id="{ident}" {data}><details><summary>'        f'<span class="number">{_words(str(step.number))}</span>'
+        f'<li class="step" id="{ident}" {data}><details><summary>'
+        f'<span class="number">{_words(str(step.number))}</span>'
         f'<span class="line"{hint}>{left}<span class="right">{step.mathml}</span></span>'
         f'<span class="rule">{_words(step.rule)}{MARKS[step.checked]}</span>{_worth(step)}</summary>'
         f'<div class="inside">{_element("p", step.why, "why")}'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from gradstep.learn.coordinates import Coordinates
 from gradstep.learn.fit import Fit
 from gradstep.learn.objective import objective
 from gradstep.notation.batches import batch_size, tells
-from gradstep.operations.evaluation import variables
 from gradstep.page import pictures
 from gradstep.page.live import coded, lengths, live, path_of, rows_of, units_of
 from gradstep.page.networks import network_of

@@ -22,7 +22,6 @@ from gradstep.expression.node import Expr
 from gradstep.notation.indices import entry_op
 from gradstep.notation.presentation import Slope
 
-
 MOST_AXES = 2  # of a slope between two parts: what has more is no picture any more
 
 
@@ -44,9 +43,9 @@ class Keys:
 
     def __call__(self, what: object) -> str | None:
         """The key of what a box shows; None where it has no worth, or none that is known."""
-        if not isinstance(what, Expr | Slope):
-            return None
-        what = _whole(what)
+        return self._known(_whole(what)) if isinstance(what, Expr | Slope) else None
+
+    def _known(self, what: Expr | Slope) -> str | None:
         if what not in self.keys:
             expr = self._worth(what)
             self.keys[what] = "" if expr is None else self._key(expr, self._title(what))
@@ -66,7 +65,8 @@ class Keys:
                 return "", False
 
     def _key(self, expr: Expr, title: str) -> str:
-        key = next((key for key, other in self.worth.items() if other is expr), None)
+        known = (key for key, other in self.worth.items() if other is expr)
+        key = next((key for key in known if self.titles[key] == (title or self.titles[key])), None)
         if key is None:
             key = f"k{len(self.worth)}"
             self.worth[key] = expr

@@ -121,6 +121,7 @@ def live(
             for name in fit.derivation.parameters
         },
         "settings": _settings(fit),
+        "reach": _reach(fit, units),
         "steps": fit.steps,
         "features": fit.features,
         "target": fit.target,
@@ -166,6 +167,14 @@ def _settings(fit: Fit) -> dict[str, Any]:
     }
 
 
+def _reach(fit: Fit, units: Coordinates) -> float:
+    """How long the first move may be in ten: the length of the start in the units of training, at least 1."""
+    first = np.concatenate([np.ravel(stack[0]) for stack in fit.descent.path.values()])
+    unit = fit.coordinates.unit
+    size = 1.0 if unit is None or units is fit.coordinates else unit.size
+    return max(1.0, float(np.linalg.norm(first))) * size
+
+
 def _names(fit: Fit, units: Coordinates) -> dict[str, Any]:
     """The features and classes by name, and what is known of the rows in the user's own units."""
     classes = list(fit.encoder.classes or ()) if fit.encoder is not None else []
@@ -193,7 +202,9 @@ def _formulas(fit: Fit, keys: Keys, sizes: Mapping[str, int]) -> str:
     names = {**fit.derivation.names}
     loss = names[fit.of]
     parts = [("gradient", compiled(fit.derivation, "javascript").source)]
-    shown = {key: expr for key, expr in keys.worth.items() if expr.args and _length(expr, sizes) <= MOST_SHOWN}
+    shown = {
+        key: expr for key, expr in keys.worth.items() if expr.args and _length(expr, sizes) <= MOST_SHOWN
+    }
     made = compile_outputs({loss: fit.of, **shown}, names, backend="javascript", function="everything")
     parts.append(("everything", made.source))
     if fit.prediction is not None:

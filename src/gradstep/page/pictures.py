@@ -439,10 +439,17 @@ def confusion(
                 continue
             colour = svg.paint("bias" if i == j else "weight")
             faint = f"{0.06 + 0.74 * share[i, j] if count else 0.03:.2f}"
-            look = {"fill": colour, "fill_opacity": faint, "rx": 2, "data_count": count, "data_part": f"{i}-{j}"}
+            look = {
+                "fill": colour,
+                "fill_opacity": faint,
+                "rx": 2,
+                "data_count": count,
+                "data_part": f"{i}-{j}",
+            }
             parts.append(svg.box(left + j * cell + 0.5, top + i * cell + 0.5, cell - 1, cell - 1, **look))
-            if cell >= 20 and count:
+            if cell >= 20:
                 place = (left + (j + 0.5) * cell, top + middle + 4)
-                parts.append(svg.text(str(count), *place, size=13 if cell >= 30 else 10))
+                shown = str(count) if count else ""
+                parts.append(svg.text(shown, *place, size=13 if cell >= 30 else 10, class_="count"))
     story = f"{np.trace(counts)} of {counts.sum()} examples are classified correctly."
     return svg.picture(ident, (0.0, 0.0, width, height), "Predicted and true classes", story, *parts)

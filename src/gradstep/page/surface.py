@@ -68,7 +68,15 @@ def sample(objective: Objective, path: Sequence[Parameters], *, size: int = 61) 
     if len(numbers) == 1:
         (grid,) = _frame(loss, recorded, np.zeros(1), np.eye(1), size)
         values = np.array([loss(np.array([u])) for u in grid])
-        return Slice(grid, values, recorded[:, 0], np.array([loss(p) for p in recorded]), numbers[0], np.zeros(1), np.eye(1))
+        return Slice(
+            grid,
+            values,
+            recorded[:, 0],
+            np.array([loss(p) for p in recorded]),
+            numbers[0],
+            np.zeros(1),
+            np.eye(1),
+        )
     if len(numbers) == 2:
         directions, origin, labels, caption = np.eye(2), np.zeros(2), (numbers[0], numbers[1]), ""
     else:

@@ -151,7 +151,7 @@ export class Descent {
     const here = { x: this.x.slice(), ...this.whole() };
     const fit = (this.fitted ??= {
       recent: [here.value],
-      rate: (FIRST_MOVE * Math.max(1, length(here.x))) / length(here.gradient),
+      rate: (FIRST_MOVE * (this.updates ? Math.max(1, length(here.x)) : this.model.reach)) / length(here.gradient),
       count: 0,
     });
     const found = this.accepted(here, fit.rate, Math.max(...fit.recent));

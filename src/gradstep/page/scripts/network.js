@@ -105,10 +105,9 @@ export function network(descent, model, worth, row, changed) {
       text = drawn("text", { class: "value", "text-anchor": "middle", x: circle.getAttribute("cx"), y: Number(circle.getAttribute("cy")) + 4, "font-size": 11 });
       group.append(text);
     } else if (!text && group.classList.contains("node")) {
-      const symbol = group.querySelector("text");
-      symbol.setAttribute("y", Number(symbol.getAttribute("y")) - 6);
-      text = drawn("text", { class: "value", "text-anchor": "middle", x: symbol.getAttribute("x"), y: Number(symbol.getAttribute("y")) + 13, "font-size": 10 });
-      group.append(text);
+      text = group.querySelector("text"); // there is room for a number or for its name
+      text.replaceChildren();
+      for (const [key, to] of Object.entries({ class: "value", "font-size": 11, "font-style": "normal", "font-family": "system-ui, sans-serif" })) text.setAttribute(key, to);
     }
     if (text) text.textContent = shown(value, 3);
     if (!Number.isFinite(slope)) return;
@@ -117,14 +116,15 @@ export function network(descent, model, worth, row, changed) {
     const low = round ? Number(box.getAttribute("cy")) + Number(box.getAttribute("r")) : Number(box.getAttribute("y")) + Number(box.getAttribute("height"));
     const high = round ? box.getAttribute("cy") - box.getAttribute("r") : Number(box.getAttribute("y"));
     const noted = (kind, y, text) => {
-      let note = group.querySelector(`.${kind}`);
+      let note = group.querySelector(`.${kind.split(" ")[0]}`);
       if (!note) {
         note = drawn("text", { class: kind, x: middle, y, "text-anchor": "middle" });
         group.append(note);
       }
       note.textContent = text;
     };
-    noted("slope", high - 7, `∂ ${shown(slope, 3)}`);
+    if (one) noted("slope", high - 7, `∂ ${shown(slope, 3)}`);
+    else noted("slope small", high - 2, `∂ ${shown(slope, 2)}`);
     if (Number.isFinite(upstream) && Number.isFinite(local)) {
       noted("chain", low + 13, `= ${shown(upstream, 3)} · ${shown(local, 3)}`);
     }

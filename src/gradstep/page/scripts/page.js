@@ -182,7 +182,7 @@ function start() {
     $("example").textContent = `row ${row + 1} of ${model.rows}${x}`;
     const scaled = unit && width === 1 ? `x = (${features[0]} − ${shown(unit.mean[0], 6)}) / ${shown(unit.scale[0], 4)}` : unit ? "each feature: its mean taken away, divided by its spread" : "";
     const sized = model.units.target ? `; ${target || "the target"} in units of ${shown(model.units.target.size, 4)}` : "";
-    $("network-hint").textContent = `${scaled}${sized}${scaled || sized ? ". " : ""}Drag a weight or the bias sideways.`;
+    $("network-hint").textContent = `${scaled}${sized}${scaled || sized ? ". " : ""}${model.network.length === 1 && document.querySelector('[data-part="z-0"]') ? "Drag a weight or the bias sideways." : "Drag a line sideways: it is a weight, the thicker the larger, blue below zero."}`;
   }
   $("example-before")?.addEventListener("click", () => choose(row - 1));
   $("example-after")?.addEventListener("click", () => choose(row + 1));

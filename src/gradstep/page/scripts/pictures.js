@@ -205,7 +205,7 @@ export function fit(descent, model, formulas) {
         const part = cell.dataset.part, count = counts[part] ?? 0, [truth] = part.split("-");
         cell.setAttribute("fill-opacity", count ? 0.06 + (0.74 * count) / sums[truth] : 0.03);
         const text = cell.nextElementSibling;
-        if (text?.tagName === "text" && Number(cell.getAttribute("width")) >= 19) text.textContent = count || "";
+        if (text?.classList.contains("count")) text.textContent = count || "";
       }
     };
   }
