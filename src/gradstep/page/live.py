@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from gradstep.backends import compile_outputs
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
+from gradstep.expression.records import replaced
 from gradstep.expression.shapes import Lengths, shape_text
 from gradstep.learn.coordinates import Coordinates
 from gradstep.learn.fit import Fit
@@ -57,7 +58,7 @@ def units_of(fit: Fit) -> Coordinates:
     if unit is None or unit.degree != 2 or fit.optimiser == "adam":
         return fit.coordinates
     layer = {name_of(unit.layer.affine.weights), name_of(unit.layer.affine.bias)}
-    return replace(fit.coordinates, unit=None) if layer == set(fit.parameters) else fit.coordinates
+    return replaced(fit.coordinates, unit=None) if layer == set(fit.parameters) else fit.coordinates
 
 
 def path_of(fit: Fit, units: Coordinates) -> list[dict[str, Array]]:
