@@ -26,7 +26,7 @@ def test_the_page_tells_the_story(page):
         "def value_and_gradients",
     ):
         assert part in html, part
-    assert len(html) < 300_000
+    assert len(html) < 600_000
 
 
 def test_the_page_asks_no_network_and_has_no_errors(page, browser):
