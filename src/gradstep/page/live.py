@@ -109,6 +109,7 @@ def live(
         "loss": fit.derivation.names[fit.of],
         "sizes": sizes,
         "rows": rows,
+        "example": _example(data.get(fit.target or ""), rows),
         "rowSize": batch_size(fit.derivation),
         "allRows": len(fit.rows),
         "along": [name for name in along if name in data],
@@ -166,6 +167,11 @@ def _settings(fit: Fit) -> dict[str, Any]:
         "batch": asked.get("batch") or 0,
         "seed": asked.get("seed", 0),
     }
+
+
+def _example(y: Array | None, rows: int) -> int:
+    """The row that is shown first: one whose target is not far from the mean."""
+    return int(np.argmin(np.abs(y - y.mean()))) if y is not None and y.shape == (rows,) and rows else 0
 
 
 def _reach(fit: Fit, units: Coordinates) -> float:

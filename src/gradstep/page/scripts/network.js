@@ -115,10 +115,13 @@ export function network(descent, model, worth, row, changed) {
     const middle = Number(round ? box.getAttribute("cx") : Number(box.getAttribute("x")) + box.getAttribute("width") / 2);
     const low = round ? Number(box.getAttribute("cy")) + Number(box.getAttribute("r")) : Number(box.getAttribute("y")) + Number(box.getAttribute("height"));
     const high = round ? box.getAttribute("cy") - box.getAttribute("r") : Number(box.getAttribute("y"));
+    const narrow = group.ownerSVGElement.id === "gs-network-narrow" && one; // signals run down: notes stand beside
     const noted = (kind, y, text) => {
       let note = group.querySelector(`.${kind.split(" ")[0]}`);
       if (!note) {
-        note = drawn("text", { class: kind, x: middle, y, "text-anchor": "middle" });
+        const left = round ? box.getAttribute("cx") - box.getAttribute("r") : Number(box.getAttribute("x"));
+        const beside = { x: left - 8, y: (low + high) / 2 + (kind === "chain" ? 14 : 1), "text-anchor": "end" };
+        note = drawn("text", { class: kind, ...(narrow ? beside : { x: middle, y, "text-anchor": "middle" }) });
         group.append(note);
       }
       note.textContent = text;
