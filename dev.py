@@ -5,7 +5,9 @@
     python3 dev.py test      format, lint, types and all tests (further words go to pytest)
     python3 dev.py setup     installs all extras and test tools (--peers: PyTorch and JAX as well)
     python3 dev.py lint      format, lint and types only
-    python3 dev.py docs      builds docs/_build/html
+    python3 dev.py docs      builds docs/_build/html, with the gallery
+    python3 dev.py gallery   writes the live pages of the gallery to docs/gallery (names: only these)
+    python3 dev.py screenshots   pictures of the pages, light, dark, on a phone and printed, to screenshots
     python3 dev.py bench     measures speed beside PyTorch, JAX, NumPy and scikit-learn (names: only these)
 
 It all happens in .venv beside this file. What is installed there is noted, so the next run starts at once.
@@ -84,10 +86,22 @@ def lint(words: list[str]) -> int:
     return run_all([FORMAT, LINT, TYPES])
 
 
+def gallery(words: list[str]) -> int:
+    install(set())
+    return call(PYTHON, ROOT / "docs" / "gallery.py", *words)
+
+
+def screenshots(words: list[str]) -> int:
+    install({"test"})
+    provide_browser()
+    return call(PYTHON, "-m", "tests.page.screenshots", *words)
+
+
 def docs(words: list[str]) -> int:
     install({"docs"})
     built = ROOT / "docs" / "_build"
-    code = call(PYTHON, "-m", "sphinx", "-q", "-d", built / "doctrees", "docs", built / "html", *words)
+    code = gallery([])
+    code |= call(PYTHON, "-m", "sphinx", "-q", "-d", built / "doctrees", "docs", built / "html", *words)
     if code == 0:
         print(f"Open {built / 'html' / 'index.html'}")
     return code
@@ -107,7 +121,8 @@ def bench(words: list[str]) -> int:
     return code
 
 
-COMMANDS = {"demo": demo, "test": test, "setup": setup, "lint": lint, "docs": docs, "bench": bench}
+COMMANDS = {"demo": demo, "test": test, "setup": setup, "lint": lint, "docs": docs, "gallery": gallery}
+COMMANDS |= {"screenshots": screenshots, "bench": bench}
 
 
 def main() -> int:

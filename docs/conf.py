@@ -18,6 +18,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
+html_extra_path = ["gallery"] if (root / "docs" / "gallery").is_dir() else []
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 
