@@ -17,6 +17,7 @@ import numpy as np
 
 import gradstep as gs
 from gradstep.datasets import iowa
+from gradstep.page.document import Html
 from gradstep.page.fitted import write_page
 
 FOLDER = Path(__file__).parent / "gallery"
@@ -191,7 +192,7 @@ def write(network: Network) -> Path:
     data = network.data(np.random.default_rng(1))
     wrt = [name for name in network.shapes if name not in data]
     fit = gs.train(loss, data, wrt, **network.settings)
-    lead = (network.lead, f"Its loss, as it was typed: {network.loss}")
+    lead = (network.lead, Html(f"Its loss, as it was typed: <code>{escape(network.loss)}</code>"))
     return write_page(fit, FOLDER / f"{network.name}.html", title=network.title, lead=lead)
 
 

@@ -113,6 +113,12 @@ entry_op = leaf(
 )
 
 
+def whole(expr: Expr) -> Expr:
+    """The array that an entry is of; anything else is itself."""
+    array: Expr = expr.params[0] if expr.op is entry_op else expr
+    return array
+
+
 def _over_index(sign: str) -> Callable[[Expr, Callable[[Expr], Written]], Written]:
     """Σᵢ body; over a part of the index j ≤ i stands below."""
 

@@ -30,7 +30,7 @@ from gradstep.notation.checking import Claim, check
 from gradstep.notation.differentials import Differentials
 from gradstep.notation.evidence import with_evidence
 from gradstep.notation.folding import folded
-from gradstep.notation.indices import entry_op
+from gradstep.notation.indices import whole
 from gradstep.notation.legend import legend
 from gradstep.notation.lowering import INDEX_LETTERS, Lowering
 from gradstep.notation.narrative import Narrator
@@ -48,8 +48,7 @@ if TYPE_CHECKING:
 else:
     arrays = late("gradstep.notation.arrays")
 
-VIEWS = ("matrix", "sample", "index")
-STYLES = ("partials", "differential")
+VIEWS, STYLES = ("matrix", "sample", "index"), ("partials", "differential")
 READABLE = 60  # a loss with more nodes than this is written in terms of its parts
 WIDEST, SUMS = 90, 4  # and so is one with more letters than this, or with more sums
 DESCENT = "One step down the slope, with learning rate η"
@@ -498,5 +497,4 @@ class _Telling:
     def partial(self, part: Expr, at: Sequence[str | None] | None = None) -> Box:
         """∂C/∂part."""
         inner = self.write(part) if at is None else self.write(self.lower(part, at))
-        slope = Frac(row("∂", self.write(self.loss)), row("∂", inner))
-        return Of(Slope(self.loss, part.params[0] if part.op is entry_op else part), slope)
+        return Of(Slope(self.loss, whole(part)), Frac(row("∂", self.write(self.loss)), row("∂", inner)))

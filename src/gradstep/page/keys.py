@@ -19,7 +19,7 @@ from gradstep.calculus.steps import Derivation
 from gradstep.expression.boxes import Box, Of, Sub
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
-from gradstep.notation.indices import entry_op
+from gradstep.notation.indices import whole
 from gradstep.notation.presentation import Slope
 
 MOST_AXES = 2  # of a slope between two parts: what has more is no picture any more
@@ -29,7 +29,7 @@ def _whole(what: Any) -> Any:
     """The array that an entry is of."""
     if isinstance(what, Slope):
         return Slope(_whole(what.of), _whole(what.by))
-    return what.params[0] if isinstance(what, Expr) and what.op is entry_op else what
+    return whole(what) if isinstance(what, Expr) else what
 
 
 @dataclass
