@@ -1,4 +1,4 @@
-"""Pictures of live pages: light, dark, on a phone, projected and printed. `python3 dev.py screenshots` takes them."""
+"""Pictures of live pages, light, dark, on a phone and printed: `python3 dev.py screenshots` takes them."""
 
 from __future__ import annotations
 
