@@ -204,6 +204,27 @@ def test_held_out_rows_do_not_train():
     assert fit.scores[0].held_out["mean squared error"] == pytest.approx(fit.held_out_loss)
 
 
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_a_watched_loss_below_zero_is_watched(backend):
+    X = np.random.default_rng(0).normal(size=(400, 2))
+    y = np.random.default_rng(1).poisson(np.exp(2 + X @ [0.5, -0.3])).astype(float)
+    loss = parse("mean(exp(X @ w + b) - y*(X @ w + b))", X="N d", w="d", b="", y="N")
+    settings = {"learning_rate": 0.01, "steps": 300, "watch": 0.25, "backend": backend}
+    fit = train(loss, {"X": X, "y": y}, ["w", "b"], **settings)
+    assert fit.descent.watched[-1] < fit.descent.watched[100] < 0
+    assert fit.descent.best_step > 200
+
+
+def test_the_straight_line_beside_it_is_that_of_least_squares():
+    X = np.random.default_rng(0).normal([5, -3, 100], [1, 1e-3, 30], (500, 3))
+    for columns in (X, np.column_stack([X, X[:, 0] + X[:, 2]]), X[:20]):
+        y = columns @ np.arange(1.0, 1 + columns.shape[1]) + np.sin(np.arange(len(columns)))
+        design = np.column_stack([columns, np.ones(len(columns))])
+        best = design @ np.linalg.lstsq(design, y, rcond=None)[0]
+        found = _line(columns, y, np.arange(len(columns)))
+        np.testing.assert_allclose(((y - found) ** 2).sum(), ((y - best) ** 2).sum(), rtol=1e-9)
+
+
 def test_a_share_is_held_out_and_a_share_watched():
     X, y = table(rows=200)
     loss = gs.parse(LINE, **SHAPES)

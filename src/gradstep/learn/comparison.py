@@ -129,8 +129,21 @@ def _line(X: Array, y: Array, rows: Rows) -> Array:
     """Least squares: the best straight line, plane … through the rows, read off at every row."""
     scaled = Scaler.fit(X[rows]).apply(X)
     design = np.column_stack([scaled, np.ones(len(X))])
-    found, *_ = np.linalg.lstsq(design[rows], y[rows], rcond=None)
-    return np.asarray(design @ found)
+    return np.asarray(design @ _least_squares(design[rows], y[rows]))
+
+
+TALL, WELL = 20, 1e8
+
+
+def _least_squares(A: Array, y: Array) -> Array:
+    """The x with the least ‖y − A x‖. For many rows by normal equations, with a second step for their rounding
+    errors, where the columns of A are clearly independent; else by singular values."""
+    if len(A) > TALL * A.shape[1]:
+        gram = A.T @ A
+        if np.linalg.cond(gram) < WELL:
+            first = np.linalg.solve(gram, A.T @ y)
+            return np.asarray(first + np.linalg.solve(gram, A.T @ (y - A @ first)))
+    return np.asarray(np.linalg.lstsq(A, y, rcond=None)[0])
 
 
 class _SureEnough(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -135,6 +136,11 @@ def needed(function: Compiled, known: Collection[str]) -> list[str]:
     return names
 
 
+def floor_of(first: float, enough: float) -> float:
+    """The loss below which all is equally good: the share `enough` of the first; none without a share."""
+    return enough * first if enough else -math.inf
+
+
 def watch_of(measured: Objective, enough: float = 0.0) -> Callable[[Parameters], float]:
     """The loss as `descend` watches it; below the share `enough` of its first value all is equally good."""
     first: list[float] = []
@@ -143,6 +149,6 @@ def watch_of(measured: Objective, enough: float = 0.0) -> Callable[[Parameters],
         loss = float(np.asarray(measured(parameters)[0]))
         first.append(loss)
         del first[1:]
-        return max(loss, enough * first[0])
+        return max(loss, floor_of(first[0], enough))
 
     return watch

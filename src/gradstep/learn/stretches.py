@@ -33,7 +33,7 @@ from gradstep.learn.log import (
     Log,
     Stopped,
 )
-from gradstep.learn.objective import watch_of
+from gradstep.learn.objective import floor_of, watch_of
 from gradstep.learn.optimisers import Array
 from gradstep.learn.surface import Layout, Measured, Objective, Parameters, Point
 from gradstep.learn.walks import (
@@ -228,7 +228,7 @@ class Walking:
             walker.fit_rates(fitted, log.steps, log.history)
         if isinstance(walker, Walker) and eye is not None:
             first, _ = (eye.walker or walker).twin().measured(log.start.x)
-            walker.watch(eye.enough * first, log.start.loss, log.watched[log.best_step])
+            walker.watch(floor_of(first, eye.enough), log.start.loss, log.watched[log.best_step])
 
     def passed(self, stretch: Stretch, steps: int, rate: float | None) -> None:
         self.turn += steps
