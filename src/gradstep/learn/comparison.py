@@ -136,8 +136,11 @@ TALL, WELL = 20, 1e8
 
 
 def _least_squares(A: Array, y: Array) -> Array:
-    """The x with the least ‖y − A x‖. For many rows by normal equations, with a second step for their rounding
-    errors, where the columns of A are clearly independent; else by singular values."""
+    """The x with the least ‖y − A x‖.
+
+    For many rows by normal equations, with a second step for their rounding errors, where columns are
+    clearly independent; else by singular values.
+    """
     if len(A) > TALL * A.shape[1]:
         gram = A.T @ A
         if np.linalg.cond(gram) < WELL:
