@@ -159,10 +159,11 @@ def _opening(what: Any, describe: About | None, colour: About | None, key: About
 
 def _joined(pieces: Pieces[Element]) -> str:
     """Elements side by side, with a thin space where they would touch."""
-    xml, before = "", None
+    xml, before, tall = "", None, False
     for piece in settled(pieces):
-        xml += _space(before, piece.left) + _tagged(piece, _formed(piece))
-        before = piece.right
+        grown = tall and before == "close" and piece.left in FACTORS  # as TeX does after \right)
+        xml += (THIN if grown else _space(before, piece.left)) + _tagged(piece, _formed(piece))
+        before, tall = piece.right, piece.body.tall
     return xml
 
 
