@@ -186,8 +186,14 @@ function start() {
   }
   $("example-before")?.addEventListener("click", () => choose(row - 1));
   $("example-after")?.addEventListener("click", () => choose(row + 1));
-  $("forward")?.addEventListener("click", () => net.forward());
-  $("backward")?.addEventListener("click", () => net.backward());
+  $("forward")?.addEventListener("click", () => {
+    showExample();
+    net.forward();
+  });
+  $("backward")?.addEventListener("click", () => {
+    $("network-hint").textContent = `∂ is the slope of ${model.loss} at a station, for this row alone: what comes from the right, times the station's own slope.`;
+    net.backward();
+  });
   document.querySelectorAll("#gs-fit .data circle").forEach((dot, k) => {
     if (model.fitted?.kind !== "curve" || model.fitted.dots !== model.rows) return;
     dot.style.cursor = "pointer";
