@@ -50,6 +50,8 @@ LOADED = {
     "rich": {"commands", "cli", "app"},
     "safetensors": {"learn"},
     "sklearn": {"learn", "estimators"},
+    "starlette": {"app"},
+    "uvicorn": {"app"},
     "threadpoolctl": set(),
     "llvmlite": set(),
     "pyarrow": set(),

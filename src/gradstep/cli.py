@@ -26,6 +26,7 @@ COMMANDS = {
     "code": ("gradstep.commands.code", "The gradient as a program to paste."),
     "train": ("gradstep.commands.train", "Fit a small network to a table."),
     "predict": ("gradstep.commands.predict", "Use a saved model on new data."),
+    "app": ("gradstep.commands.app", "All of it in your browser, on this machine alone."),
 }
 BAD_INPUT, OUR_FAULT, INTERRUPTED = 2, 70, 130
 

@@ -20,11 +20,10 @@ from gradstep.commands.tables import (
 )
 from gradstep.expression.errors import MathError
 from gradstep.expression.late import late
-from gradstep.expression.shapes import Shape
 from gradstep.learn.columns import Table, listed, shown
 from gradstep.learn.encoding import Encoder, Prepared
 from gradstep.learn.fit import Fit
-from gradstep.learn.models import Model, default_model, own_model
+from gradstep.learn.models import Model, default_model
 from gradstep.learn.opening import open_rows
 from gradstep.learn.optimisers import AUTOMATIC_STEP, GRADIENT_DESCENT, OPTIMISERS, optimiser_named
 from gradstep.learn.penalty import L2
@@ -35,22 +34,20 @@ if TYPE_CHECKING:
     import shlex
     from pathlib import Path
 
-    from gradstep.commands import shapes as shapes_of
-    from gradstep.commands import sweeping
+    from gradstep.commands import models, sweeping
     from gradstep.learn import saving, stored_tables, variants
     from gradstep.learn.stores import Store
-    from gradstep.notation import declaring, parsing, plain, views
+    from gradstep.notation import declaring, plain, views
     from gradstep.notation.presentation import Said
     from gradstep.page import fitted
 else:
     shlex = late("shlex")
-    shapes_of = late("gradstep.commands.shapes")
+    models = late("gradstep.commands.models")
     sweeping = late("gradstep.commands.sweeping")
     saving = late("gradstep.learn.saving")
     stored_tables = late("gradstep.learn.stored_tables")
     variants = late("gradstep.learn.variants")
     declaring = late("gradstep.notation.declaring")
-    parsing = late("gradstep.notation.parsing")
     plain = late("gradstep.notation.plain")
     views = late("gradstep.notation.views")
     fitted = late("gradstep.page.fitted")
@@ -252,27 +249,12 @@ def _model(
                 facts=["shapes belong to --model EXPR"],
                 mend="quotes around a file name or a column with spaces",
             )
-        return default_model(prepared, _widths(options["hidden"]))
+        return default_model(prepared, models.widths(options["hidden"]) if options["hidden"] else ())
     if options["hidden"]:
         raise MathError("--model and --hidden are two ways to say which network", mend="one of them")
-    text = options["model"]
-    mentioned = shapes_of.words(text)
-    usual: dict[str, Shape] = {"X": ("N", "d"), "y": ("N",), "Y": ("N", "k")}
-    usual |= {name: () for name in numbers}
-    declared = declaring.shapes_from_arguments(arguments)
-    given = {name: shape for name, shape in usual.items() if name in mentioned} | declared
-    shapes = shapes_of.completed(text, given, rows="N")
-    one_hot = {"Y": "rows sum to one"} if prepared.classes and len(shapes.get("Y", ())) == 2 else None
-    loss = parsing.parse(text, assume=one_hot, **{name: list(shape) for name, shape in shapes.items()})
-    return own_model(loss, prepared, parsing.names_of(loss), numbers)
-
-
-def _widths(text: str) -> list[int]:
-    """32,16 as numbers."""
-    parts = [part.strip() for part in text.split(",")] if text.strip() else []
-    if not all(part.isdigit() and len(part) < 9 for part in parts):
-        raise MathError(f"--hidden takes the widths of layers, not {text!r:.40}", mend="--hidden 32,16")
-    return [int(part) for part in parts]
+    return models.written_model(
+        options["model"], declaring.shapes_from_arguments(arguments), prepared, numbers
+    )
 
 
 # ------------------------------------------------------------------------------------------- what happened

@@ -155,13 +155,18 @@ class Page:
     model: str = ""
     bar: str = ""
 
+    @property
+    def policy(self) -> str:
+        """What the page may load and run: nothing but what is in it."""
+        return POLICY + _allowed(self.script)
+
     def html(self) -> str:
         """One self-contained HTML file."""
-        named = list(zip(_idents([s.heading for s in self.sections]), self.sections, strict=True))
+        named = _named(self.sections)
         lead = [self.lead] if isinstance(self.lead, str) else self.lead
         blanks = {
             "language": escape(self.language),
-            "policy": POLICY + _allowed(self.script),
+            "policy": self.policy,
             "title": escape(self.title),
             "style": _style(),
             "heading": _words(self.title),
@@ -180,6 +185,11 @@ class Page:
             return ""
         model = f'<script type="application/json" id="gs-model">{self.model}</script>'
         return f'{model}\n<script type="module">{self.script}</script>\n'
+
+
+def fragment(sections: Sequence[Section]) -> str:
+    """Sections as a part of another page."""
+    return "\n".join(_section(section, ident) for ident, section in _named(sections))
 
 
 def _allowed(script: str) -> str:
@@ -236,6 +246,10 @@ def _element(name: str, words: str, kind: str = "", **attributes: str) -> str:
     said = ({"class": kind} if kind else {}) | attributes
     opening = name + "".join(f' {key}="{escape(value)}"' for key, value in said.items())
     return f"<{opening}>{_words(words)}</{name}>" if words else ""
+
+
+def _named(sections: Sequence[Section]) -> list[tuple[str, Section]]:
+    return list(zip(_idents([s.heading for s in sections]), sections, strict=True))
 
 
 def _idents(headings: Sequence[str]) -> list[str]:

@@ -1,0 +1,117 @@
+"""How does the local app read a table, and train on it? As `gradstep train` does, into files of its own."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from gradstep.app.questions import Formula, Question
+from gradstep.commands.models import widths, written_model
+from gradstep.expression.errors import MathError
+from gradstep.learn.columns import Column, Table
+from gradstep.learn.data import read_table
+from gradstep.learn.encoding import Encoder, Prepared
+from gradstep.learn.models import Model, default_model
+from gradstep.learn.progress import Progress
+from gradstep.learn.training import train_model
+from gradstep.page.fitted import report
+from gradstep.page.report import page, save
+
+Tell: TypeAlias = Callable[[Mapping[str, Any]], None]
+
+EVERY = 0.05  # seconds between two words about how far it is
+MOST_SHOWN = 300  # columns
+FIRST = 5  # values of a column
+LONGEST = 40  # characters of a value
+NETWORKS = ("formula", "default", "hidden")
+
+
+def tabled(asked: Question, tell: Tell) -> dict[str, Any]:
+    """What is in a table: its columns, what they hold, and how they begin."""
+    table = _table(asked)
+    if len(table.columns) > MOST_SHOWN:
+        raise MathError(
+            f"the table has {len(table.columns):,} columns, and this page shows at most {MOST_SHOWN}",
+            mend="gradstep train in a terminal",
+        )
+    columns = [{"name": c.name, "kind": c.kind, "first": _first(c)} for c in table.columns.values()]
+    return {"rows": table.rows, "columns": columns, "notes": list(table.notes)}
+
+
+def trained(asked: Question, tell: Tell) -> dict[str, Any]:
+    """Train; the live page and the model are written into `folder`, what came of it is told."""
+    table = _table(asked)
+    tell({"doing": "reading the table …"})
+    share = asked.number("holdout", 0.2)
+    prepared = Encoder.fit(table, asked.text("target"), holdout=0.2 if share is None else share)
+    model = _model(asked, prepared)
+    tell({"doing": f"deriving the gradient of {model.title} …"})
+    with _interruptible():
+        fit = train_model(
+            model,
+            prepared,
+            progress=_teller(tell),
+            optimiser=asked.word("optimiser", "gradient descent"),
+            learning_rate=asked.number("learning_rate"),
+            steps=asked.whole("steps", 2000),
+        )
+    tell({"doing": "writing the page …", "reached": True})
+    folder = Path(asked.text("folder"))
+    made = page(report(fit))
+    save(made, folder / "page.html")
+    fit.save(folder / "model.safetensors")
+    notes = [f"  {note}" for note in (*table.notes, *prepared.notes)]
+    return {"report": "\n".join([*notes, fit.report()]), "loss": fit.loss, "policy": made.policy}
+
+
+def _table(asked: Question) -> Table:
+    return read_table(
+        asked.text("path"),
+        decimal=asked.word("decimal", "."),
+        thousands=asked.text("thousands"),
+        kinds=asked.texts("kinds") or None,
+    )
+
+
+def _first(column: Column) -> list[str]:
+    values = column.values[:FIRST].tolist()
+    return [f"{v:.6g}" if isinstance(v, float) and not math.isnan(v) else str(v)[:LONGEST] for v in values]
+
+
+def _model(asked: Question, prepared: Prepared) -> Model:
+    network = asked.one_of("network", NETWORKS)
+    if network == "hidden":
+        return default_model(prepared, widths(asked.text("hidden")))
+    if network == "default":
+        return default_model(prepared)
+    formula = Formula(asked)
+    return written_model(formula.text, formula.given_shapes(), prepared)
+
+
+def _teller(tell: Tell) -> Progress:
+    """Tells of some of the steps."""
+    told = -math.inf
+
+    def progress(step: int, steps: int, loss: float) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told >= EVERY and math.isfinite(loss):
+            told = now
+            tell({"step": int(step), "steps": int(steps), "loss": float(loss)})
+
+    return progress
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGINT, which is ignored otherwise, ends a training with what it has reached."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
