@@ -7,6 +7,7 @@
     python3 dev.py lint      format, lint and types only
     python3 dev.py docs      builds docs/_build/html, with the gallery
     python3 dev.py gallery   writes the live pages of the gallery to docs/gallery (names: only these)
+    python3 dev.py notebooks   runs the example notebooks, and writes them with their results
     python3 dev.py screenshots   pictures of the pages, light, dark, on a phone and printed, to screenshots
     python3 dev.py bench     measures speed beside PyTorch, JAX, NumPy and scikit-learn (names: only these)
 
@@ -91,6 +92,11 @@ def gallery(words: list[str]) -> int:
     return call(PYTHON, ROOT / "docs" / "gallery.py", *words)
 
 
+def notebooks(words: list[str]) -> int:
+    install({"test"})
+    return call(PYTHON, "-m", "docs.notebooks", *words)
+
+
 def screenshots(words: list[str]) -> int:
     install({"test"})
     provide_browser()
@@ -122,7 +128,7 @@ def bench(words: list[str]) -> int:
 
 
 COMMANDS = {"demo": demo, "test": test, "setup": setup, "lint": lint, "docs": docs, "gallery": gallery}
-COMMANDS |= {"screenshots": screenshots, "bench": bench}
+COMMANDS |= {"notebooks": notebooks, "screenshots": screenshots, "bench": bench}
 
 
 def main() -> int:

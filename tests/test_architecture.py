@@ -59,6 +59,8 @@ LOADED = {
     "jax": set(),
     "mpmath": set(),
     "IPython": set(),
+    "anywidget": {"page"},
+    "traitlets": {"page"},
 }
 
 LATE = "gradstep.expression.late"  # where a module is loaded by its name; `late("…")` counts as an import

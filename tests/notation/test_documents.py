@@ -8,7 +8,8 @@ from calculus.losses import LOSSES, perceptron
 from notation.judged import complaints, formulas
 
 from gradstep.calculus.certificate import certify
-from gradstep.notation.documents import latex, latex_document, markdown, mimebundle, to_json
+from gradstep.notation.documents import latex, latex_document, markdown, to_json
+from gradstep.notation.notebooks import mimebundle
 from gradstep.notation.prose import prose
 from gradstep.notation.views import STYLES, VIEWS, present
 from gradstep.operations import graph

@@ -135,7 +135,7 @@ def _luminance(colour: str) -> float:
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
 def test_words_and_symbols_stand_out_from_the_paper(theme: int) -> None:
     sheet = (resources.files("gradstep.page") / "page.css").read_text("utf-8")
-    block = re.findall(r":root \{(.*?)\n *\}", sheet, re.DOTALL)[theme]
+    block = re.findall(r":root, :host \{(.*?)\n *\}", sheet, re.DOTALL)[theme]
     colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", block))
     names = ["ink", "quiet", "accent", "good", *(f"c{k}" for k in range(1, 13))]
     assert len({colours[n] for n in names[4:]}) == 12

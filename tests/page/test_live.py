@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import gradstep as gs
-from gradstep.page.controls import MODULES
+from gradstep.page.controls import MODULES, PLACES
 from gradstep.page.fitted import report
 from gradstep.page.report import page
 
@@ -132,7 +132,7 @@ def test_only_the_script_of_the_page_may_run():
         and "unsafe-inline" not in html.split("script-src")[1][:80]
     )
     assert "<" not in made.model
-    assert {name for name in MODULES} == {
+    assert {*MODULES, *PLACES} == {
         each.name.removesuffix(".js")
         for each in (resources.files("gradstep.page") / "scripts").iterdir()
         if each.name.endswith(".js")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import ceil, log10
 from typing import Literal
 
+from gradstep.expression.node import upstairs
 from gradstep.expression.records import record
 
 Method = Literal["exact", "50 digits", "floating point", "not checked", "wrong"]
@@ -125,6 +126,10 @@ class Certificate:
 
     def __str__(self) -> str:
         return self.told()
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        bundle: dict[str, str] = upstairs("_certificate")(self)
+        return bundle
 
     def told(self, shown: int = 0) -> str:
         """The verdict in one sentence; `shown` lines of the chain rule were printed and worked out again."""

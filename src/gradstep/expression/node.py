@@ -259,6 +259,10 @@ class Expr:
     def __repr__(self) -> str:
         return f"<{self} : {shape_text(self.shape)}>"
 
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        bundle: dict[str, str] = upstairs("_expression")(self)
+        return bundle
+
 
 def describe(expr: Expr) -> str:
     """`expr` in an error message: its text when short."""

@@ -148,6 +148,14 @@ class Fit:
         """Write the page of this fit, one file that works offline by double click; returns its path."""
         return upstairs("_write_page")(self, path)
 
+    def widget(self) -> Any:
+        """This fit as a widget for a notebook: it trains in the cell, two-way with Python.
+
+        What is dragged or trained there is in `parameters`, which can be set; `step`, `train`, `pause` and
+        `reset` do what the buttons do. Needs `pip install 'gradstep[notebook]'`.
+        """
+        return upstairs("_widget")(self)
+
     def report(self) -> str:
         """What happened, in words: the descent, the comparison, the parameters."""
         parts = [self.descended(), self.exactness(), *self.notes, "", *self.compared(), "", *self.learnt()]
@@ -156,6 +164,10 @@ class Fit:
 
     def __str__(self) -> str:
         return self.report()
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        bundle: dict[str, str] = upstairs("_fit")(self)
+        return bundle
 
     def descended(self) -> str:
         """One line on the descent."""
@@ -189,29 +201,33 @@ class Fit:
 
     def learnt(self) -> list[str]:
         """The parameters, each weight beside the name of its feature, the weightiest first."""
+        rows, rest = self.weighed()
+        return [*(table(rows) if rows else ()), *(f"  {line}" for line in rest)]
+
+    def weighed(self) -> tuple[list[list[str]], list[str]]:
+        """The table of weights, its head first, if there is one for each feature; and the rest in lines."""
         weights = self.weights()
         if weights is None:
-            return self._by_shape()
+            return [], self._by_shape()
         order = np.argsort(-np.abs(weights[1]), kind="stable")[:MOST_LISTED]
         names = self.feature_names or tuple(f"{self.features}[:, {k}]" for k in range(len(weights[0])))
         rows = [["feature", "weight", "times its spread"]]
         rows += [[_short(names[k]), f"{weights[0][k]:+.6g}", f"{weights[1][k]:+.4g}"] for k in order]
-        lines = table(rows)
-        if len(weights[0]) > len(order):
-            lines.append(f"  … and {len(weights[0]) - len(order)} more features")
+        left = len(weights[0]) - len(order)
+        rest = [f"… and {left} more features"] if left else []
         numbers = [name for name, value in self.parameters.items() if np.ndim(value) == 0]
-        return [*lines, *(f"  {name} = {self.parameters[name]:.6g}" for name in numbers)]
+        return rows, [*rest, *(f"{name} = {self.parameters[name]:.6g}" for name in numbers)]
 
     def _by_shape(self) -> list[str]:
         """The numbers themselves where they are few, else how many there are."""
         count = sum(np.size(value) for value in self.parameters.values())
         if count <= MOST_LISTED and all(np.ndim(value) < 2 for value in self.parameters.values()):
             return [
-                f"  {name} = {', '.join(f'{each:.6g}' for each in np.atleast_1d(value))}"
+                f"{name} = {', '.join(f'{each:.6g}' for each in np.atleast_1d(value))}"
                 for name, value in self.parameters.items()
             ]
         sizes = {name: "×".join(map(str, np.shape(value))) for name, value in self.parameters.items()}
-        return [f"  {count:,} parameters: {', '.join(f'{name} {size or 1}' for name, size in sizes.items())}"]
+        return [f"{count:,} parameters: {', '.join(f'{name} {size or 1}' for name, size in sizes.items())}"]
 
     def weights(self) -> tuple[Array, Array] | None:
         """For a single neuron its weight for each feature, and the weight times the spread of the feature."""

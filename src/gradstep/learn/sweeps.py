@@ -15,6 +15,7 @@ from gradstep.backends.compiled import Compiled
 from gradstep.backends.run import Run
 from gradstep.backends.several import Several, several
 from gradstep.expression.errors import MathError
+from gradstep.expression.node import upstairs
 from gradstep.learn.convoy import Ask, Convoy, Traveller
 from gradstep.learn.fit import ENDS, Fit
 from gradstep.learn.ground import Ground, Manner
@@ -86,6 +87,15 @@ class Sweep(Sequence[Fit]):
 
     def table(self) -> str:
         """Every variant, a line each: what it had of its own, how far it came, and why it ended."""
+        rows = self.rows()
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
+        return "\n".join(
+            "  ".join([*(cell.rjust(n) for cell, n in zip(row, widths, strict=False)), row[-1]])
+            for row in rows
+        )
+
+    def rows(self) -> list[list[str]]:
+        """The cells of the table, its head first."""
         held = all(fit.held_out_loss is not None for fit in self.fits)
         name, judged = self.judged
         apart = not name.startswith("loss")
@@ -108,18 +118,21 @@ class Sweep(Sequence[Fit]):
                 rows.append([*cells, ENDS[fit.stopped] + ("   ← best" if k == self.best_index else "")])
             else:
                 rows.append([*cells, *[""] * (len(head) - len(cells)), "not begun"])
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
-        return "\n".join(
-            "  ".join([*(cell.rjust(n) for cell, n in zip(row, widths, strict=False)), row[-1]])
-            for row in rows
-        )
+        return rows
+
+    def told(self) -> str:
+        """How many fits there are, and by what the best of them is the best."""
+        failed = f", {len(self.failed)} without a fit" if self.failed else ""
+        return f"{len(self.fits)} fits{failed}; the best by {self.judged[0]}"
 
     def __str__(self) -> str:
-        failed = f", {len(self.failed)} without a fit" if self.failed else ""
-        told = f"{len(self.fits)} fits{failed}; the best by {self.judged[0]}"
-        return f"{self.table()}\n{told}"
+        return f"{self.table()}\n{self.told()}"
 
     __repr__ = __str__
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        bundle: dict[str, str] = upstairs("_sweep")(self)
+        return bundle
 
 
 def train_variants(

@@ -12,7 +12,6 @@ from gradstep.notation.latex import latex as mathematics
 from gradstep.notation.plain import Drawing, drawing, line, width
 from gradstep.notation.presentation import Presentation, Said
 from gradstep.notation.prose import prose, vocabulary
-from gradstep.notation.terminal import text
 from gradstep.notation.writing import Writer, name_box
 from gradstep.operations import graph
 
@@ -274,10 +273,11 @@ def _stated(said: Said) -> str:
     if any(map(_is_words, _flat(said.forms[0]))):
         return _sentence(said.forms[0])
     remark = _remark(said)
-    return f"{_inline(row(*items))}{f' — {remark}' if remark else ''}"
+    return f"{inline(row(*items))}{f' — {remark}' if remark else ''}"
 
 
-def _inline(box: Box) -> str:
+def inline(box: Box) -> str:
+    """A formula between dollars, as Markdown takes it."""
     return f"${_escaped(rf'{chr(92)}displaystyle {mathematics(box)}')}$"
 
 
@@ -418,16 +418,4 @@ def _certificate(derivation: Derivation) -> dict[str, Any] | None:
             }
             for line in found.checked
         ],
-    }
-
-
-# ------------------------------------------------------------------------------------------- notebooks
-
-
-def mimebundle(presentation: Presentation) -> dict[str, str]:
-    """What a notebook shows: text, Markdown and LaTeX. No HTML: a notebook would strip the MathML in it."""
-    return {
-        "text/plain": text(presentation),
-        "text/markdown": markdown(presentation),
-        "text/latex": latex(presentation),
     }

@@ -73,8 +73,3 @@ def json(
         derivation,
         present(derivation, view=view, style=style, batch=batch, layout=layout, certify=certify, opened=True),
     )
-
-
-def bundle(derivation: Derivation) -> dict[str, str]:
-    """`Derivation._repr_mimebundle_`."""
-    return documents.mimebundle(present(derivation, fold=True, opened=True))

@@ -50,7 +50,9 @@ class Telling:
         if self.verdict.example is not None:
             yield from self.see(self.verdict.example)
         if self.verdict.first is not None:
-            yield from self.ours()
+            work = self.ours()
+            if work is not None:
+                yield from ("", drawn(work, WIDTH).rstrip())
         else:
             yield from wrapped(self.proof())
 
@@ -184,15 +186,15 @@ class Telling:
             return self.formula(variables[name])
         return f"d{self.formula(variables[name[1:]])}" if name[1:] in variables else name
 
-    def ours(self) -> Iterator[str]:
-        """Our derivation to the place where the claim leaves it, and where it ends."""
+    def ours(self) -> Presentation | None:
+        """Our derivation to the place where the claim leaves it, and where it ends, if there is one."""
         derivation, verdict = self.truths.derivation, self.verdict
         assert verdict.first is not None
         if verdict.kind == "error":
-            return
+            return None
         told, lines = self.told, self.work()
         if not lines:
-            return
+            return None
         count = sum(1 for said in lines if said.number)
         found = links(derivation) if derivation.kind == "gradient" else ()
         leaves, last = None, count
@@ -203,11 +205,10 @@ class Telling:
             steps = ((k, step) for k, link in enumerate(found[:last], 1) for step in link.steps)
             leaves = next((k for k, step in steps if step.place is place), None)
         lines = self.shortened(lines, last, leaves)
-        yield ""
         title = "How it goes" if leaves is None else f"How it goes: yours leaves it at line {leaves}"
         names = next((s.lines for s in told.sections if s.title == NAMES), ())
         section = Section(title, (*self.needed(names, lines), *lines))
-        yield drawn(Presentation(told.view, told.style, (section,)), WIDTH).rstrip()
+        return Presentation(told.view, told.style, (section,))
 
     def shortened(self, lines: Sequence[Said], last: int, leaves: int | None) -> list[Said]:
         """The numbered lines up to `last`; of many those around the place where the claim leaves them."""

@@ -8,6 +8,7 @@ from typing import Any
 from gradstep.calculus.examples import Example
 from gradstep.calculus.slips import Slip
 from gradstep.calculus.steps import Derivation
+from gradstep.expression.node import upstairs
 from gradstep.notation.claiming import Line
 from gradstep.notation.telling import Telling
 from gradstep.notation.truths import Truths
@@ -69,6 +70,10 @@ class Verdict:
     def text(self) -> str:
         """The verdict as it is told in a terminal."""
         return "\n".join(Telling(self).lines())
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        bundle: dict[str, str] = upstairs("_verdict")(self)
+        return bundle
 
     def to_json(self) -> dict[str, Any]:
         """The verdict as data that JSON can hold."""

@@ -12,7 +12,8 @@ from gradstep.page.document import Html, Tools
 from gradstep.page.live import scripts
 
 # In this order each finds what it imports above it.
-MODULES = ("random", "descent", "numbers", "network", "pictures", "lines", "page")
+MODULES = ("random", "descent", "numbers", "network", "pictures", "lines", "alive")
+PLACES = ("page", "cell")  # and one of these below them
 
 EXAMPLE = Tools(
     Html(
@@ -38,11 +39,12 @@ STEPS = Tools(
         "open a line for its reason, its proof, and to copy it.</p>"
     )
 )
+LINK = Html('<button type="button" id="link">Copy a link to this state</button>')
 OPTIMISERS = ("gradient descent", "momentum", "adam")
 
 
-def bar(model: Mapping[str, Any]) -> Html:
-    """The controls that stay in sight: train, one step, back to the start; and how to step."""
+def bar(model: Mapping[str, Any], *more: Html) -> Html:
+    """The controls that stay in sight: train, one step, back to the start; how to step, and what is more."""
     rows = int(model["rows"])
     sizes = [size for size in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512) if size < rows]
     asked = int(model["settings"]["batch"])
@@ -71,8 +73,7 @@ def bar(model: Mapping[str, Any]) -> Html:
         '<label>speed <select id="speed"><option value="1">1 step a frame</option>'
         '<option value="10">10 steps a frame</option><option value="100">100 steps a frame</option>'
         '<option value="0.1">6 steps a second</option></select></label>'
-        '<button type="button" id="link">Copy a link to this state</button>'
-        "</div></details>"
+        f"{''.join(more)}</div></details>"
         '<p id="message" role="status"></p></div>'
         '<div id="card" class="card" role="tooltip" hidden></div>'
         '<dialog id="slide" aria-label="The derivation, line by line"></dialog>'
@@ -80,7 +81,7 @@ def bar(model: Mapping[str, Any]) -> Html:
 
 
 @cache
-def script() -> str:
-    """The script of a live page, which finds `formulas` above it."""
+def script(place: str = "page") -> str:
+    """The script of a live page, or of the "cell" of a notebook, which finds `formulas` above it."""
     folder = resources.files("gradstep.page") / "scripts"
-    return scripts(lambda name: (folder / f"{name}.js").read_text("utf-8"), MODULES)
+    return scripts(lambda name: (folder / f"{name}.js").read_text("utf-8"), (*MODULES, place))

@@ -172,9 +172,9 @@ class Page:
             "heading": _words(self.title),
             "lead": "".join(_element("p", p, "lead") for p in lead),
             "links": "".join(f'<li><a href="#{i}">{_words(s.heading)}</a></li>' for i, s in named),
-            "body": "\n".join(_section(section, ident) for ident, section in named),
+            "body": fragment(self.sections),
             "footer": _element("p", self.footer),
-            "credit": CREDIT if _font() else "",
+            "credit": CREDIT if font() else "",
             "bar": self.bar,
             "script": self._scripts(),
         }
@@ -263,18 +263,23 @@ def _idents(headings: Sequence[str]) -> list[str]:
 
 
 @cache
-def _font() -> str:
+def font() -> str:
     """The bundled mathematics font as base64, or nothing where it is not installed."""
     file = resources.files("gradstep.page") / "fonts" / FONT
     return base64.b64encode(file.read_bytes()).decode() if file.is_file() else ""
 
 
 @cache
+def sheet() -> str:
+    """How everything looks, but for the font."""
+    written = (resources.files("gradstep.page") / "page.css").read_text("utf-8")
+    return re.sub(r"\s*\n\s*", "\n", re.sub(r"/\*.*?\*/", "", written, flags=re.DOTALL)).strip()
+
+
 def _style() -> str:
-    sheet = (resources.files("gradstep.page") / "page.css").read_text("utf-8")
-    face = f'url(data:font/woff2;base64,{_font()}) format("woff2")'
-    rule = f'@font-face{{font-family:"STIX Two Math";src:{face};font-display:block}}\n' if _font() else ""
-    return rule + re.sub(r"\s*\n\s*", "\n", re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL)).strip()
+    face = f'url(data:font/woff2;base64,{font()}) format("woff2")'
+    rule = f'@font-face{{font-family:"STIX Two Math";src:{face};font-display:block}}\n' if font() else ""
+    return rule + sheet()
 
 
 # Each kind of part, and how it is written

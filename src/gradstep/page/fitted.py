@@ -42,8 +42,8 @@ def report(fit: Fit, *, title: str = "", lead: Sequence[str] = (), next_steps: S
         live=lambda keys, surface: live(fit, keys, units, surface, drawn),
         fitted=picture,
         fitted_caption=caption,
-        head=_head(fit),
-        results=_results(fit),
+        head=head(fit),
+        results=results(fit),
         results_caption="Each method on the rows it learned from, and on rows held out."
         if _held(fit)
         else "",
@@ -222,7 +222,8 @@ def _held(fit: Fit) -> bool:
     return bool(fit.scores) and fit.scores[0].held_out is not None
 
 
-def _head(fit: Fit) -> list[str]:
+def head(fit: Fit) -> list[str]:
+    """The heads of the table of results."""
     if not fit.scores:
         return []
     measures = list(fit.scores[0].training)
@@ -231,7 +232,7 @@ def _head(fit: Fit) -> list[str]:
     return ["model", *(f"{m}, training" for m in measures), *(f"{m}, held out" for m in measures)]
 
 
-def _results(fit: Fit) -> list[list[str]]:
+def results(fit: Fit) -> list[list[str]]:
     """The scores, the simplest method first and the network last."""
     return [
         [

@@ -142,6 +142,11 @@ def coded(values: npt.ArrayLike) -> str:
     return base64.b64encode(np.ascontiguousarray(values, dtype="<f8").tobytes()).decode()
 
 
+def decoded(text: str) -> Array:
+    """The same the other way."""
+    return np.frombuffer(base64.b64decode(text), dtype="<f8").astype(np.float64)
+
+
 def lengths(fit: Fit, data: Mapping[str, Array]) -> dict[str, int]:
     """What the sizes in the formulas are on the page."""
     found: dict[str, int] = {}

@@ -67,9 +67,24 @@ class Report:
 
 def page(report: Report) -> Page:
     """The page of a report: alive, where the network can train in it."""
-    told = present(report.derivation, view=report.view, fold=True, opened=True)
+    sections, alive = told(report)
+    if alive is None:
+        return Page(report.title, list(report.lead), sections)
+    return Page(
+        report.title,
+        list(report.lead),
+        sections,
+        script=alive.formulas + controls.script(),
+        model=as_json(alive.model),
+        bar=controls.bar(alive.model, controls.LINK),
+    )
+
+
+def told(report: Report) -> tuple[list[Section], Live | None]:
+    """The sections of a report, and what they are alive with, where the network can train in a page."""
+    presented = present(report.derivation, view=report.view, fold=True, opened=True)
     keys = Keys(report.derivation) if report.live is not None else None
-    derived = told_sections(told, report.derivation, keys)
+    derived = told_sections(presented, report.derivation, keys)
     descended = report.descended
     surface = sample(descended.objective, descended.path) if descended is not None else None
     alive = report.live(keys, surface) if report.live is not None and keys is not None else None
@@ -101,16 +116,7 @@ def page(report: Report) -> Page:
         )
     if report.next_steps:
         sections.append(Section("What to try next", [Text([Html(step) for step in report.next_steps])]))
-    if alive is None:
-        return Page(report.title, list(report.lead), sections)
-    return Page(
-        report.title,
-        list(report.lead),
-        sections,
-        script=alive.formulas + controls.script(),
-        model=as_json(alive.model),
-        bar=controls.bar(alive.model),
-    )
+    return sections, alive
 
 
 def _descent(report: Report, descended: Descended, surface: Plane | Slice) -> list[Block]:

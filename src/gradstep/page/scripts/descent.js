@@ -3,6 +3,9 @@ import { orderOf } from "./random.js";
 
 export const decoded = text => new Float64Array(Uint8Array.from(atob(text), c => c.charCodeAt(0)).buffer);
 
+// The same the other way.
+export const coded = x => btoa(Array.from(new Uint8Array(x.buffer), c => String.fromCharCode(c)).join(""));
+
 const dot = (a, b) => a.reduce((sum, entry, k) => sum + entry * b[k], 0);
 const length = a => Math.sqrt(dot(a, a));
 

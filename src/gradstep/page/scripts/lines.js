@@ -34,10 +34,11 @@ function pictured(numbers, shape, chosen) {
   return [grid, element("span", "figure", range)];
 }
 
-export function lines(model, worth, row) {
-  const numbers = document.getElementById("numbers");
-  const places = [...document.querySelectorAll("[data-worth]")];
-  const card = document.getElementById("card");
+// `root` is the document or the shadow root that the lines stand in; listening ends with the `signal`.
+export function lines(root, model, worth, row, signal) {
+  const numbers = root.getElementById("numbers");
+  const places = [...root.querySelectorAll("[data-worth]")];
+  const card = root.getElementById("card");
   let open = null;
 
   const asArray = found => (typeof found === "number" ? [found] : found);
@@ -98,32 +99,35 @@ export function lines(model, worth, row) {
     parts.push(all);
     card.replaceChildren(...parts);
     card.hidden = false;
-    const box = target.getBoundingClientRect();
-    card.style.left = `${Math.max(8, Math.min(box.left, innerWidth - card.offsetWidth - 8))}px`;
+    card.style.left = card.style.top = "0px";
+    const box = target.getBoundingClientRect(), zero = card.getBoundingClientRect(); // a notebook may shift its cells
     const below = box.bottom + 8 + card.offsetHeight < innerHeight;
-    card.style.top = `${below ? box.bottom + 8 : Math.max(8, box.top - card.offsetHeight - 8)}px`;
+    const left = Math.max(8, Math.min(box.left, innerWidth - card.offsetWidth - 8));
+    const top = below ? box.bottom + 8 : Math.max(8, box.top - card.offsetHeight - 8);
+    card.style.left = `${left - zero.left}px`;
+    card.style.top = `${top - zero.top}px`;
   }
 
   function hide() {
     open = null;
     card.hidden = true;
   }
-  document.addEventListener("pointerover", event => {
+  root.addEventListener("pointerover", event => {
     const target = event.target.closest?.("[data-k]");
     if (target) show(target);
     else if (open) hide();
   });
-  addEventListener("scroll", hide, { passive: true });
-  document.addEventListener("keydown", event => event.key === "Escape" && hide());
+  addEventListener("scroll", hide, { passive: true, capture: true, signal });
+  root.addEventListener("keydown", event => event.key === "Escape" && hide());
   // The browser's own hint would lie over the card.
-  for (const symbol of document.querySelectorAll("[data-k][title]")) symbol.removeAttribute("title");
+  for (const symbol of root.querySelectorAll("[data-k][title]")) symbol.removeAttribute("title");
   numbers?.addEventListener("change", () => places.forEach(one));
-  copying();
-  return { draw, ...teaching() };
+  copying(root);
+  return { draw, hide, ...teaching(root) };
 }
 
-function copying() {
-  document.addEventListener("click", async event => {
+function copying(root) {
+  root.addEventListener("click", async event => {
     const button = event.target.closest?.("[data-copy]");
     if (!button) return;
     const said = button.textContent;
@@ -148,10 +152,10 @@ export async function copied(text) {
 }
 
 // One line more with each press; and the same as slides, where a symbol that stays moves to its new place.
-function teaching() {
-  const steps = [...document.querySelectorAll("ol.steps > .step")];
-  const [switcher, before, after, slides] = ["one-by-one", "line-before", "line-after", "slides"].map(id => document.getElementById(id));
-  const slide = document.getElementById("slide");
+function teaching(root) {
+  const steps = [...root.querySelectorAll("ol.steps > .step")];
+  const [switcher, before, after, slides] = ["one-by-one", "line-before", "line-after", "slides"].map(id => root.getElementById(id));
+  const slide = root.getElementById("slide");
   let seen = steps.length;
   if (!switcher) return { seen: () => null, reveal() {} };
 
@@ -174,9 +178,9 @@ function teaching() {
   after.addEventListener("click", () => reveal(seen + 1));
 
   let at = 0;
-  function symbols(root) {
+  function symbols(within) {
     const found = new Map();
-    for (const symbol of root.querySelectorAll("[data-k]")) {
+    for (const symbol of within.querySelectorAll("[data-k]")) {
       const key = symbol.dataset.k + symbol.textContent;
       const count = [...found.keys()].filter(name => name.startsWith(`${key}#`)).length;
       found.set(`${key}#${count}`, symbol);
@@ -218,7 +222,7 @@ function teaching() {
     slide.showModal();
     turn(one() ? seen - 1 : 0);
   });
-  document.addEventListener("keydown", event => {
+  root.addEventListener("keydown", event => {
     if (event.target.closest?.("input, select, textarea, [role=slider], [role=application]")) return;
     const by = { ArrowRight: 1, PageDown: 1, ArrowLeft: -1, PageUp: -1 }[event.key];
     if (!by) return;

@@ -5,8 +5,8 @@ import { drawn } from "./pictures.js";
 const PAUSE = 420; // milliseconds between two stations
 
 // `worth(key)` are the numbers of a key, `row()` is the example shown. Dragging a weight calls `changed`.
-export function network(descent, model, worth, row, changed) {
-  const pictures = ["gs-network", "gs-network-narrow"].map(id => document.getElementById(id)).filter(Boolean);
+export function network(root, descent, model, worth, row, changed) {
+  const pictures = ["gs-network", "gs-network-narrow"].map(id => root.getElementById(id)).filter(Boolean);
   const layers = model.network;
   if (!pictures.length || !layers.length) return { draw() {}, forward() {}, backward() {} };
   const one = layers.length === 1 && pictures[0].querySelector('[data-part="z-0"]') !== null;

@@ -40,8 +40,8 @@ class Frame {
 const path = points => "M" + points.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L");
 
 // The point on the plane that the surface shows; dragging it moves the parameters.
-export function surface(descent, plane, changed) {
-  const picture = document.getElementById("gs-surface") ?? document.getElementById("gs-slice");
+export function surface(root, descent, plane, changed) {
+  const picture = root.getElementById("gs-surface") ?? root.getElementById("gs-slice");
   if (!picture || !plane) return () => {};
   const frame = new Frame(picture), flat = plane.directions.length === 2;
   const { origin, directions } = plane;
@@ -128,8 +128,8 @@ function ticks(low, high, most = 6) {
 }
 
 // The loss after each step, drawn anew as it grows.
-export function curve(descent, worth) {
-  const picture = document.getElementById("gs-loss");
+export function curve(root, descent, worth) {
+  const picture = root.getElementById("gs-loss");
   if (!picture) return () => {};
   const baseline = picture.querySelector(".baseline")?.dataset.value;
   const named = [...picture.querySelectorAll(":scope > text[paint-order]")].map(text => text.textContent);
@@ -178,8 +178,8 @@ export function curve(descent, worth) {
 }
 
 // The data with what the network makes of them now.
-export function fit(descent, model, formulas) {
-  const picture = document.getElementById("gs-fit"), { kind, rows, X, beside } = model.fitted ?? {};
+export function fit(root, descent, model, formulas) {
+  const picture = root.getElementById("gs-fit"), { kind, rows, X, beside } = model.fitted ?? {};
   if (!picture || !kind || !formulas.predict) return () => {};
   const unit = model.units.target, sizes = { ...model.sizes };
   const size = Object.keys(sizes).find(name => model.rowSize === name);
