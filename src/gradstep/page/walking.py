@@ -192,8 +192,9 @@ def _number(value: object) -> bool:
 
 
 def _positive(value: Any) -> bool:
-    return value is None or (_number(value) and bool(value > 0))
+    return value is None or (_number(value) and value > 0)
 
 
 def _count(value: Any, least: int) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return whole and bool(value >= least)
