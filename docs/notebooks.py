@@ -24,9 +24,9 @@ def cells(script: str) -> list[NotebookNode]:
     """The cells of a script."""
     _, *parts = MARK.split(script)
     made = []
-    for k, (words, text) in enumerate(zip(parts[::2], parts[1::2], strict=True)):
+    for words, text in zip(parts[::2], parts[1::2], strict=True):
         said = re.sub(r"(?m)^# ?", "", text) if words else text
-        made.append((new_markdown_cell if words else new_code_cell)(said.strip(), id=f"cell-{k}"))
+        made.append((new_markdown_cell if words else new_code_cell)(said.strip()))
     return made
 
 
@@ -36,9 +36,10 @@ def run(scripts: list[str]) -> list[NotebookNode]:
     together = new_notebook(
         cells=[cell for part in written for cell in part], metadata={"kernelspec": KERNEL}
     )
-    for k, cell in enumerate(together.cells):
-        cell.id = f"cell-{k}"
-    NotebookClient(together, timeout=60, kernel_name="python3", store_widget_state=False).execute()
+    client = NotebookClient(
+        together, timeout=60, kernel_name="python3", store_widget_state=False, coalesce_streams=True
+    )
+    client.execute()
     notebooks = []
     for part in written:
         for k, cell in enumerate(part):

@@ -50,6 +50,7 @@ cell.parameters
 
 # %%
 cell.settings = {"optimiser": "momentum", "learning_rate": 0.05}
-cell.parameters["b"] = float(cell.parameters["b"]) - 100
-cell.step(50)
+cell.parameters["b"] += 5
+print(f"with b five larger the loss is {cell.loss:.4f}")
+cell.step(100)
 print(f"after {cell.steps} steps the loss is {cell.loss:.4f}")

@@ -218,6 +218,7 @@ def test_browser_and_python_go_together(browser, fit):
         first.locator("#step").click()
         until(tab, lambda: cell.steps == 1)
         assert cell.loss == pytest.approx(fit.history[1], rel=1e-9) == loss_of(tab)
+        assert first.locator("#updates").inner_text() == "1"
         assert cell.parameters["b"] == pytest.approx(fit.path["b"][1], rel=1e-9)
         cell.step(9)
         sent(tab, cell)

@@ -13,7 +13,7 @@ import traitlets
 from gradstep.expression.errors import MathError
 from gradstep.learn.fit import Fit
 from gradstep.page import controls
-from gradstep.page.document import font, fragment, sheet
+from gradstep.page.document import Picture, Row, Section, font, fragment, sheet
 from gradstep.page.fitted import report
 from gradstep.page.live import MOST_NUMBERS, MOST_PARAMETERS, as_json, coded, decoded, units_of
 from gradstep.page.report import told
@@ -47,6 +47,11 @@ class Named(dict[str, Any]):
         super().update(changes)
 
 
+def _is_still(section: Section) -> bool:
+    """Pictures come first, so that what moves is in sight together."""
+    return not any(isinstance(block, Picture | Row) for block in section.blocks)
+
+
 class Cell(anywidget.AnyWidget):  # type: ignore[misc]
     """A fit that trains in a cell: what is dragged or trained there is known here, and the other way.
 
@@ -71,7 +76,7 @@ class Cell(anywidget.AnyWidget):  # type: ignore[misc]
     parameters = traitlets.Any()
 
     def __init__(self, fit: Fit) -> None:
-        sections, alive = told(replace(report(fit), codes=(), next_steps=()))
+        sections, alive = told(replace(report(fit), codes=(), results=(), next_steps=()))
         if alive is None:
             raise MathError(
                 "this fit cannot train in a cell",
@@ -88,7 +93,7 @@ class Cell(anywidget.AnyWidget):  # type: ignore[misc]
             _esm=f"{alive.formulas}{controls.script('cell')}\nexport default {{ render }};\n",
             _sheet=sheet(),
             _font=font(),
-            _body=fragment(sections) + controls.bar(alive.model),
+            _body=fragment(sorted(sections, key=_is_still)) + controls.bar(alive.model),
             _page=as_json(alive.model),
             _settings=alive.model["settings"],
         )

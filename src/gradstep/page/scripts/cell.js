@@ -47,8 +47,10 @@ export function render({ model, el }) {
     live.put(decoded(x), steps, steps && steps >= descent.updates ? descent.history : []);
     return true;
   }
+  const soonFollow = () => queueMicrotask(() => follow() && live.show()); // when all that changes has changed
   const heard = {
-    _x: () => follow() && live.show(),
+    _x: soonFollow,
+    steps: soonFollow,
     _settings() {
       const asked = Object.entries(model.get("_settings")), now = descent.settings;
       if (asked.some(([name, value]) => value !== now[name])) live.set(Object.fromEntries(asked));
