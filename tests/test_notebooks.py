@@ -58,7 +58,7 @@ SHOWN = {
     "a certificate of sides": lambda: gs.jacobian(gs.parse("tanh(W @ x)", W="m n", x="n"), "x").certificate,
     "a verdict, right": lambda: gs.check(LOSS, wrt="b", claim="-2/N * sum(e * (z > 0))"),
     "a verdict, wrong": lambda: gs.check(LOSS, wrt="b", claim="2/N * sum(e * (z > 0))"),
-    "a verdict of lines": lambda: gs.check(LOSS, wrt="b", claim="∂C/∂e = 2/N e\n∂C/∂a = 2/N e"),
+    "a verdict of lines": lambda: gs.check(LOSS, wrt="b", claim="∂C/∂e = 2/N e\n∂C/∂b = 2/N sum(e)"),
     "a verdict of a function": lambda: gs.check(LOSS, wrt="b", claim=lambda X, w, b, y: {"b": b}),
     "a fit": lambda: gs.train(LOSS, DATA, steps=5),
     "a fit of layers": lambda: gs.train(
