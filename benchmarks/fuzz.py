@@ -31,7 +31,7 @@ import numpy as np
 import gradstep as gs
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
-from gradstep.notation.arrays import LAYOUTS
+from gradstep.notation.presentation import LAYOUTS
 from gradstep.notation.views import STYLES, VIEWS
 from gradstep.operations import FUNCTIONS
 from gradstep.operations.evaluation import mentioned

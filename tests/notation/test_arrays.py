@@ -6,7 +6,7 @@ import pytest
 
 import gradstep as gs
 from gradstep.expression.errors import MathError
-from gradstep.notation.arrays import LAYOUTS
+from gradstep.notation.presentation import LAYOUTS
 from gradstep.notation.views import STYLES, VIEWS
 
 SHAPES = {
