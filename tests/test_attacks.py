@@ -127,5 +127,6 @@ def test_names_of_columns_stay_words_on_a_page(tmp_path):
     page = (tmp_path / "page.html").read_text("utf-8")
     found = Markup()
     found.feed(page)
-    assert (left.value.code, found.found) == (0, [])
+    assert (left.value.code, found.found) == (0, ["script", "script"]), "only what the page trains with"
+    assert "script-src 'sha256-" in page
     assert not {"\u202e", "\u200b"} & set(page)

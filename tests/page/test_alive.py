@@ -214,7 +214,8 @@ def test_a_line_is_copied(browser, neuron):
         assert buttons.all_inner_texts() == ["LaTeX", "NumPy", "PyTorch", "JavaScript"]
         assert r"\frac{\partial C}{\partial \mathbf{w}}" in buttons.first.get_attribute("data-copy")
         buttons.first.click()
-        assert buttons.first.inner_text() == "copied"
+        until(lambda: buttons.first.inner_text() == "copied")
+        until(lambda: buttons.first.inner_text() == "LaTeX")
 
 
 def test_signal_and_gradient_run_through_the_network(browser, neuron):

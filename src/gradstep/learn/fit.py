@@ -212,7 +212,7 @@ class Fit:
         order = np.argsort(-np.abs(weights[1]), kind="stable")[:MOST_LISTED]
         names = self.feature_names or tuple(f"{self.features}[:, {k}]" for k in range(len(weights[0])))
         rows = [["feature", "weight", "times its spread"]]
-        rows += [[_short(names[k]), f"{weights[0][k]:+.6g}", f"{weights[1][k]:+.4g}"] for k in order]
+        rows += [[readable(names[k]), f"{weights[0][k]:+.6g}", f"{weights[1][k]:+.4g}"] for k in order]
         left = len(weights[0]) - len(order)
         rest = [f"… and {left} more features"] if left else []
         numbers = [name for name, value in self.parameters.items() if np.ndim(value) == 0]
@@ -242,7 +242,7 @@ class Fit:
         return found, found * scaler.scale
 
 
-def _short(name: str) -> str:
+def readable(name: str) -> str:
     """A name of one line and not too long."""
     text = "".join(letter if letter.isprintable() else "·" for letter in name)
     return text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 1] + "…"

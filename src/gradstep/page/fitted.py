@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradstep.learn.coordinates import Coordinates
-from gradstep.learn.fit import Fit
+from gradstep.learn.fit import Fit, readable
 from gradstep.learn.objective import objective
 from gradstep.notation.batches import batch_size, tells
 from gradstep.page import pictures
@@ -64,18 +64,18 @@ def write_page(
 
 
 def _target_name(fit: Fit) -> str:
-    return (fit.encoder.target if fit.encoder is not None else fit.target) or "the target"
+    return readable((fit.encoder.target if fit.encoder is not None else fit.target) or "the target")
 
 
 def _feature_names(fit: Fit) -> Sequence[str]:
     if fit.feature_names:
-        return fit.feature_names
+        return [readable(name) for name in fit.feature_names]
     X = fit.data.get(fit.features or "")
     return [] if X is None else [f"x{k}" for k in range(1, 1 + (X.shape[1] if X.ndim > 1 else 1))]
 
 
 def _network(fit: Fit) -> pictures.Network | None:
-    outputs = list(fit.encoder.classes or ()) if fit.encoder is not None else []
+    outputs = [readable(str(each)) for each in fit.encoder.classes or ()] if fit.encoder is not None else []
     names = _feature_names(fit)
     network = network_of(
         fit.of, fit.derivation.parameters, lengths(fit, fit.data), names, outputs or [_target_name(fit)]
@@ -177,7 +177,8 @@ def fitted(fit: Fit) -> tuple[str, str, dict[str, Any]]:
         table = np.zeros((len(classes), len(classes)), dtype=int)
         np.add.at(table, (truth[rows], chances.argmax(axis=1)[rows]), 1)
         told = f"What the classes are, and what the network says, on {which}."
-        return pictures.confusion(table, classes), told, _drawn("classes", fit, X[rows], truth[rows])
+        named = [readable(str(each)) for each in classes]
+        return pictures.confusion(table, named), told, _drawn("classes", fit, X[rows], truth[rows])
     if y.ndim != 1 or answers.shape != y.shape:
         return "", "", {}
     features = X if X.ndim > 1 else X[:, None]

@@ -21,7 +21,7 @@ from gradstep.expression.node import Expr
 from gradstep.expression.records import replaced
 from gradstep.expression.shapes import Lengths, shape_text
 from gradstep.learn.coordinates import Coordinates
-from gradstep.learn.fit import Fit
+from gradstep.learn.fit import Fit, readable
 from gradstep.learn.objective import compiled
 from gradstep.learn.penalty import L2
 from gradstep.learn.structure import name_of
@@ -191,9 +191,9 @@ def _names(fit: Fit, units: Coordinates) -> dict[str, Any]:
     """The features and classes by name, and what is known of the rows in the user's own units."""
     classes = list(fit.encoder.classes or ()) if fit.encoder is not None else []
     return {
-        "features": list(fit.feature_names),
-        "target": (fit.encoder.target if fit.encoder is not None else fit.target) or "",
-        "classes": [str(each) for each in classes],
+        "features": [readable(name) for name in fit.feature_names],
+        "target": readable((fit.encoder.target if fit.encoder is not None else fit.target) or ""),
+        "classes": [readable(str(each)) for each in classes],
     }
 
 

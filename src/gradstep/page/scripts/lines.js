@@ -130,10 +130,10 @@ function copying(root) {
   root.addEventListener("click", async event => {
     const button = event.target.closest?.("[data-copy]");
     if (!button) return;
-    const said = button.textContent;
+    const said = (button.dataset.said ??= button.textContent);
     await copied(button.dataset.copy);
     button.textContent = "copied";
-    setTimeout(() => (button.textContent = said), 900);
+    setTimeout(() => (button.textContent = said), 1500);
   });
 }
 
