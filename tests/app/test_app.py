@@ -46,6 +46,7 @@ def test_a_loss_is_derived_and_its_errors_shown_as_it_is_typed(tab):
     tab.fill("#formula", "mean((y - tanh(X @ w + b)**2)")
     until(lambda: tab.locator("#wrong").is_visible())
     words = tab.inner_text("#wrong").splitlines()
+    assert tab.get_attribute("[aria-label='shape of w']", "placeholder") == "d"  # as before the mistake
     caret = next(line for line in words if set(line.strip()) == {"^"})
     assert words[words.index(caret) - 1].strip() == "mean((y - tanh(X @ w + b)**2)"
     tab.locator("#formula").press("End")
@@ -92,7 +93,7 @@ def test_the_first_wrong_line_is_named(tab):
     tab.click("#check")
     until(lambda: tab.locator("#verdict").is_visible())
     assert "Line 3" in tab.inner_text("#judged")
-    assert "mean" in tab.inner_text("#claimed-lines .first") and tab.inner_text("#slip")
+    assert tab.inner_text("#claimed-lines .first") == "db = mean(dz)" and tab.inner_text("#slip")
 
 
 def test_code_is_taken_away(tab):

@@ -143,6 +143,15 @@ def test_one_training_at_a_time_and_each_can_be_stopped(client, table):
     assert asked(client, "/stop", {"job": "x"}) == asked(client, "/stop", {"job": 99}) == {"ok": True}
 
 
+def test_a_table_is_read_again_in_another_style(client):
+    body = b"a;b\n1,5;2,5\n2,5;3,5\n1.000,5;1\n"
+    answer = json.loads(client("POST", "/table", body, x_name="odd.csv")[2])
+    assert "error" in answer or {each["kind"] for each in answer["columns"]} != {"number"}
+    again = asked(client, "/look", {"table": answer["table"], "decimal": ",", "thousands": "."})
+    assert [each["first"] for each in again["columns"]] == [["1.5", "2.5", "1000.5"], ["2.5", "3.5", "1"]]
+    assert "not here" in asked(client, "/look", {"table": 999})["error"]["what"]
+
+
 def test_old_tables_and_trainings_are_thrown_away(client):
     app = client.serving.server.config.app.application.state.desk
     for _ in range(desk.MOST_KEPT + 2):

@@ -100,7 +100,7 @@ async function derive(proofs = false) {
 function shown(answer) {
   complain("wrong", answer.error);
   $("formula").setAttribute("aria-invalid", String(Boolean(answer.error)));
-  if (answer.variables) variables(answer.variables);
+  if (answer.variables) variables(answer.variables, Boolean(answer.error));
   if (answer.error) return;
   const lines = $("lines");
   const open = [...lines.querySelectorAll("details[open]")].map(each => each.parentElement.id);
@@ -111,18 +111,18 @@ function shown(answer) {
   lines.dataset.proved = answer.proved;
 }
 
-/** A row for each variable; what is being typed in stays as it is. */
-function variables(known) {
+/** A row for each variable; what is being typed in stays as it is, and with a formula that is wrong what was known. */
+function variables(known, wrong) {
   const body = $("variables").tBodies[0];
   const rows = new Map([...body.rows].map(row => [row.dataset.name, row]));
-  for (const row of body.rows) if (!known.some(each => each.name === row.dataset.name)) row.remove();
+  for (const row of rows.values()) if (!known.some(each => each.name === row.dataset.name)) row.remove();
   known.forEach((each, k) => {
     const row = rows.get(each.name) ?? variable(each.name);
     if (body.rows[k] !== row) body.insertBefore(row, body.rows[k] ?? null);
     const [shape, parameter, fact] = row.querySelectorAll("input, select");
-    shape.placeholder = each.given ? "" : each.shape || "?";
+    if (!wrong || each.shape || !rows.has(each.name)) shape.placeholder = each.given ? "" : each.shape || "?";
     if (document.activeElement !== shape) shape.value = state.shapes[each.name] ?? "";
-    parameter.checked = each.parameter;
+    if (!wrong) parameter.checked = each.parameter;
     fact.value = state.facts[each.name] ?? "";
   });
 }
@@ -323,9 +323,9 @@ async function check() {
   const said = { true: "✓ All of it is right.", false: `✗ Line ${answer.first} is wrong.`, null: "? No point could tell." };
   $("judged").textContent = said[answer.verdict];
   $("judged").className = `verdict ${{ true: "proved", false: "wrong", null: "open" }[answer.verdict]}`;
-  const lines = answer.lines.map(({ text, verdict }, k) => {
+  const lines = answer.lines.map(({ subject, text, verdict }, k) => {
     const line = document.createElement("li");
-    line.textContent = text;
+    line.textContent = `${subject} = ${text}`;
     line.className = `${{ true: "right", false: "not", null: "unknown" }[verdict]} ${k + 1 === answer.first ? "first" : ""}`;
     return line;
   });

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from gradstep.commands.models import USUAL
@@ -143,7 +144,7 @@ class Formula:
         self.shapes |= self.given_shapes()
         sizes = {size for shape in self.shapes.values() for size in shape}
         self.names = [name for name in self.names if name not in sizes]
-        self.shapes = completed(self.text, self.shapes, rows=ROWS)
+        self.shapes = dict(_completed(self.text, tuple(self.shapes.items())))
         if "assume" in self.shapes:
             raise MathError(
                 "assume cannot be the name of a variable here", source=self.text, mend="another name"
@@ -165,6 +166,12 @@ class Formula:
 def written(shape: Shape) -> str:
     """A shape as a user writes it."""
     return " ".join(map(str, shape)) or NUMBER
+
+
+@lru_cache(64)
+def _completed(text: str, given: tuple[tuple[str, Shape], ...]) -> Mapping[str, Shape]:
+    """The shapes of all variables; the same formula is asked about several times."""
+    return completed(text, dict(given), rows=ROWS)
 
 
 def _sizes(told: str) -> str:

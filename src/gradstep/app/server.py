@@ -208,6 +208,7 @@ class Serving:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self.socket.bind(("127.0.0.1", port))
+            self.socket.listen()  # who is early waits until it is served
         except OSError as error:
             self.socket.close()
             raise MathError(

@@ -37,20 +37,43 @@ def completed(text: str, given: Mapping[str, Shape], rows: str) -> dict[str, Sha
     choices: list[Shape] = [(), *((size,) for size in sizes), *itertools.product(sizes, repeat=2)]
     if len(choices) ** len(unknown) > MOST_TRIALS:
         raise _ask(text, unknown, f"{len(unknown)} shapes are too many to guess")
-    trials = [
-        {**given, **dict(zip(unknown, shapes, strict=True))}
-        for shapes in _largest_first(choices, len(unknown))
-    ]
-    for trial in trials:
-        if _rank(text, trial) == 0:
-            return trial
-    trial = next((each for each in trials if _rank(text, each) is not None), trials[len(trials) // 2])
+    fitting = _fitting(text, given, unknown, choices)
+    trial = next((each for each in fitting if _rank(text, each) == 0), None)
+    if trial is not None:
+        return trial
+    every = list(_largest_first(choices, len(unknown)))
+    trial = fitting[0] if fitting else {**given, **dict(zip(unknown, every[len(every) // 2], strict=True))}
     parsed = parse_named(text, shapes={name: list(shape) for name, shape in trial.items()})
     raise MathError(
         f"a loss is one number, but this is {shape_text(parsed.expr.shape)}",
         source=text,
         mend=f"mean({text})",
     )
+
+
+def _fitting(
+    text: str, given: Mapping[str, Shape], unknown: Sequence[str], choices: Sequence[Shape]
+) -> list[dict[str, Shape]]:
+    """The shapes with which the formula can be read, the largest first.
+
+    They are found statement by statement: what does not fit in one cannot fit in all.
+    """
+    trials: list[dict[str, Shape]] = [dict(given)]
+    fitting: list[dict[str, Shape]] = []
+    for end in [*(match.start() for match in re.finditer(r"[;\n]", text)), len(text)]:
+        mentioned = words(text[:end])
+        new = [word for word in unknown if word in mentioned and word not in trials[0]]
+        if not new and end < len(text):
+            continue
+        wider = [
+            {**trial, **dict(zip(new, shapes, strict=True))}
+            for trial in trials
+            for shapes in itertools.product(choices, repeat=len(new))
+        ]
+        fitting = [trial for trial in wider if _rank(text[:end], trial) is not None]
+        trials = fitting or wider  # a statement may go on in the next line
+    at = {shape: k for k, shape in enumerate(choices)}
+    return sorted(fitting, key=lambda t: (-sum(len(t[w]) for w in unknown), [at[t[w]] for w in unknown]))
 
 
 def _largest_first(choices: Sequence[Shape], count: int) -> Iterable[tuple[Shape, ...]]:
