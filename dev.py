@@ -72,7 +72,7 @@ def demo(words: list[str]) -> int:
 
 def test(words: list[str]) -> int:
     install({"test"})
-    return run_all([FORMAT, LINT, TYPES, [*TESTS, *words]], meanwhile=provide_browser)
+    return run_all([FORMAT, LINT, [*TESTS, *words]], beside=TYPES, meanwhile=provide_browser)
 
 
 def setup(words: list[str]) -> int:
@@ -148,24 +148,42 @@ def call(*command: object) -> int:
     return subprocess.call([str(word) for word in command], cwd=ROOT, env=given)
 
 
-def run_all(tools: list[list[str]], meanwhile: Callable[[], None] = lambda: None) -> int:
+def run_all(
+    tools: list[list[str]], beside: list[str] | None = None, meanwhile: Callable[[], None] = lambda: None
+) -> int:
     """Run every tool, also after one has failed, and say at the end which did.
 
-    What the last tool needs and the others do not is done beside these `meanwhile`.
+    What the last tool needs and the others do not is done beside these `meanwhile`. The tool `beside`, which
+    keeps one core busy, runs at the same time as the others and is told after them.
     """
     lines = []
     aside = threading.Thread(target=meanwhile, daemon=True)
     aside.start()
+    first = time.monotonic()
+    other = started(PYTHON, "-m", *beside) if beside else None
     for tool in tools:
         if tool is tools[-1]:
             aside.join()
         print(f"\n== {' '.join(tool)} ==", flush=True)
         began = time.monotonic()
         code = call(PYTHON, "-m", *tool)
-        verdict = "passed" if code == 0 else "FAILED"
-        lines.append(f"{verdict}  {' '.join(tool[:2]):<14}{time.monotonic() - began:6.1f} s")
+        lines.append(verdict(tool, code, time.monotonic() - began))
+    if other and beside:
+        told, _ = other.communicate()
+        print(f"\n== {' '.join(beside)} ==\n{told}", end="", flush=True)
+        lines.append(verdict(beside, other.returncode, time.monotonic() - first))
     print("\n== summary ==", *lines, sep="\n")
     return 1 if any(line.startswith("FAILED") for line in lines) else 0
+
+
+def verdict(tool: list[str], code: int, seconds: float) -> str:
+    return f"{'passed' if code == 0 else 'FAILED'}  {' '.join(tool[:2]):<14}{seconds:6.1f} s"
+
+
+def started(*command: object) -> subprocess.Popen[str]:
+    """A command that runs on while others do; what it says is kept."""
+    words = [str(word) for word in command]
+    return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 # ---- the virtual environment
