@@ -93,7 +93,7 @@ class Cell(anywidget.AnyWidget):  # type: ignore[misc]
             _esm=f"{alive.formulas}{controls.script('cell')}\nexport default {{ render }};\n",
             _sheet=sheet(),
             _font=font(),
-            _body=fragment(sorted(sections, key=_is_still)) + controls.bar(alive.model),
+            _body=controls.bar(alive.model) + fragment(sorted(sections, key=_is_still)),
             _page=as_json(alive.model),
             _settings=alive.model["settings"],
         )
