@@ -283,7 +283,10 @@ BAD = {
     "binary": (["train", "binary.csv", "--target", "y"], "byte"),
     "zip": (["train", "zip.csv", "--target", "y"], "zip archive"),
     "NUL": (["train", "nul.csv", "--target", "y"], "NUL"),
-    "hidden words": (["train", "ok.csv", "--target", "y", "--hidden", "big"], "--hidden takes the widths"),
+    "hidden words": (
+        ["train", "ok.csv", "--target", "y", "--hidden", "big"],
+        "the widths of hidden layers are whole numbers",
+    ),
     "hidden zero": (["train", "ok.csv", "--target", "y", "--hidden", "0"], "from 1 to 4096 units"),
     "optimiser": (["train", "ok.csv", "--target", "y", "--optimiser", "adm"], "--optimiser adam"),
     "rate": (["train", "ok.csv", "--target", "y", "--learning-rate", "-1"], "--learning-rate 0.1"),

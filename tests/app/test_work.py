@@ -3,8 +3,10 @@
 import asyncio
 import json
 import os
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from importlib import resources
 
 import pytest
 
@@ -12,6 +14,7 @@ from gradstep import load
 from gradstep.app import desk
 from gradstep.app.work import Worker
 from gradstep.expression.errors import MathError
+from gradstep.learn.optimisers import OPTIMISERS
 
 SLOW = {"formula": "mean(" + "*".join(f"tanh(X @ w{k})" for k in range(60)) + ")", "page": "p"}
 QUICK = {"formula": "mean((y - X @ w)**2)", "page": "p"}
@@ -67,7 +70,7 @@ def asked(client, path, question):
 TABLE = "size,=cmd|' /C calc'!A0,<b>price</b>\n" + "".join(f"{k},{k % 3},{2 * k + 1}\n" for k in range(30))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def table(client):
     answer = json.loads(client("POST", "/table", TABLE.encode(), x_name="../%3Cb%3E.csv")[2])
     assert answer["file"] == "_b_.csv" and answer["rows"] == 30
@@ -106,6 +109,7 @@ def test_a_table_trains_into_a_page_and_a_model(client, table, tmp_path):
         {"network": "hidden", "hidden": "1e9"},
         {"kinds": {"size": "colour"}},
         {"decimal": ";"},
+        {"formula": "mean((y - X @ w)**2) + lam*sum(w**2)", "wrt": ["w"]},
     ],
 )
 def test_a_training_that_cannot_be_says_why(client, table, wrong):
@@ -158,6 +162,27 @@ def test_old_tables_and_trainings_are_thrown_away(client):
         asked(client, "/sample", {})
     assert len(app.tables) == desk.MOST_KEPT
     assert len(list(app.folder.glob("table-*"))) == desk.MOST_KEPT
+
+
+@pytest.mark.parametrize(
+    "question, mend",
+    [
+        ({"formula": "trace(A @ B)"}, "the shapes of A, B below"),
+        ({"formula": "mean((y - relu(X @ V) @ w)**2)", "shapes": {"V": "d h", "w": "h"}}, "16 in place of h"),
+        ({"network": "hidden", "hidden": "x"}, "widths such as 32,16"),
+        ({"kinds": {"size": "category"}, "network": "default", "decimal": "x"}, "a comma as decimal mark"),
+    ],
+)
+def test_advice_is_for_the_page(client, table, question, mend):
+    begun = asked(client, "/train", {"table": table, "target": "size", "network": "formula", **question})
+    text = told(client, begun["job"])[-1]["error"]["text"]
+    assert mend in text and "--" not in text and "=" not in text.rpartition("Perhaps")[2]
+
+
+def test_what_can_be_chosen_is_what_there_is():
+    page = resources.files("gradstep.app").joinpath("app.html").read_text("utf-8")
+    options = re.search(r'id="optimiser">(.*?)</select>', page, re.DOTALL)
+    assert re.findall(r"<option>(.*?)</option>", options[1]) == list(OPTIMISERS)
 
 
 def test_a_claim_is_judged(client):

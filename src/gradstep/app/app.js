@@ -13,7 +13,7 @@ const EXAMPLES = [
   ["softmax regression", "Z = X @ W + b\nmean(logsumexp(Z, axis=1) - sum(Y*Z, axis=1))", { facts: { Y: "rows sum to one" } }],
   ["a perceptron with a hidden layer", "H = relu(X @ W1 + b1)\na = H @ w2 + b2\nmean((y - a)**2)",
     { shapes: { W1: "d 16", b1: "16", w2: "16" } }],
-  ["ridge regression", "mean((y - X @ w)**2) + lam*sum(w**2)", { wrt: ["w"] }],
+  ["ridge regression", "mean((y - X @ w)**2) + 0.1*sum(w**2)", {}],
   ["a Huber loss", "e = y - X @ w\nmean(where(abs(e) < 1, e**2/2, abs(e) - 1/2))", {}],
 ];
 const FACTS = ["", "rows sum to one", "positive", "symmetric", "symmetric positive definite", "invertible", "diagonal", "orthogonal"];

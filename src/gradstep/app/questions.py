@@ -144,7 +144,12 @@ class Formula:
         self.shapes |= self.given_shapes()
         sizes = {size for shape in self.shapes.values() for size in shape}
         self.names = [name for name in self.names if name not in sizes]
-        self.shapes = dict(_completed(self.text, tuple(self.shapes.items())))
+        try:
+            self.shapes = dict(_completed(self.text, tuple(self.shapes.items())))
+        except MathError as error:
+            if not self.shapes and len(self.names) > 1:  # nothing was known to guess from
+                error.mend = f"the shapes of {', '.join(self.names)} below, such as N d"
+            raise
         if "assume" in self.shapes:
             raise MathError(
                 "assume cannot be the name of a variable here", source=self.text, mend="another name"

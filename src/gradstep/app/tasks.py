@@ -6,6 +6,7 @@ answer goes out as a line, after others that tell how far it is.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gradstep.app.questions import Formula, Question, question_of
@@ -113,6 +115,8 @@ def main() -> None:
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever is printed is no answer
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it stops what is being trained, and nothing else
+    with contextlib.suppress(OSError):  # where memory runs out this process ends, and not the server
+        Path("/proc/self/oom_score_adj").write_text("1000")
     threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
 
     def reply(said: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from gradstep.app.questions import Formula, Question
-from gradstep.commands.models import widths, written_model
+from gradstep.commands.models import USUAL, widths, written_model
 from gradstep.expression.errors import MathError
 from gradstep.learn.columns import Column, Table
 from gradstep.learn.data import read_table
@@ -90,7 +90,16 @@ def _model(asked: Question, prepared: Prepared) -> Model:
     if network == "default":
         return default_model(prepared)
     formula = Formula(asked)
-    return written_model(formula.text, formula.given_shapes(), prepared)
+    formula.read()
+    left = [name for name in formula.names if name not in (*USUAL, *formula.parameters)]
+    if left:
+        raise MathError(
+            f"{left[0]} is neither data nor a parameter",
+            source=formula.text,
+            facts=["data are X and y, or Y for classes"],
+            mend="a number in its place in the loss, or a tick as a parameter",
+        )
+    return written_model(formula.text, formula.shapes, prepared)
 
 
 def _teller(tell: Tell) -> Progress:

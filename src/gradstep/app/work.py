@@ -28,9 +28,10 @@ STOPPED: Mapping[str, Any] = {"stopped": True}
 # Advice for a terminal or for Python, as advice for the page.
 ADVICE = (
     (r"--wrt ([\w,]+)", r"only \1 ticked as parameters"),
-    (r'kinds=\{"([^"]*)": "category"\}', r"\1 among the categories, under How the file is written"),
-    (r'decimal=","', "a comma as decimal mark, under How the file is written"),
-    (r'thousands="(.)"', r"\1 between thousands, under How the file is written"),
+    (r'kinds=\{"([^"]*)": "category"\}', r"\1 among the categories (How the file is written)"),
+    (r'decimal=","', "a comma as decimal mark (How the file is written)"),
+    (r'thousands="(.)"', r"\1 between thousands (How the file is written)"),
+    (r'sizes=\{"(\w+)": (\d+)\}', r"\2 in place of \1 in the shapes above"),
     (r"--hidden ", "widths such as "),
     (r" after the table$", " as shapes of the variables"),
 )

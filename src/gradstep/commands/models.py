@@ -34,5 +34,7 @@ def widths(text: str) -> list[int]:
     """32,16 as numbers."""
     parts = [part.strip() for part in text.split(",")] if text.strip() else []
     if not all(part.isdigit() and len(part) < 9 for part in parts):
-        raise MathError(f"--hidden takes the widths of layers, not {text!r:.40}", mend="--hidden 32,16")
+        raise MathError(
+            f"the widths of hidden layers are whole numbers, not {text!r:.40}", mend="--hidden 32,16"
+        )
     return [int(part) for part in parts]
