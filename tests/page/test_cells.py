@@ -73,7 +73,9 @@ def test_parameters_are_set_and_observed(fit):
     assert cell.loss == pytest.approx(fit.loss, rel=1e-9)
     cell.parameters = {"b": -3.5}
     assert cell.parameters["b"] == -3.5 and cell.parameters["w"] == fit.parameters["w"]
-    cell.parameters["w"] = [0.25]
+    held = cell.parameters
+    held["w"] = [0.25]
+    assert isinstance(held["w"], np.ndarray) and held["b"] == -3.5
     assert cell.parameters["w"] == [0.25] and cell.parameters["b"] == -3.5 and len(seen) == 3
     right = np.mean((fit.data["y"] - np.maximum(0, 0.25 * ONE - 3.5)) ** 2)
     assert cell.loss == pytest.approx(right, rel=1e-9)
@@ -240,6 +242,8 @@ def test_browser_and_python_go_together(browser, fit):
         first.locator("#optimiser").select_option("momentum")
         until(tab, lambda: cell.settings["optimiser"] == "momentum")
         cell.reset()
+        sent(tab, cell)
+        until(tab, lambda: first.locator("#updates").inner_text() == "0")
         cell.train()
         sent(tab, cell)
         until(tab, lambda: cell.steps > 5)

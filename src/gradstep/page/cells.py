@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -31,20 +31,19 @@ MOST_SHOWN = 50  # places on a way of many steps that the cell draws
 
 
 class Named(dict[str, Any]):
-    """Values by name; one that is set here is set in the cell."""
+    """What a cell has under a name, itself values by name: one that is set here is set in the cell."""
 
-    def __init__(self, values: Mapping[str, Any], put: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, values: Mapping[str, Any], cell: Cell, name: str) -> None:
         super().__init__(values)
-        self._put = put
+        self._place = cell, name
 
     def __setitem__(self, name: str, value: Any) -> None:
         self.update({name: value})
 
     def update(self, *values: Any, **named: Any) -> None:
         """Set several."""
-        changes = dict(*values, **named)
-        self._put(changes)
-        super().update(changes)
+        setattr(*self._place, dict(*values, **named))
+        super().update(getattr(*self._place))
 
 
 def _is_still(section: Section) -> bool:
@@ -118,7 +117,7 @@ class Cell(anywidget.AnyWidget):  # type: ignore[misc]
         """
         found = {name: self._settings[key] for name, key in SETTINGS.items()}
         found["batch"] = found["batch"] or None
-        return Named(found, lambda changes: setattr(self, "settings", changes))
+        return Named(found, self, "settings")
 
     @settings.setter
     def settings(self, changes: Mapping[str, Any]) -> None:
@@ -182,7 +181,7 @@ class Cell(anywidget.AnyWidget):  # type: ignore[misc]
         for array in found.values():
             array.flags.writeable = False  # a change of an entry would go unseen
         shown = {name: array if array.ndim else float(array) for name, array in found.items()}
-        return Named(shown, lambda changes: setattr(self, "parameters", changes))
+        return Named(shown, self, "parameters")
 
     @traitlets.observe("parameters")  # type: ignore[untyped-decorator]
     def _moved(self, change: Any) -> None:
