@@ -177,6 +177,7 @@ def test_too_much_is_cut_off(client):
     for path, size in (
         ("/derive", 60_001),
         ("/table", 300_001),
+        ("/enter", 1_001),
         ("/derive", 10**15),
         ("/table", "-1"),
         ("/table", "x"),
@@ -200,6 +201,11 @@ def test_connections_that_only_wait_make_room(client, serving, monkeypatch):
     waiting = [socket.create_connection(("127.0.0.1", serving.port), timeout=10) for _ in range(150)]
     waiting[-1].sendall(b"GET / HTTP/1.1\r\nHost: ")  # headers that never end
     waiting[-2].sendall(f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{serving.port}\r\n\r\nGET / HT".encode())
+    for each in waiting[50:100]:  # and bodies that do not come
+        each.sendall(
+            f"POST /enter HTTP/1.1\r\nHost: 127.0.0.1:{client.port}\r\nOrigin: http://127.0.0.1:{client.port}"
+            "\r\nContent-Length: 900\r\n\r\n{".encode()
+        )
     began = time.monotonic()
     assert client("GET", "/")[0] == 200
     assert time.monotonic() - began < 2
@@ -212,6 +218,31 @@ def test_connections_that_only_wait_make_room(client, serving, monkeypatch):
         each.close()
     assert time.monotonic() - began < 8
     assert client("GET", "/")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "",
+        "POST /enter HTTP/1.1\r\n{headers}Content-Length: 900\r\n\r\n{{",
+        "GET /math.woff2 HTTP/1.1\r\n{headers}\r\n",
+    ],
+)
+def test_many_connections_that_hold_on_make_room(client, sent):
+    headers = f"Host: 127.0.0.1:{client.port}\r\nOrigin: http://127.0.0.1:{client.port}\r\n"
+    held = []
+    for _ in range(3 * sockets.MOST):
+        held.append(socket.socket())
+        held[-1].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)  # what is answered is not read
+        held[-1].connect(("127.0.0.1", client.port))
+        held[-1].sendall(sent.format(headers=headers).encode())
+    try:
+        assert client("GET", "/")[0] == 200
+        assert client("POST", "/derive", QUESTION)[0] == 200
+        assert len(client.serving.server.server_state.connections) <= sockets.MOST + 2
+    finally:
+        for each in held:
+            each.close()
 
 
 def test_every_answer_has_the_strict_headers(client):

@@ -48,10 +48,11 @@ REFUSED: Mapping[int, str] = {
 
 @dataclass(frozen=True)
 class Limits:
-    """How large a body may be, in bytes: of a file with data, and of any other request; and how slow."""
+    """How many bytes a file with data, any other question and a token may have; and how slow they may come."""
 
     table: int = 32_000_000
     words: int = 400_000
+    token: int = 1_000
     seconds: float = 20.0
 
 
@@ -124,7 +125,9 @@ class Guard:
 
     async def body(self, scope: Scope, receive: Receive) -> bytes:
         """The whole body, if it is not too large and arrives in time."""
-        most = self.limits.table if scope["path"] in self.tables else self.limits.words
+        path = scope["path"]
+        most = self.limits.token if path == ENTRANCE else self.limits.words
+        most = self.limits.table if path in self.tables else most
         length = _headers(scope).get("content-length", ["0"])
         if not length[0].isdecimal() or len(length[0]) > 12 or int(length[0]) > most:
             raise Refused(413)

@@ -7,6 +7,7 @@ import contextlib
 import json
 import secrets
 import socket
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from importlib import resources
 from typing import Any
@@ -151,6 +152,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
+    traceback.print_exception(error)  # for whoever started the app; the browser is told no more than its kind
     words = f"gradstep itself failed: {type(error).__name__}"
     return _json({"error": as_data(MathError(words))}, 500)
 
@@ -222,7 +224,7 @@ class Serving:
             interface="asgi3",
             http=Patient,
             ws="none",
-            log_level="error",
+            log_level="critical",
             access_log=False,
             server_header=False,
             date_header=False,

@@ -20,8 +20,9 @@ class Patient(H11Protocol):
         super().connection_made(transport)
         self.since, self.unread = time.monotonic(), 0
         self.clock = self.loop.call_later(PATIENCE, self.look)
-        idle = sorted((each for each in self.connections if each.waits()), key=lambda each: each.since)
-        for each in idle[: max(0, len(self.connections) - MOST)]:
+        others = [each for each in self.connections if each is not self and (each.waits() or each.arrives())]
+        others.sort(key=lambda each: each.since)
+        for each in others[: max(0, len(self.connections) - MOST)]:
             each.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -36,6 +37,10 @@ class Patient(H11Protocol):
         """Whether it is the other side's turn: to send the headers of a request, or to read an answer."""
         answered = self.cycle is None or self.cycle.response_complete
         return bool(answered or self.transport.get_write_buffer_size())
+
+    def arrives(self) -> bool:
+        """Whether the body of a request has not come yet; the guard says for how long it may take."""
+        return bool(self.cycle is not None and self.cycle.more_body)
 
     def look(self) -> None:
         """Ends the connection if the other side has let it wait for too long."""
