@@ -48,7 +48,7 @@ REFUSED: Mapping[int, str] = {
 
 @dataclass(frozen=True)
 class Limits:
-    """How many bytes a file with data, any other question and a token may have; and how slow they may come."""
+    """How many bytes a file with data, another question and a token may have, and how slowly they come."""
 
     table: int = 32_000_000
     words: int = 400_000
