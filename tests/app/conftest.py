@@ -24,6 +24,7 @@ class Client:
         """Status, headers and body; a header that is None is left out, and _ in a name is -."""
         host = changed.get("host", f"127.0.0.1:{self.port}")
         headers = {"host": host, "origin": f"http://127.0.0.1:{self.port}", "cookie": self.cookie}
+        headers["x-key"] = self.serving.server.config.app.key
         if method != "POST":
             headers.pop("origin")
         headers |= {name.replace("_", "-"): value for name, value in changed.items()}
@@ -38,6 +39,8 @@ class Client:
             connection.endheaders(body)
             answer = connection.getresponse()
             return answer.status, answer.headers, answer.read()
+        except ConnectionResetError:  # what is no HTTP is cut off, and the answer that says so may be lost
+            return 400, {}, b""
         finally:
             connection.close()
 

@@ -86,11 +86,20 @@ def test_nothing_of_the_users_is_had_without_the_token(client, serving, cookie):
     assert client("GET", "/nowhere", cookie=filled(cookie, serving))[0] == 401
 
 
+@pytest.mark.parametrize("key", [None, "", "wrong", "{token}", ["", "{token}"]])
+def test_the_cookie_alone_asks_for_nothing(client, serving, key):
+    """A server on another port of this machine is sent the cookie too."""
+    for path in POSTED:
+        assert client("POST", path, QUESTION, x_key=filled(key, serving))[0] == 401
+
+
 def test_the_token_becomes_a_cookie(client, serving):
     for token in ("", "wrong", serving.token + "x", None, 7, ["x"], "\ud800"):
         status, headers, _ = client("POST", "/enter", json.dumps({"token": token}).encode(), cookie=None)
         assert status == 401 and "set-cookie" not in headers
-    status, headers, _ = client("POST", "/enter", json.dumps({"token": serving.token}).encode(), cookie=None)
+    entered = json.dumps({"token": serving.token}).encode()
+    status, headers, body = client("POST", "/enter", entered, cookie=None, x_key=None)
+    assert json.loads(body)["key"] == serving.server.config.app.key != serving.token
     name, *flags = headers["set-cookie"].split("; ")
     assert status == 200 and name == client.cookie
     assert set(flags) == {"HttpOnly", "SameSite=Strict", "Path=/"}

@@ -27,6 +27,7 @@ const state = { shapes: {}, facts: {}, wrt: null, table: null, job: null, watchi
 async function ask(path, body, headers = { "content-type": "application/json" }) {
   let answer;
   try {
+    headers = { ...headers, "x-key": sessionStorage.getItem("key") ?? "" };
     answer = await fetch(path, { method: "POST", headers, body: body instanceof Blob ? body : JSON.stringify(body) });
   } catch {
     return closed("The app has ended. Start it again with  gradstep app");
@@ -375,7 +376,9 @@ async function enter() {
   const token = location.hash.slice(1);
   if (/^[\w-]{43}$/.test(token)) {
     history.replaceState(null, "", location.pathname);
-    if ((await ask("/enter", { token })).error) return;
+    const { key, error } = await ask("/enter", { token });
+    if (error) return;
+    sessionStorage.setItem("key", key); // unlike the cookie it is of this port alone
   }
   fill($("example"), EXAMPLES.map(([title], k) => [String(k), title]));
   listen();

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -106,7 +107,7 @@ class Desk:
         file = self.table(question.get("table"))
         if sum(not job.over for job in self.jobs.values()) >= MOST_KEPT:
             raise MathError("many trainings wait already", mend="this again, when one of them is done")
-        number = self._next()
+        number = secrets.randbelow(2**52)  # no one can guess whose results to ask for
         job = Job(number, self.folder / f"job-{number}")
         job.folder.mkdir()
         self.jobs[number] = job

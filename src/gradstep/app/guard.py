@@ -8,6 +8,7 @@ that it asks for, the page that sent it, the token, and the size of its body.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
@@ -22,6 +23,7 @@ Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 ENTRANCE = "/enter"
 OPEN = frozenset({"/", ENTRANCE, "/app.js", "/app.css", "/page.css", "/math.woff2"})  # nothing of the user's
+DRAINED, SOON = 100_000, 0.2  # bytes of a refused body that are read, and seconds for it
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; "
@@ -82,6 +84,11 @@ class Guard:
         """The name of the cookie; browsers do not tell ports apart, so it says which."""
         return f"gradstep-{self.port}"
 
+    @property
+    def key(self) -> str:
+        """What the page says with each question: cookies go to other ports too, this does not."""
+        return hmac.new(self.token.encode(), b"page", "sha256").hexdigest()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self.application(scope, receive, send)
@@ -97,6 +104,7 @@ class Guard:
                 await self.enter(body, send)
                 return
         except Refused as refused:
+            await _drained(receive)
             await answer(send, refused.status, str(refused))
             return
         await self.application(scope, _replayed(body, receive), send)
@@ -116,12 +124,11 @@ class Guard:
             headers, "origin"
         ) != f"http://{host}":
             raise Refused(403)
-        if scope["path"] not in OPEN and not self.knows(_cookies(headers).get(self.cookie, "")):
+        if scope["path"] in OPEN:
+            return
+        known = same(_cookies(headers).get(self.cookie, ""), self.token)
+        if not known or (scope["method"] == "POST" and not same(_only(headers, "x-key") or "", self.key)):
             raise Refused(401)
-
-    def knows(self, token: str) -> bool:
-        """Whether this is the token; wrong ones take as long as others."""
-        return hmac.compare_digest(token.encode(errors="replace"), self.token.encode())
 
     async def body(self, scope: Scope, receive: Receive) -> bytes:
         """The whole body, if it is not too large and arrives in time."""
@@ -150,10 +157,15 @@ class Guard:
         """The token, which stood in the fragment of the address, becomes a cookie that no script can read."""
         asked = read_json(body)
         token = asked.get("token") if isinstance(asked, dict) else None
-        if not isinstance(token, str) or not self.knows(token):
+        if not isinstance(token, str) or not same(token, self.token):
             raise Refused(401)
         cookie = f"{self.cookie}={self.token}; HttpOnly; SameSite=Strict; Path=/"
-        await answer(send, 200, "welcome", {"set-cookie": cookie})
+        await answer(send, 200, self.key, {"set-cookie": cookie})
+
+
+def same(given: str, secret: str) -> bool:
+    """Whether this is the secret; wrong ones take as long as others."""
+    return hmac.compare_digest(given.encode(errors="replace"), secret.encode())
 
 
 def read_json(body: bytes) -> Any:
@@ -170,7 +182,7 @@ def _no_constant(text: str) -> None:
 
 async def answer(send: Send, status: int, words: str, headers: Mapping[str, str] | None = None) -> None:
     """A short answer; after a refusal the connection ends, and with it what is left of the request."""
-    said = {"ok": True} if status < 400 else {"error": {"what": words, "text": words}}
+    said = {"key": words} if status < 400 else {"error": {"what": words, "text": words}}
     content = json.dumps(said).encode()
     told = {"content-type": "application/json", "content-length": str(len(content)), **(headers or {})}
     if status >= 400:
@@ -196,6 +208,18 @@ def _with_headers(send: Send) -> Send:
         await send(message)
 
     return sent
+
+
+async def _drained(receive: Receive) -> None:
+    """What has come of a body is read before it is refused: else the other side may not see the answer."""
+    size = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(SOON):
+            while size < DRAINED:
+                message = await receive()
+                size += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
