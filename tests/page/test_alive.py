@@ -268,6 +268,14 @@ def test_it_reads_without_a_script(browser, neuron):
     context.close()
 
 
+def test_a_page_with_some_of_the_rows_says_so(browser, fit, tmp_path, monkeypatch):
+    monkeypatch.setattr(live, "MOST_ROWS", 9)
+    with opened(browser, fit.page(tmp_path / "some.html").as_uri()) as tab:
+        assert "with 9 of the 17 rows" in tab.inner_text("#message")
+        tab.click("#step")
+        assert "with 9 of the 17 rows" in tab.inner_text("#message")
+
+
 def test_a_network_too_large_for_a_page_is_still_shown(fit, tmp_path, monkeypatch):
     monkeypatch.setattr(live, "MOST_PARAMETERS", 1)
     html = fit.page(tmp_path / "large.html").read_text(encoding="utf-8")

@@ -8,51 +8,38 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from gradstep.backends.compiled import Compiled
+from gradstep.backends.compiled import Compiled, to_take_away
 from gradstep.backends.languages import (
     ARCS,
-    CHOICE,
     COMPARISON,
     FUNCTIONS,
-    OPERATORS,
-    PRODUCT,
     ROUNDED,
-    SIGN,
     SUM,
     TESTS,
     Form,
     Language,
     calls,
+    common,
 )
 from gradstep.backends.loops import Writer
 from gradstep.backends.options import Options
 from gradstep.backends.program import Program
-from gradstep.backends.statements import Loop, Put, Statement
+from gradstep.backends.statements import SIGNS, Loop, Put, Statement
 from gradstep.expression.errors import MathError
 from gradstep.expression.shapes import size_names
 
 # Entry by entry. What is missing here is written by its definition.
 FORMS: Mapping[str, Form] = {
-    **OPERATORS,
+    **common("fabs"),
     **{
         name: Form(test.format("{0}", "{1}", equals="==", differs="!="), COMPARISON, (SUM, SUM))
         for name, test in TESTS.items()
     },
-    **calls(*FUNCTIONS, *ROUNDED, "erf", "erfc", "sign", "sigmoid", "softplus"),
-    **{f"arc{name}": Form(f"a{name}({{0}})") for name in ARCS},
-    "power": Form("pow({0}, {1})"),
-    "where": Form("{0} ? {1} : {2}", CHOICE, (COMPARISON, COMPARISON, COMPARISON)),
+    **calls("sign"),
     "round": Form("nearbyint({0})"),
-    "abs": Form("fabs({0})"),
     "maximum": Form("larger({0}, {1})"),
     "minimum": Form("smaller({0}, {1})"),
     "relu": Form("larger({0}, 0.0)"),
-    "leaky_relu": Form("{0} > 0 ? {0} : {p0} * {0}", CHOICE, (SIGN,)),
-    "elu": Form("{0} > 0 ? {0} : {p0} * expm1({0})", CHOICE, (SUM,)),
-    "softsign": Form("{0} / (1 + fabs({0}))", PRODUCT, (SIGN,)),
-    "silu": Form("{0} * sigmoid({0})", PRODUCT, (SIGN,)),
-    "bell": Form("sigmoid({0}) * sigmoid(-{0})", PRODUCT, (SIGN,)),
-    "hypot": Form("hypot({0}, {1})"),
 }
 HELPERS: Mapping[str, str] = {
     "sign": "static double sign(double x) { return x != x ? x : (x > 0) - (x < 0); }",
@@ -170,9 +157,6 @@ def _started(
             yield f"        {name}[i] = {value};"
 
 
-SIGNS = {"set": "=", "add": "+=", "variable": "=", "constant": "="}
-
-
 def _lines(statements: Sequence[Statement], depth: int) -> Iterator[str]:
     indent = "    " * depth
     for each in statements:
@@ -196,8 +180,4 @@ def _head(loop: Loop) -> str:
 
 def load(source: str, program: Program, options: Options) -> Compiled:
     """A function that says that it is source only."""
-
-    def run(*arrays: object) -> None:
-        raise MathError("C is written to be taken away, not run here", mend="f.source, or another back end")
-
-    return Compiled(source, program, run)
+    return to_take_away(source, program, "C")

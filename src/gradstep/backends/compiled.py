@@ -64,6 +64,16 @@ class Compiled:
         return _value(value, kind), {name: np.asarray(g, dtype=kind) for name, g in gradients.items()}
 
 
+def to_take_away(source: str, program: Program, language: str) -> Compiled:
+    """Source in a language that is not run here: who calls it is told so by a `MathError`."""
+
+    def run(*arrays: object) -> None:
+        told = f"{language} is written to be taken away, not run here"
+        raise MathError(told, mend="f.source, or another back end")
+
+    return Compiled(source, program, run)
+
+
 def _value(result: Any, kind: Any) -> Any:
     import numpy as np
 

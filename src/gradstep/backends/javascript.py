@@ -9,51 +9,27 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from gradstep.backends.compiled import Compiled
-from gradstep.backends.languages import (
-    ARCS,
-    CHOICE,
-    COMPARISON,
-    FUNCTIONS,
-    OPERATORS,
-    PRODUCT,
-    ROUNDED,
-    SIGN,
-    SUM,
-    TESTS,
-    Form,
-    Language,
-    calls,
-)
+from gradstep.backends.compiled import Compiled, to_take_away
+from gradstep.backends.languages import CHOICE, SUM, TESTS, Form, Language, calls, common
 from gradstep.backends.loops import Writer
 from gradstep.backends.options import Options
 from gradstep.backends.program import Program
-from gradstep.backends.statements import Put, Statement
-from gradstep.expression.errors import MathError
+from gradstep.backends.statements import SIGNS, Put, Statement
 from gradstep.expression.node import Expr
 from gradstep.expression.shapes import Size, size_names, terms
 
 # Entry by entry. What is missing here is written by its definition.
 FORMS: Mapping[str, Form] = {
-    **OPERATORS,
+    **common("Math.abs", inside="Math."),
     **{
         name: Form(f"{test.format('{0}', '{1}', equals='===', differs='!==')} ? 1 : 0", CHOICE, (SUM, SUM))
         for name, test in TESTS.items()
     },
-    **calls(*FUNCTIONS, *ROUNDED, "abs", "sign", inside="Math."),
-    **calls("erf", "erfc", "sigmoid", "softplus", "round"),
-    **{f"arc{name}": Form(f"Math.a{name}({{0}})") for name in ARCS},
-    "power": Form("Math.pow({0}, {1})"),
-    "where": Form("{0} ? {1} : {2}", CHOICE, (COMPARISON, COMPARISON, COMPARISON)),
+    **calls("sign", inside="Math."),
+    **calls("round"),
     "maximum": Form("Math.max({0}, {1})"),
     "minimum": Form("Math.min({0}, {1})"),
     "relu": Form("Math.max(0, {0})"),
-    "leaky_relu": Form("{0} > 0 ? {0} : {p0} * {0}", CHOICE, (SIGN,)),
-    "elu": Form("{0} > 0 ? {0} : {p0} * Math.expm1({0})", CHOICE, (SUM,)),
-    "softsign": Form("{0} / (1 + Math.abs({0}))", PRODUCT, (SIGN,)),
-    "silu": Form("{0} * sigmoid({0})", PRODUCT, (SIGN,)),
-    "bell": Form("sigmoid({0}) * sigmoid(-{0})", PRODUCT, (SIGN,)),
-    "hypot": Form("Math.hypot({0}, {1})"),
 }
 ERFC = """\
 function erfc(x) {
@@ -242,7 +218,6 @@ def _told(length: str, shape: Sequence[Size], size: str) -> str:
     return text if not more else f"{text} - {more}" if more > 0 else f"{text} + {-more}"
 
 
-SIGNS = {"set": "=", "add": "+=", "variable": "=", "constant": "="}
 DECLARED = {"variable": "let ", "constant": "const "}
 
 
@@ -270,10 +245,4 @@ def _lines(statements: Sequence[Statement], depth: int) -> Iterator[str]:
 
 def load(source: str, program: Program, options: Options) -> Compiled:
     """A function that says that it is source only."""
-
-    def run(*arrays: object) -> None:
-        raise MathError(
-            "JavaScript is written to be taken away, not run here", mend="f.source, or another back end"
-        )
-
-    return Compiled(source, program, run)
+    return to_take_away(source, program, "JavaScript")

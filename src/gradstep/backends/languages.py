@@ -86,3 +86,25 @@ class Language:
             for names, times in terms(size).items()
         )
         return re.sub(r" \+ -(?:1 \* )?", " - ", text)
+
+
+def common(absolute: str, inside: str = "") -> dict[str, Form]:
+    """What reads alike in all of them, but for how the size of a number and its functions are called.
+
+    `inside` stands before a function of the language: Math.exp.
+    """
+    return {
+        **OPERATORS,
+        **calls(*FUNCTIONS, *ROUNDED, inside=inside),
+        **calls("erf", "erfc", "sigmoid", "softplus"),
+        **{f"arc{name}": Form(f"{inside}a{name}({{0}})") for name in ARCS},
+        "power": Form(f"{inside}pow({{0}}, {{1}})"),
+        "hypot": Form(f"{inside}hypot({{0}}, {{1}})"),
+        "abs": Form(f"{absolute}({{0}})"),
+        "where": Form("{0} ? {1} : {2}", CHOICE, (COMPARISON, COMPARISON, COMPARISON)),
+        "leaky_relu": Form("{0} > 0 ? {0} : {p0} * {0}", CHOICE, (SIGN,)),
+        "elu": Form(f"{{0}} > 0 ? {{0}} : {{p0}} * {inside}expm1({{0}})", CHOICE, (SUM,)),
+        "softsign": Form(f"{{0}} / (1 + {absolute}({{0}}))", PRODUCT, (SIGN,)),
+        "silu": Form("{0} * sigmoid({0})", PRODUCT, (SIGN,)),
+        "bell": Form("sigmoid({0}) * sigmoid(-{0})", PRODUCT, (SIGN,)),
+    }

@@ -41,6 +41,7 @@ class Loop:
 
 
 Statement = Put | Loop
+SIGNS: dict[Kind, str] = {"set": "=", "add": "+=", "variable": "=", "constant": "="}
 
 
 @dataclass

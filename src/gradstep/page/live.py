@@ -124,10 +124,9 @@ def live(
         },
         "settings": _settings(fit),
         "reach": _reach(fit, units),
-        "steps": fit.steps,
         "features": fit.features,
         "target": fit.target,
-        "names": _names(fit, units),
+        "names": _names(fit),
         "units": _units(fit, units),
         "values": _values(keys, sizes, declared, set(along), set(fit.parameters)),
         "network": network,
@@ -187,7 +186,7 @@ def _reach(fit: Fit, units: Coordinates) -> float:
     return max(1.0, float(np.linalg.norm(first))) * size
 
 
-def _names(fit: Fit, units: Coordinates) -> dict[str, Any]:
+def _names(fit: Fit) -> dict[str, Any]:
     """The features and classes by name, and what is known of the rows in the user's own units."""
     classes = list(fit.encoder.classes or ()) if fit.encoder is not None else []
     return {

@@ -60,8 +60,10 @@ export function enliven(root, model, formulas, { drawn = () => {}, rested = () =
     rested();
   }
 
+  // What is said stays until something else is; below all, that these are not all rows.
+  const part = model.allRows > model.rows ? `This page trains with ${model.rows} of the ${model.allRows} rows.` : "";
   function say(text) {
-    $("message").textContent = text;
+    $("message").textContent = text || part;
   }
 
   function step() {
@@ -210,6 +212,7 @@ export function enliven(root, model, formulas, { drawn = () => {}, rested = () =
     pause,
     // Everything as it is now.
     show() {
+      if (!$("message").textContent) say("");
       showSettings();
       showExample();
       draw();
