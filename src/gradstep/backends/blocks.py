@@ -20,7 +20,7 @@ from gradstep.backends.buffers import Buffer
 from gradstep.backends.parts import part
 from gradstep.backends.program import Program
 from gradstep.backends.rows import Combine, Pass, Rows
-from gradstep.backends.threads import cores, shared_out
+from gradstep.backends.threads import cores, one_thread_each, shared_out
 from gradstep.expression.records import record
 from gradstep.expression.shapes import Lengths, Shape
 from gradstep.operations.evaluation import sizes_of
@@ -48,7 +48,10 @@ class InMemory:
 
     def __init__(self, arrays: Mapping[str, Array], axes: Mapping[str, int]) -> None:
         self.arrays, self.axes = arrays, axes
-        self.count = next(arrays[name].shape[axis] for name, axis in axes.items() if name in arrays)
+        for name, axis in axes.items():
+            if name in arrays:
+                self.count = arrays[name].shape[axis]
+                break
 
     def block(self, names: Sequence[str], start: int, stop: int) -> list[Array]:
         return [self.arrays[name][along(self.axes[name], start, stop)] for name in names]
@@ -160,6 +163,20 @@ class Blocked:
         self.between = [part(each) for each in rows.between]
         self.passes = [part(each.program, each.totals) for each in rows.passes]
 
+    def of(self, arrays: Mapping[str, Array]) -> Values:
+        """The outputs by name, of arrays in memory by theirs."""
+        axes = self.rows.axes
+        others = {name: array for name, array in arrays.items() if name not in axes}
+        with one_thread_each():
+            return self.run(
+                InMemory({name: arrays[name] for name in axes}, axes), others, self.kind_of(arrays)
+            )
+
+    def kind_of(self, arrays: Mapping[str, Array]) -> np.dtype[Any]:
+        """What is computed for the rows of these arrays: float32 or float64."""
+        kind = np.result_type(*[arrays[name] for name in self.rows.axes])
+        return kind if kind.kind == "f" and not self.exactly else np.dtype(np.float64)
+
     def run(self, source: Source | Stream, values: Values, kind: Any) -> Values:
         """The outputs by name; `values` are the parameters and what else has no rows.
 
@@ -182,7 +199,7 @@ class Blocked:
     def compute(self, number: int, known: Values) -> None:
         """What comes before a pass, or after the last."""
         program = self.rows.between[number]
-        found = self.between[number].function(*(known[given.name] for given in program.inputs))
+        found = self.between[number].function(*[known[given.name] for given in program.inputs])
         known.update(zip(program.outputs, found, strict=True))
 
     def over_windows(self, number: int, stream: Stream, known: Values, kind: np.dtype[Any]) -> Values:

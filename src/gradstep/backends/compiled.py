@@ -7,14 +7,15 @@ from typing import Any
 
 from gradstep.backends.program import Program
 from gradstep.expression.errors import MathError, SingularError, resembling
-from gradstep.expression.records import record
-from gradstep.expression.shapes import shape_text, size_names
+from gradstep.expression.node import Expr
+from gradstep.expression.shapes import Lengths, shape_text, size_names
 from gradstep.operations.evaluation import sizes_of
 from gradstep.operations.lookups import check_places
 from gradstep.operations.memory import check_room
 
+MOST = 64  # kinds of calls that are remembered
 
-@record
+
 class Compiled:
     """A function made from a program: `f(X=…, w=…)` gives (value, {"w": gradient}), or the value alone.
 
@@ -28,9 +29,10 @@ class Compiled:
     report    how it runs
     """
 
-    source: str
-    program: Program
-    raw: Callable[..., Any]
+    def __init__(self, source: str, program: Program, raw: Callable[..., Any]) -> None:
+        self.source, self.program, self.raw = source, program, raw
+        self.declared = {given.name: given.declared for given in program.inputs}
+        self.kinds: dict[Any, Any] = {}  # by what arguments are like that were found to fit: theirs
 
     def __repr__(self) -> str:
         takes = ", ".join(given.name for given in self.program.inputs)
@@ -51,8 +53,8 @@ class Compiled:
     def __call__(self, /, **values: Any) -> Any:
         import numpy as np
 
-        arrays = arguments(self.program, values)
-        kind = next((array.dtype for array in arrays), np.dtype(np.float64))
+        arrays = self.arguments(values)
+        kind = arrays[0].dtype if arrays else np.dtype(np.float64)
         try:
             with np.errstate(all="ignore"):
                 result = self.raw(*arrays)
@@ -62,6 +64,30 @@ class Compiled:
             return _value(result, kind)
         value, gradients = result
         return _value(value, kind), {name: np.asarray(g, dtype=kind) for name, g in gradients.items()}
+
+    def arguments(self, values: Mapping[str, Any]) -> list[Any]:
+        """The values as arrays of one kind, in the order of the inputs; raises `MathError`."""
+        import numpy as np
+
+        arrays = (np.ndarray, np.float64, np.float32)
+        like = tuple(
+            [
+                (name, value.shape, value.dtype) if type(value) in arrays else (name, type(value))
+                for name, value in values.items()
+            ]
+        )
+        kind = self.kinds.get(like)
+        if kind is not None:
+            return [np.asarray(values[name], kind) for name in self.declared]
+        found = _arrays(_named(self.program, self.declared, values))
+        sizes = _sizes(self.program, self.declared, found)
+        for name, size in self.program.lookups.items():
+            check_places(np, name, found[name], sizes[size])
+        if not self.program.lookups and all(type(value) in (*arrays, float) for value in values.values()):
+            if len(self.kinds) >= MOST:
+                self.kinds.clear()
+            self.kinds[like] = next((array.dtype for array in found.values()), np.dtype(np.float64))
+        return [found[name] for name in self.declared]
 
 
 def to_take_away(source: str, program: Program, language: str) -> Compiled:
@@ -81,11 +107,8 @@ def _value(result: Any, kind: Any) -> Any:
     return array if array.ndim else float(array)
 
 
-def arguments(program: Program, values: Mapping[str, Any]) -> list[Any]:
-    """The values as arrays of one kind, in the order of the inputs; what does not fit is a `MathError`."""
-    import numpy as np
-
-    declared = {given.name: given.declared for given in program.inputs}
+def _named(program: Program, declared: Mapping[str, Expr], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that are needed; one that is not known or missing is a `MathError`."""
     values = {name: value for name, value in values.items() if name not in program.spare}
     for name in values:
         if name not in declared:
@@ -103,7 +126,11 @@ def arguments(program: Program, values: Mapping[str, Any]) -> list[Any]:
             facts=[f"{missing[0]} is {shape_text(shape)}"],
             mend=f"giving one: {missing[0]}=…",
         )
-    arrays = _arrays(values)
+    return values
+
+
+def _sizes(program: Program, declared: Mapping[str, Expr], arrays: Mapping[str, Any]) -> Lengths:
+    """All sizes; `MathError` for arrays of shapes that do not fit, or that would take too much memory."""
     sizes = sizes_of(declared, arrays)
     for size, length in sizes.items():
         if length == 0:
@@ -113,9 +140,7 @@ def arguments(program: Program, values: Mapping[str, Any]) -> list[Any]:
             known = [f"{name} = {sizes[name]}" for name in size_names(need)]
             raise MathError(f"some entry is not there: {need} should not be negative", facts=known)
     check_room(program.grown, sizes)
-    for name, size in program.lookups.items():
-        check_places(np, name, arrays[name], sizes[size])
-    return [arrays[name] for name in declared]
+    return sizes
 
 
 def _arrays(values: Mapping[str, Any]) -> dict[str, Any]:

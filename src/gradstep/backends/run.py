@@ -13,7 +13,7 @@ from gradstep.backends.options import Options
 from gradstep.backends.program import Program
 from gradstep.backends.source import executed
 from gradstep.backends.source import write as write
-from gradstep.backends.threads import cores, kernels_told, one_thread_each
+from gradstep.backends.threads import cores, kernels_told
 from gradstep.expression.errors import MathError
 from gradstep.expression.late import late
 from gradstep.operations.memory import spoken
@@ -37,6 +37,8 @@ class Run:
 
     def __init__(self, program: Program, whole: Callable[..., Any], options: Options) -> None:
         self.program, self.whole, self.options = program, whole, options
+        self.names = [str(given.symbol.params[0]) for given in program.inputs]
+        self.slopes = list(program.gradients)
         self.threads = options.threads or cores()
         self.why_whole = ""
         self.size: int | None = None  # bytes of the data of the last call
@@ -68,24 +70,13 @@ class Run:
             return None
 
     def __call__(self, *arrays: Any) -> Any:
-        self.size = sum(array.nbytes for array in map(np.asarray, arrays))
+        arrays = tuple(map(np.asarray, arrays))
+        self.size = sum([array.nbytes for array in arrays])
         blocked = self.blocked if self.size >= self.many else None
         if blocked is None:
             return self.whole(*arrays)
-        named = {str(given.symbol.params[0]): a for given, a in zip(self.program.inputs, arrays, strict=True)}
-        axes = blocked.rows.axes
-        kind = np.result_type(*(named[name] for name in axes))
-        if kind.kind != "f":
-            kind = np.dtype(np.float64)
-        with one_thread_each():
-            found = blocked.run(
-                blocks.InMemory({name: named[name] for name in axes}, axes),
-                {name: array for name, array in named.items() if name not in axes},
-                kind,
-            )
-        value, *gradients = found.values()
-        names = list(self.program.gradients)
-        return (value, dict(zip(names, gradients, strict=True))) if names else value
+        value, *gradients = blocked.of(dict(zip(self.names, arrays, strict=True))).values()
+        return (value, dict(zip(self.slopes, gradients, strict=True))) if self.slopes else value
 
     def report(self, size: int | None = None) -> str:
         """How it runs on so many bytes of data, which are those of the last call if not said, in words."""

@@ -10,14 +10,11 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
-
-from gradstep.backends.blocks import Blocked, InMemory
+from gradstep.backends.blocks import Blocked
 from gradstep.backends.program import Input, Line, Program
 from gradstep.backends.rows import cut
 from gradstep.backends.run import Run
 from gradstep.backends.safe_names import Names
-from gradstep.backends.threads import one_thread_each
 from gradstep.expression.node import Expr, replace, walk
 from gradstep.expression.records import record
 from gradstep.expression.shapes import Shape
@@ -135,14 +132,7 @@ class Several:
         }
         for called, own in zip(copies.inputs, each, strict=True):
             arrays |= {name: own[wanted] for wanted, name in called.items()}
-        axes = blocked.rows.axes
-        kind = np.result_type(*(arrays[name] for name in axes))
-        with one_thread_each():
-            totals = blocked.run(
-                InMemory({name: arrays[name] for name in axes}, axes),
-                {name: array for name, array in arrays.items() if name not in axes},
-                kind if kind.kind == "f" else np.dtype(np.float64),
-            )
+        totals = blocked.of(arrays)
         results = []
         for outputs in copies.outputs:
             value, *slopes = (totals[name] for name in outputs.values())

@@ -27,12 +27,22 @@ class _Helper(threading.Thread):
         super().__init__(name="gradstep", daemon=True)
         self.job: Callable[[], None] = _nothing
         self.error: BaseException | None = None
-        self.asked, self.done = threading.Semaphore(0), threading.Semaphore(0)
+        self.asked, self.done = threading.Lock(), threading.Lock()
+        self.asked.acquire()
+        self.done.acquire()
         self.start()
 
     def ask(self, job: Callable[[], None]) -> None:
         self.job, self.error = job, None
         self.asked.release()
+
+    def wait(self) -> None:
+        """Until the work is done, however often Ctrl-C is pressed meanwhile."""
+        try:
+            self.done.acquire()
+        except BaseException:
+            self.wait()
+            raise
 
     def run(self) -> None:
         while True:
@@ -74,14 +84,15 @@ def shared_out(work: Callable[[int], Result], count: int, threads: int) -> list[
         return [work(number) for number in range(count)]
     results: list[Any] = [None] * count
     numbers = itertools.count()
-    stopped = threading.Event()
+    going = True
 
     def worker() -> None:
+        nonlocal going
         try:
-            while not stopped.is_set() and (number := next(numbers)) < count:
+            while going and (number := next(numbers)) < count:
                 results[number] = work(number)
         except BaseException:
-            stopped.set()
+            going = False
             raise
 
     try:
@@ -93,9 +104,9 @@ def shared_out(work: Callable[[int], Result], count: int, threads: int) -> list[
         try:
             worker()
         finally:
-            stopped.set()
+            going = False
             for helper in asked:
-                helper.done.acquire()
+                helper.wait()
     finally:
         _TAKEN.release()
     for helper in asked:

@@ -265,7 +265,7 @@ class BatchCall:
             for symbol in plan.fixed:
                 called = str(symbol.params[0])
                 if called not in self.parameters:
-                    Fixed(plan, called).put(known, found[first:])
+                    Fixed(plan, called).view(found[first:])[...] = known[called]
         return found
 
     def run(self, order: Array | None, rate: float) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from gradstep.backends.blocks import COMBINING, Division, Source, Values
-from gradstep.backends.native.kernels import argument_places
+from gradstep.backends.native.kernels import COUNTERS, argument_places
 from gradstep.backends.native.layouts import Array, Given
 from gradstep.backends.native.plan import LINE, Plan, long_axis
-from gradstep.backends.native.reductions import IDENTITY
 from gradstep.backends.native.unrolling import Total
 from gradstep.backends.rows import Pass
 from gradstep.backends.threads import shared_out
@@ -28,30 +29,34 @@ class _Memory:
     def __init__(self, call: Call, groups: int, threads: int) -> None:
         plan = call.plan
         room = plan.room + 2 * LINE
-        self.counters = np.zeros(2 * LINE // 8, np.int64)
+        self.counters = np.zeros(COUNTERS * LINE // 8, np.int64)
         self.scratch = np.empty(threads * room + LINE, np.int8)
         self.fixed = np.zeros(plan.fixed_size // plan.item + LINE, call.kind)
+        self.views = [(one.name, one.view(self.fixed)) for one in call.fixed]
         self.out = np.empty((groups, plan.numbers))
         self.args = np.zeros(len(call.places), np.int64)
+        self.address = address(self.args)
         first = address(self.scratch)
         self.tell(call, "counters", address(self.counters))
+        self.tell(call, "threads", threads)
         self.tell(call, "scratch", first + -first % LINE)
         self.tell(call, "room", room)
         self.tell(call, "fixed", address(self.fixed))
+        for name, one in call.given.items():
+            self.tell(call, ("stride", name), one.stride)
 
     def tell(self, call: Call, name: object, value: int) -> None:
         self.args[call.places[name] // 8] = value
 
     def rows(self, call: Call, count: int, groups: int, group: int, block: int, out: Array) -> None:
         """Which rows, and where their totals go."""
-        self.counters[:] = 0
         for name, value in (("count", count), ("groups", groups), ("group", group), ("block", block)):
             self.tell(call, name, value)
         self.tell(call, "out", address(out))
 
 
 def address(array: Array) -> int:
-    found: int = array.__array_interface__["data"][0]
+    found: int = array.ctypes.data
     return found
 
 
@@ -70,15 +75,15 @@ class Call:
         self.plan, self.function, self.step = plan, function, step
         self.given, self.division = given, division
         self.places = argument_places(plan)
+        self.pointers = [(name, self.places["data", name] // 8) for name in given]
         self.kind = np.dtype(np.float32 if plan.kind == "float" else np.float64)
         self.copied = any(one.copied for one in given.values())
         self.groups = division.groups()
         size = division.count * sum(one.layout.entries for one in given.values()) * plan.item
         self.threads = min(threads, len(self.groups), max(1, size // PIECE))
-        starts = [np.full(s.length, IDENTITY[s.total.how]) for s in plan.sums]
-        self.start = np.concatenate(starts) if starts else np.zeros(0)
-        self.fixed = [Fixed(plan, str(symbol.params[0])) for symbol in plan.fixed]
+        self.fixed = fixed_of(plan)
         self.totals = [Result(plan, total) for total in plan.unrolled.totals]
+        self.rooted = [result for result in self.totals if result.rooted]
         self.memories: list[_Memory] = []
 
     def __call__(self, source: Source, arrays: Mapping[str, Array], known: Values) -> Values | None:
@@ -86,27 +91,29 @@ class Call:
         try:
             memory = self.memories.pop()
         except IndexError:
-            memory = _Memory(self, len(self.groups), self.threads)
-        for one in self.fixed:
-            one.put(known, memory.fixed)
-        memory.out[:] = self.start
+            memory = self.memory()
+        for name, view in memory.views:
+            view[...] = known[name]
         joined = self.in_blocks(source, memory) if self.copied else self.whole(arrays, memory)
-        numbers = self.in_pairs(memory.out)
-        found = {result.name: result.of(numbers) for result in self.totals}
+        numbers = memory.out[0].copy()
         self.memories.append(memory)
-        return found | joined if in_range(self.totals, found, self.kind) else None
+        found = {result.name: result.of(numbers) for result in self.totals}
+        return found | joined if in_range(self.rooted, found, self.kind) else None
+
+    def memory(self) -> _Memory:
+        """Memory for a call over all rows."""
+        memory, division = _Memory(self, len(self.groups), self.threads), self.division
+        size = division.rows * division.blocks
+        memory.rows(self, division.count, len(self.groups), size, division.rows, memory.out)
+        return memory
 
     def whole(self, arrays: Mapping[str, Array], memory: _Memory) -> Values:
         """All rows where they lie; each thread takes the next group."""
-        division = self.division
-        size = division.rows * division.blocks
-        memory.rows(self, division.count, len(self.groups), size, division.rows, memory.out)
-        for name, one in self.given.items():
-            memory.tell(self, ("data", name), address(arrays[name]))
-            memory.tell(self, ("stride", name), one.stride)
-        joined = self.joined(memory, division.count)
-        place = address(memory.args)
-        shared_out(lambda _: self.function(place), self.threads, self.threads)
+        for name, place in self.pointers:
+            memory.args[place] = address(arrays[name])
+        joined = self.joined(memory, self.division.count)
+        memory.counters.fill(0)
+        shared_out(lambda _: self.function(memory.address), self.threads, self.threads)
         return {name: in_shape(self.plan, name, array) for name, array in joined.items()}
 
     def in_blocks(self, source: Source, memory: _Memory) -> Values:
@@ -114,25 +121,28 @@ class Call:
         names = list(self.given)
 
         def group(number: int) -> list[Values]:
-            own = _Memory(self, 1, 1)
+            blocks = self.groups[number]
+            own = _Memory(self, len(blocks), 1)
             own.fixed[:] = memory.fixed
             arrays = []
-            for start, stop in self.groups[number]:
+            for k, (start, stop) in enumerate(blocks):
                 count = stop - start
-                own.rows(self, count, 1, count, count, memory.out[number])
+                own.counters.fill(0)
+                own.rows(self, count, 1, count, count, own.out[k])
                 here = []
                 for name, block in zip(names, source.block(names, start, stop), strict=True):
                     one = self.given[name]
                     rows = one.arranged(block)
                     here.append(np.ascontiguousarray(rows, dtype=self.kind) if one.copied else rows)
                     own.tell(self, ("data", name), address(here[-1]))
-                    own.tell(self, ("stride", name), one.stride)
                 joined = self.joined(own, count)
-                self.function(address(own.args))
+                self.function(own.address)
                 arrays.append({name: in_shape(self.plan, name, array) for name, array in joined.items()})
+            memory.out[number] = merged(self.plan, own.out)
             return arrays
 
         parts = [block for blocks in shared_out(group, len(self.groups), self.threads) for block in blocks]
+        memory.out[0] = merged(self.plan, memory.out)
         return {
             name: np.concatenate([part[name] for part in parts], axis=axis)
             for name, axis in self.step.joined.items()
@@ -150,22 +160,15 @@ class Call:
             memory.tell(self, ("joined", name), address(found[name]))
         return found
 
-    def in_pairs(self, out: Array) -> Array:
-        """The numbers of all groups in one: the first and second, the third and fourth, and so on upwards."""
-        sums = all(s.total.how == "sum" for s in self.plan.sums)
-        while len(out) > 1:
-            even = len(out) // 2 * 2
-            one, other, rest = out[:even:2], out[1:even:2], out[even:]
-            if sums:
-                merged = one + other
-            else:
-                merged = np.empty_like(one)
-                for s in self.plan.sums:
-                    part = slice(s.place, s.place + s.length)
-                    merged[:, part] = COMBINING[s.total.how](one[:, part], other[:, part])
-            out = np.concatenate([merged, rest]) if len(rest) else merged
-        result: Array = out[0].copy()
-        return result
+
+def merged(plan: Plan, numbers: Array) -> Array:
+    """The totals of all groups in one, group after group."""
+    found: Array = np.add.reduce(numbers, axis=0)
+    for s in plan.sums:
+        if s.total.how != "sum":
+            part = slice(s.place, s.place + s.length)
+            found[part] = functools.reduce(COMBINING[s.total.how], numbers[:, part])
+    return found
 
 
 def in_shape(plan: Plan, name: str, found: Array) -> Array:
@@ -180,10 +183,10 @@ def in_shape(plan: Plan, name: str, found: Array) -> Array:
     return np.moveaxis(shaped, (0, -1), (rows, kinds.index("wide")))
 
 
-def in_range(results: Sequence[Result], found: Values, kind: np.dtype[Any]) -> bool:
+def in_range(rooted: Sequence[Result], found: Values, kind: np.dtype[Any]) -> bool:
     """Whether no sum of squares, of which a norm is the root, has left the range of numbers."""
     low, high = SQUARES[kind]
-    return all(low < found[result.name] ** 2 < high for result in results if result.rooted)
+    return all(low < found[result.name] ** 2 < high for result in rooted)
 
 
 class Fixed:
@@ -192,22 +195,26 @@ class Fixed:
     def __init__(self, plan: Plan, name: str) -> None:
         symbol = next(symbol for symbol in plan.fixed if str(symbol.params[0]) == name)
         axes = plan.cells.axes(symbol.shape)
+        kinds = [axis.kind for axis in axes]
         self.name = name
         self.first = plan.fixed_at[name] // plan.item
-        self.wide = next((k for k, axis in enumerate(axes) if axis.kind == "wide"), None)
+        self.wide = kinds.index("wide") if "wide" in kinds else None
+        self.length = plan.length(str(axes[self.wide].size)) if self.wide is not None else 1
         self.padded = plan.padded(str(axes[self.wide].size)) if self.wide is not None else 1
+        self.short = [axis.length for axis in axes if axis.kind == "short"]
 
-    def put(self, known: Values, memory: Array) -> None:
-        value = np.asarray(known[self.name])
+    def view(self, memory: Array) -> Array:
+        """Its place in memory, in its own shape."""
+        size = math.prod(self.short) * self.padded
+        whole = memory[self.first : self.first + size]
         if self.wide is None:
-            memory[self.first : self.first + value.size] = value.reshape(-1)
-            return
-        if value.ndim > 1:
-            value = np.moveaxis(value, self.wide, -1)
-        length = value.shape[-1]
-        count = value.size // length
-        rows = memory[self.first : self.first + count * self.padded].reshape(count, self.padded)
-        rows[:, :length] = value.reshape(count, length)
+            return whole.reshape(self.short)
+        return np.moveaxis(whole.reshape(*self.short, self.padded)[..., : self.length], -1, self.wide)
+
+
+def fixed_of(plan: Plan) -> list[Fixed]:
+    """All that is fixed."""
+    return [Fixed(plan, str(symbol.params[0])) for symbol in plan.fixed]
 
 
 class Result:

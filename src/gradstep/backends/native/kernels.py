@@ -2,12 +2,12 @@
 
 The function takes one address, that of its arguments. Every thread calls it once; it takes the next group of
 blocks that nobody has begun until there is none. Inside a block totals are in the precision of the data, and
-float64 where they are single numbers; blocks are added up in float64.
+float64 where they are single numbers; blocks are added up in float64. The last thread adds up the groups.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from gradstep.backends.native.assembly import BITS, Type, Vec, Writer
 from gradstep.backends.native.cells import Cell, needed
@@ -19,7 +19,8 @@ from gradstep.backends.native.plan import LINE, Plan, Sum
 from gradstep.backends.native.reductions import COMBINE, IDENTITY
 
 ENTRY = "gradstep_pass"
-FIRST = ("counters", "groups", "group", "block", "count", "out", "scratch", "room", "fixed")
+FIRST = ("counters", "threads", "groups", "group", "block", "count", "out", "scratch", "room", "fixed")
+COUNTERS = 3  # of groups that are begun, threads that have begun, threads that are done; a line for each
 
 
 def argument_places(plan: Plan) -> dict[object, int]:
@@ -90,12 +91,37 @@ class _Kernel:
             low = writer.integer("mul", mine, group)
             high = self.least(writer.integer("add", low, group), count)
             here = writer.at(out, writer.integer("mul", mine, 8 * self.plan.numbers))
+            for how, type, place in self.numbers(here):
+                writer.store(writer.number(IDENTITY[how], type), place, 8)
             with writer.loop(low, high, block) as loop:
                 stop = self.least(writer.integer("add", loop.at, block), high)
                 writer.emit(f"call void @block(ptr %a, ptr {scratch}, i64 {loop.at}, i64 {stop}, ptr {here})")
             writer.jump(again)
             writer.place(done)
+            before = writer.scalar(f"atomicrmw add ptr {writer.at(counters, 2 * LINE)}, i64 1 acq_rel")
+            others = writer.integer("sub", self.argument("threads"), 1)
+            last, end = writer.label("last"), writer.label("end")
+            writer.branch(writer.test("eq", before, others), last, end)
+            writer.place(last)
+            with writer.loop(1, groups, 1) as loop:
+                row = writer.integer("mul", loop.at, 8 * self.plan.numbers)
+                for how, type, place in self.numbers(out):
+                    known, more = (writer.load(at, type, 8) for at in (place, writer.at(place, row)))
+                    writer.store(COMBINE[how](known, more), place, 8)
+            writer.jump(end)
+            writer.place(end)
             writer.emit("ret void")
+
+    def numbers(self, start: str) -> Iterator[tuple[str, Type, str]]:
+        """All numbers of a group from its start on: how two are one, of what type they are, and where."""
+        plan, writer = self.plan, self.writer
+        for s in plan.sums:
+            first = writer.at(start, 8 * s.place)
+            if s.wide:
+                with writer.loop(0, 8 * s.length, 8 * plan.width) as loop:
+                    yield s.total.how, Type("double", plan.width), writer.at(first, loop.at)
+            else:
+                yield s.total.how, Type("double", 1), first
 
     def least(self, a: str, b: str) -> str:
         smaller = self.writer.test("slt", a, b)

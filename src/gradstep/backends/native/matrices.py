@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from gradstep.backends.blocks import COMBINING, GROUPS, KEPT, Division, Source, Values
+from gradstep.backends.blocks import GROUPS, KEPT, Division, Source, Values
 from gradstep.backends.native import engine
 from gradstep.backends.native.blas import blas
-from gradstep.backends.native.calls import Fixed, Result, address, in_range, in_shape
+from gradstep.backends.native.calls import Result, address, fixed_of, in_range, in_shape, merged
 from gradstep.backends.native.cells import Cells, TooMany
 from gradstep.backends.native.chains import (
     ENTRY,
@@ -139,11 +138,12 @@ class Memory:
             self.stride(name, rows * item)
             for key in ("data", "joined"):
                 self.tell_chains((key, name), start + place)
-        self.fixed = []
+        self.views = []
         for k, (area, plan, place) in enumerate(zip(self.areas, work.chains, fixed, strict=True)):
             self.tell(("chain", k), address(area))
             area[self.chain_places[k]["fixed"] // 8] = start + place
-            self.fixed.append(self.array(place, plan.fixed_size // item))
+            array = self.array(place, plan.fixed_size // item)
+            self.views += [(one.name, one.view(array)) for one in fixed_of(plan)]
 
     def array(self, place: int, count: int) -> Array:
         first = self.first + place
@@ -162,16 +162,10 @@ class Memory:
         self.tell(("stride", name), value)
         self.tell_chains(("stride", name), value)
 
-    def put(self, fixed: Sequence[Sequence[Fixed]], known: Values) -> None:
+    def put(self, known: Values) -> None:
         """What is fixed, to the places of all chains."""
-        for each, array in zip(fixed, self.fixed, strict=True):
-            for one in each:
-                one.put(known, array)
-
-
-def fixed_of(work: Work) -> list[list[Fixed]]:
-    """What is fixed, by chain."""
-    return [[Fixed(plan, str(symbol.params[0])) for symbol in plan.fixed] for plan in work.chains]
+        for name, view in self.views:
+            view[...] = known[name]
 
 
 class MatrixCall:
@@ -187,7 +181,6 @@ class MatrixCall:
         self.division = self.divided(count)
         self.groups = self.division.groups()
         self.threads = min(threads, len(self.groups))
-        self.fixed = fixed_of(work)
         self.results = [[Result(plan, total) for total in plan.unrolled.totals] for plan in work.chains]
         self.out_numbers = sum(plan.numbers for plan in work.chains)
         starts = [np.full(s.length, IDENTITY[s.total.how]) for plan in work.chains for s in plan.sums]
@@ -238,7 +231,9 @@ class MatrixCall:
         with blas().threads(1):
             (first, *_) = shared_out(group, len(self.groups), self.threads)
         found = self.found(out, sums.sum(axis=0) if first is None else first)
-        if not in_range([result for each in self.results for result in each], found, self.kind):
+        if not in_range(
+            [result for each in self.results for result in each if result.rooted], found, self.kind
+        ):
             return None
         return found | {name: self.shaped(name, array) for name, array in joined.items()}
 
@@ -272,7 +267,7 @@ class MatrixCall:
             memory = self.memories.pop()
         except IndexError:
             memory = Memory(self.work, self.places, self.division.rows)
-        memory.put(self.fixed, known)
+        memory.put(known)
         for name, matrix in matrices.items():
             memory.tell(("matrix", name), address(matrix))
         return memory
@@ -302,12 +297,8 @@ class MatrixCall:
         for plan, results in zip(self.work.chains, self.results, strict=True):
             numbers = out[:, at : at + plan.numbers]
             at += plan.numbers
-            merged = numbers.sum(axis=0)
-            for s in plan.sums:
-                if s.total.how != "sum":
-                    part = slice(s.place, s.place + s.length)
-                    merged[part] = functools.reduce(COMBINING[s.total.how], numbers[:, part])
-            found |= {result.name: result.of(merged) for result in results}
+            all_groups = merged(plan, numbers)
+            found |= {result.name: result.of(all_groups) for result in results}
         for product in self.work.totals:
             name = str(product.symbol.params[0])
             shape = [self.work.cells.lengths[size] for size in product.symbol.shape]
