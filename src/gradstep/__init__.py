@@ -141,7 +141,7 @@ _ROOMS = {
     "gradstep.notation.publishing": ["_latex", "_markdown", "_json"],
     "gradstep.notation.notebooks": ["_bundle", "_expression", "_certificate", "_verdict"],
     "gradstep.page.notebooks": ["_fit", "_sweep"],
-    "gradstep.page.derivations": ["_html"],
+    "gradstep.page.derived": ["_html"],
     "gradstep.page.fitted": ["_write_page"],
     "gradstep.page.widgets": ["_widget"],
     "gradstep.notation.text": ["plain"],

@@ -90,6 +90,12 @@ def test_reference_cases_agree(javascript):
     assert {*unsaid} <= {"diagonal_sums"}
 
 
+def test_logdet_is_of_the_size_of_the_determinant(javascript):
+    function = gs.compile(gs.derive(gs.parse("logdet(A) + det(A)", A="n n"), "A", certify=False))
+    values = {"A": np.array([[1.0, 3.0], [2.0, 1.0]])}
+    compare(run(javascript, {"negative": (function, values)})["negative"], function(**values))
+
+
 def test_it_reads_as_by_hand():
     loss = gs.parse("mean((y - relu(X @ w + b))**2)", X="N d", w="d", b="", y="N")
     source = gs.compile(gs.derive(loss, ["w", "b"]), "javascript").source

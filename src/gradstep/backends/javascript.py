@@ -109,7 +109,7 @@ LANGUAGE = Language(
     matrices={
         "inv": "eliminated({0}, {size}).inverse",
         "det": "eliminated({0}, {size}).determinant",
-        "logdet": "Math.log(eliminated({0}, {size}).determinant)",
+        "logdet": "Math.log(Math.abs(eliminated({0}, {size}).determinant))",
     },
 )
 WIDTH = 110

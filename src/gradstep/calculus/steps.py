@@ -213,7 +213,10 @@ class Derivation:
         layout: str = "parameter",
         certify: bool = False,
     ) -> str:
-        """The derivation as one HTML file that works offline, by double click."""
+        """The derivation as one HTML file that works offline, by double click.
+
+        The page of a gradient trains itself, on data that are made up and said to be.
+        """
         return str(
             upstairs("_html")(self, view=view, style=style, batch=batch, layout=layout, certify=certify)
         )

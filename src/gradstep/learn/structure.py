@@ -16,7 +16,15 @@ from gradstep.operations.activations import (
     softplus_op,
     sqrt_op,
 )
-from gradstep.operations.arithmetic import add_op, log_op, multiply_op, power_op, scale_op, subtract_op
+from gradstep.operations.arithmetic import (
+    add_op,
+    exp_op,
+    log_op,
+    multiply_op,
+    power_op,
+    scale_op,
+    subtract_op,
+)
 from gradstep.operations.broadcasting import repeat_op, sum_op
 from gradstep.operations.gates import leaky_relu_op
 from gradstep.operations.leaves import is_constant, value_of
@@ -181,7 +189,7 @@ def output(loss: Expr, prediction: Expr, parameters: Collection[Expr], alone: bo
 
 
 def prediction_of(loss: Expr, target: Expr, parameters: Collection[Expr]) -> Expr | None:
-    """What the loss compares with the target: P of (y − P)², P of y log P, σ(z) of log(1 + eᶻ) − y z …"""
+    """What the loss compares with the target: P of (y − P)² or y log P, σ(z) of log(1 + eᶻ) − y z …"""
     above, moves = parents(loss), moving(loss, parameters)
     found = {
         prediction: None
@@ -220,6 +228,8 @@ def _weighed(node: Expr, other: Expr, above: Above, moves: Collection[Expr]) -> 
             return sigmoid(other)
         if user.op is logsumexp_op:
             return softmax(other, user.params[0])
+        if user.op is exp_op:
+            return user
     return None
 
 

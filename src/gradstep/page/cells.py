@@ -15,7 +15,7 @@ from gradstep.learn.fit import Fit
 from gradstep.page import controls
 from gradstep.page.document import Picture, Row, Section, font, fragment, sheet
 from gradstep.page.fitted import report
-from gradstep.page.live import MOST_NUMBERS, MOST_PARAMETERS, as_json, coded, decoded, units_of
+from gradstep.page.live import as_json, coded, decoded, units_of
 from gradstep.page.report import told
 from gradstep.page.walking import Walker, settled, whole
 
@@ -75,14 +75,12 @@ class Cell(anywidget.AnyWidget):  # type: ignore[misc]
     parameters = traitlets.Any()
 
     def __init__(self, fit: Fit) -> None:
-        sections, alive = told(replace(report(fit), codes=(), results=(), next_steps=()))
+        shown = told(replace(report(fit), codes=(), results=(), next_steps=()))
+        sections, alive = shown.sections, shown.alive
         if alive is None:
             raise MathError(
                 "this fit cannot train in a cell",
-                facts=[
-                    "a cell trains with JavaScript: the loss needs words in it, and no penalty beside it",
-                    f"it holds {MOST_PARAMETERS:,} parameters and {2 * MOST_NUMBERS:,} numbers of data",
-                ],
+                facts=[shown.still],
                 mend='fit.page("fit.html"), which shows it as it is',
             )
         self._walker, self._units = Walker(fit), units_of(fit)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import cache
 from html import escape
 from typing import Any
 
@@ -31,6 +33,8 @@ BY_ROLE = {
     "softmax": SOFTMAX,
     "error": ERROR,
 }
+
+LANGUAGES = {"NumPy": "numpy", "PyTorch": "torch", "JavaScript": "javascript"}
 
 Colour = Callable[[Any], str | None]
 
@@ -61,10 +65,22 @@ class Typesetter:
         self.derivation = derivation
         self.colours = colours(derivation)
         self.keys = keys
+        self.programs = cache(self._programs)
 
     def __call__(self, box: Box, display: bool = True) -> str:
         """The box as a <math> element."""
         return mathml(box, display=display, describe=_shape, colour=self.colour, key=self.keys)
+
+    def _programs(self, key: str) -> tuple[tuple[str, str], ...]:
+        """What a key is worth, as programs by language."""
+        expr = self.keys.worth.get(key) if self.keys is not None else None
+        found = []
+        if expr is not None and expr.args:
+            for title, backend in LANGUAGES.items():
+                with suppress(MathError):
+                    made = compile_outputs({"": expr}, self.derivation.names, backend=backend)
+                    found.append((title, made.source))
+        return tuple(found)
 
     def colour(self, what: object) -> str | None:
         """The class of a symbol."""
@@ -118,16 +134,8 @@ def _copies(
     left: Box | None, body: Sequence[Box | str], key: str, typed: Typesetter
 ) -> list[tuple[str, str]]:
     """What a line is in other languages: LaTeX, and programs of what it is worth."""
-    found = [("LaTeX", latex(row(*([left] if left is not None else []), *body)))]
-    expr = typed.keys.worth.get(key) if typed.keys is not None else None
-    if expr is not None and expr.args:
-        for title, backend in (("NumPy", "numpy"), ("PyTorch", "torch"), ("JavaScript", "javascript")):
-            try:
-                made = compile_outputs({"": expr}, typed.derivation.names, backend=backend)
-            except MathError:
-                continue
-            found.append((title, made.source))
-    return found
+    said = latex(row(*([left] if left is not None else []), *body))
+    return [("LaTeX", said), *typed.programs(key)]
 
 
 def _rule(said: Said) -> str:
@@ -183,30 +191,26 @@ SUBJECTS = {
 }
 
 
+def heading(derivation: Derivation) -> str:
+    """What a page about a derivation is called."""
+    return f"{SUBJECTS[derivation.kind]} of {derivation.names[derivation.of]}, step by step"
+
+
 def html(
     derivation: Derivation,
     *,
-    view: str = "sample",
-    style: str = "partials",
-    batch: str | None = None,
-    layout: str = "parameter",
-    certify: bool = False,
     codes: Mapping[str, str] | None = None,
     title: str = "",
+    lead: str = "",
+    view: str = "sample",
+    **telling: Any,
 ) -> str:
-    """The derivation as one HTML file that works offline. `codes`: sources to show, by language."""
-    told = present(
-        derivation,
-        view=view,
-        style=style,
-        batch=batch,
-        layout=layout,
-        certify=certify,
-        fold=True,
-        opened=True,
-    )
+    """The derivation as one HTML file that works offline, told as `present` is asked to, without a training.
+
+    `codes` are sources to show, by language.
+    """
+    told = present(derivation, view=view, fold=True, opened=True, **telling)
     sections = list(told_sections(told, derivation).values())
     if codes:
         sections.append(Section("The code", [Code(list(codes.items()))]))
-    heading = title or f"{SUBJECTS[derivation.kind]} of {derivation.names[derivation.of]}, step by step"
-    return Page(heading, "", sections).html()
+    return Page(title or heading(derivation), lead, sections).html()

@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gradstep.expression.node import walk
 from gradstep.learn.coordinates import Coordinates
 from gradstep.learn.fit import Fit, readable
 from gradstep.learn.objective import objective
 from gradstep.notation.batches import batch_size, tells
+from gradstep.operations.evaluation import variables
+from gradstep.operations.lookups import lookups
 from gradstep.page import pictures
 from gradstep.page.live import coded, lengths, live, path_of, rows_of, units_of
 from gradstep.page.networks import network_of
@@ -35,7 +38,7 @@ def report(fit: Fit, *, title: str = "", lead: Sequence[str] = (), next_steps: S
         title=title or f"{fit.title[:1].upper()}{fit.title[1:]} for {name}",
         lead=lead or _lead(fit, name),
         derivation=derivation,
-        view=told,
+        telling={"view": told},
         network=network,
         network_caption=_network_caption(network) if network else "",
         descended=_descended(fit, units),
@@ -71,7 +74,8 @@ def _feature_names(fit: Fit) -> Sequence[str]:
     if fit.feature_names:
         return [readable(name) for name in fit.feature_names]
     X = fit.data.get(fit.features or "")
-    return [] if X is None else [f"x{k}" for k in range(1, 1 + (X.shape[1] if X.ndim > 1 else 1))]
+    count = 0 if X is None else X.shape[1] if X.ndim > 1 else 1
+    return ["x"] if count == 1 else [f"x{k}" for k in range(1, 1 + count)]
 
 
 def _network(fit: Fit) -> pictures.Network | None:
@@ -182,7 +186,7 @@ def fitted(fit: Fit) -> tuple[str, str, dict[str, Any]]:
     if y.ndim != 1 or answers.shape != y.shape:
         return "", "", {}
     features = X if X.ndim > 1 else X[:, None]
-    if features.shape[1] == 1:
+    if features.shape[1] == 1 and variables(fit.of)[fit.features] not in lookups(walk(fit.of)):
         return _curves(fit, features[:, 0], y, name)
     rows = rows[pictures.some_of(len(rows))]
     return (

@@ -83,8 +83,8 @@ def rows_of(fit: Fit) -> tuple[dict[str, Array], tuple[str, ...]]:
 
 def live(
     fit: Fit, keys: Keys, units: Coordinates, surface: Plane | Slice | None, fitted: Mapping[str, Any]
-) -> Live | None:
-    """What the page of a fit trains with; None where the loss has no words in JavaScript, or is too large.
+) -> Live:
+    """What the page of a fit trains with; `MathError` where it cannot.
 
     `keys` are what the formulas on the page mention; `fitted` is how the data are drawn.
     """
@@ -95,15 +95,20 @@ def live(
     path = path_of(fit, units)
     size = sum(np.size(value) for value in path[-1].values())
     numbers = sum(values.size for values in data.values())
-    if L2 in fit.data or size > MOST_PARAMETERS or numbers > 2 * MOST_NUMBERS or fit.path_steps[:1] != (0,):
-        return None
+    if L2 in fit.data:
+        raise MathError("its penalty is in the units of training")
+    if size > MOST_PARAMETERS:
+        raise MathError(f"{size:,} parameters are more than the {MOST_PARAMETERS:,} that a page holds")
+    if numbers > 2 * MOST_NUMBERS:
+        raise MathError(
+            f"{numbers:,} numbers of data are more than the {2 * MOST_NUMBERS:,} that a page holds"
+        )
+    if fit.path_steps[:1] != (0,):
+        raise MathError("its training went on from another, so that its start is not known")
     sizes = lengths(fit, data)
     signals = signals_of(fit.of, fit.derivation.parameters, fit.prediction)
     network = [_signal(keys, signal) for signal in signals]
-    try:
-        formulas = _formulas(fit, keys, sizes)
-    except MathError:
-        return None
+    formulas = _formulas(fit, keys, sizes)
     rows = len(data[along[0]]) if along else 0
     model = {
         "loss": fit.derivation.names[fit.of],

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gradstep.calculus.steps import Derivation
+from gradstep.expression.errors import MathError
 from gradstep.learn.saving import write_whole
 from gradstep.notation.views import present
 from gradstep.page import controls, pictures
@@ -45,12 +47,16 @@ class Descended:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that a page of a fit shows. `fitted` is a picture of the data with the fit, as SVG."""
+    """Everything that a page of a fit shows.
+
+    `telling` says how the derivation is told, as `present` takes it; `fitted` is a picture of the data with
+    the fit, as SVG.
+    """
 
     title: str
     lead: Sequence[str]
     derivation: Derivation
-    view: str = "matrix"
+    telling: Mapping[str, Any] = field(default_factory=dict)
     network: pictures.Network | None = None
     network_caption: str = ""
     descended: Descended | None = None
@@ -62,14 +68,25 @@ class Report:
     codes: Sequence[tuple[str, str]] = ()
     next_steps: Sequence[str] = ()
     notes: Sequence[str] = field(default=())
-    live: Callable[[Keys, Plane | Slice | None], Live | None] | None = None
+    live: Callable[[Keys, Plane | Slice | None], Live] | None = None
+
+
+@dataclass(frozen=True)
+class Told:
+    """A report as sections, and what they are `alive` with, where the network can train there; or why not."""
+
+    sections: Sequence[Section]
+    alive: Live | None = None
+    still: str = ""
 
 
 def page(report: Report) -> Page:
     """The page of a report: alive, where the network can train in it."""
-    sections, alive = told(report)
+    shown = told(report)
+    sections, alive = shown.sections, shown.alive
     if alive is None:
-        return Page(report.title, list(report.lead), sections)
+        why = [f"This page does not train: {shown.still}."] if shown.still else []
+        return Page(report.title, [*report.lead, *why], sections)
     return Page(
         report.title,
         list(report.lead),
@@ -80,14 +97,19 @@ def page(report: Report) -> Page:
     )
 
 
-def told(report: Report) -> tuple[list[Section], Live | None]:
-    """The sections of a report, and what they are alive with, where the network can train in a page."""
-    presented = present(report.derivation, view=report.view, fold=True, opened=True)
+def told(report: Report) -> Told:
+    """The sections of a report, and what they are alive with."""
+    presented = present(report.derivation, fold=True, opened=True, **report.telling)
     keys = Keys(report.derivation) if report.live is not None else None
     derived = told_sections(presented, report.derivation, keys)
     descended = report.descended
     surface = sample(descended.objective, descended.path) if descended is not None else None
-    alive = report.live(keys, surface) if report.live is not None and keys is not None else None
+    alive, still = None, ""
+    if report.live is not None and keys is not None:
+        try:
+            alive = report.live(keys, surface)
+        except MathError as error:
+            still = error.what
     sections: list[Section] = []
     if report.network is not None:
         narrow = pictures.network(report.network, down=True, ident="gs-network-narrow")
@@ -116,7 +138,7 @@ def told(report: Report) -> tuple[list[Section], Live | None]:
         )
     if report.next_steps:
         sections.append(Section("What to try next", [Text([Html(step) for step in report.next_steps])]))
-    return sections, alive
+    return Told(sections, alive, still)
 
 
 def _descent(report: Report, descended: Descended, surface: Plane | Slice) -> list[Block]:

@@ -58,12 +58,12 @@ def sample(objective: Objective, path: Sequence[Parameters], *, size: int = 61) 
     ]
     recorded = np.stack([_flat(path[k]) for k in _some(len(path), 2000 if len(numbers) <= 1000 else 100)])
     end = recorded[-1]
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes.values()]).tolist()
+    places = list(zip(shapes.items(), [0, *ends], ends, strict=False))
 
     def loss(point: Array) -> float:
-        places = np.cumsum([0, *(int(np.prod(shape)) for shape in shapes.values())])
-        parts = zip(shapes.items(), places, places[1:], strict=False)
         with np.errstate(all="ignore"):
-            return float(objective({name: point[a:b].reshape(shape) for (name, shape), a, b in parts}))
+            return float(objective({name: point[a:b].reshape(shape) for (name, shape), a, b in places}))
 
     if len(numbers) == 1:
         (grid,) = _frame(loss, recorded, np.zeros(1), np.eye(1), size)

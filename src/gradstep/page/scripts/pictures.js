@@ -139,6 +139,7 @@ export function curve(root, descent, worth) {
 
   return function draw() {
     const history = descent.history.map(([step, loss]) => [step, worth * loss]).filter(([, loss]) => Number.isFinite(loss));
+    if (!history.length) return picture.replaceChildren(...titles);
     const losses = history.map(([, loss]) => loss).concat(baseline ? [Number(baseline)] : []);
     const least = Math.min(...losses), most = Math.max(...losses), last = Math.max(history.at(-1)[0], 10);
     const wide = least > 0 && most / least > 20;
