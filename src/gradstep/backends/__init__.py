@@ -11,7 +11,6 @@ from gradstep.backends.options import Options, checked
 from gradstep.expression.errors import MathError, resembling
 from gradstep.expression.late import late
 from gradstep.expression.node import Expr
-from gradstep.expression.records import replaced
 from gradstep.operations.declared import inlined
 
 if TYPE_CHECKING:
@@ -89,4 +88,4 @@ def compile_outputs(
         return made
     told = "".join(f"# {line}".rstrip() + "\n" for line in story.splitlines())
     rule = f"\n\n{RULES[backend](written)}" if written.gradients else ""
-    return replaced(made, source=f"{told}{text}{rule}")
+    return Compiled(f"{told}{text}{rule}", made.program, made.raw)
