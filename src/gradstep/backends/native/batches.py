@@ -3,7 +3,8 @@
 Each batch comes in pieces: blocks of its rows, for which everything but totals is computed; then parts of
 parameters, whose gradient comes to its place, and which step; then what counts the steps. A thread takes the
 next piece as soon as what it needs is done, so that nobody waits for a thread that does not run. Where a step
-only takes the gradient away, a product is added to its parameter as it is computed.
+only takes the gradient away, a product is added to its parameter as it is computed. A thread that is alone
+adds the products of each block to the totals while the block is near: no array has all rows of a batch.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ class Batches:
     update     from "x", "g" and the optimiser's memory to what they are next; `counts` is for its numbers
     descends   whether the update only takes the gradient away, times the rate
     blocks     into how many blocks the rows of a batch are divided, and into which `parts` the parameters
+    adds       whether each block adds its products to the totals, so that it can be forgotten
     """
 
     work: Work
@@ -79,6 +81,7 @@ class Batches:
     descends: bool
     blocks: int
     parts: tuple[Part, ...]
+    adds: bool
 
     @property
     def pieces(self) -> int:
@@ -100,7 +103,7 @@ class Batches:
         """The products that are added to their parameter, by name."""
         products = {str(product.symbol.params[0]) for product in self.work.totals}
         alone = [g for g in self.gradients if g.plan is None and g.total in products]
-        return {g.total: g for g in alone if self.descends}
+        return {g.total: g for g in alone if self.descends and not self.adds}
 
     def kept_places(self) -> tuple[dict[str, int], int]:
         """Where the totals that formulas take are kept, in numbers, and how many numbers there are."""
@@ -146,6 +149,7 @@ class _Writer(WorkWriter):
 
     def __init__(self, batches: Batches, sources: Mapping[str, int], parameters: Mapping[str, int]) -> None:
         self.batches, self.sources, self.parameters = batches, sources, parameters
+        self.before = "0.0"  # times that what there is of a total is kept
         super().__init__(batches.work)
         self.fused = batches.fused()
         self.alone = {g.total: g for g in batches.gradients if g.plan is None}
@@ -259,6 +263,9 @@ class _Writer(WorkWriter):
         )
         self.copy(self.argument("start", "ptr"), mine, self.numbers_of_chains, "double", "double")
         self.here = self.rows_from(start, low)
+        if self.batches.adds:
+            first = writer.test("eq", number, 0)
+            self.before = writer.scalar(f"select i1 {first}, {self.work.kind} 0.0, {self.work.kind} 1.0")
         self.all_phases(here, mine)
         writer.jump(none)
         writer.place(none)
@@ -303,8 +310,8 @@ class _Writer(WorkWriter):
         writer.place(done)
 
     def product(self, product: Product, count: str) -> None:
-        """What is a total waits until all blocks are done."""
-        if not product.total:
+        """What is a total waits until all blocks are done, or grows with each."""
+        if self.batches.adds or not product.total:
             super().product(product, count)
 
     # ------------------------------------------------------------------------------------- parts
@@ -315,7 +322,7 @@ class _Writer(WorkWriter):
         columns = gradient.numbers // (gradient.shape[0] if gradient.shape else 1)
         self.here = self.rows_from(start, "0")
         for product in self.work.totals:
-            if str(product.symbol.params[0]) in gradient.totals:
+            if str(product.symbol.params[0]) in gradient.totals and not self.batches.adds:
                 self.total_part(product, part, count)
         at = 0
         for plan in self.work.chains:
@@ -397,7 +404,7 @@ class _Writer(WorkWriter):
             return super().result(product)
         name, far = str(product.symbol.params[0]), self.length(product.symbol.shape[1])
         if name not in self.fused:
-            return "1.0", "0.0", (self.total_place(name), far)
+            return "1.0", self.before, (self.total_place(name), far)
         rate = self.writer.scalar(f"fneg {self.work.kind} {self.argument('rate', self.work.kind)}")
         place = self.writer.at(self.argument("x", "ptr"), self.fused[name].first * self.item)
         return rate, "1.0", (place, far)

@@ -110,12 +110,14 @@ def batches_of(
     pruned = Pass(replaced(step.program, outputs=outputs), totals, {})
     work = work_of(pruned, rows.size, lengths, kind, lambda cells, symbol: _packed(cells, symbol, rows.size))
     kept = [str(each.symbol.params[0]) for total in work.totals for each in (total.left, total.right)]
-    work = replaced(work, moving=work.moving | set(kept))
+    blocks = math.ceil(batch / rows_together(work, batch, threads))
+    adds = threads == 1 and blocks > 1
+    if not adds:
+        work = replaced(work, moving=work.moving | set(kept))
     counts, descends = _update(rule, kind)
     products = {str(product.symbol.params[0]) for product in work.totals}
     parts = tuple(part for gradient in gradients for part in parts_of(gradient, products, batch, threads))
-    blocks = math.ceil(batch / rows_together(work, batch, threads))
-    return Batches(work, tuple(gradients), update.plan, counts, descends, blocks, parts)
+    return Batches(work, tuple(gradients), update.plan, counts, descends, blocks, parts, adds)
 
 
 def parts_of(gradient: Gradient, products: set[str], batch: int, threads: int) -> list[Part]:
