@@ -25,6 +25,8 @@ WALKS = {
     "as its formula says": (NEURON, DATA, {"learning_rate": 0.1}),
     "the rate fitted": (NEURON, DATA, {}),
     "momentum": (NEURON, DATA, {"optimiser": "momentum", "learning_rate": 0.02}),
+    "a penalty": (NEURON, DATA, {"l2": 0.3, "learning_rate": 0.1}),
+    "layers, a penalty": (LAYERS, CLASSES, {"l2": 0.02, "sizes": {"h": 4}, "learning_rate": 0.2}),
     "Adam": (NEURON, DATA, {"optimiser": "adam", "learning_rate": 0.05}),
     "mini-batches": (NEURON, DATA, {"batch": 16, "learning_rate": 0.05, "seed": 3}),
     "layers": (LAYERS, CLASSES, {"learning_rate": 0.3, "sizes": {"h": 4}}),

@@ -46,12 +46,14 @@ class Unit:
 class Coordinates:
     """How data, parameters and loss in the user's units become those of training, and back.
 
-    `notes` say which features are not standardised, and why.
+    `spreads` are the data of a penalty that hold how large a unit is, 1 in training; `notes` say which
+    features are not standardised, and why.
     """
 
     entrances: tuple[Entrance, ...] = ()
     unit: Unit | None = None
     notes: tuple[str, ...] = ()
+    spreads: tuple[str, ...] = ()
 
     @property
     def loss(self) -> float:
@@ -66,6 +68,8 @@ class Coordinates:
             changed[entrance.data] = entrance.scaler.apply(_columns(values)).reshape(values.shape)
         if self.unit is not None:
             changed[self.unit.data] = (arrays[self.unit.data] - self.unit.shift) / self.unit.size
+        for name in self.spreads:
+            changed[name] = np.ones_like(arrays[name])
         return changed
 
     def to_user(self, parameters: Arrays) -> dict[str, Array]:

@@ -339,7 +339,9 @@ def ground_for(
     task = (penalty.loss, plain.wrt, task[2])
     given = given._replace(arrays={**given.arrays, **penalty.data})
     plan = replaced(plan, data={**plan.data, **penalty.data}, notes=(*plan.notes, *penalty.notes))
-    mine, inside = {**mine, **penalty.data}, {**inside, **penalty.inside}
+    ones = {name: np.ones_like(penalty.data[name]) for name in penalty.spreads}
+    mine, inside = {**mine, **penalty.data}, {**inside, **penalty.data, **ones}
+    units = replaced(units, spreads=penalty.spreads)
     return Ground(task, derived(task), plain, given, plan, units, mine, inside)
 
 

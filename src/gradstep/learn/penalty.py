@@ -29,11 +29,11 @@ L2 = "l2"
 
 @record
 class Penalty:
-    """A loss with its penalty, and the numbers that it needs, in the user's units and `inside` training."""
+    """A loss with its penalty, and the numbers that it needs; in training the `spreads` among them are 1."""
 
     loss: Expr
     data: Mapping[str, Array]
-    inside: Mapping[str, Array]
+    spreads: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -48,7 +48,6 @@ def penalised(loss: Expr, parameters: Mapping[str, Expr], units: Coordinates, l2
     if not weights:
         raise MathError("there are no weights to penalise", facts=[f"to be trained: {', '.join(parameters)}"])
     data = {L2: np.asarray(checked_penalty(l2))}
-    inside = dict(data)
     total: Expr | None = None
     for name, weight in weights.items():
         term = sum(weight**2)
@@ -57,16 +56,16 @@ def penalised(loss: Expr, parameters: Mapping[str, Expr], units: Coordinates, l2
             called = f"s_{name}"
             while called in used:
                 called += "_"
-            data[called], inside[called] = size, np.ones_like(size)
+            data[called] = size
             s = symbol(called, weight.shape[: size.ndim])
             rows = weight**2 if weight.rank == 1 else sum(weight**2, axis=tuple(range(1, weight.rank)))
             term = sum((s * weight) ** 2) if weight.rank == 1 else inner(s**2, rows)
             term = term if size.ndim else s**2 * sum(weight**2)
         total = term if total is None else total + term
     assert total is not None
-    spreads = [name for name in data if name != L2]
+    spreads = tuple(name for name in data if name != L2)
     said = f"the penalty is on weights for features of spread 1: {', '.join(spreads)} holds the spreads"
-    return Penalty(loss + symbol(L2, "") * total, data, inside, (said,) if spreads else ())
+    return Penalty(loss + symbol(L2, "") * total, data, spreads, (said,) if spreads else ())
 
 
 def _size(name: str, units: Coordinates) -> Array | None:

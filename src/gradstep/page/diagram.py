@@ -15,12 +15,16 @@ from gradstep.page.svg import Array, Numbers, Point
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer: how many neurons, their activation, the names of its weights and bias ("" for none)."""
+    """One layer: how many neurons, their activation, the names of its weights and bias ("" for none).
+
+    `looks_up` a row of its weights instead of multiplying by them.
+    """
 
     size: int
     activation: str = "linear"
     weight: str = "w"
     bias: str = "b"
+    looks_up: bool = False
 
 
 @dataclass(frozen=True)
@@ -171,8 +175,10 @@ class _Flow:
                 else svg.label(line, x, y + gap + 6 + 18 * k, 24, "middle", 13, colour)
             )
 
-    def legend(self, kind: str, x: float, y: float) -> None:
+    def legend(self, kind: str, x: float, y: float, biased: bool) -> None:
         for colour, words in LEGENDS[kind]:
+            if colour == "bias" and not biased:
+                continue
             self.nodes += [
                 svg.rule(x, y - 4, x + 20, y - 4, colour, 3),
                 svg.text(words, x + 26, y, "start", 11, "quiet"),
@@ -245,13 +251,13 @@ def _neuron(net: Network, down: bool, ident: str) -> str:
     if down:
         half = max(middle + 46, 172)
         box = (middle - half, -62.0, 2 * half, y_at + 128)
-        flow.legend("neuron", middle - 168, y_at + 58)
+        flow.legend("neuron", middle - 168, y_at + 58, bool(bias))
     else:
         left = 48 + 7.6 * max(len(svg.shorten(name, 22)) for name in net.inputs)
         low = max(middle * 2 + 34, middle + 74) + 26
         top = min(-34.0, middle - 40)
         box = (-left, top, left + y_at + 92, low - top + 14)
-        flow.legend("neuron", -26, low)
+        flow.legend("neuron", -26, low, bool(bias))
     some = ", ".join(net.inputs[:3]) + (f" … {net.inputs[-1]}" if count > 3 else "")
     story = [
         f"{count} input{'s' * (count > 1)} ({some}), each multiplied by its weight {layer.weight}",
@@ -264,6 +270,19 @@ def _neuron(net: Network, down: bool, ident: str) -> str:
     return svg.picture(
         ident, box, "The network: one neuron", "; ".join(story) + ".", *flow.edges, *flow.nodes
     )
+
+
+def doing(net: Network) -> str:
+    """What the layers do, in words."""
+    bent = any(layer.activation != "linear" for layer in net.layers)
+    done = ["multiplies by its weights", *["adds its biases"] * any(layer.bias for layer in net.layers)]
+    done += ["passes the sums through its activation"] * bent
+    which = (
+        "the first layer looks up a row of its weights, and each other"
+        if net.layers[0].looks_up
+        else "each layer"
+    )
+    return f"{which} {', '.join(done[:-1])}{' and ' * (len(done) > 1)}{done[-1]}"
 
 
 def _layers(net: Network, down: bool, ident: str) -> str:
@@ -321,18 +340,22 @@ def _layers(net: Network, down: bool, ident: str) -> str:
         if k:
             layer = net.layers[k - 1]
             apart = (42.0 if down else 19.0) * bool(layer.bias)
-            flow.chip((along - step / 2, middle - apart), "weight", f"× {svg.named(layer.weight)}")
+            flow.chip(
+                (along - step / 2, middle - apart),
+                "weight",
+                svg.named(layer.weight) if layer.looks_up else f"× {svg.named(layer.weight)}",
+            )
             if layer.bias:
                 flow.chip((along - step / 2, middle + apart), "bias", f"+ {svg.named(layer.bias)}")
             place = (along + 20, high + 36) if down else (along, high + 30)
             words = flow.activation(place, layer.activation, 46, 34)
             flow.remark(place, 34 if down else 28, words)
 
-    length = (len(columns) - 1) * step
+    length, biased = (len(columns) - 1) * step, any(layer.bias for layer in net.layers)
     if down:
         left = min(-24.0, middle - 96)
         box = (left, -26.0, max(high + 150, left + 350) - left, length + 106)
-        flow.legend("layers", left + 8, length + 68)
+        flow.legend("layers", left + 8, length + 68, biased)
     else:
         rooms = [
             max((len(svg.shorten(name, 18)) for name in names), default=0)
@@ -340,11 +363,11 @@ def _layers(net: Network, down: bool, ident: str) -> str:
         ]
         left, right = (max(56, 32 + 7.2 * room) for room in rooms)
         box = (-left, low - 36, left + length + right, high - low + 146)
-        flow.legend("layers", length / 2 - 176, high + 98)
+        flow.legend("layers", length / 2 - 176, high + 98, biased)
     count = f"{len(net.layers)} layer{'s' * (len(net.layers) > 1)}"
     story = (
         f"{count} that turn {sizes[0]} inputs into {' and then '.join(map(str, sizes[1:5]))}"
-        f"{f' and so on, at last into {sizes[-1]}' if last > 4 else ''} numbers: each layer multiplies by "
-        "its weights, adds its biases and applies its activation."
+        f"{f' and so on, at last into {sizes[-1]}' if last > 4 else ''} numbers: "
+        f"{doing(net)}."
     )
     return svg.picture(ident, box, f"The network: {count} of neurons", story, *flow.edges, *flow.nodes)

@@ -14,11 +14,13 @@ from gradstep.expression.node import walk
 from gradstep.learn.coordinates import Coordinates
 from gradstep.learn.fit import Fit, readable
 from gradstep.learn.objective import objective
+from gradstep.learn.structure import name_of
 from gradstep.notation.batches import batch_size, tells
 from gradstep.operations.evaluation import variables
 from gradstep.operations.lookups import lookups
 from gradstep.page import pictures
-from gradstep.page.live import coded, lengths, live, path_of, rows_of, units_of
+from gradstep.page.diagram import doing
+from gradstep.page.live import coded, features_of, layers_of, lengths, live, path_of, rows_of, units_of
 from gradstep.page.networks import network_of
 from gradstep.page.report import Descended, Report, page, save
 
@@ -73,17 +75,20 @@ def _target_name(fit: Fit) -> str:
 def _feature_names(fit: Fit) -> Sequence[str]:
     if fit.feature_names:
         return [readable(name) for name in fit.feature_names]
-    X = fit.data.get(fit.features or "")
+    X = fit.data.get(features_of(fit) or "")
     count = 0 if X is None else X.shape[1] if X.ndim > 1 else 1
     return ["x"] if count == 1 else [f"x{k}" for k in range(1, 1 + count)]
 
 
 def _network(fit: Fit) -> pictures.Network | None:
     outputs = [readable(str(each)) for each in fit.encoder.classes or ()] if fit.encoder is not None else []
+    signals = layers_of(fit)
     names = _feature_names(fit)
-    network = network_of(
-        fit.of, fit.derivation.parameters, lengths(fit, fit.data), names, outputs or [_target_name(fit)]
-    )
+    if signals and signals[0].inner is None:
+        names = ["row" if signals[0].places is None else name_of(signals[0].places)]
+    mirrored = fit.target is None and not outputs
+    outputs = outputs or (list(names) if mirrored else [_target_name(fit)])
+    network = network_of(signals, lengths(fit, fit.data), names, outputs)
     if network is None or len(network.layers) > 1 or network.layers[0].size > 1:
         return network
     return pictures.Network(network.inputs, network.layers, network.outputs, _example(fit, network))
@@ -111,9 +116,8 @@ def _network_caption(network: pictures.Network) -> str:
             "Each input is multiplied by its weight, the products are added, the bias is added, and the "
             "activation has the last word. The numbers are those of one example."
         )
-    return (
-        "Each layer multiplies by its weights, adds its biases, and passes the sums through its activation."
-    )
+    done = doing(network)
+    return f"{done[0].upper()}{done[1:]}."
 
 
 def _lead(fit: Fit, name: str) -> list[str]:

@@ -19,11 +19,10 @@ from gradstep.backends import compile_outputs
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.expression.records import replaced
-from gradstep.expression.shapes import Lengths, shape_text
+from gradstep.expression.shapes import Lengths, Size, shape_text
 from gradstep.learn.coordinates import Coordinates
 from gradstep.learn.fit import Fit, readable
 from gradstep.learn.objective import compiled
-from gradstep.learn.penalty import L2
 from gradstep.learn.structure import name_of
 from gradstep.notation.batches import batch_size
 from gradstep.notation.presentation import Slope
@@ -95,8 +94,6 @@ def live(
     path = path_of(fit, units)
     size = sum(np.size(value) for value in path[-1].values())
     numbers = sum(values.size for values in data.values())
-    if L2 in fit.data:
-        raise MathError("its penalty is in the units of training")
     if size > MOST_PARAMETERS:
         raise MathError(f"{size:,} parameters are more than the {MOST_PARAMETERS:,} that a page holds")
     if numbers > 2 * MOST_NUMBERS:
@@ -106,7 +103,8 @@ def live(
     if fit.path_steps[:1] != (0,):
         raise MathError("its training went on from another, so that its start is not known")
     sizes = lengths(fit, data)
-    signals = signals_of(fit.of, fit.derivation.parameters, fit.prediction)
+    signals = layers_of(fit)
+    axis = _axis(declared, along, signals)
     network = [_signal(keys, signal) for signal in signals]
     formulas = _formulas(fit, keys, sizes)
     rows = len(data[along[0]]) if along else 0
@@ -114,6 +112,7 @@ def live(
         "loss": fit.derivation.names[fit.of],
         "sizes": sizes,
         "rows": rows,
+        "examples": Lengths(sizes)[axis] if axis is not None else 0,
         "example": _example(data.get(fit.target or ""), rows),
         "rowSize": batch_size(fit.derivation),
         "allRows": len(fit.rows),
@@ -129,16 +128,28 @@ def live(
         },
         "settings": _settings(fit),
         "reach": _reach(fit, units),
-        "features": fit.features,
+        "features": features_of(fit),
         "target": fit.target,
         "names": _names(fit),
         "units": _units(fit, units),
-        "values": _values(keys, sizes, declared, set(along), set(fit.parameters)),
+        "values": _values(keys, sizes, axis),
         "network": network,
         "surface": _surface(surface),
         "fitted": fitted,
     }
     return Live(model, formulas)
+
+
+def layers_of(fit: Fit) -> list[Signal]:
+    """The layers of the network that a loss describes."""
+    return signals_of(fit.of, fit.derivation.parameters, fit.prediction)
+
+
+def features_of(fit: Fit) -> str | None:
+    """The data that the network is made of, as far as it is seen."""
+    signals = layers_of(fit)
+    inner = signals[0].inner if signals else None
+    return name_of(inner) if inner is not None and inner.op.name == "symbol" else fit.features
 
 
 def coded(values: npt.ArrayLike) -> str:
@@ -178,6 +189,13 @@ def _settings(fit: Fit) -> dict[str, Any]:
     }
 
 
+def _axis(declared: Mapping[str, Expr], along: Sequence[str], signals: Sequence[Signal]) -> Size | None:
+    """The axis of the examples: of the rows, or, where there are none, of what the network looks up."""
+    rows = [declared[name].shape[0] for name in along if name in declared]
+    looked_up = [each.sum.shape[0] for each in signals[:1] if each.inner is None]
+    return next(iter([*rows, *looked_up]), None)
+
+
 def _example(y: Array | None, rows: int) -> int:
     """The row that is shown first: one whose target is not far from the mean."""
     return int(np.argmin(np.abs(y - y.mean()))) if y is not None and y.shape == (rows,) and rows else 0
@@ -205,7 +223,7 @@ def _units(fit: Fit, units: Coordinates) -> dict[str, Any]:
     """How the data on the page come from the user's."""
     found: dict[str, Any] = {"worth": units.loss, "features": None, "target": None}
     for entrance in units.entrances:
-        if entrance.data == fit.features:
+        if entrance.data == features_of(fit):
             scaler = entrance.scaler
             found["features"] = {"mean": scaler.mean.tolist(), "scale": scaler.scale.tolist()}
     if units.unit is not None:
@@ -239,16 +257,9 @@ def _length(expr: Expr, sizes: Mapping[str, int]) -> int:
     return int(np.prod([known[size] for size in expr.shape], dtype=float))
 
 
-def _values(
-    keys: Keys,
-    sizes: Mapping[str, int],
-    declared: Mapping[str, Expr],
-    along: set[str],
-    parameters: set[str],
-) -> dict[str, Any]:
-    """What each key stands for: its name, its shape, and where its numbers are."""
+def _values(keys: Keys, sizes: Mapping[str, int], axis: Size | None) -> dict[str, Any]:
+    """What each key stands for: its name, shape, and where its numbers are; examples go along the axis."""
     known = Lengths(sizes)
-    batch = {declared[name].shape[0] for name in along if name in declared}
     found = {}
     for key, expr in keys.worth.items():
         name = str(expr.params[0]) if expr.op.name == "symbol" else ""
@@ -256,7 +267,7 @@ def _values(
             "title": keys.titles[key],
             "shape": [known[size] for size in expr.shape],
             "sizes": shape_text(expr.shape),
-            "rows": bool(expr.shape[:1]) and expr.shape[0] in batch,
+            "rows": expr.shape[:1] == (axis,),
             "input": name,
         }
     return found
@@ -270,6 +281,8 @@ def _signal(keys: Keys, signal: Signal) -> dict[str, Any]:
         "bias": signal.bias,
         "transposed": signal.transposed,
         "activation": signal.activation,
+        "looksUp": signal.inner is None,
+        "places": keys.of_expr(signal.places, "") if signal.places is not None else None,
         "sum": keys.of_expr(signal.sum, "z"),
         "out": keys.of_expr(signal.out, "a"),
         "local": keys(Slope(signal.out, signal.sum)) if signal.sum in signal.out.args else None,

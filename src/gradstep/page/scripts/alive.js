@@ -15,7 +15,7 @@ export function enliven(root, model, formulas, { drawn = () => {}, rested = () =
   }
   const $ = id => root.getElementById(id), ended = new AbortController();
   const descent = new Descent(model, formulas.gradient);
-  const live = { descent, model, formulas, worth, row: Math.min(model.example ?? 0, Math.max(0, model.rows - 1)), touched: false, running: false };
+  const live = { descent, model, formulas, worth, row: Math.min(model.example ?? 0, Math.max(0, model.examples - 1)), touched: false, running: false };
 
   // What every key is worth now, computed once for each place.
   let known = null, knownAt = null;
@@ -171,19 +171,19 @@ export function enliven(root, model, formulas, { drawn = () => {}, rested = () =
 
   // The example whose numbers are shown.
   function choose(next) {
-    live.row = (next + model.rows) % model.rows;
+    live.row = (next + model.examples) % model.examples;
     showExample();
     draw();
     rested();
   }
   function showExample() {
-    if (!$("example") || !model.rows) return;
+    if (!$("example") || !model.examples) return;
     const { features, target } = model.names, width = features.length, unit = model.units.features;
     const X = descent.data[model.features];
     const one = width === 1 && X ? X[live.row] : null;
     const x = one === null ? "" : `: ${features[0]} ${shown(unit ? one * unit.scale[0] + unit.mean[0] : one, 6)}`;
-    $("example").textContent = `row ${live.row + 1} of ${model.rows}${x}`;
-    const scaled = unit && width === 1 ? `x = (${features[0]} − ${shown(unit.mean[0], 6)}) / ${shown(unit.scale[0], 4)}` : unit ? "each feature: its mean taken away, divided by its spread" : "";
+    $("example").textContent = `row ${live.row + 1} of ${model.examples}${x}`;
+    const scaled = unit && width === 1 ? `x = (${features[0]} − ${shown(unit.mean[0], 6)}) / ${shown(unit.scale[0], 4)}` : unit ? `The inputs are shown as they are trained on: each ${unit.mean.some(mean => mean) ? "less its mean, " : ""}divided by its ${unit.mean.some(mean => mean) ? "spread" : "size"}` : "";
     const sized = model.units.target ? `; ${target || "the target"} in units of ${shown(model.units.target.size, 4)}` : "";
     $("network-hint").textContent = `${scaled}${sized}${scaled || sized ? ". " : ""}${model.network.length === 1 && root.querySelector('[data-part="z-0"]') ? "Drag a weight or the bias sideways." : "Drag a line sideways: it is a weight, the thicker the larger, blue below zero."}`;
   }

@@ -27,13 +27,18 @@ export function network(root, descent, model, worth, row, changed) {
     const width = model.values[key].rows ? shape.slice(1).reduce((a, b) => a * b, 1) : found.length;
     return found[(model.values[key].rows ? row() * width : 0) + unit] ?? NaN;
   };
+  // A first layer that looks up: which row of its weights the example has.
+  const { looksUp, places } = layers[0];
+  const lookedUp = () => (places ? worth(places)[row()] : row());
   const features = () => {
+    if (looksUp) return [lookedUp() + (places ? 0 : 1)];
     const X = descent.data[model.features], width = X.length / model.rows;
     return X.subarray(row() * width, (row() + 1) * width);
   };
   const weightPlace = (layer, i, j) => {
     const { weight, transposed } = layers[layer], shape = model.parameters[weight].shape;
     const [from] = descent.places[weight];
+    if (layer === 0 && looksUp) return from + lookedUp() * shape[1] + j;
     if (shape.length < 2) return from + i;
     return from + (transposed ? j * shape[1] + i : i * shape[1] + j);
   };
@@ -66,7 +71,7 @@ export function network(root, descent, model, worth, row, changed) {
         const after = k ? entry(layers[k - 1].outSlope ?? layers[k - 1].slope, i) : NaN;
         found.set(part, { value, slope: after });
       } else {
-        const place = weightPlace(k - 1, i, j), before = k > 1 ? entry(layers[k - 2].out, i) : features()[i];
+        const place = weightPlace(k - 1, i, j), before = k > 1 ? entry(layers[k - 2].out, i) : looksUp ? 1 : features()[i];
         const slope = entry(layers[k - 1].slope, j) * before;
         found.set(part, { value: descent.x[place], slope, place, edge: true });
       }
@@ -109,7 +114,7 @@ export function network(root, descent, model, worth, row, changed) {
       text.replaceChildren();
       for (const [key, to] of Object.entries({ class: "value", "font-size": 11, "font-style": "normal", "font-family": "system-ui, sans-serif" })) text.setAttribute(key, to);
     }
-    if (text) text.textContent = shown(value, 3);
+    if (text) text.textContent = shown(value, one ? 3 : 2);
     if (!Number.isFinite(slope)) return;
     const box = group.querySelector("rect, circle"), round = box.tagName === "circle";
     const middle = Number(round ? box.getAttribute("cx") : Number(box.getAttribute("x")) + box.getAttribute("width") / 2);

@@ -38,7 +38,7 @@ function start() {
     if (Number.isInteger(Number(found.get("batch"))) && found.has("batch")) changes.batch = Math.max(0, Number(found.get("batch")));
     Object.assign(descent.settings, changes);
     const chosen = Number(found.get("row"));
-    if (Number.isInteger(chosen) && chosen > 0 && chosen <= model.rows) live.row = chosen - 1;
+    if (Number.isInteger(chosen) && chosen > 0 && chosen <= model.examples) live.row = chosen - 1;
     const steps = Math.min(Number(found.get("steps")) || 0, 100000);
     if (found.has("at")) {
       try {
