@@ -247,7 +247,8 @@ class Ground:
         """What was found, in the units of the data."""
         plan, units = self.plan, self.units
         arrays = units.to_user(found.parameters)
-        history = tuple(loss * units.loss for loss in found.history)
+        unit = units.loss
+        history = tuple([loss * unit for loss in found.history]) if unit != 1 else found.history
         layout = Layout.of(arrays)
         measured = Measured(by.whole(function, {**self.mine, **own}), layout)
         (loss, _), reached = measured(layout.start), found.loss * units.loss

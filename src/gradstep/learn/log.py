@@ -6,7 +6,7 @@ import itertools
 import math
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -33,10 +33,13 @@ class Snapshots:
         return cls(max(2, min(limit, 4_000_000 // size)))
 
     def add(self, step: int, x: Array) -> None:
-        if step % self.every:
-            return
-        self.kept[step] = x
-        if len(self.kept) > self.limit:
+        if not step % self.every:
+            self.add_all([step], [x])
+
+    def add_all(self, steps: Iterable[int], pictures: Iterable[Array]) -> None:
+        """Those after some steps, all of them multiples of `every`; pictures beyond these do not count."""
+        self.kept.update(zip(steps, pictures, strict=False))
+        while len(self.kept) > self.limit:
             self.every *= 2
             self.kept = {at: seen for at, seen in self.kept.items() if at % self.every == 0}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -31,6 +31,7 @@ else:
 
 Measured: TypeAlias = tuple[ArrayLike, Mapping[str, ArrayLike]]
 
+KEPT = 64  # functions that are remembered
 LONG = 120  # a loss that is longer is not repeated above its code
 
 
@@ -82,11 +83,17 @@ def compiled(
 
 def worth(expr: Expr, known: Arrays) -> NDArray[np.float64]:
     """What an expression is worth; `known` may hold more than it needs."""
-    function = compile_outputs({"": expr})
+    function = _function_of(expr)
     arrays = [known[name] for name in needed(function, known)]
     check_memory(function, known)
     with np.errstate(all="ignore"):
         return np.asarray(function.raw(*arrays), dtype=np.float64)
+
+
+@lru_cache(KEPT)
+def _function_of(expr: Expr) -> Compiled:
+    """The function of an expression, written once."""
+    return compile_outputs({"": expr})
 
 
 def check_memory(function: Compiled, arrays: Arrays) -> None:

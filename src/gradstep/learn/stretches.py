@@ -350,14 +350,20 @@ class Judged:
     def hidden(self) -> Iterator[End]:
         """Where all the last steps gained is what rounding errors may be; none where these are not known."""
         log = self.log
-        known = np.array([*log.history[-SEEN:], *self.losses])
-        rises = np.concatenate([[0], np.cumsum(np.diff(known) > 0)])
+        known = np.concatenate([log.history[-SEEN:], self.losses])
+        rises = np.concatenate([[0], np.cumsum(known[1:] > known[:-1])])
         first = max(0, SEEN - len(log.history))  # the first step with so many before it
-        now = np.arange(first, self.steps) + len(known) - self.steps
-        gain, loss = known[now - SEEN] - known[now], np.abs(self.lowest[first:])
-        down = (rises[now] == rises[now - SEEN]) & (gain > 0)
+        now = first + len(known) - self.steps
+
+        def grown(numbers: Array) -> Array:
+            """By how much since so many steps before."""
+            here = numbers[now:]
+            return here - numbers[now - SEEN :][: len(here)]
+
+        gain, loss = -grown(known), np.abs(self.lowest[first:])
+        down = (grown(rises) == 0) & (gain > 0)
         if log.rounding is None:
-            ends, unsure = down & (gain <= EPSILON * loss), np.zeros(len(now), bool)
+            ends, unsure = down & (gain <= EPSILON * loss), np.zeros(len(down), bool)
         else:
             noise, where = log.noise or (0.0, math.inf)
             near = (where / 2 <= loss) & (loss <= 2 * where)
@@ -392,7 +398,7 @@ class Judged:
     def gaining_little(self, steps: int) -> Iterator[int]:
         """The first step after which the last so many have brought next to nothing."""
         before = len(self.log.lows)
-        lows = np.array([*self.log.lows, *self.lowest])
+        lows = np.concatenate([self.log.lows, self.lowest])
         back = np.arange(len(self.lowest)) + before - steps
         idle = lows[np.maximum(back, 0)] - self.lowest <= self.goal * self.scale()
         found = np.flatnonzero((back >= 0) & idle)
@@ -401,7 +407,7 @@ class Judged:
 
     def farthest_reach(self, first: int) -> Array:
         """The largest of the last reaches, from step `first` on; infinite where there are not two."""
-        known = np.array([*self.log.reaches, *self.reaches])
+        known = np.concatenate([self.log.reaches, self.reaches])
         before = len(self.log.reaches)
         padded = np.concatenate([np.full(LOOK_BACK, -math.inf), known])
         windows = np.lib.stride_tricks.sliding_window_view(padded, LOOK_BACK)[1:]
@@ -413,7 +419,6 @@ class Judged:
         """Puts the steps that are taken into the log."""
         log, count = self.log, self.steps
         losses = self.losses[:count]
-        pictures = iter(stretch.pictures)
         every, before = log.snapshots.every, log.steps
         if self.lowest[count - 1] < log.lowest.loss:
             at = int(np.argmin(losses))
@@ -434,5 +439,4 @@ class Judged:
         log.rates += self.table[:count, RATE].tolist() if self.rate is None else [self.rate] * count
         log.reaches.extend(self.reaches[:count][-LOOK_BACK:].tolist())
         log.lows.extend(self.lowest[:count][-LONG:].tolist())
-        for step in range(before + every - before % every, log.steps + 1, every):
-            log.snapshots.add(step, next(pictures))
+        log.snapshots.add_all(range(before + every - before % every, log.steps + 1, every), stretch.pictures)

@@ -20,7 +20,7 @@ from gradstep.backends.native.walk import Walk
 
 WRITTEN = 300  # operations on vectors that are written out before there is a loop
 BUSY = 8  # sums of products that are worked on at a time: each waits four cycles, and two begin in one
-MOST = 4  # vectors side by side
+MOST = {16: 4, 32: 6}  # vectors side by side, by how many registers there are
 
 
 def write_straight(walk: Walk, plan: Plan, space: Space, args: Mapping[object, int]) -> None:
@@ -39,7 +39,7 @@ class _Straight:
         self.cells = needed(self.ends)
         made = [cell for cell in self.ends if cell.row and cell.op != "data" and cell.op not in MASKS]
         registers = plan.processor.registers // 2
-        self.beside = max(1, min(MOST, registers // max(1, len(made))))
+        self.beside = max(1, min(MOST[plan.processor.registers], registers // max(1, len(made))))
         data = sum(cell.op == "data" for cell in self.ends)
         self.again = data * self.beside > registers
         self.fixed: dict[Cell, Vec] = {}
