@@ -80,10 +80,10 @@ def test_display_stands_on_its_own_line():
 
 
 SPOKEN = {
-    "the gradient": "partial C over partial w equals minus 2 over N times X transposed times open paren "
-    "e entrywise times ones where z is greater than 0 close paren",
+    "the gradient": "the partial derivative of C with respect to w equals minus 2 over N times X transposed "
+    "times open paren e entrywise times ones where z is greater than 0 close paren",
     "two pieces": "0 if z sub i is at most 0; 1 if z sub i is greater than 0",
-    "an update": "w becomes w minus eta times partial C over partial w",
+    "an update": "w becomes w minus eta times the partial derivative of C with respect to w",
     "limits": "the sum from i equals 1 to N of e sub i",
     "powers": "P inverse plus e to the power minus C plus the square root of b squared",
     "a bar": "Z bar sub 2 transposed plus z bar",

@@ -152,6 +152,26 @@ def test_a_symbol_tells_what_it_is_worth(browser, neuron):
         assert card.is_hidden()
 
 
+def test_every_line_is_heard_in_words(browser, neuron):
+    with opened(browser, neuron) as tab:
+        heard = tab.locator("ol.steps").first.aria_snapshot()
+        assert (
+            "Line 2: the partial derivative of C with respect to w equals 2 over N times the sum over i"
+            in heard
+        )
+        assert "power rule and chain rule." in heard and "∂" not in heard and "ᵢ" not in heard
+        steps = tab.locator("ol.steps > .step")
+        steps.nth(1).locator("summary").click()
+        inside = steps.nth(1).locator(".why").aria_snapshot()
+        assert "d(e squared)" in inside and "²" not in inside
+        tab.click("#one-by-one")
+        tab.keyboard.press("ArrowRight")
+        newest = tab.locator("#newest")
+        assert newest.text_content().startswith("Line 2: ") and newest.get_attribute("role") == "status"
+        tab.click("#slides")
+        assert "Line 2: the partial" in tab.locator("#slide").aria_snapshot()
+
+
 def test_lines_one_at_a_time_and_as_slides(browser, neuron):
     with opened(browser, neuron) as tab:
         steps = tab.locator("ol.steps > .step:visible")

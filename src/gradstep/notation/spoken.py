@@ -46,6 +46,8 @@ BETWEEN = {
     "(": "open paren {} close paren", "[": "{}", "‖": "the norm of {} end norm",
     "|": "the absolute value of {} end absolute value", "⟨": "the inner product of {} end product",
 }  # fmt: skip
+DERIVATIVES = {"partial": "partial derivative", "d": "derivative"}
+RESPECT = "with respect to"
 JOINING: dict[Edge, str] = {"function": "of", "one": "where"}
 NO_FACTOR: frozenset[Edge | None] = frozenset(
     {None, "sign", "binary", "relation", "dot", "comma", "prefix", "postfix", "text"}
@@ -74,12 +76,18 @@ def _speak(box: Compound) -> Rendering[str]:
         case Sup(base, exponent):
             nucleus = yield base
             power = _said((yield exponent))
-            return [scripted(nucleus, f"{_said(nucleus)} {POWERS.get(power, f'to the power {power}')}", "^")]
+            said = _said(nucleus)
+            if RESPECT in said.rpartition(" end ")[2].rpartition("close paren")[2]:
+                said += ", all"  # or only what is behind would be raised
+            return [scripted(nucleus, f"{said} {POWERS.get(power, f'to the power {power}')}", "^")]
         case Sub(base, index):
             nucleus = yield base
             return [scripted(nucleus, f"{_said(nucleus)} sub {_listed((yield index))}", "_")]
         case Frac(top, bottom):
             over, under = (yield top), (yield bottom)
+            kind = DERIVATIVES.get(over[0].body) if len(over) > 1 and under[0].body == over[0].body else None
+            if kind:
+                return [fraction(over, f"the {kind} of {_said(over[1:])} {RESPECT} {_said(under[1:])}")]
             plain = len(over) < 3 and (len(under) < 2 or under[0].left == "prefix")
             quotient = f"{_said(over)} over {_said(under)}"
             return [fraction(over, quotient if plain else f"the fraction {quotient} end fraction")]
@@ -116,7 +124,8 @@ def _said(pieces: Pieces[str]) -> str:
     words: list[str] = []
     before: Edge | None = None
     for piece in settled(pieces):
-        words += [_between(before, piece.left), piece.body]
+        one = words[-1:] in (["1"], ["ones"]) and piece.left == "open"
+        words += ["where" if one else _between(before, piece.left), piece.body]
         before = piece.right
     return " ".join(filter(None, words))
 

@@ -37,6 +37,7 @@ STEPS = Tools(
         '<button type="button" id="slides">Slides</button></div>'
         '<p class="hint">Rest on a symbol to see what it is worth; '
         "open a line for its reason, its proof, and to copy it.</p>"
+        '<p id="newest" class="spoken" role="status"></p>'
     )
 )
 LINK = Html('<button type="button" id="link">Copy a link to this state</button>')
@@ -77,7 +78,7 @@ def bar(model: Mapping[str, Any], *more: Html) -> Html:
         f"{''.join(more)}</div></details>"
         '<p id="message" role="status"></p></div>'
         '<div id="card" class="card" role="tooltip" hidden></div>'
-        '<dialog id="slide" aria-label="The derivation, line by line"></dialog>'
+        '<dialog id="slide" aria-live="polite" aria-label="The derivation, line by line"></dialog>'
     )
 
 

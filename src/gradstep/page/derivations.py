@@ -19,6 +19,7 @@ from gradstep.notation.latex import latex
 from gradstep.notation.mathml import mathml
 from gradstep.notation.presentation import Presentation, Said
 from gradstep.notation.presentation import Section as Told
+from gradstep.notation.spoken import spoken
 from gradstep.notation.views import present
 from gradstep.page.document import Block, Code, Formula, Html, Page, Section, Steps, StepView, Text, Verdict
 from gradstep.page.keys import Keys
@@ -127,6 +128,7 @@ def _step(said: Said, before: Said | None, set_in_type: Typesetter, checked: boo
         key=key,
         entry=entry,
         copies=copies,
+        spoken=spoken(row(*([left] if left is not None else []), *body)),
     )
 
 

@@ -17,6 +17,8 @@ from importlib import resources
 from itertools import zip_longest
 from typing import Any
 
+from gradstep.notation.aloud import aloud
+
 FONT = "STIXTwoMath-subset.woff2"
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; font-src data:; img-src data:; "
@@ -53,7 +55,7 @@ class StepView:
     `left` is what stands before the equals sign, if the lines are to be aligned there; `mathml` is then the
     rest. `details` are further lines of words or `Html`, such as simplifications folded into this step. On a
     live page `key` says what the line is worth, an `entry` of it or all, and `copies` are the line in other
-    languages, by name.
+    languages, by name. `spoken` is the line in words, for those who listen.
     """
 
     number: str | int
@@ -68,6 +70,7 @@ class StepView:
     key: str = ""
     entry: bool = False
     copies: Sequence[tuple[str, str]] = ()
+    spoken: str = ""
 
 
 @dataclass(frozen=True)
@@ -329,19 +332,35 @@ def _step(step: StepView, ident: str, aligned: bool) -> str:
     left = f'<span class="left">{step.left}</span>' if aligned else ""
     proof = "".join(f'<div class="math">{line}</div>' for line in step.proof)
     folded = "".join(_element("li", line) for line in step.details)
+    said = _element("span", _sentence(step), "spoken")
+    silent = ' aria-hidden="true"' if step.spoken else ""
     data = f'data-number="{escape(str(step.number))}" data-rule="{escape(step.rule)}"'
     return (
-        f'<li class="step" id="{ident}" {data}><details><summary>'
-        f'<span class="number">{_words(str(step.number))}</span>'
-        f'<span class="line"{hint}>{left}<span class="right">{step.mathml}</span></span>'
-        f'<span class="rule">{_words(step.rule)}{MARKS[step.checked]}</span>{_worth(step)}</summary>'
-        f'<div class="inside">{_element("p", step.why, "why")}'
+        f'<li class="step" id="{ident}" {data}><details><summary>{said}'
+        f'<span class="number"{silent}>{_words(str(step.number))}</span>'
+        f'<span class="line"{hint}{silent}>{left}<span class="right">{step.mathml}</span></span>'
+        f'<span class="rule"{silent}>{_words(step.rule)}{MARKS[step.checked]}</span>{_worth(step)}</summary>'
+        f'<div class="inside">{_element("p", _heard(step.why), "why")}'
         + (f'<div class="proof"><h3>Proof</h3>{proof}</div>' if proof else "")
         + (f'<ul class="folded">{folded}</ul>' if folded else "")
         + (f'<p class="shape">shape: {_words(step.shape)}</p>' if step.shape else "")
         + _copied(step)
         + "</div></details></li>"
     )
+
+
+def _sentence(step: StepView) -> str:
+    """A line as it is read aloud: its number, what it says, and the rule."""
+    parts = [f"Line {step.number}: {step.spoken}" if step.number != "" else step.spoken, aloud(step.rule)]
+    return ". ".join(part for part in parts if part) + "." if step.spoken else ""
+
+
+def _heard(words: str) -> str:
+    """Words with signs in them, and beside them the same for those who listen."""
+    said = words if isinstance(words, Html) else aloud(words)
+    if said == words:
+        return words
+    return Html(f'<span aria-hidden="true">{_words(words)}</span>{_element("span", said, "spoken")}')
 
 
 def _worth(step: StepView) -> str:

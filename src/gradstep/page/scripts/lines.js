@@ -165,6 +165,7 @@ function teaching(root) {
       step.hidden = k >= seen;
       step.classList.toggle("newest", k === seen - 1 && one());
     });
+    root.getElementById("newest").textContent = one() ? steps[seen - 1].querySelector(".spoken").textContent : "";
     before.disabled = !one() || seen === 1;
     after.disabled = !one() || seen === steps.length;
   }
@@ -194,7 +195,8 @@ function teaching(root) {
     const lefts = steps.slice(0, at + 1).map(each => each.querySelector(".left")).filter(left => left?.textContent);
     if (lefts.length) line.append(lefts.at(-1).cloneNode(true));
     line.append(step.querySelector(".right").cloneNode(true));
-    const why = step.querySelector(".why");
+    const why = step.querySelector(".why"), spoken = element("p", "spoken", step.querySelector(".spoken").textContent);
+    line.setAttribute("aria-hidden", "true");
     const close = element("button", "close", "Close");
     close.type = "button";
     close.addEventListener("click", () => slide.close());
@@ -202,9 +204,10 @@ function teaching(root) {
     const worth = step.querySelector(".worth");
     slide.replaceChildren(
       element("p", "slide-count", `${at + 1} of ${steps.length}   ← →`),
+      spoken,
       line,
       element("p", "slide-rule", rule),
-      element("p", "slide-why", why ? why.textContent : ""),
+      ...(why ? [why.cloneNode(true)] : []),
       ...(worth && !worth.hidden ? [worth.cloneNode(true)] : []),
       close,
     );
