@@ -85,7 +85,8 @@ def _speak(box: Compound) -> Rendering[str]:
             return [scripted(nucleus, f"{_said(nucleus)} sub {_listed((yield index))}", "_")]
         case Frac(top, bottom):
             over, under = (yield top), (yield bottom)
-            kind = DERIVATIVES.get(over[0].body) if len(over) > 1 and under[0].body == over[0].body else None
+            alike = len(over) > 1 < len(under) and over[0].body == under[0].body
+            kind = DERIVATIVES.get(over[0].body) if alike else None
             if kind:
                 return [fraction(over, f"the {kind} of {_said(over[1:])} {RESPECT} {_said(under[1:])}")]
             plain = len(over) < 3 and (len(under) < 2 or under[0].left == "prefix")
