@@ -21,7 +21,7 @@ from gradstep.expression.late import late
 from gradstep.expression.node import Expr
 from gradstep.learn.coordinates import Arrays
 from gradstep.learn.surface import Objective, Parameters
-from gradstep.operations.evaluation import sizes_of
+from gradstep.operations.evaluation import sizes_of, variables
 from gradstep.operations.memory import check_room
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def compiled(
 
 def worth(expr: Expr, known: Arrays) -> NDArray[np.float64]:
     """What an expression is worth; `known` may hold more than it needs."""
-    function = _function_of(expr)
+    function = _function_of(expr, tuple(variables(expr).items()))
     arrays = [known[name] for name in needed(function, known)]
     check_memory(function, known)
     with np.errstate(all="ignore"):
@@ -91,8 +91,8 @@ def worth(expr: Expr, known: Arrays) -> NDArray[np.float64]:
 
 
 @lru_cache(KEPT)
-def _function_of(expr: Expr) -> Compiled:
-    """The function of an expression, written once."""
+def _function_of(expr: Expr, declared: tuple[tuple[str, Expr], ...]) -> Compiled:
+    """The function of an expression with these variables, written once."""
     return compile_outputs({"": expr})
 
 
