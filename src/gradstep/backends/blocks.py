@@ -54,7 +54,11 @@ class InMemory:
                 break
 
     def block(self, names: Sequence[str], start: int, stop: int) -> list[Array]:
-        return [self.arrays[name][along(self.axes[name], start, stop)] for name in names]
+        arrays, axes = self.arrays, self.axes
+        return [
+            arrays[name][along(axes[name], start, stop)] if axes[name] else arrays[name][start:stop]
+            for name in names
+        ]
 
 
 def along(axis: int, start: int, stop: int) -> tuple[slice, ...]:
@@ -223,27 +227,28 @@ class Blocked:
         fixed = [_as(kind, known[given.name]) for given in step.program.inputs[len(cut) :]]
         self.divisions[number] = division = self.division(step, source, known, kind)
         groups = division.groups()
-        names = list(step.program.outputs)
         sizes = self.sizes(known)
         whole = Lengths(sizes | {self.rows.size: source.count})
         joined = {name: _empty(step.program.outputs[name].shape, whole, kind) for name in step.joined}
+        names = list(step.program.outputs)
+        put = [(k, joined[name], step.joined[name]) for k, name in enumerate(names) if name in joined]
+        add = [(k, COMBINING[step.totals[name]]) for k, name in enumerate(names) if name in step.totals]
         rooms: list[_Room] = []
 
         def group(number: int) -> Values:
             room = rooms.pop() if rooms else _Room(made.buffers, self.rows.size, sizes, kind)
-            total: Values = {}
+            total: list[Any] = []
             for start, stop in groups[number]:
                 rows = [_as(kind, array) for array in source.block(cut, start, stop)]
                 found = made.function(*rows, *fixed, *room.arrays(stop - start))
-                for name, value in zip(names, found, strict=True):
-                    if name in joined:
-                        joined[name][along(step.joined[name], start, stop)] = value
-                    elif name in total:
-                        total[name] = COMBINING[step.totals[name]](total[name], value)
-                    else:
-                        total[name] = np.array(value, dtype=np.float64)[()]
+                for k, array, axis in put:
+                    array[along(axis, start, stop)] = found[k]
+                if total:
+                    total = [combine(one, found[k]) for one, (k, combine) in zip(total, add, strict=True)]
+                else:
+                    total = [np.array(found[k], dtype=np.float64)[()] for k, _ in add]
             rooms.append(room)
-            return total
+            return {names[k]: one for one, (k, _) in zip(total, add, strict=True)}
 
         return in_pairs(step.totals, shared_out(group, len(groups), self.threads)) | joined
 
@@ -284,6 +289,6 @@ def _counted(count: int, thing: str) -> str:
 
 def _as(kind: np.dtype[Any], value: Any) -> Any:
     """A number or an array as one of this kind."""
-    if np.ndim(value) == 0:
-        return kind.type(value)
-    return value if value.dtype == kind else np.asarray(value, dtype=kind)
+    if isinstance(value, np.ndarray) and value.ndim:
+        return value if value.dtype == kind else np.asarray(value, dtype=kind)
+    return kind.type(value)
