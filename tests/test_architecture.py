@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 import pytest
+from tables import each
 
 SOURCE = Path(__file__).parent.parent / "src"
 FILES = sorted((SOURCE / "gradstep").rglob("*.py"))
@@ -135,11 +136,11 @@ def at(file: Path, found: Import) -> str:
     return f"{file.relative_to(SOURCE.parent)}:{found.line} imports {found.name}"
 
 
-@pytest.fixture(params=FILES, ids=module_name)
-def file(request):
-    return request.param
+def of_files(tests=1):
+    return each("file", FILES, module_name, tests)
 
 
+@of_files(tests=4)
 def test_every_import_follows_an_arrow(file):
     room = room_of(module_name(file))
     if room in DOORS:
@@ -153,6 +154,7 @@ def test_every_import_follows_an_arrow(file):
     assert not wrong, f"{room} may import only {', '.join(sorted(reachable(room)))}"
 
 
+@of_files()
 def test_no_import_of_our_own_is_hidden(file):
     wrong = [
         at(file, found)
@@ -165,12 +167,14 @@ def test_no_import_of_our_own_is_hidden(file):
     assert not wrong, "an import hidden in a function hides an arrow"
 
 
+@of_files()
 def test_what_loads_late_is_what_type_checkers_see(file):
     late = {found.name for found in imports(file) if found.late}
     assert late <= {found.name for found in imports(file) if found.for_types}
     assert all(importlib.util.find_spec(name) for name in late)
 
 
+@of_files()
 def test_third_party_packages_load_where_they_may(file):
     room = room_of(module_name(file))
     for found in imports(file):
@@ -195,6 +199,7 @@ def test_modules_import_each_other_in_no_circle():
         pytest.fail(" imports ".join(reversed(error.args[1])))
 
 
+@of_files()
 def test_a_file_answers_one_question(file):
     lines = file.read_text(encoding="utf-8").count("\n")
     assert lines <= LINES_OF_A_FILE, "split it by the questions it answers"

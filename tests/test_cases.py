@@ -5,7 +5,7 @@ The cases lie in shared/cases beside the repository; a clone without them has no
 
 from statistics import median
 
-import pytest
+from tables import each
 
 from benchmarks.closed_forms import BOUND, cases, derivation, folder, length, named, outcome
 
@@ -20,7 +20,7 @@ LONGER = {
 
 if CASES:
 
-    @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+    @each("case", CASES, ids=lambda case: case["id"], tests=8)
     def test_a_reference_case_comes_out_right_and_short(case):
         found = outcome(case, FOLDER, draws=2)
         assert found.problem == "", found

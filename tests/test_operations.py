@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from tables import each
 
 from gradstep.expression.errors import MathError, SingularError
 from gradstep.expression.node import OPERATORS
@@ -83,10 +84,10 @@ class Case:
 
 
 def every(has=lambda op: True):
-    """The test runs over all examples of all operations that have something."""
+    """The test goes through all examples of all operations that have something."""
     calls = [(op, params, shapes) for op in TABLE if has(op) for params, shapes in op.example]
     names = [f"{op.name}-{params or ''}{shapes}" for op, params, shapes in calls]
-    return pytest.mark.parametrize("case", [Case(*call) for call in calls], ids=names)
+    return each("case", [Case(*call) for call in calls], ids=names, tests=2)
 
 
 def test_the_table_is_complete():
@@ -204,7 +205,7 @@ def test_the_layout_renders(case):
     assert written.strip() and written.count("{") == written.count("}")
 
 
-@pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
+@each("op", TABLE, ids=lambda op: op.name)
 def test_rule_and_reason_can_be_read_aloud(op):
     assert re.fullmatch(r"\S.*\S", op.rule) and len(op.rule.split()) >= 2
     assert len(op.why.split()) >= 4 and not op.why.endswith(".") and op.why == op.why.strip()
@@ -220,7 +221,7 @@ def is_defined(case):
     return True
 
 
-@pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
+@each("op", TABLE, ids=lambda op: op.name, tests=2)
 def test_a_kink_is_stated_where_there_is_one_and_only_there(op):
     """Approach points where many functions bend, all operands 0 or all 1, from both sides along a line."""
     if INSIDE.get(op.domain) not in (None, STAYING) or op.domain == "places":
@@ -263,7 +264,7 @@ def test_at_a_kink_the_slope_is_the_subgradient_of_smallest_norm(op):
         assert here == pytest.approx(nearest if len(slopes) == 1 else (low + high) / 2)
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@each("name", FUNCTIONS)
 def test_every_function_makes_operations_of_the_table(name):
     """And takes plain numbers where it takes expressions."""
     x = symbol("x", "n 1")

@@ -1,6 +1,7 @@
 """Losses that every back end must run: as text, with the shapes of their variables and their parameters."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -26,7 +27,7 @@ def perceptron(bends):
     return "; ".join([*lines, f"mean((Y - A{len(bends)})**2)"])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     text: str
     shapes: dict
@@ -137,6 +138,7 @@ def derived(case):
     return {d.names[d.of]: d.of, **d.answers}, names
 
 
+@cache
 def compiled(case):
-    """The function of a case, as `gs.compile` makes it."""
+    """The function of a case, as `gs.compile` makes it; once, for all tests."""
     return compile_outputs(*derived(case))

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 from backends.losses import CASES, arrays, compiled
+from tables import each
 
 import gradstep as gs
 from benchmarks.layouts import backwards, read_only
@@ -74,7 +75,7 @@ def values_for(expr: Expr, names, seed=0):
 
 
 @pytest.mark.peers
-@pytest.mark.parametrize(("op", "params", "shapes"), EXAMPLES)
+@each("op, params, shapes", EXAMPLES, tests=8)
 def test_every_operation_is_spelled(op, params, shapes, dialect):
     names = [f"x{k}" for k in range(len(shapes))]
     args = [symbol_op(params=(name, shape, ())) for name, shape in zip(names, shapes, strict=True)]

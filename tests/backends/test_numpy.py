@@ -11,6 +11,7 @@ import pytest
 from backends.losses import CASES, LINEAR, arrays, compiled, derived, swept
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tables import each
 
 import gradstep as gs
 from gradstep.backends import BACKENDS, compile_outputs
@@ -28,7 +29,7 @@ from gradstep.operations.leaves import RESERVED, number, size, symbol
 from gradstep.operations.lookups import lookups
 from gradstep.operations.stabilising import stable
 
-cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+cases = each("case", CASES.values(), ids=CASES, tests=2)
 
 
 def slopes(case, values, step=1e-6):
@@ -190,7 +191,7 @@ def examples():
             yield op(*args, params=params)
 
 
-@pytest.mark.parametrize("expr", list(examples()), ids=lambda expr: f"{expr.op.name} {expr.shape}")
+@each("expr", list(examples()), ids=lambda expr: f"{expr.op.name} {expr.shape}", tests=2)
 def test_every_operation_can_be_written_and_means_the_same(expr):
     rng = np.random.default_rng(0)
     values, lengths = {}, Lengths({"m": 4, "n": 3, "k": 2})

@@ -7,6 +7,7 @@ import pytest
 from backends.losses import CASES, SIZES, arrays, derived, swept
 from hypothesis import given
 from hypothesis import strategies as st
+from tables import each
 
 from gradstep.backends.economy import LEAN, vdot_op
 from gradstep.backends.program import COLUMNS, INLINE, program, spelled
@@ -21,7 +22,7 @@ from gradstep.operations.precision import evaluate_to
 from gradstep.operations.stabilising import LATER
 
 BOOK = [*LATER, *LEAN]
-cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+cases = each("case", CASES.values(), ids=CASES, tests=2)
 
 
 def values_of(expr, seed=0, scale=1.0):
@@ -44,9 +45,7 @@ def as_written(expr, values, digits=40):
 EXAMPLES = [(entry, example) for entry in BOOK for example in entry.examples]
 
 
-@pytest.mark.parametrize(
-    ("entry", "example"), EXAMPLES, ids=lambda x: getattr(x, "name", None) or str(x)[:60]
-)
+@each(("entry", "example"), EXAMPLES, ids=lambda x: getattr(x, "name", None) or str(x)[:60], tests=2)
 def test_an_improvement_changes_its_examples_and_not_their_value(entry, example):
     after = improved([example], [entry])[example]
     assert after is not example
@@ -56,16 +55,14 @@ def test_an_improvement_changes_its_examples_and_not_their_value(entry, example)
     np.testing.assert_allclose(evaluate(after, **values), as_written(example, values), rtol=1e-13, atol=1e-14)
 
 
-@pytest.mark.parametrize("entry", BOOK, ids=lambda entry: entry.name)
+@each("entry", BOOK, ids=lambda entry: entry.name)
 def test_an_improvement_has_a_reason_and_examples(entry):
     assert entry.name and entry.why and entry.examples
     for example in entry.examples:
         assert any(node.op in entry.heads for node in walk(example))
 
 
-@pytest.mark.parametrize(
-    ("entry", "example"), EXAMPLES, ids=lambda x: getattr(x, "name", None) or str(x)[:60]
-)
+@each(("entry", "example"), EXAMPLES, ids=lambda x: getattr(x, "name", None) or str(x)[:60], tests=2)
 def test_the_whole_book_comes_to_an_end_and_keeps_the_value(entry, example):
     after = improved([example], BOOK)[example]
     assert improved([after], BOOK)[after] is after
@@ -74,7 +71,7 @@ def test_the_whole_book_comes_to_an_end_and_keeps_the_value(entry, example):
     np.testing.assert_allclose(evaluate(after, **values), as_written(example, values), rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize("example", [e for entry in LATER for e in entry.examples], ids=lambda e: str(e)[:60])
+@each("example", [e for entry in LATER for e in entry.examples], ids=lambda e: str(e)[:60], tests=4)
 def test_the_safe_form_has_a_value_wherever_there_is_one(example):
     """With 900 digits nothing that is written cancels, and nothing overflows."""
     name = next(iter(variables(example)))
@@ -108,8 +105,8 @@ def run(made, values):
     return {name: worth(output) for name, output in made.outputs.items()}
 
 
-@cases
 @pytest.mark.parametrize("made_by", [swept, lambda case: derived(case)[0]], ids=["swept", "derived"])
+@cases
 def test_a_program_is_worth_what_its_outputs_are(case, made_by):
     outputs, values = made_by(case), arrays(case)
     found = run(program(outputs), values)

@@ -1,6 +1,8 @@
 """Losses that people write, as text, with the shapes of their variables: what derivations are tested on."""
 
 from collections.abc import Mapping
+from copy import copy
+from functools import cached_property
 
 import numpy as np
 
@@ -46,9 +48,16 @@ class Loss:
         self.names = {**self.variables, **sizes_of(self.variables)}
         self.expr = belongs(written(text, self.names), self.variables.values())
 
-    def derived(self) -> Derivation:
-        """Its derivation. A test before may have read the same text with other variables."""
+    @cached_property
+    def _derivation(self) -> Derivation:
         return derive(belongs(self.expr, self.variables.values()), self.wrt, certify=False)
+
+    def derived(self) -> Derivation:
+        """Its derivation, made once. A test before may have read the same texts with other variables."""
+        d = copy(self._derivation)
+        for expr in (d.of, *d.answers.values()):
+            belongs(expr, self.variables.values())
+        return d
 
 
 def perceptron(layers: int, activation: str = "relu") -> Loss:

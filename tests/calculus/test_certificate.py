@@ -9,6 +9,7 @@ from fractions import Fraction
 from random import Random
 
 import pytest
+from tables import each
 
 import gradstep as gs
 from gradstep.calculus.certificate import certify
@@ -232,7 +233,7 @@ def name(value):
     return value.name if isinstance(value, Operation) else "·".join(map(str, value)) if value else ""
 
 
-@pytest.mark.parametrize("op, params, shapes", EXAMPLES, ids=name)
+@each("op, params, shapes", EXAMPLES, ids=name, tests=8)
 def test_no_mutation_of_an_adjoint_passes(op, params, shapes):
     args = [symbol(f"x{k}", shape) for k, shape in enumerate(shapes)]
     node = op(*args, params=params)

@@ -7,7 +7,7 @@ import ast
 from pathlib import Path
 
 import numpy as np
-import pytest
+from tables import each
 
 import gradstep as gs
 from benchmarks.closed_forms import BOUND, length, length_written_out, named
@@ -98,7 +98,7 @@ def used(known, parts):
     return texts
 
 
-@pytest.mark.parametrize("line", CASES.values(), ids=CASES)
+@each("line", CASES.values(), ids=CASES, tests=4)
 def test_a_derivative_from_the_literature_comes_out_right_and_short(line):
     name, function, shapes, facts, wrt, known, parts = read(line)
     f = gs.parse(function, assume=facts, **shapes)

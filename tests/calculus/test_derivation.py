@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from calculus.losses import LOSSES, SIZES, Loss, draw, perceptron, written
+from tables import each
 
 import gradstep as gs
 from gradstep.calculus.derivation import derive
@@ -13,7 +14,7 @@ from gradstep.operations import FUNCTIONS
 from gradstep.operations.evaluation import belongs, evaluate
 from gradstep.operations.leaves import number, symbol
 
-TABLE = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+TABLE = each("loss", LOSSES.values(), ids=LOSSES, tests=3)
 
 
 def central_differences(expr: Expr, values: dict[str, np.ndarray], name: str) -> np.ndarray:
@@ -29,8 +30,8 @@ def central_differences(expr: Expr, values: dict[str, np.ndarray], name: str) ->
     return slope
 
 
-@TABLE
 @pytest.mark.parametrize("sizes", SIZES, ids=["small", "larger"])
+@TABLE
 def test_the_gradient_is_that_of_central_differences(loss, sizes):
     d = loss.derived()
     values = draw(loss.variables, sizes, 7)

@@ -7,6 +7,7 @@ from random import Random
 
 import numpy as np
 import pytest
+from tables import each
 
 from gradstep.calculus.chances import CERTAIN_BITS, Degrees, bits_needed, draw_sizes, is_prime, random_prime
 from gradstep.calculus.contractions import contraction
@@ -270,7 +271,7 @@ def test_what_the_field_cannot_express_says_so():
 # ------------------------------------------------------------------------------------------- directions
 
 
-@pytest.mark.parametrize("op, params, shapes", EXAMPLES, ids=name)
+@each("op, params, shapes", EXAMPLES, ids=name)
 def test_the_declared_differential_is_the_dual_part(op, params, shapes):
     args = [symbol(f"x{i}", shape) for i, shape in enumerate(shapes)]
     dargs = [symbol(f"d{i}", shape) for i, shape in enumerate(shapes)]

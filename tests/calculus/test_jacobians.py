@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from tables import each
 
 import gradstep as gs
 from gradstep.calculus.jacobians import _array_move
@@ -78,7 +79,7 @@ def slopes(f, name, given):
     return np.stack(columns, -1).reshape(columns[0].shape + x.shape)
 
 
-@pytest.mark.parametrize(("text", "name"), FUNCTIONS)
+@each("text, name", FUNCTIONS)
 def test_a_jacobian_is_the_slope_of_every_entry(text, name):
     f = read(text)
     d = gs.jacobian(f, name, seed=1)
@@ -110,7 +111,7 @@ def test_the_entries_of_a_symmetric_matrix_move_one_by_one_in_its_hessian(text):
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize(("text", "name"), FUNCTIONS)
+@each("text, name", FUNCTIONS)
 def test_a_product_with_a_vector_needs_no_jacobian(text, name):
     f = read(text)
     product, J = gs.jvp(f, name, "direction").answers[name], gs.jacobian(f, name).answers[name]
@@ -162,7 +163,7 @@ def test_blocks_of_a_hessian_with_two_variables():
     np.testing.assert_allclose(gs.evaluate(answers["w, b"], **given), gs.evaluate(answers["b, w"], **given))
 
 
-@pytest.mark.parametrize(("text", "name"), FUNCTIONS)
+@each("text, name", FUNCTIONS)
 def test_a_wrong_line_is_noticed(text, name):
     """Twice the form, a form without its sign, a wrong array: the check says so."""
     f = read(text)
@@ -180,7 +181,7 @@ def test_a_wrong_line_is_noticed(text, name):
         assert certify_moves([Move("answer", "what", f, {x: dx}, wrong, True)], seed=1).verdict is False
 
 
-@pytest.mark.parametrize(("text", "name"), [f for f in FUNCTIONS if "0*" not in f[0]])
+@each("text, name", [f for f in FUNCTIONS if "0*" not in f[0]])
 def test_what_is_read_off_does_what_the_expression_does(text, name):
     """The array of a linear expression, put to work again, is the expression."""
     f = read(text)

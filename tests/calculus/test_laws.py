@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tables import each
 
 from gradstep.calculus.counting import length
 from gradstep.calculus.field import Point, Redraw
@@ -51,14 +52,16 @@ def sides(law: Law) -> list[tuple[Expr, Expr]]:
 
 
 EQUATIONS = [(law, left, right) for law in LAWS for left, right in sides(law)]
-BY_NAME = pytest.mark.parametrize(
-    ("law", "left", "right"), EQUATIONS, ids=[f"{law.name}-{i}" for i, (law, _, _) in enumerate(EQUATIONS)]
-)
 
 
 def said(expr: Expr) -> str:
     """The plain text of an expression, wildcards included, for the message of a failing test."""
     return expr.op.text(expr, lambda arg: (said(arg), 0))[0]
+
+
+def told(value: Law | Expr | None) -> str:
+    """A law by its name, a side by its text."""
+    return value.name if isinstance(value, Law) else "unchanged" if value is None else said(value)
 
 
 def instance(left: Expr, right: Expr) -> tuple[Expr, Expr, list[Expr]]:
@@ -92,7 +95,7 @@ def value(expr: Expr, values: dict[str, object]) -> np.ndarray:
         return np.asarray(np.nan)
 
 
-@BY_NAME
+@each("law, left, right", EQUATIONS, told)
 def test_both_sides_have_one_shape(law, left, right):
     assert right is not None, f"{law.name} does not change its example {said(left)}"
     assert right is not left
@@ -102,16 +105,14 @@ def test_both_sides_have_one_shape(law, left, right):
 EXACT = [(law, left, right) for law, left, right in EQUATIONS if law.oracle]
 
 
-@pytest.mark.parametrize(
-    ("law", "left", "right"), EXACT, ids=[f"{law.name}-{i}" for i, (law, _, _) in enumerate(EXACT)]
-)
+@each("law, left, right", EXACT, told, tests=2)
 def test_both_sides_are_worth_the_same_in_exact_arithmetic(law, left, right):
     lhs, rhs, _ = instance(left, right)
     point = Point(2**61 - 1, {**SIZES, 1: 1}, Random(1), roots=True)
     assert list(point.value(lhs)) == list(point.value(rhs))
 
 
-@BY_NAME
+@each("law, left, right", EQUATIONS, told, tests=3)
 def test_both_sides_are_worth_the_same(law, left, right):
     lhs, rhs, variables = instance(left, right)
     for seed in range(3):
@@ -119,32 +120,28 @@ def test_both_sides_are_worth_the_same(law, left, right):
         np.testing.assert_allclose(evaluate(rhs, **values), evaluate(lhs, **values), rtol=1e-12, atol=1e-12)
 
 
-@BY_NAME
-def test_a_law_is_defined_wherever_its_left_side_is(law, left, right):
-    lhs, rhs, variables = instance(left, right)
-    for seed in range(40):
-        values = draw(variables, np.random.default_rng(seed), (-2.0, -1.0, 0.0, 1.0, 1.5))
-        with np.errstate(all="ignore"):
-            before, after = value(lhs, values), value(rhs, values)
-        defined = np.isfinite(before) & np.isfinite(before).all()
-        if before.shape != after.shape:
-            assert not defined.any()
-            continue
-        np.testing.assert_allclose(after[defined], before[defined], rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
-def test_the_domain_says_whether_the_left_side_is_defined_everywhere(law):
+@each("law", LAWS, told, tests=12)
+def test_a_law_is_defined_wherever_its_left_side_is(law):
+    """The right side has a value wherever the left has one; the domain says whether that is everywhere."""
     undefined = False
     for left, right in sides(law):
-        lhs, _, variables = instance(left, right)
+        lhs, rhs, variables = instance(left, right)
         for seed in range(40):
             values = draw(variables, np.random.default_rng(seed), (-2.0, -1.0, 0.0, 1.0, 1.5))
-            undefined |= not np.all(np.isfinite(value(lhs, values)))
+            with np.errstate(all="ignore"):
+                before, after = value(lhs, values), value(rhs, values)
+            undefined |= not np.all(np.isfinite(before))
+            defined = np.isfinite(before) & np.isfinite(before).all()
+            if before.shape != after.shape:
+                assert not defined.any(), told(left)
+                continue
+            np.testing.assert_allclose(
+                after[defined], before[defined], rtol=1e-12, atol=1e-12, err_msg=told(left)
+            )
     assert undefined == (law.domain != "everywhere")
 
 
-@pytest.mark.parametrize("law", [law for law in LAWS if law.apply], ids=lambda law: law.name)
+@each("law", [law for law in LAWS if law.apply], told)
 def test_a_procedure_has_nothing_to_do_twice(law):
     for written in law.examples():
         once = law.apply(written, ())
@@ -296,18 +293,12 @@ def falls(left: Expr, right: Expr) -> bool:
     return disorder(left) > disorder(right)
 
 
-@pytest.mark.parametrize(
-    ("left", "right"), [(left, right) for law, left, right in EQUATIONS if not law.propose], ids=said
-)
+@each("left, right", [(left, right) for law, left, right in EQUATIONS if not law.propose], said)
 def test_the_weight_falls_from_left_to_right(left, right):
     assert falls(left, right), f"{said(left)} -> {said(right)}"
 
 
-@pytest.mark.parametrize(
-    ("law", "example"),
-    [(law, example) for law in LAWS if law.propose for example in law.examples()],
-    ids=lambda value: value.name if isinstance(value, Law) else said(value),
-)
+@each("law, example", [(law, example) for law in LAWS if law.propose for example in law.examples()], told)
 def test_a_law_that_proposes_is_used_where_that_is_shorter(law, example):
     alone = Book([*(other for other in LAWS if not other.propose), law])
     before = simplify(example, Book(other for other in LAWS if not other.propose))

@@ -4,6 +4,7 @@ import pytest
 from calculus.losses import LOSSES, Loss, perceptron, written
 from hypothesis import given
 from hypothesis import strategies as st
+from tables import each
 
 from gradstep.calculus.derivation import derive, moving_nodes
 from gradstep.calculus.naming import LETTERS, named_parts
@@ -70,7 +71,7 @@ def test_parts_are_called_as_in_a_textbook(name):
     assert names(LOSSES[name]) == EXPECTED[name]
 
 
-@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+@each("loss", LOSSES.values(), ids=LOSSES, tests=2)
 def test_every_name_is_used_once_and_for_nothing_else(loss):
     d = derive(loss.expr, loss.wrt, certify=False)
     given_names = [part.name for part in d.parts.values()]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tables import each
 
 import gradstep as gs
 from gradstep.calculus.recognising import RECOGNITION, Recognition
@@ -9,9 +10,7 @@ from gradstep.expression.node import walk
 from gradstep.operations.evaluation import evaluate
 
 EXAMPLES = [(law, example) for law in RECOGNITION for example in law.examples()]
-BY_NAME = pytest.mark.parametrize(
-    ("law", "example"), EXAMPLES, ids=[f"{law.name}-{i}" for i, (law, _) in enumerate(EXAMPLES)]
-)
+BY_NAME = each(("law", "example"), EXAMPLES, ids=[f"{law.name}-{i}" for i, (law, _) in enumerate(EXAMPLES)])
 SHAPES = {"x": (), "y": (), "u": (2,), "v": (3,), "w": (3,), "M": (2, 3)}
 SPELLED = {
     "logistic": ("mean(log(1 + exp(-y*(X @ w))))", "X:N,d w:d y:N"),

@@ -4,6 +4,7 @@ import re
 from xml.etree import ElementTree
 
 import pytest
+from tables import each
 
 from gradstep.calculus.laws import LAWS
 from gradstep.notation.books import assumption_laws, law_book, rule, rule_book
@@ -16,7 +17,7 @@ from gradstep.operations.leaves import symbol
 BOOKS = {"rules": rule_book(), "laws": law_book()}
 
 
-@pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
+@each("op", TABLE, ids=lambda op: op.name)
 def test_a_rule_says_everything(op):
     said = [name for name, value in rule(op) if value.strip()]
     wanted = {"written", "on paper", "shapes", "moves by", "gradient", "rule", "reason", "defined"}
@@ -24,7 +25,7 @@ def test_a_rule_says_everything(op):
     assert said.count("gradient") == len(op.example[0][1])
 
 
-@pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
+@each("op", TABLE, ids=lambda op: op.name)
 def test_an_operation_can_be_read_aloud_and_shown(op):
     for params, shapes in op.example:
         args = [symbol("abcdefgh"[k], shape) for k, shape in enumerate(shapes)]

@@ -1,6 +1,6 @@
 """Is every sign explained that a reader may not know?"""
 
-import pytest
+from tables import each
 
 import gradstep as gs
 from gradstep.notation.legend import FAMILIAR, WORDS, legend, meaning_of
@@ -20,13 +20,13 @@ def test_the_tables_speak_of_operations_that_there_are():
     assert not FAMILIAR & set(WORDS) and {*FAMILIAR, *WORDS} <= set(OPERATIONS)
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@each("name", OPERATIONS)
 def test_what_is_not_familiar_is_explained(name):
     for expr in examples(OPERATIONS[name]):
         assert bool(meaning_of(expr)) == (name not in FAMILIAR)
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@each("name", OPERATIONS)
 def test_the_legend_explains_what_occurs_and_nothing_else(name):
     for expr in examples(OPERATIONS[name]):
         shown = legend([Writer()(expr)])

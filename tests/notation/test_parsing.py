@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tables import each
 
 import gradstep.notation.calling
 import gradstep.notation.declaring
@@ -132,12 +133,12 @@ MEANINGS = {
 }
 
 
-@pytest.mark.parametrize("text", MEANINGS)
+@each("text", MEANINGS)
 def test_text_and_objects_give_the_identical_expression(text):
     assert parse(text, **SHAPES) is MEANINGS[text]
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@each("name", FUNCTIONS)
 def test_every_function_can_be_called_in_text(name):
     arguments = {
         "ones": "N, d",
@@ -288,7 +289,7 @@ MENDS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("text", MENDS)
+@each("text", MENDS)
 def test_the_place_and_the_mend(text):
     error = refused(text)
     assert (pointed(error), error.mend) == MENDS[text]
@@ -414,7 +415,7 @@ HOSTILE = [
 KINDS = {**SHAPES, "z_": "N", "A": "m m", "huge": "1000000 1", "wide": "1 1000000"}
 
 
-@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: repr(text)[:40])
+@each("text", HOSTILE, ids=lambda text: repr(text)[:40], tests=4)
 def test_hostile_text_is_refused_at_once(text):
     tracemalloc.start()
     try:

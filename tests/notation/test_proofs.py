@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tables import each
 
 import gradstep as gs
 from gradstep.notation.plain import line
@@ -61,9 +62,7 @@ def operands(op, shapes):
     return args, [arg for arg in args if arg not in data]
 
 
-@pytest.mark.parametrize(
-    ("op", "params", "shapes"), EXAMPLES, ids=lambda x: x.name if hasattr(x, "name") else str(x)
-)
+@each(("op", "params", "shapes"), EXAMPLES, ids=lambda x: x.name if hasattr(x, "name") else str(x), tests=12)
 def test_every_operation_shows_why_it_moves_as_it_does(op, params, shapes):
     """In a derivation that is opened: a line for each operand that moves, in names that a reader has seen."""
     args, moving = operands(op, shapes)
@@ -127,7 +126,7 @@ def test_every_line_of_the_story_opens():
     assert "None" not in d.markdown("sample") and d.markdown("sample").count("Entry by entry") == 2
 
 
-@pytest.mark.parametrize(
+@each(
     ("op", "params", "shapes"),
     [example for example in EXAMPLES if example[0].slopes is None and example[0] not in UNINDEXED],
     ids=lambda x: x.name if hasattr(x, "name") else str(x),

@@ -3,9 +3,9 @@
 import gc
 import weakref
 
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tables import each
 
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import OPERATORS, Expr, walk
@@ -160,7 +160,7 @@ SPELLED = [
 ]
 
 
-@pytest.mark.parametrize("text", SPELLED)
+@each("text", SPELLED)
 def test_what_a_person_writes_is_written_so(text):
     assert plain(parse(text, **SHAPES)) == text
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tables import each
 
 from gradstep.calculus.derivation import derive
 from gradstep.calculus.jacobians import hessian, jacobian
@@ -57,7 +58,7 @@ def test_nothing_is_said_where_it_is_sure(text):
         assert np.isfinite(evaluate(loss, **values))
 
 
-@pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
+@each("op", TABLE, ids=lambda op: op.name)
 def test_every_domain_has_its_condition(op):
     assert op.domain in {*CONDITIONS, "real", "nonzero", "mask", "places"}
 
@@ -106,7 +107,7 @@ SOMEWHERE = [
 
 
 @pytest.mark.parametrize("derived", [derive, jacobian, hessian])
-@pytest.mark.parametrize("text", NOWHERE)
+@each("text", NOWHERE)
 def test_what_has_no_value_anywhere_is_an_error(text, derived):
     loss = parse(text, assume={"p": "positive"}, **SHAPES)
     wrt = next(v for v in ("w", "b", "p") if v in text)
@@ -156,9 +157,7 @@ def draw(rng, found, shape):
     return rng.uniform(max(found.low, -INFINITE), min(found.high, INFINITE), shape)
 
 
-@pytest.mark.parametrize(
-    "op", [op for op in TABLE if op.domain not in ("mask", "places")], ids=lambda op: op.name
-)
+@each("op", [op for op in TABLE if op.domain not in ("mask", "places")], ids=lambda op: op.name)
 def test_a_value_lies_in_its_range(op):
     rng = np.random.default_rng(1)
     for params, shapes in op.example:

@@ -6,6 +6,7 @@ import json
 import random
 
 import pytest
+from tables import each
 
 from gradstep.expression.errors import MathError
 from gradstep.operations import TABLE
@@ -14,11 +15,7 @@ from gradstep.operations.leaves import number, pi, size, symbol
 from gradstep.operations.sums import mean
 from gradstep.operations.triangles import tril
 
-EXAMPLES = [
-    pytest.param(op, params, shapes, id=f"{op.name}-{k}")
-    for op in TABLE
-    for k, (params, shapes) in enumerate(op.example)
-]
+EXAMPLES = [(op, params, shapes) for op in TABLE for params, shapes in op.example]
 
 
 def there_and_back(roots):
@@ -30,7 +27,7 @@ def neuron():
     return mean((y - (X @ w + b)) ** 2)
 
 
-@pytest.mark.parametrize("op, params, shapes", EXAMPLES)
+@each("op, params, shapes", EXAMPLES)
 def test_every_operation_comes_back(op, params, shapes):
     operands = [symbol(f"v{k}", shape) for k, shape in enumerate(shapes)]
     expr = op(*operands, params=params)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Sequence
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from itertools import accumulate, zip_longest
 from typing import Any, NamedTuple
 
@@ -47,7 +47,7 @@ from gradstep.notation.rendering import (
     settled,
     takes,
 )
-from gradstep.notation.symbols import SIGNS, unified
+from gradstep.notation.symbols import KEPT, SIGNS, unified
 
 SUPERSCRIPTS = str.maketrans("0123456789+−=()ijklmntTᵀ′*", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁱʲᵏˡᵐⁿᵗᵀᵀ′*")
 SUBSCRIPTS = str.maketrans("0123456789+−=()ijklmnt", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ᵢⱼₖₗₘₙₜ")
@@ -153,8 +153,12 @@ def _letter_width(letter: str) -> int:
 
 
 def _symbol(symbol: Sym) -> Block:
-    text = symbol.text
-    return _text(unified(text) if symbol.kind == "operator" else " ".join(text.translate(LETTERS).split()))
+    return _letters(symbol.text, symbol.kind == "operator")
+
+
+@lru_cache(KEPT)
+def _letters(text: str, is_sign: bool) -> Block:
+    return _text(unified(text) if is_sign else " ".join(text.translate(LETTERS).split()))
 
 
 def _render(box: Compound, tall: bool) -> Rendering[Block]:
@@ -203,6 +207,8 @@ _low, _tall = partial(_render, tall=False), partial(_render, tall=True)
 
 def _joined(pieces: Drawing, close: bool = False) -> Block:
     """Pieces side by side, each as far from its neighbour as both need, or none apart."""
+    if len(pieces) == 1 and not pieces[0].ends:
+        return pieces[0].body
     parts: list[Block] = []
     spans: list[tuple[Any, int, int]] = []
     opened: list[tuple[Any, int]] = []

@@ -7,6 +7,7 @@ here are the only place that knows how a letter or a sign is called in LaTeX and
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Literal, NamedTuple, cast
 
 from gradstep.expression.boxes import Accent, Box, Frac, Of, Row, Sub, Sup, Sym, SymbolKind, row
@@ -100,6 +101,9 @@ _INDICES = re.compile(r"(?!in$)[i-n]{2,3}")
 _NUMBER = re.compile(r"([-−]?)([0-9]+(?:\.[0-9]*)?)(?:e([+-]?)0*([0-9]+))?(?:/([0-9]+))?")
 
 
+KEPT = 2048  # names, numbers and signs: a page has few, each in many places
+
+
 def sign(text: str) -> Sign:
     """What is known about an operator sign; an unknown one is spaced like +, a word like =."""
     known = SIGNS.get(unified(text))
@@ -114,19 +118,23 @@ def unified(text: str) -> str:
 
 def edge(symbol: Sym) -> Edge:
     """What a symbol shows to its neighbours."""
-    match symbol:
-        case Sym(text, "operator"):
-            return sign(text).edge
-        case Sym(_, "function" | "text" as kind):
-            return cast(Edge, kind)
-        case Sym("1" | "𝟏" | "𝟙", kind) if kind != "number":
-            return "one"
-        case Sym(text, "number") if text[:1].isdigit():
-            return "number"
-        case Sym(text):
-            return "letter" if len(text) == 1 else "word"
+    return _edge(symbol.text, symbol.kind)
 
 
+@lru_cache(KEPT)
+def _edge(text: str, kind: SymbolKind) -> Edge:
+    if kind == "operator":
+        return sign(text).edge
+    if kind in ("function", "text"):
+        return cast(Edge, kind)
+    if kind == "number" and text[:1].isdigit():
+        return "number"
+    if text in ("1", "𝟏", "𝟙") and kind != "number":
+        return "one"
+    return "letter" if len(text) == 1 else "word"
+
+
+@lru_cache(KEPT)
 def symbol(name: str, kind: SymbolKind = "scalar") -> Box:
     """A user's name as it is written: lam → λ, W1 → W₁, z_i → zᵢ, sigma2 → σ², yhat → ŷ, price → price.
 
@@ -178,6 +186,7 @@ def _index(text: str) -> tuple[Box, ...]:
     return (Sym(text, "text"),)
 
 
+@lru_cache(KEPT)
 def numeral(text: str) -> Box:
     """A number as it is written: -2 → −2, 1/2 → a fraction, 1e-05 → 10⁻⁵."""
     found = _NUMBER.fullmatch(text)
