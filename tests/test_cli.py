@@ -157,7 +157,8 @@ class Broken:
             raise error
 
         self.command = command
-        self.choose_kernels = lambda: ""  # what a command asks for before it loads
+        self.choose_kernels = lambda: ""  # what a command asks for before it loads, and for its words
+        self.choose_threads = lambda words: ""
 
 
 @pytest.mark.parametrize(

@@ -40,9 +40,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        chosen = import_module("gradstep.operations.processor").choose_kernels()
-        if chosen and ctx.params.get("verbose"):
-            click.echo(chosen, err=True)
+        tell(ctx, import_module("gradstep.operations.processor").choose_kernels())
         module, _, name = COMMANDS[cmd_name][0].partition(":")
         gc.disable()  # nothing that loads is ever thrown away
         command: click.Command = getattr(import_module(module), name or "command")
@@ -61,12 +59,19 @@ class Commands(click.Group):
                 facts=[f"the commands are {', '.join(COMMANDS)}"],
                 mend=f"gradstep {near[0]}" if near else "gradstep --help",
             )
+        tell(ctx, import_module("gradstep.operations.processor").choose_threads(args))
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands from the table, without loading any."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, what) for name, (_, what) in COMMANDS.items()])
+
+
+def tell(context: click.Context, chosen: str) -> None:
+    """How the work is done, to who wants to know."""
+    if chosen and context.params.get("verbose"):
+        click.echo(chosen, err=True)
 
 
 @click.group(
