@@ -33,7 +33,8 @@ from gradstep.calculus.duals import STANDING_STILL
 from gradstep.calculus.jacobians import jacobian, jvp
 from gradstep.calculus.laws import LAWS, assumed
 from gradstep.calculus.recognising import RECOGNITION
-from gradstep.calculus.rewriting import Book, Law, wildcard_op
+from gradstep.calculus.rewriting import Book, Law
+from gradstep.calculus.wildcards import wildcard_op
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Operation, describe, walk
 from gradstep.expression.node import replace as exchanged
@@ -53,7 +54,7 @@ from gradstep.operations.arithmetic import (
 from gradstep.operations.evaluation import belongs, evaluate
 from gradstep.operations.extremes import hardmax_op
 from gradstep.operations.leaves import number, size_op, symbol, symbol_op
-from gradstep.operations.products import transpose_op
+from gradstep.operations.permutations import transpose_op
 from gradstep.operations.sums import sum
 
 SLIGHTLY = number(1 + Fraction(1, 10**7))

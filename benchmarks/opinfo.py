@@ -26,7 +26,7 @@ import gradstep as gs
 from gradstep.operations import FUNCTIONS as F
 from gradstep.operations.broadcasting import repeat, squeeze
 from gradstep.operations.evaluation import variables
-from gradstep.operations.products import transpose
+from gradstep.operations.permutations import transpose
 
 TOLERANCE = 1e-9
 NUDGE = 1e-3

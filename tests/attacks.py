@@ -58,7 +58,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
         "().__class__.__bases__[0].__subclasses__()", "__import__(b)", "x.__class__", "X.T.__init__", "_x",
         "a__b", "a" * 65, "X.__dict__", "exec__(b)",
     ),
-    "the only attribute is .T": ("X.T.T.base", "X.shape", "X.dtype.type", "pi.real", "N.denominator"),
+    "the only attributes are": ("X.T.T.base", "X.shape", "X.dtype.type", "pi.real", "N.denominator"),
     "no quotes": ("f'{X}'", "'a'*10**9", 'eval("1")', "open('/etc/passwd')", "X['a']", '"tanh"*b'),
     "no braces": ("{1: 2}", "{b}", "@{b}"),
     "reserved word": (

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from tables import each
 
+from gradstep.calculus.lifting import NotLifted, lifted
+from gradstep.calculus.wildcards import wildcard
 from gradstep.expression.errors import MathError, SingularError
 from gradstep.expression.node import OPERATORS
 from gradstep.expression.shapes import Lengths
@@ -24,7 +26,7 @@ from gradstep.operations.leaves import is_constant, symbol
 
 OPERATORS.setdefault("str", plain)
 
-SIZES = Lengths({"m": 3, "n": 4, "k": 5})
+SIZES = Lengths({"m": 3, "n": 4, "k": 5, "h": 2})
 LETTERS = "abc"
 
 
@@ -83,9 +85,24 @@ class Case:
         return self.value(self.y, **there)
 
 
+def examples(op):
+    """Those that its record has, and the last one that is a matrix once more with an axis in front."""
+    found = [*op.example]
+    matrices = [(params, shapes) for params, shapes in op.example if max(map(len, shapes)) == 2]
+    for params, shapes in matrices[-1:]:
+        letters = [wildcard(LETTERS[i], shape) for i, shape in enumerate(shapes)]
+        table = {x: wildcard(x.params[0], ("h", *x.shape)) for x in letters if x.rank}
+        try:
+            stacked = lifted(op(*letters, params=params), table, "h")
+        except (NotLifted, MathError):
+            continue
+        found.append((stacked.params, tuple(arg.shape for arg in stacked.args)))
+    return [*dict.fromkeys(found)]
+
+
 def every(has=lambda op: True):
     """The test goes through all examples of all operations that have something."""
-    calls = [(op, params, shapes) for op in TABLE if has(op) for params, shapes in op.example]
+    calls = [(op, params, shapes) for op in TABLE if has(op) for params, shapes in examples(op)]
     names = [f"{op.name}-{params or ''}{shapes}" for op, params, shapes in calls]
     return each("case", [Case(*call) for call in calls], ids=names, tests=2)
 
@@ -286,6 +303,7 @@ def test_every_function_makes_operations_of_the_table(name):
         "pinv": (x,),
         "triu": (symbol("S", "n n"),),
         "tril": (symbol("S", "n n"), 1),
+        "swapaxes": (x, 0, 1),
         "einsum": ("ij,kj->ik", x, x),
         "zeros": ("n",),
         "cumsum": (x, 0),

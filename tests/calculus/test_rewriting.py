@@ -3,12 +3,13 @@
 import pytest
 
 from gradstep.calculus.laws import BOOK
-from gradstep.calculus.rewriting import Book, Law, Simplifier, build, match, simplify, wildcard
+from gradstep.calculus.rewriting import Book, Law, Simplifier, build, match, simplify
+from gradstep.calculus.wildcards import wildcard
 from gradstep.expression.node import Expr, replace
 from gradstep.operations.arithmetic import add_op, negate_op
 from gradstep.operations.broadcasting import repeat, sum_over
 from gradstep.operations.leaves import number, symbol
-from gradstep.operations.products import transpose_op
+from gradstep.operations.permutations import transpose_op
 
 A, B, D = (symbol(name, "N d") for name in "ABD")
 u, v = symbol("u", "N"), symbol("v", "N")

@@ -33,7 +33,8 @@ from gradstep.operations.broadcasting import LETTERS, repeat, repeat_op, squeeze
 from gradstep.operations.families import Spell, call_box, multilinear
 from gradstep.operations.improving import Improvement, Uses
 from gradstep.operations.leaves import is_constant, number, number_op, size, symbol, value_of
-from gradstep.operations.products import matmul_op, outer, outer_op, transpose_op
+from gradstep.operations.permutations import transpose_op
+from gradstep.operations.products import matmul_op, outer, outer_op
 from gradstep.operations.sums import count, sum
 
 MASKS = frozenset(COMPARISONS)

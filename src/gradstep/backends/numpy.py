@@ -24,7 +24,8 @@ from gradstep.operations.leaves import (
     triangle_op,
     value_of,
 )
-from gradstep.operations.products import matmul_op, transpose_op
+from gradstep.operations.permutations import transpose_op
+from gradstep.operations.products import matmul_op
 
 # ------------------------------------------------------------------------------------------- expressions
 

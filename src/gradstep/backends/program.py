@@ -28,7 +28,7 @@ from gradstep.operations.guards import guarded
 from gradstep.operations.improving import Improvement, improved
 from gradstep.operations.leaves import NAME, is_constant, size_op, symbol_op
 from gradstep.operations.lookups import lookups
-from gradstep.operations.products import transpose_op
+from gradstep.operations.permutations import transpose_op
 from gradstep.operations.stabilising import stabilised
 
 VIEWS = frozenset(

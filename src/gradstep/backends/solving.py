@@ -6,7 +6,8 @@ from gradstep.expression.node import Expr
 from gradstep.operations.improving import Improvement, Uses
 from gradstep.operations.inverses import inv_op, solve_op
 from gradstep.operations.leaves import symbol
-from gradstep.operations.products import matmul_op, transpose, transpose_op
+from gradstep.operations.permutations import transpose, transpose_op
+from gradstep.operations.products import matmul_op
 
 
 def _system(factor: Expr, uses: Uses) -> Expr | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator
 
-from gradstep.calculus.rewriting import Law, wildcard
+from gradstep.calculus.rewriting import Law
+from gradstep.calculus.wildcards import wildcard
 from gradstep.expression.node import Expr
 from gradstep.expression.shapes import Size, minus, plus, times
 from gradstep.operations.arithmetic import negate_op, scale, scale_op

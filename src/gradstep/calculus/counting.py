@@ -9,7 +9,7 @@ from gradstep.operations.arithmetic import divide_op, multiply_op, scale_op
 from gradstep.operations.broadcasting import repeat_op, squeeze_op, sum_op
 from gradstep.operations.diagonals import diagonal_matrix_op
 from gradstep.operations.leaves import number_op, value_of
-from gradstep.operations.products import transpose_op
+from gradstep.operations.permutations import transpose_op
 from gradstep.operations.sums import mean
 
 SILENT = frozenset({repeat_op, squeeze_op, transpose_op})  # not counted: X + b, A.T

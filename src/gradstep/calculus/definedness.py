@@ -32,7 +32,8 @@ from gradstep.operations.broadcasting import repeat_op, squeeze_op
 from gradstep.operations.inverses import INVERTED, det_op, inv_op
 from gradstep.operations.leaves import symbol_op, value_of
 from gradstep.operations.lookups import lookups
-from gradstep.operations.products import matmul_op, transpose_op
+from gradstep.operations.permutations import transpose_op
+from gradstep.operations.products import matmul_op
 from gradstep.operations.ranges import Range, range_of
 
 if TYPE_CHECKING:

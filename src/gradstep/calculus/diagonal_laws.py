@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator
 
-from gradstep.calculus.rewriting import Law, wildcard
+from gradstep.calculus.rewriting import Law
+from gradstep.calculus.wildcards import wildcard
 from gradstep.expression.node import Expr
 from gradstep.operations.arithmetic import (
     add_op,
@@ -20,7 +21,8 @@ from gradstep.operations.arithmetic import (
 from gradstep.operations.broadcasting import ones, repeat, repeat_op, sum_over
 from gradstep.operations.diagonals import diag, diagonal_matrix_op, diagonal_op, eye, trace
 from gradstep.operations.leaves import TRIANGLES, eye_op, number, size, triangle_op
-from gradstep.operations.products import matmul_op, outer, transpose_op
+from gradstep.operations.permutations import transpose_op
+from gradstep.operations.products import matmul_op, outer
 from gradstep.operations.triangles import tril, triu
 
 c = wildcard("c")

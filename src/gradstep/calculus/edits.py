@@ -28,7 +28,8 @@ from gradstep.operations.arithmetic import (
 )
 from gradstep.operations.broadcasting import repeat, repeat_op, sum_op
 from gradstep.operations.leaves import number, number_op, value_of
-from gradstep.operations.products import matmul_op, outer, outer_op, transpose_op
+from gradstep.operations.permutations import transpose_op
+from gradstep.operations.products import matmul_op, outer, outer_op
 from gradstep.operations.rowwise import log_softmax_op, softmax_op
 from gradstep.operations.sums import count
 from gradstep.operations.sums import sum as total

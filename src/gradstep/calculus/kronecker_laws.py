@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from gradstep.calculus.rewriting import Law, wildcard
+from gradstep.calculus.rewriting import Law
+from gradstep.calculus.wildcards import wildcard
 from gradstep.expression.node import Expr
 from gradstep.expression.shapes import times
 from gradstep.operations.arithmetic import negate, negate_op, scale, scale_op
@@ -19,7 +20,8 @@ from gradstep.operations.entries import reshape, reshape_op
 from gradstep.operations.inverses import inv
 from gradstep.operations.kronecker import kron, kron_op, paired
 from gradstep.operations.leaves import eye_op
-from gradstep.operations.products import outer, outer_op, transpose
+from gradstep.operations.permutations import transpose
+from gradstep.operations.products import outer, outer_op
 from gradstep.operations.sums import sum
 
 Fences = Container[Expr]

@@ -19,10 +19,11 @@ from gradstep.calculus.pieces import PIECES
 from gradstep.calculus.power_laws import LAWS as POWER_LAWS
 from gradstep.calculus.procedures import PROCEDURES, unscaled
 from gradstep.calculus.pseudoinverse_laws import PSEUDOINVERSE_LAWS
-from gradstep.calculus.rewriting import Book, Domain, Law, wildcard
+from gradstep.calculus.rewriting import Book, Domain, Law
 from gradstep.calculus.shortening import SHORTENING
 from gradstep.calculus.shorter_chains import LAWS as SHORTER_CHAINS
 from gradstep.calculus.shorter_parts import SHORTER_PARTS
+from gradstep.calculus.wildcards import wildcard
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.expression.shapes import Shape, shape_text
@@ -33,7 +34,8 @@ from gradstep.operations.diagonals import diagonal_matrix_op, diagonal_op, trace
 from gradstep.operations.hyperbolic import cosh, sinh
 from gradstep.operations.kronecker import kron_op
 from gradstep.operations.leaves import number
-from gradstep.operations.products import matmul_op, outer, outer_op, transpose_op
+from gradstep.operations.permutations import transpose_op
+from gradstep.operations.products import matmul_op, outer, outer_op
 from gradstep.operations.sums import sum
 
 ARRAYS: tuple[Shape, ...] = (("m",), ("m", "n"))

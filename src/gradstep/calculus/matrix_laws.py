@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Sequence
 from functools import reduce
 
-from gradstep.calculus.rewriting import Law, wildcard
+from gradstep.calculus.rewriting import Law
 from gradstep.calculus.symmetry import is_symmetric
+from gradstep.calculus.wildcards import wildcard
 from gradstep.expression.node import Expr
 from gradstep.operations.arithmetic import (
     add,
@@ -40,7 +41,8 @@ from gradstep.operations.inverses import (
     matrix_power_op,
 )
 from gradstep.operations.leaves import eye_op, is_constant, number, size, value_of
-from gradstep.operations.products import matmul_op, outer, outer_op, transpose, transpose_op
+from gradstep.operations.permutations import transpose, transpose_op
+from gradstep.operations.products import matmul_op, outer, outer_op
 from gradstep.operations.sums import sum
 
 MOST_TERMS = 24  # of a sum that is searched for like terms

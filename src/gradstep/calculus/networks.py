@@ -40,7 +40,8 @@ from gradstep.operations.entries import (
 )
 from gradstep.operations.families import is_one, slopes_at
 from gradstep.operations.leaves import eye_op, number, size, value_of
-from gradstep.operations.products import matmul, outer, outer_op, transpose, transpose_op
+from gradstep.operations.permutations import transpose, transpose_op
+from gradstep.operations.products import matmul, outer, outer_op
 from gradstep.operations.toeplitz import diagonal_sums_op
 
 PLACING = frozenset({slice_op, embed_op, concatenate_op})

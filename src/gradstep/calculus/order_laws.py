@@ -10,7 +10,8 @@ import operator
 from collections.abc import Callable, Container, Mapping
 from fractions import Fraction
 
-from gradstep.calculus.rewriting import Law, wildcard
+from gradstep.calculus.rewriting import Law
+from gradstep.calculus.wildcards import wildcard
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Operation
 from gradstep.operations.activations import (

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator
 
-from gradstep.calculus.rewriting import Law, wildcard
+from gradstep.calculus.rewriting import Law
 from gradstep.calculus.shortening import MOST_WRITTEN, NOTHING, Term, content, rebuilt, term, terms, total
 from gradstep.calculus.shorter_parts import zero
+from gradstep.calculus.wildcards import wildcard
 from gradstep.expression.node import Expr, rebuild, walk
 from gradstep.operations.activations import (
     abs,

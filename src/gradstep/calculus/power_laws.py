@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator
 
-from gradstep.calculus.rewriting import Law, wildcard
+from gradstep.calculus.rewriting import Law
+from gradstep.calculus.wildcards import wildcard
 from gradstep.expression.node import Expr, replace, walk
 from gradstep.operations.arithmetic import add_op, subtract_op
 from gradstep.operations.inverses import matrix_power, matrix_power_op
-from gradstep.operations.products import matmul_op, transpose, transpose_op
+from gradstep.operations.permutations import transpose, transpose_op
+from gradstep.operations.products import matmul_op
 
 Fences = Container[Expr]
 

@@ -9,7 +9,9 @@ from collections.abc import Container, Mapping
 from fractions import Fraction
 from functools import reduce
 
-from gradstep.calculus.rewriting import Law, wildcard
+from gradstep.calculus.lifting import MATRIX
+from gradstep.calculus.rewriting import Law
+from gradstep.calculus.wildcards import wildcard
 from gradstep.expression.node import Expr
 from gradstep.expression.records import record
 from gradstep.operations.activations import sqrt, sqrt_op
@@ -26,7 +28,7 @@ from gradstep.operations.arithmetic import (
     scale_op,
     subtract_op,
 )
-from gradstep.operations.broadcasting import repeat, repeat_op, sum_op, sum_over
+from gradstep.operations.broadcasting import repeat, repeat_op, spread, sum_op, sum_over
 from gradstep.operations.families import is_one
 from gradstep.operations.leaves import is_constant, number, number_op, size, size_op, value_of
 from gradstep.operations.products import matmul_op, outer_op
@@ -297,6 +299,10 @@ def ones_multiplied(expr: Expr, fences: Container[Expr]) -> Expr | None:
     for copies, other, first in ((b, a, False), (a, b, True)):
         if copies.op is not repeat_op or copies in fences:
             continue
+        if max(a.rank, b.rank) > MATRIX:
+            if not copies.args[0].rank:
+                return _copies_multiplied(expr, copies, other, first)
+            continue
         if expr.op is outer_op:
             return repeat(_times(copies.args[0], other), 0 if first else 1, copies.shape[0])
         contracted = copies.rank - 1 if first else 0
@@ -310,6 +316,15 @@ def ones_multiplied(expr: Expr, fences: Container[Expr]) -> Expr | None:
             return made if again is None else again
         return _times(total, single) if single.rank else _times(single, total)
     return None
+
+
+def _copies_multiplied(expr: Expr, copies: Expr, other: Expr, first: bool) -> Expr:
+    """The product of each matrix with one number in every entry: its row sums, or column sums, repeated."""
+    total = sum(other, max(other.rank - 2, 0) if first else other.rank - 1)
+    if copies.rank > 1:
+        rows = total.rank - (other.rank > 1) if first else total.rank
+        total = repeat(total, rows, copies.shape[-2 if first else -1])
+    return _times(copies.args[0], spread(total, expr.shape))
 
 
 def _times(front: Expr, body: Expr) -> Expr:
@@ -330,6 +345,7 @@ def _laws() -> tuple[Law, ...]:
     N, c, d = size("N"), wildcard("c"), wildcard("d")
     v, w = wildcard("v", ("m",)), wildcard("w", ("m",))
     M, minus = wildcard("M", ("m", "n")), divide_op(number(-2), N)
+    stack = wildcard("M", ("h", "m", "n"))
     ones = repeat(number(1), 0, "n")
     return (
         Law(
@@ -461,6 +477,11 @@ def _laws() -> tuple[Law, ...]:
                 outer_op(v, ones),
                 outer_op(ones, v),
                 outer_op(v, repeat(c, 0, "n")),
+                matmul_op(stack, ones),
+                matmul_op(stack, repeat(c, (0, 1), ("n", "k"))),
+                matmul_op(repeat(c, (0, 1), ("k", "m")), stack),
+                matmul_op(repeat(number(1), (0, 1, 2), ("h", "k", "m")), M),
+                matmul_op(w, repeat(c, (0, 1, 2), ("h", "m", "k"))),
             ),
         ),
     )

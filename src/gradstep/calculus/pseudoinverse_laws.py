@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 
 from gradstep.calculus.matrix_laws import chained, factors, vector_factors
-from gradstep.calculus.rewriting import Law, wildcard
+from gradstep.calculus.rewriting import Law
+from gradstep.calculus.wildcards import wildcard
 from gradstep.expression.node import Expr
 from gradstep.expression.records import record
 from gradstep.operations.arithmetic import subtract_op
 from gradstep.operations.broadcasting import repeat
 from gradstep.operations.diagonals import eye
 from gradstep.operations.leaves import eye_op, number
-from gradstep.operations.products import matmul_op, transpose_op
+from gradstep.operations.permutations import transpose_op
+from gradstep.operations.products import matmul_op
 from gradstep.operations.pseudoinverses import pinv, pinv_op
 
 

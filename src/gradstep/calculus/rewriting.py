@@ -13,11 +13,11 @@ from functools import cached_property, wraps
 from typing import Any, Literal, TypeVar
 
 from gradstep.calculus.counting import length
+from gradstep.calculus.lifting import MATRIX, lifted_forms
 from gradstep.calculus.steps import Rewrite
-from gradstep.expression.boxes import ATOM, Sym, Written, letter_kind
+from gradstep.calculus.wildcards import wildcard_op
 from gradstep.expression.node import Expr, Operation
 from gradstep.expression.records import record
-from gradstep.expression.shapes import Shape
 from gradstep.operations.arithmetic import (
     add_op,
     divide_op,
@@ -28,24 +28,9 @@ from gradstep.operations.arithmetic import (
     subtract_op,
 )
 from gradstep.operations.broadcasting import repeat_op
-from gradstep.operations.families import leaf
 from gradstep.operations.leaves import eye_op
 
-# params: name, shape.
-wildcard_op = leaf(
-    "wildcard",
-    lambda params: params[1],
-    lambda np, sizes, params: None,
-    lambda expr, spell: (str(expr.params[0]), ATOM),
-    lambda expr, write: Written(Sym(str(expr.params[0]), letter_kind(expr.rank))),
-    "stands for any expression",
-)
 Domain = Literal["everywhere", "nonzero", "positive"]
-
-
-def wildcard(name: str, shape: Shape = ()) -> Expr:
-    """A letter in a law that stands for any expression of this shape; its sizes stand for any sizes."""
-    return wildcard_op(params=(name, shape))
 
 
 @record
@@ -177,18 +162,28 @@ def _sized(param: Any, binding: Binding) -> Any:
     return tuple(_sized(p, binding) for p in param) if isinstance(param, tuple) else binding.get(param, param)
 
 
+Indexed = tuple["Law", Expr, Expr, frozenset[Operation]]  # a law, both sides of it, and what must be there
+Forms = dict[tuple[Operation, int], list[Indexed]]
+
+
+def _index(forms: Forms, law: Law, equations: Iterable[tuple[Expr, Expr]]) -> None:
+    """Puts equations of a law where they are looked for."""
+    for left, right in equations:
+        needs = frozenset(arg.op for arg in left.args if arg.op is not wildcard_op)
+        forms.setdefault((left.op, left.rank), []).append((law, left, right, needs))
+
+
 class Book:
     """Laws, indexed by the operation at their head."""
 
     def __init__(self, laws: Iterable[Law]) -> None:
         self.laws = tuple(laws)
-        self._forms: dict[tuple[Operation, int], list[tuple[Law, Expr, Expr, frozenset[Operation]]]] = {}
+        self._forms: Forms = {}
+        self._stacked: dict[int, Forms] = {}
         self._procedures: dict[Operation, list[Law]] = {}
         self._proposing: dict[Operation, list[Law]] = {}
         for law in self.laws:
-            for left, right in law.forms:
-                needs = frozenset(arg.op for arg in left.args if arg.op is not wildcard_op)
-                self._forms.setdefault((left.op, left.rank), []).append((law, left, right, needs))
+            _index(self._forms, law, law.forms)
             for head in law.heads:
                 (self._proposing if law.propose else self._procedures).setdefault(head, []).append(law)
 
@@ -211,8 +206,8 @@ class Book:
             changed = law.apply(expr, fences) if law.apply else None
             if changed is not None and changed is not expr:
                 return law, changed
-        forms = self._forms.get((expr.op, expr.rank))
-        if forms is None:
+        forms = self.forms(expr)
+        if not forms:
             return None
         present = {arg.op for arg in expr.args if arg not in fences}
         for law, left, right, needs in forms:
@@ -221,6 +216,23 @@ class Book:
                 if changed is not expr:
                     return law, changed
         return None
+
+    def forms(self, expr: Expr) -> Sequence[Indexed]:
+        """The equations about what has this operation at its root, with so many axes, also of each matrix."""
+        found = self._forms.get((expr.op, expr.rank), ())
+        most = max([arg.rank for arg in expr.args])
+        if most <= MATRIX:
+            return found
+        return [*found, *(form for depth in range(1, most - 1) for form in self.stacked(depth, expr))]
+
+    def stacked(self, depth: int, expr: Expr) -> Sequence[Indexed]:
+        """The equations that hold of each matrix, with `depth` axes in front; made when first asked for."""
+        if depth not in self._stacked:
+            self._stacked[depth] = {}
+            for law in self.laws:
+                made = [lifted for form in law.forms for lifted in lifted_forms(form, depth)]
+                _index(self._stacked[depth], law, made)
+        return self._stacked[depth].get((expr.op, expr.rank), ())
 
     def proposing(self, op: Operation) -> Sequence[Law]:
         """The laws that propose something shorter for what has this operation at its root."""

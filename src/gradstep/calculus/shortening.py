@@ -12,7 +12,8 @@ from fractions import Fraction
 from math import gcd, lcm
 
 from gradstep.calculus.procedures import ONE, Monomial, entrywise, monomial, one_bar, written
-from gradstep.calculus.rewriting import Law, remembered, wildcard
+from gradstep.calculus.rewriting import Law, remembered
+from gradstep.calculus.wildcards import wildcard
 from gradstep.expression.node import Expr
 from gradstep.expression.records import record
 from gradstep.operations.arithmetic import (

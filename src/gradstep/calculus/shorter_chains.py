@@ -9,15 +9,17 @@ from collections.abc import Container, Iterator
 from itertools import combinations
 
 from gradstep.calculus.matrix_laws import chained, common_factor, parted, with_front
-from gradstep.calculus.rewriting import Law, wildcard
+from gradstep.calculus.rewriting import Law
 from gradstep.calculus.shortening import MOST_TERMS, SUMS
+from gradstep.calculus.wildcards import wildcard
 from gradstep.expression.node import Expr
 from gradstep.operations.arithmetic import add_op, negate_op, one_like, scale, subtract_op
 from gradstep.operations.broadcasting import repeat, sum_op, sum_over
 from gradstep.operations.diagonals import diag, eye
 from gradstep.operations.inverses import inv
 from gradstep.operations.leaves import number
-from gradstep.operations.products import matmul_op, outer, transpose, transpose_op
+from gradstep.operations.permutations import transpose, transpose_op
+from gradstep.operations.products import matmul_op, outer
 
 Signed = tuple[int, Expr]
 

@@ -10,8 +10,9 @@ from collections.abc import Container, Iterator
 from fractions import Fraction
 
 from gradstep.calculus.procedures import opposite
-from gradstep.calculus.rewriting import Law, wildcard
+from gradstep.calculus.rewriting import Law
 from gradstep.calculus.shortening import Term, flattened, rebuilt, term, terms, total
+from gradstep.calculus.wildcards import wildcard
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.records import replaced
 from gradstep.operations.activations import (
@@ -48,7 +49,8 @@ from gradstep.operations.diagonals import diagonal_matrix_op
 from gradstep.operations.families import is_one
 from gradstep.operations.leaves import number, size, value_of
 from gradstep.operations.norms import norm, norm_op, unit_op
-from gradstep.operations.products import outer, outer_op, transpose, transpose_op
+from gradstep.operations.permutations import transpose, transpose_op
+from gradstep.operations.products import outer, outer_op
 from gradstep.operations.sums import count, mean, sum
 
 PRODUCTS = (multiply_op, divide_op, scale_op)

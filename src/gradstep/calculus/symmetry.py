@@ -16,7 +16,8 @@ from gradstep.operations.diagonals import diagonal_matrix_op
 from gradstep.operations.inverses import inv_op, matrix_power_op
 from gradstep.operations.kronecker import kron_op
 from gradstep.operations.leaves import eye_op
-from gradstep.operations.products import matmul_op, outer_op, transpose_op
+from gradstep.operations.permutations import transpose_op
+from gradstep.operations.products import matmul_op, outer_op
 from gradstep.operations.pseudoinverses import pinv_op
 
 MOST = 200  # nodes that are looked at; a larger matrix counts as not symmetric

@@ -137,8 +137,13 @@ class Expr:
 
     @property
     def T(self) -> Expr:
-        """The transpose: the last two axes swapped. A vector is its own transpose, as in NumPy."""
+        """The transpose of a matrix. A vector is its own transpose, as in NumPy; with more axes see `mT`."""
         return OPERATORS["T"](self)
+
+    @property
+    def mT(self) -> Expr:
+        """The last two axes swapped: the transpose of each matrix."""
+        return OPERATORS["mT"](self)
 
     def __add__(self, other: Expr | Number) -> Expr:
         return OPERATORS["+"](self, other)

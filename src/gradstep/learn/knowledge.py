@@ -26,7 +26,7 @@ from gradstep.learn.surface import Along, Curvature, Line, Parameters, Place, Re
 from gradstep.operations.broadcasting import repeat_op
 from gradstep.operations.evaluation import belongs, mentioned, variables
 from gradstep.operations.leaves import symbol
-from gradstep.operations.products import transpose_op
+from gradstep.operations.permutations import transpose_op
 
 MOST_ENTRIES = 2**24  # of a Jacobian that is written out
 MOST_COLUMNS = 1000

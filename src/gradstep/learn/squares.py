@@ -28,7 +28,8 @@ from gradstep.operations.diagonals import trace_op
 from gradstep.operations.evaluation import belongs, variables
 from gradstep.operations.leaves import number, value_of
 from gradstep.operations.norms import norm_op
-from gradstep.operations.products import matmul_op, transpose_op
+from gradstep.operations.permutations import transpose_op
+from gradstep.operations.products import matmul_op
 
 
 @dataclass(frozen=True)

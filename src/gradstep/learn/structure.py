@@ -29,7 +29,8 @@ from gradstep.operations.broadcasting import repeat_op, sum_op
 from gradstep.operations.gates import leaky_relu_op
 from gradstep.operations.leaves import is_constant, value_of
 from gradstep.operations.norms import norm_op
-from gradstep.operations.products import matmul_op, transpose_op
+from gradstep.operations.permutations import transpose_op
+from gradstep.operations.products import matmul_op
 from gradstep.operations.rowwise import log_softmax_op, logsumexp_op, softmax
 
 Above = Mapping[Expr, Sequence[Expr]]

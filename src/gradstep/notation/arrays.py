@@ -30,7 +30,7 @@ from gradstep.notation.writing import Writer
 from gradstep.operations.arithmetic import negate_op, scale_op
 from gradstep.operations.diagonals import diagonal_matrix_op
 from gradstep.operations.leaves import eye_op, symbol_op
-from gradstep.operations.products import transpose
+from gradstep.operations.permutations import transpose
 
 TRANSPOSED = Sym("ᵀ", "operator")
 MATRIX = 2

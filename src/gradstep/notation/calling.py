@@ -111,8 +111,10 @@ def function(formula: Formula, node: ast.Call, values: Collection[str]) -> str:
             rest += [f"{option.arg}={formula.text(option.value)}" for option in node.keywords]
             instead = f"{name}({', '.join([formula.text(inner), *rest])})"
             formula.slip(node, "a function stands before its operand", [instead])
-        case ast.Attribute(attr="T"):
-            formula.slip(node, "the transpose is written .T, without brackets", [formula.text(node.func)])
+        case ast.Attribute(attr="T" | "mT" as turned):
+            formula.slip(
+                node, f"the transpose is written .{turned}, without brackets", [formula.text(node.func)]
+            )
     formula.wrong(node.func, "only the functions of gradstep can be called, by their names")
 
 
@@ -136,7 +138,8 @@ def call(formula: Formula, node: ast.Call, name: str, sizes: Collection[Size]) -
     readers: dict[str, Callable[[ast.expr], object]] = {
         "ord": lambda part: _order(formula, part),
         "ddof": lambda part: _integer(formula, part, "ddof is a whole number, written out: ddof=1"),
-        "axis": lambda part: _axis(formula, part),
+        **dict.fromkeys(("axis", "axes"), lambda part: _axis(formula, part)),
+        **dict.fromkeys(("axis1", "axis2"), lambda part: _integer(formula, part)),
         "keepdims": lambda part: _flag(formula, part),
         "size": lambda part: _one_or_more_sizes(formula, part, sizes),
         "approximate": lambda part: _word(formula, part),

@@ -227,8 +227,20 @@ def _outcomes(
                     reading = Reading(Point(prime, sizes, rng, binary=binary), derivation.cotangents, known)
                 except NotInField:
                     break
+            if found == "not checked" and not left:
+                found = _without_roots(claim, Point(prime, sizes, rng, False, binary), derivation, known, rng)
             outcomes[k] = max(outcomes[k], found, key=_SEVERITY.index)
     return outcomes
+
+
+def _without_roots(
+    claim: Claim, point: Point, derivation: Derivation, known: Container[Expr], rng: Random
+) -> Outcome:
+    """Whether a claim holds whatever a square root is worth, where there are too many to be all true ones."""
+    try:
+        return "exact" if Reading(point, derivation.cotangents, known).holds(claim, rng) else "not checked"
+    except (Redraw, NotInField):
+        return "not checked"
 
 
 def _nodes(derivation: Derivation, claims: Sequence[Claim]) -> list[Expr]:

@@ -56,6 +56,7 @@ WORDS = {
     "flip": "flip puts the entries in the opposite order",
     "concatenate": "[x; y] is x with y below it",
     "reshape": "ravel and reshape put the same entries, in the same order, into another shape",
+    "permute": "A₍₁₀₂₎ is A with its axes in this order, counted from 0",
     "cumsum": "cumsum(z) has the sum of the first i entries at place i",
     "prod": "Π is the product of the entries",
     "prod_others": "the product of others has at each place the product of all entries but the one there",

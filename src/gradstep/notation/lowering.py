@@ -33,7 +33,8 @@ from gradstep.operations.inverses import INVERTED
 from gradstep.operations.leaves import eye_op, number, symbol_op, triangle_op
 from gradstep.operations.lookups import one_hot_op, take_op
 from gradstep.operations.norms import norm_op, unit_op
-from gradstep.operations.products import matmul_op, outer, transpose
+from gradstep.operations.permutations import transpose
+from gradstep.operations.products import matmul_op, outer
 from gradstep.operations.pseudoinverses import pinv_op
 from gradstep.operations.toeplitz import diagonal_sums_op
 

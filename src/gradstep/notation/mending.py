@@ -98,8 +98,9 @@ class Operand:
 
     @property
     def transposed(self) -> str:
-        """X.T for X, and X for X.T."""
-        return self.text[:-2] if self.text.endswith(".T") else f"{self.atom}.T"
+        """X.T for X, and X for X.T; X.mT where X has more than two axes."""
+        sign = ".T" if self.value.rank == 2 else ".mT"
+        return self.text.removesuffix(sign) if self.text.endswith(sign) else f"{self.atom}{sign}"
 
 
 @record
@@ -134,9 +135,9 @@ class Clash:
     def _transposed(self) -> list[Candidate]:
         a, b = self.left, self.right
         found = []
-        if a.value.rank == 2:
+        if a.value.rank > 1:
             found.append(self._edited(a.transposed, b.text))
-        if b.value.rank == 2:
+        if b.value.rank > 1:
             found.append(self._edited(a.text, b.transposed))
         if self.sign == "@":
             found.append(self._edited(b.atom, a.atom))

@@ -179,8 +179,10 @@ class Reader:
                 return [node.left, node.right], OPERATORS[BINARY[type(op)]]
             case ast.Compare(ops=[op], comparators=[right]) if type(op) in BINARY:
                 return [node.left, right], OPERATORS[BINARY[type(op)]]
+            case ast.Attribute(attr="mT"):
+                return [node.value], OPERATORS["mT"]
             case ast.Attribute(attr="T"):
-                return [node.value], OPERATORS["T"]
+                return [node.value], lambda x: transpose(formula, node, x)
             case ast.Subscript():
                 return subscripted(formula, node, self.sizes)
             case ast.Call():
@@ -295,6 +297,14 @@ def _in_between(
     raise AssertionError(node)
 
 
+def transpose(formula: Formula, node: ast.expr, x: Expr) -> Expr:
+    """X.T; where that may mean two things the error offers X.mT."""
+    try:
+        return OPERATORS["T"](x)
+    except MathError as error:
+        formula.slip(node, error.what, [f"{formula.text(node).removesuffix('T')}mT"], error.facts)
+
+
 def refuse(formula: Formula, node: ast.expr) -> NoReturn:
     """An error about a kind of Python that no formula has."""
     match node:
@@ -311,7 +321,7 @@ def refuse(formula: Formula, node: ast.expr) -> NoReturn:
         case ast.Attribute(value=ast.Name(id=library), attr=name) if library in LIBRARIES:
             formula.slip(node, f"write {name}, not {formula.text(node)}", [name])
         case ast.Attribute(attr=name):
-            formula.wrong(node, f"the only attribute is .T, the transpose, not .{name}")
+            formula.wrong(node, f"the only attributes are .T and .mT, the transposes, not .{name}")
         case ast.List() | ast.Tuple():
             formula.wrong(node, "a formula has no lists: arrays are variables")
     formula.wrong(node, "this is Python, but no part of a formula")

@@ -25,6 +25,7 @@ from gradstep.expression.node import Expr, tree_size, walk
 from gradstep.expression.records import replaced
 from gradstep.expression.shapes import shape_text
 from gradstep.notation import scalars
+from gradstep.notation.axes import lowering, stacked_words
 from gradstep.notation.batches import batch_size, tells
 from gradstep.notation.checking import Claim, check
 from gradstep.notation.differentials import Differentials
@@ -32,7 +33,7 @@ from gradstep.notation.evidence import with_evidence
 from gradstep.notation.folding import folded
 from gradstep.notation.indices import whole
 from gradstep.notation.legend import legend
-from gradstep.notation.lowering import INDEX_LETTERS, Lowering
+from gradstep.notation.lowering import Lowering
 from gradstep.notation.narrative import Narrator
 from gradstep.notation.plain import line
 from gradstep.notation.presentation import LAYOUTS, Behind, Presentation, Said, Section, Slope
@@ -41,7 +42,7 @@ from gradstep.notation.writing import Writer, check_length, lying
 from gradstep.operations.arithmetic import multiply_op, negate_op, scale_op
 from gradstep.operations.evaluation import mentioned, variables
 from gradstep.operations.leaves import symbol, symbol_op
-from gradstep.operations.products import transpose
+from gradstep.operations.permutations import transpose
 
 if TYPE_CHECKING:
     from gradstep.notation import arrays
@@ -118,7 +119,7 @@ class _Telling:
         self.write = Writer(derivation.names)
         self.batch = batch_size(derivation, batch)
         self.shown = {G: cotangent(part, self.loss) for G, part in derivation.fences.items()}
-        self.lower = self.lowering()
+        self.lower = lowering(derivation, view, self.batch, self.known)
         self.entries = self.lower.fully()
         self.pretty = {name: line(self.write(p)) for name, p in derivation.parameters.items()}
         self.wording = Wording(derivation, self.lowered, self.write)
@@ -129,20 +130,6 @@ class _Telling:
         self.is_long = sum(1 for _ in walk(self.loss)) > READABLE or tree_size(self.loss) > 10 * READABLE
         self.narrator = (
             Narrator(self.d, self.lower, self.write, self.wording, self.claims) if self.narrated else None
-        )
-
-    def lowering(self) -> Lowering:
-        """Which axes become indices, and which letters these are."""
-        names = {name: node for node, name in self.d.names.items()} | self.known
-        sizes = {size for node in self.known.values() for size in node.shape}
-        reserved = frozenset(map(str, {*names, *sizes}))
-        own = next(letter for letter in (*INDEX_LETTERS, "ι") if letter not in reserved)
-        return Lowering(
-            {"matrix": (), "sample": (self.batch,) if self.batch else (), "index": None}[self.view],
-            {part for part in self.d.parts if part is not self.loss},
-            {self.batch: own} if self.batch else {},
-            reserved,
-            {node for name, node in names.items() if node.rank > 1 and name[0].lower() + name[1:] in names},
         )
 
     # ------------------------------------------------------------------------------------------- sections
@@ -258,6 +245,8 @@ class _Telling:
         if self.loss.rank and self.view != "matrix":
             ranges = zip(self.lower.indices(self.loss), self.loss.shape, strict=True)
             return ", ".join(f"{letter} = 1 … {size}" for letter, size in ranges if letter)
+        if stacks := stacked_words(self.known.values(), self.lower, self.write):
+            return stacks
         letter = self.lower.letters.get(self.batch) if self.batch is not None else None
         if letter is None or self.view == "matrix":
             return ""
@@ -336,8 +325,7 @@ class _Telling:
 
     def link(self, link: Link, laws: Sequence[Step]) -> Said:
         """One line of the chain rule, with the steps that make it and its proof by indices."""
-        whole = (None,) * link.part.rank
-        at = self.lower.indices(link.part) if self.view != "matrix" else whole
+        at = self.lower.indices(link.part)
         meant = self.d.cotangents[link.part]
         forms, because = [self.claimed(link.form, at, meant)], []
         rules = list(dict.fromkeys(step.rule for step in link.steps))

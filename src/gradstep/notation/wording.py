@@ -20,6 +20,7 @@ from gradstep.operations.arithmetic import (
 )
 from gradstep.operations.broadcasting import repeat_op, sum_op
 from gradstep.operations.leaves import is_constant, value_of
+from gradstep.operations.permutations import transpose_op
 from gradstep.operations.products import matmul_op
 
 SHORT = 16  # a longer text is not put into a sentence
@@ -133,10 +134,14 @@ class Wording:
             return ""
         told = []
         if left in self.d.cotangents and towards is not right:
-            told.append(f"⟨G, d{A} {B}⟩ = ⟨G {B}ᵀ, d{A}⟩")
+            told.append(f"⟨G, d{A} {B}⟩ = ⟨G {self.turned(right, B)}, d{A}⟩")
         if right in self.d.cotangents and towards is not left:
-            told.append(f"⟨G, {A} d{B}⟩ = ⟨{A}ᵀ G, d{B}⟩")
+            told.append(f"⟨G, {A} d{B}⟩ = ⟨{self.turned(left, A)} G, d{B}⟩")
         return listed(told) if told else ""
+
+    def turned(self, factor: Expr, name: str) -> str:
+        """Aᵀ; K of Kᵀ."""
+        return line(self.name(factor.args[0])) if factor.op is transpose_op else f"{name}ᵀ"
 
 
 def unrepeated(expr: Expr) -> Expr:

@@ -26,7 +26,8 @@ from gradstep.operations.arithmetic import negate_op, scale_op
 from gradstep.operations.broadcasting import TRANSPOSED
 from gradstep.operations.families import JUXTAPOSED, SIGNED
 from gradstep.operations.leaves import symbol_op
-from gradstep.operations.products import matmul_op, transpose
+from gradstep.operations.permutations import transpose
+from gradstep.operations.products import matmul_op
 
 KINDS: tuple[SymbolKind, ...] = ("scalar", "vector", "matrix")
 MOST_BOXES = 60_000  # of one formula: about 2,000 terms

@@ -474,3 +474,6 @@ def ravel(x: Expr) -> Expr:
 
 COUNTING = frozenset({slice_op, embed_op, concatenate_op, reshape_op})  # their axes have lengths that count
 LINEAR = frozenset({slice_op, embed_op, flip_op, concatenate_op, reshape_op})
+PLACED = frozenset(
+    {slice_op, embed_op, flip_op, concatenate_op}
+)  # by a place, counted from an end of an axis

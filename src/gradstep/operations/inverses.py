@@ -20,7 +20,8 @@ from gradstep.operations.arithmetic import log, negate, power, scale
 from gradstep.operations.diagonals import eye, square_size, trace
 from gradstep.operations.families import JUXTAPOSED, Spell, Write, call_box, call_text, only, total
 from gradstep.operations.leaves import expression, number, value_of
-from gradstep.operations.products import INVERSE, matmul_op, outer, transpose
+from gradstep.operations.permutations import INVERSE, transpose
+from gradstep.operations.products import matmul_op, outer
 
 MOST = 64  # the largest power of a matrix
 

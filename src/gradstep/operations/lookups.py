@@ -17,7 +17,8 @@ from gradstep.operations.einsums import einsum_of
 from gradstep.operations.entries import repeated_zeros
 from gradstep.operations.families import Spell, call_box
 from gradstep.operations.leaves import checked_size, expression, symbol_op
-from gradstep.operations.products import matmul, outer, transpose
+from gradstep.operations.permutations import transpose
+from gradstep.operations.products import matmul, outer
 
 MOST_PLACES = 2  # axes
 

@@ -3,104 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
-from gradstep.expression.boxes import POWER, PRODUCT, Box, Of, Row, Sup, Written, fenced, row
-from gradstep.expression.boxes import number as number_box
+from gradstep.expression.boxes import POWER, PRODUCT, Box, Row, Sup, Written, fenced, row
 from gradstep.expression.errors import MathError
-from gradstep.expression.node import Expr, Params, Spelled
-from gradstep.expression.shapes import Shape, contraction, shape_text
+from gradstep.expression.node import Expr, Params
+from gradstep.expression.shapes import Shape, broadcast, contraction, shape_text
 from gradstep.operations.arithmetic import multiply, scale
-from gradstep.operations.broadcasting import TRANSPOSED, sum_over
+from gradstep.operations.broadcasting import TRANSPOSED, spread, sum_over
+from gradstep.operations.einsums import einsum_of
 from gradstep.operations.families import (
     DOTTED,
     JUXTAPOSED,
-    Spell,
     Write,
     call_text,
-    enclosed,
     infix_text,
     multilinear,
 )
 from gradstep.operations.leaves import expression
-
-INVERSE = row("−", number_box(1))
-INVERSE_TRANSPOSED = row("−", TRANSPOSED)
-
-# ------------------------------------------------------------------------------------------- transpose
-
-
-def _transpose_shape(params: Params, shape: Shape) -> Shape:
-    if len(shape) < 2:
-        raise MathError(f"only a matrix has a transpose, not {shape_text(shape)}")
-    return (*shape[:-2], shape[-1], shape[-2])
-
-
-def _transpose_text(expr: Expr, spell: Spell) -> Spelled:
-    return f"{enclosed(spell(expr.args[0]), POWER + 5)}.T", POWER + 5
-
-
-def _transpose_box(expr: Expr, write: Write) -> Written:
-    """Xᵀ, and X⁻ᵀ for the transpose of an inverse."""
-    inner = write(expr.args[0])
-    match inner.box:
-        case Of(_, Sup(base, exponent)) if exponent == INVERSE:
-            return Written(Sup(base, INVERSE_TRANSPOSED), POWER)
-    return Written(Sup(fenced(inner, POWER + 5), TRANSPOSED), POWER)
-
-
-transpose_op = multilinear(
-    "transpose",
-    lambda params, *ranks: {2: "ij->ji", 3: "aij->aji", 4: "abij->abji"}[ranks[0]],
-    lambda G, y, args: (transpose(G),),
-    rule="transpose rule",
-    why="⟨G, dAᵀ⟩ = ⟨Gᵀ, dA⟩: transposing both sides of an inner product changes nothing",
-    text=_transpose_text,
-    layout=_transpose_box,
-    meaning=lambda np, sizes, params, a: np.swapaxes(a, -1, -2),
-    example=(((), (("m", "n"),)),),
-    shape=_transpose_shape,
-)
-
-
-def transpose(x: Expr) -> Expr:
-    """The last two axes swapped; a vector or a number is its own transpose, as in NumPy."""
-    if x.rank < 2:
-        return x
-    return x.args[0] if x.op is transpose_op else transpose_op(x)
-
+from gradstep.operations.permutations import transpose, transpose_op
 
 # ------------------------------------------------------------------------------------------- matrix product
 
-_PRODUCTS: dict[tuple[int, ...], str] = {
-    (2, 2): "ik,kj->ij",
-    (2, 1): "ik,k->i",
-    (1, 2): "k,kj->j",
-    (1, 1): "k,k->",
-}
+BATCHES = "abcdefgh"  # the axes that count vectors or matrices, in the index string of a product
 
 
-def _matmul_indices(params: Params, *ranks: int) -> str:
-    return _PRODUCTS[ranks]
+@lru_cache(maxsize=64)
+def _matmul_indices(params: Params, a: int, b: int) -> str:
+    """The last two axes multiply, the axes before them are shared, aligned at their end as NumPy does."""
+    left, right = ("ik" if a > 1 else "k"), ("kj" if b > 1 else "k")
+    shared = BATCHES[: max(a, b, 2) - 2]
+    A, B = shared[max(len(shared) - a + 2, 0) :] + left, shared[max(len(shared) - b + 2, 0) :] + right
+    return f"{A},{B}->{shared}{left[:-1]}{right[1:]}"
 
 
 def _matmul_shape(params: Params, a: Shape, b: Shape) -> Shape:
-    if (len(a), len(b)) not in _PRODUCTS:
+    if not a or not b:
         raise MathError(f"@ multiplies vectors and matrices, not {shape_text(a)} with {shape_text(b)}")
-    return contraction(_PRODUCTS[len(a), len(b)], (a, b))
+    return contraction(_matmul_indices((), len(a), len(b)), (a, b))
 
 
 def _matmul_adjoint(G: Expr, y: Expr, args: Sequence[Expr]) -> tuple[Expr, Expr]:
+    """The other factor crosses transposed; a factor without the shared axes is in every product, so Σ."""
     A, B = args
     match A.rank, B.rank:
-        case 2, 2:
-            return G @ B.T, A.T @ G
+        case 1, 1:
+            return scale(G, B), scale(G, A)
         case 2, 1:
-            return outer(G, B), A.T @ G
+            return outer(G, B), transpose(A) @ G
         case 1, 2:
             return B @ G, outer(A, G)
-        case _:
-            return scale(G, B), scale(G, A)
+        case (1, _) | (_, 1):
+            inputs, output = _matmul_indices((), A.rank, B.rank).split("->")
+            left, right = inputs.split(",")
+            return _by_indices((output, right, left), G, B), _by_indices((left, output, right), A, G)
+    return _over_shared(G @ transpose(B), A.rank), _over_shared(transpose(A) @ G, B.rank)
+
+
+def _by_indices(letters: tuple[str, str, str], x: Expr, y: Expr) -> Expr:
+    """The einsum of `x` and `y`: two strings of letters for their axes, and one for the result."""
+    *inputs, output = [[ord(letter) for letter in places] for places in letters]
+    return einsum_of(inputs, output, (x, y))
+
+
+def _over_shared(x: Expr, rank: int) -> Expr:
+    """The sum over the axes in front that an operand of this rank has not."""
+    return sum_over(x, tuple(range(x.rank - rank)))
 
 
 def _matmul_box(expr: Expr, write: Write) -> Written:
@@ -148,6 +117,12 @@ matmul_op = multilinear(
         ((), (("m", "k"), ("k",))),
         ((), (("k",), ("k", "n"))),
         ((), (("k",), ("k",))),
+        ((), (("h", "m", "k"), ("h", "k", "n"))),
+        ((), (("h", "m", "k"), ("k", "n"))),
+        ((), (("m", "k"), ("h", "k", "n"))),
+        ((), (("h", "m", "k"), ("k",))),
+        ((), (("k",), ("h", "k", "n"))),
+        ((), ((6, "h", "m", "k"), ("h", "k", "n"))),
     ),
     shape=_matmul_shape,
 )
@@ -158,13 +133,26 @@ def matmul(a: Expr, b: Expr) -> Expr:
     a, b = expression(a), expression(b)
     if not a.rank or not b.rank:
         raise MathError("@ multiplies vectors and matrices: for a number use *", mend="* instead of @")
-    return matmul_op(a, b)
+    return matmul_op(*_sharing(a, b))
+
+
+def _sharing(a: Expr, b: Expr) -> tuple[Expr, Expr]:
+    """Both factors, an axis of size one before the last two repeated as often as the other factor has it."""
+    if min(a.rank, b.rank) < 3:
+        return a, b
+    shared = broadcast(a.shape[:-2], b.shape[:-2])
+
+    def stretched(x: Expr) -> Expr:
+        own = tuple(s if size == 1 else size for size, s in zip(x.shape[-3::-1], shared[::-1], strict=False))
+        return spread(x, (*own[::-1], *x.shape[-2:]))
+
+    return stretched(a), stretched(b)
 
 
 def dot(a: Any, b: Any) -> Expr:
     """NumPy's dot: the product of numbers, the inner product of vectors, the product of matrices."""
     a, b = expression(a), expression(b)
-    return multiply(a, b) if not a.rank or not b.rank else matmul_op(a, b)
+    return multiply(a, b) if not a.rank or not b.rank else matmul(a, b)
 
 
 def inner(a: Any, b: Any) -> Expr:
@@ -203,7 +191,7 @@ def _outer_shape(params: Params, a: Shape, b: Shape) -> Shape:
 outer_op = multilinear(
     "outer",
     lambda params, *ranks: "i,j->ij",
-    lambda G, y, args: (G @ args[1], G.T @ args[0]),
+    lambda G, y, args: (G @ args[1], transpose(G) @ args[0]),
     rule="outer product rule",
     why="entry ij is aᵢ bⱼ: ⟨G, da bᵀ⟩ = ⟨G b, da⟩ and ⟨G, a dbᵀ⟩ = ⟨Gᵀa, db⟩",
     text=call_text,

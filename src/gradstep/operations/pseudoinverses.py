@@ -16,7 +16,7 @@ from gradstep.expression.shapes import Shape, shape_text
 from gradstep.operations.diagonals import eye
 from gradstep.operations.families import call_text, only
 from gradstep.operations.leaves import expression
-from gradstep.operations.products import transpose
+from gradstep.operations.permutations import transpose
 
 
 def _shape(params: Params, shape: Shape) -> Shape:

@@ -37,7 +37,8 @@ from gradstep.operations.broadcasting import repeat_op, squeeze_op, sum_op
 from gradstep.operations.hyperbolic import cosh_op, logcosh_op
 from gradstep.operations.leaves import number_op, pi_op, size_op, symbol_op, triangle_op, value_of
 from gradstep.operations.norms import norm_op
-from gradstep.operations.products import matmul_op, outer_op, transpose_op
+from gradstep.operations.permutations import transpose_op
+from gradstep.operations.products import matmul_op, outer_op
 from gradstep.operations.rowwise import softmax_op
 from gradstep.operations.trigonometry import cos_op, sin_op
 

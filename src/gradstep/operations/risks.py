@@ -12,8 +12,8 @@ from gradstep.operations.broadcasting import repeat_op, squeeze_op
 from gradstep.operations.domains import CONDITIONS, INSIDE
 from gradstep.operations.hyperbolic import cosh_op, sinh_op
 from gradstep.operations.leaves import CONSTANT_LEAVES, value_of
+from gradstep.operations.permutations import transpose_op
 from gradstep.operations.precise import expm1_op
-from gradstep.operations.products import transpose_op
 from gradstep.operations.ranges import NOT_NEGATIVE, POSITIVE, Range, range_of
 
 MOVING = frozenset({repeat_op, transpose_op, squeeze_op})  # the same entries elsewhere

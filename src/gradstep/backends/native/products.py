@@ -28,7 +28,8 @@ from gradstep.operations.arithmetic import (
 from gradstep.operations.choices import where_op
 from gradstep.operations.gates import leaky_relu_op
 from gradstep.operations.leaves import symbol_op
-from gradstep.operations.products import matmul_op, transpose_op
+from gradstep.operations.permutations import transpose_op
+from gradstep.operations.products import matmul_op
 
 # What is computed sooner than fetched from memory.
 CHEAP = VIEWS | {add_op, subtract_op, multiply_op, negate_op, where_op, maximum_op, minimum_op}

@@ -1,0 +1,87 @@
+"""Do arrays with more than two axes derive as matrices do? Axes in front count them, as in NumPy."""
+
+import numpy as np
+import pytest
+
+from gradstep import compile as compiled
+from gradstep import derive, evaluate, parse
+from gradstep.expression.errors import MathError
+from stacks import SIZES, formula
+
+
+def values_of(variables, seed):
+    draw = np.random.default_rng(seed).standard_normal
+    return {str(v.params[0]): draw([SIZES[size] for size in v.shape]) for v in variables}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_random_formula_has_the_gradient_that_is_measured(seed):
+    loss, variables = formula(seed)
+    derivation = derive(loss, [str(v.params[0]) for v in variables])
+    assert derivation.certificate.verdict is True
+    values, moves = values_of(variables, seed), values_of(variables, seed + 1)
+    step = 1e-6
+    ahead, behind = (
+        float(evaluate(loss, **{name: values[name] + s * moves[name] for name in values}))
+        for s in (step, -step)
+    )
+    value, gradients = compiled(derivation, backend="numpy")(**values)
+    np.testing.assert_allclose(value, evaluate(loss, **values), rtol=1e-12)
+    along = sum(np.sum(gradients[name] * moves[name]) for name in values)
+    np.testing.assert_allclose(along, (ahead - behind) / (2 * step), rtol=1e-4, atol=1e-4)
+    for name, answer in derivation.answers.items():
+        np.testing.assert_allclose(evaluate(answer, **values), gradients[name], rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_printed_of_it_is_worked_out_again(seed):
+    derivation = derive(*formula(seed))
+    for view, style in (("matrix", "partials"), ("sample", "differential"), ("index", "partials")):
+        assert "could not be worked out" not in derivation.text(view=view, style=style)
+
+
+ATTENTION = "S = Q @ K.mT/sqrt(d); P = softmax(S, axis=-1); O = P @ V; sum(G*O)"
+
+
+def lines(text, **shapes):
+    """What stands in the lines of a derivation, by matrices."""
+    told = derive(parse(text, **shapes), [name for name in shapes if name not in "GY"]).text()
+    return [" ".join(line.split()) for line in told.splitlines()]
+
+
+@pytest.mark.parametrize(("axes", "index"), [("h n d", "_h"), ("b h n d", "_bh")])
+def test_attention_with_heads_reads_as_attention(axes, index):
+    """The lines of one head, each with its index, and nothing else in them."""
+    one = lines(ATTENTION.replace("mT", "T"), Q="n d", K="n d", V="n d", G="n d")
+    many = lines(ATTENTION, Q=axes, K=axes, V=axes, G=axes)
+    wanted = [  # ∂C/∂V from "2 ∂C/∂V = …"
+        line.split("=")[0] for line in one if "∂C" in line and line[:1].isdigit()
+    ]
+    assert wanted and all(any(line.startswith(f"{w.strip()}{index} ") for line in many) for w in wanted)
+    formulas = "\n".join(many)
+    for formula_ in ("∂C/∂V@ = P@ᵀ ∂C/∂O@", "∂C/∂P@ = ∂C/∂O@ V@ᵀ", "∂C/∂K@ = 1/√d (∂C/∂S@)ᵀ Q@"):
+        assert formula_.replace("@", index) in formulas
+    assert "∂C/∂S@ = P@ ⊙ (∂C/∂P@ − (P@ ⊙ ∂C/∂P@) 1 1ᵀ)".replace("@", index) in formulas
+
+
+def test_a_parameter_that_all_matrices_share_adds_up():
+    told = "\n".join(lines("Z = X @ W; mean((Z - Y)**2)", X="b n d", W="d k", Y="b n k"))
+    assert "∂C/∂W = Σᵢ Xᵢᵀ ∂C/∂Zᵢ" in told and "for every i: Xᵢ is matrix i of X" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "shapes", "said", "mend"),
+    [
+        ("sum(X.T)", {"X": "b n d"}, "has no .T", "X.mT"),
+        ("sum(transpose(X))", {"X": "b n d"}, "has no .T", None),
+        ("sum(transpose(X, (0, 0, 1)))", {"X": "b n d"}, "given twice", None),
+        ("sum(transpose(X, (0, 1)))", {"X": "b n d"}, "each of the 3 axes once", None),
+        ("sum(swapaxes(X, 0, 3))", {"X": "b n d"}, "no axis 3", None),
+        ("sum(X @ Y)", {"X": "b n d", "Y": "h d n"}, "the sizes b and h should be equal", None),
+        ("sum(X @ Y)", {"X": "b n d", "Y": "b n d"}, "the sizes d and n should be equal", "X.mT @ Y"),
+    ],
+)
+def test_an_error_about_axes_says_what_to_write(text, shapes, said, mend):
+    with pytest.raises(MathError, match=said) as caught:
+        parse(text, **shapes)
+    assert mend is None or mend in str(caught.value)
