@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from stacks import SIZES, formula
 
 from gradstep import compile as compiled
 from gradstep import derive, evaluate, parse
 from gradstep.expression.errors import MathError
-from stacks import SIZES, formula
 
 
 def values_of(variables, seed):
