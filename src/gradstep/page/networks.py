@@ -10,7 +10,8 @@ from gradstep.expression.shapes import Lengths, Size
 from gradstep.learn.structure import Above, Affine, Linear, affine, name_of, parents
 from gradstep.operations.arithmetic import scale_op
 from gradstep.operations.lookups import take_op
-from gradstep.operations.products import matmul_op, transpose_op
+from gradstep.operations.permutations import transpose_op
+from gradstep.operations.products import matmul_op
 from gradstep.page.diagram import ACTIVATIONS, Layer, Network
 
 # What a part of a loss says about the layer beneath it, where it is not an activation itself.
