@@ -26,7 +26,7 @@ import gradstep as gs
 from gradstep.operations import FUNCTIONS as F
 from gradstep.operations.broadcasting import repeat, squeeze
 from gradstep.operations.evaluation import variables
-from gradstep.operations.permutations import transpose
+from gradstep.operations.permutations import matrix_transpose
 
 TOLERANCE = 1e-9
 NUDGE = 1e-3
@@ -125,7 +125,7 @@ def norm(x: Any, ord: Any = None, dim: Any = None, keepdim: bool = False, dtype:
 def swapped(x: Any, a: int, b: int) -> Any:
     axes = sorted((a % max(x.rank, 1), b % max(x.rank, 1)))
     need(x.rank >= 2 and axes == [x.rank - 2, x.rank - 1], "other axes than the last two")
-    return transpose(x)
+    return matrix_transpose(x)
 
 
 def chosen(name: str) -> Callable[..., Any]:

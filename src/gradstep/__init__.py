@@ -96,6 +96,8 @@ if TYPE_CHECKING:
     from gradstep.operations.norms import norm as norm
     from gradstep.operations.norms import std as std
     from gradstep.operations.norms import unit as unit
+    from gradstep.operations.permutations import swapaxes as swapaxes
+    from gradstep.operations.permutations import transpose as transpose
     from gradstep.operations.precise import erf as erf
     from gradstep.operations.precise import expm1 as expm1
     from gradstep.operations.precise import log1p as log1p
@@ -176,6 +178,7 @@ _ROOMS = {
     "gradstep.operations.flips": ["flip"],
     "gradstep.operations.lookups": ["one_hot", "take"],
     "gradstep.operations.norms": ["norm", "std", "unit"],
+    "gradstep.operations.permutations": ["swapaxes", "transpose"],
     "gradstep.operations.products": ["dot", "inner", "outer", "vdot"],
     "gradstep.operations.activations": [
         "sqrt", "tanh", "sigmoid", "softplus", "relu", "abs", "sign", "maximum", "minimum",

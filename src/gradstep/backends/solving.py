@@ -6,7 +6,7 @@ from gradstep.expression.node import Expr
 from gradstep.operations.improving import Improvement, Uses
 from gradstep.operations.inverses import inv_op, solve_op
 from gradstep.operations.leaves import symbol
-from gradstep.operations.permutations import transpose, transpose_op
+from gradstep.operations.permutations import matrix_transpose, transpose_op
 from gradstep.operations.products import matmul_op
 
 
@@ -15,7 +15,7 @@ def _system(factor: Expr, uses: Uses) -> Expr | None:
     inner = factor.args[0] if factor.op is transpose_op else factor
     if inner.op is not inv_op or uses(factor) > 1 or uses(inner) > 1:
         return None
-    return inner.args[0] if inner is factor else transpose(inner.args[0])
+    return inner.args[0] if inner is factor else matrix_transpose(inner.args[0])
 
 
 def _solved(y: Expr, uses: Uses) -> Expr | None:
@@ -26,7 +26,7 @@ def _solved(y: Expr, uses: Uses) -> Expr | None:
     right = _system(b, uses) if b.rank == 2 else None
     if right is None or not y.rank:
         return None
-    return transpose(solve_op(transpose(right), transpose(a)))
+    return matrix_transpose(solve_op(matrix_transpose(right), matrix_transpose(a)))
 
 
 _A, _b, _B = symbol("A", "n n"), symbol("b", "n"), symbol("B", "n k")

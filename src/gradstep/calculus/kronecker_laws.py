@@ -20,7 +20,7 @@ from gradstep.operations.entries import reshape, reshape_op
 from gradstep.operations.inverses import inv
 from gradstep.operations.kronecker import kron, kron_op, paired
 from gradstep.operations.leaves import eye_op
-from gradstep.operations.permutations import transpose
+from gradstep.operations.permutations import matrix_transpose
 from gradstep.operations.products import outer, outer_op
 from gradstep.operations.sums import sum
 
@@ -91,7 +91,7 @@ def vectors_as_matrices(expr: Expr, fences: Fences) -> Expr | None:
     G, met, left = found
     m, p, n, q = expr.args[0].shape
     X, Y = reshape(G.args[0], (m, p)), reshape(G.args[1], (n, q))
-    return X @ met @ transpose(Y) if left else transpose(X) @ met @ Y
+    return X @ met @ matrix_transpose(Y) if left else matrix_transpose(X) @ met @ Y
 
 
 def _laws() -> tuple[Law, ...]:

@@ -41,7 +41,7 @@ from gradstep.operations.inverses import (
     matrix_power_op,
 )
 from gradstep.operations.leaves import eye_op, is_constant, number, size, value_of
-from gradstep.operations.permutations import transpose, transpose_op
+from gradstep.operations.permutations import matrix_transpose, transpose_op
 from gradstep.operations.products import matmul_op, outer, outer_op
 from gradstep.operations.sums import sum
 
@@ -105,7 +105,7 @@ def inverted(factor: Expr) -> Expr | None:
     if factor.op is inv_op:
         return factor.args[0]
     inner = factor.args[0] if factor.op is transpose_op else factor
-    return transpose(inner.args[0]) if inner.op is inv_op else None
+    return matrix_transpose(inner.args[0]) if inner.op is inv_op else None
 
 
 def _cancelling(left: Expr, right: Expr) -> Sequence[Expr] | None:
@@ -119,9 +119,9 @@ def _cancelling(left: Expr, right: Expr) -> Sequence[Expr] | None:
         if product is None or other.shape[0] != other.shape[1]:
             continue
         turned = inverse.op is transpose_op
-        inside = factors(transpose(product) if turned else product, ())
+        inside = factors(matrix_transpose(product) if turned else product, ())
         at = 0 if first != turned else -1
-        if len(inside) > 1 and inside[at] is (transpose(other) if turned else other):
+        if len(inside) > 1 and inside[at] is (matrix_transpose(other) if turned else other):
             rest = inv_op(chained(inside[1:] if at == 0 else inside[:-1]))
             return [transpose_op(rest) if turned else rest]
     return None
@@ -236,7 +236,7 @@ def _column(vector: Expr, fences: Container[Expr]) -> Expr:
     if vector.rank != 1 or vector.op is not matmul_op or vector in fences or vector.args[0].rank != 1:
         return vector
     x, A = vector.args
-    return matmul_op(transpose(A), x)
+    return matmul_op(matrix_transpose(A), x)
 
 
 # ------------------------------------------------------------------------------------------- the identity
@@ -283,7 +283,7 @@ def symmetric_law(
                 return body
             apart = known and body.op in (add_op, subtract_op) and body not in fences
             if apart and any(is_symmetric(term, known) for term in body.args):
-                return body.op(*map(transpose, body.args))
+                return body.op(*map(matrix_transpose, body.args))
             return None
         x, S = expr.args
         if x.rank != 1 or S.rank != 2 or not is_symmetric(S, known):
@@ -295,7 +295,7 @@ def symmetric_law(
 
 def orthogonal_law(Q: Expr) -> Law:
     """QᵀQ = Q Qᵀ = I wherever they are neighbours in a product."""
-    reduced = _reduced(lambda a, b: [] if {a, b} == {Q, transpose(Q)} else None)
+    reduced = _reduced(lambda a, b: [] if {a, b} == {Q, matrix_transpose(Q)} else None)
     x = wildcard("x", Q.shape[:1])
     return Law(
         f"{Q.params[0]} is orthogonal",

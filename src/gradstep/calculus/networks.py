@@ -40,7 +40,7 @@ from gradstep.operations.entries import (
 )
 from gradstep.operations.families import is_one, slopes_at
 from gradstep.operations.leaves import eye_op, number, size, value_of
-from gradstep.operations.permutations import transpose, transpose_op
+from gradstep.operations.permutations import matrix_transpose, transpose_op
 from gradstep.operations.products import matmul, outer, outer_op
 from gradstep.operations.toeplitz import diagonal_sums_op
 
@@ -352,7 +352,7 @@ class _Net:
         elif len(places) == 2:
             a, b = places
             if (b, a) in self.matrices:
-                self.matrices[b, a] = self.matrices[b, a] * transpose(x)
+                self.matrices[b, a] = self.matrices[b, a] * matrix_transpose(x)
             else:
                 self.matrices[a, b] = self.matrices[a, b] * x if (a, b) in self.matrices else x
         else:
@@ -365,7 +365,7 @@ class _Net:
         """The matrix from a to b, taken out."""
         if (a, b) in self.matrices:
             return self.matrices.pop((a, b))
-        return transpose(self.matrices.pop((b, a)))
+        return matrix_transpose(self.matrices.pop((b, a)))
 
     def contract(self) -> None:
         """Sums over all inner indices, as far as products of matrices can say it."""
@@ -402,7 +402,7 @@ class _Net:
         matrices = {}
         for (a, b), M in self.matrices.items():
             pair = place[a], place[b]
-            matrices[min(pair, pair[::-1])] = M if pair[0] < pair[1] else transpose(M)
+            matrices[min(pair, pair[::-1])] = M if pair[0] < pair[1] else matrix_transpose(M)
         return [place[i] for i in self.order], {place[i]: v for i, v in self.vectors.items()}, matrices
 
     def joined(self, other: _Net) -> bool:

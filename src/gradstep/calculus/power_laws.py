@@ -12,7 +12,7 @@ from gradstep.calculus.wildcards import wildcard
 from gradstep.expression.node import Expr, replace, walk
 from gradstep.operations.arithmetic import add_op, subtract_op
 from gradstep.operations.inverses import matrix_power, matrix_power_op
-from gradstep.operations.permutations import transpose, transpose_op
+from gradstep.operations.permutations import matrix_transpose, transpose_op
 from gradstep.operations.products import matmul_op
 
 Fences = Container[Expr]
@@ -35,7 +35,7 @@ def joined(expr: Expr, fences: Fences) -> Expr | None:
     if x is not y or turned is not other or a < 1 or b < 1:
         return None
     power = matrix_power(x, a + b)
-    return transpose(power) if turned else power
+    return matrix_transpose(power) if turned else power
 
 
 def joined_with_powers(expr: Expr, fences: Fences) -> Expr | None:

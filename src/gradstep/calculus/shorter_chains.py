@@ -18,7 +18,7 @@ from gradstep.operations.broadcasting import repeat, sum_op, sum_over
 from gradstep.operations.diagonals import diag, eye
 from gradstep.operations.inverses import inv
 from gradstep.operations.leaves import number
-from gradstep.operations.permutations import transpose, transpose_op
+from gradstep.operations.permutations import matrix_transpose, transpose_op
 from gradstep.operations.products import matmul_op, outer
 
 Signed = tuple[int, Expr]
@@ -59,7 +59,7 @@ def matrix_terms(expr: Expr, fences: Container[Expr]) -> list[Signed]:
 def _turned(expr: Expr, fences: Container[Expr]) -> Expr:
     """Its transpose, factor by factor."""
     front, chain = parted(expr, fences)
-    return with_front(front, chained([transpose(factor) for factor in reversed(chain)]))
+    return with_front(front, chained([matrix_transpose(factor) for factor in reversed(chain)]))
 
 
 def common_chains(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:

@@ -49,7 +49,7 @@ from gradstep.operations.diagonals import diagonal_matrix_op
 from gradstep.operations.families import is_one
 from gradstep.operations.leaves import number, size, value_of
 from gradstep.operations.norms import norm, norm_op, unit_op
-from gradstep.operations.permutations import transpose, transpose_op
+from gradstep.operations.permutations import matrix_transpose, transpose_op
 from gradstep.operations.products import outer, outer_op
 from gradstep.operations.sums import count, mean, sum
 
@@ -311,7 +311,7 @@ def _laws() -> tuple[Law, ...]:
                 sum(w - s * (v - mean(v))),
                 sum((M - mean(M, 0)) * repeat(n, 0, "m"), 0),
                 sum(M - c * (M - mean(M, 0)), 0),
-                sum(transpose(M) - mean(M, 1), 0),
+                sum(matrix_transpose(M) - mean(M, 1), 0),
             ),
         ),
         Law(

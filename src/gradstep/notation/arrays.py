@@ -30,7 +30,7 @@ from gradstep.notation.writing import Writer
 from gradstep.operations.arithmetic import negate_op, scale_op
 from gradstep.operations.diagonals import diagonal_matrix_op
 from gradstep.operations.leaves import eye_op, symbol_op
-from gradstep.operations.permutations import transpose
+from gradstep.operations.permutations import matrix_transpose
 
 TRANSPOSED = Sym("ᵀ", "operator")
 MATRIX = 2
@@ -306,7 +306,7 @@ class Arrays:
 
     def array(self, J: Expr) -> Box:
         """A Jacobian with at most two axes as it stands in this view and layout."""
-        shown = simplify(transpose(J), BOOK, self.lower.named) if self.layout == "denominator" else J
+        shown = simplify(matrix_transpose(J), BOOK, self.lower.named) if self.layout == "denominator" else J
         at = self.lower.indices(J)
         if any(at):
             return self.write(self.claimed(J, J, at))
@@ -347,7 +347,7 @@ class Arrays:
         else:
             lower = self.lower
         if self.layout == "denominator" and answer.rank == MATRIX and not entries and kind == "jacobian":
-            answer = simplify(transpose(answer), BOOK, self.lower.named)
+            answer = simplify(matrix_transpose(answer), BOOK, self.lower.named)
             named = replace(answer, self.table)
         shown = lower(named, at)
         if lower.sizes != ():

@@ -33,7 +33,7 @@ from gradstep.operations.inverses import INVERTED
 from gradstep.operations.leaves import eye_op, number, symbol_op, triangle_op
 from gradstep.operations.lookups import one_hot_op, take_op
 from gradstep.operations.norms import norm_op, unit_op
-from gradstep.operations.permutations import transpose
+from gradstep.operations.permutations import matrix_transpose
 from gradstep.operations.products import matmul_op, outer
 from gradstep.operations.pseudoinverses import pinv_op
 from gradstep.operations.toeplitz import diagonal_sums_op
@@ -397,7 +397,7 @@ def contracted(operands: Sequence[Expr], letters: Sequence[str], output: str) ->
             return contracted(x.args, [have, have], "")  # of one example Σ x ⊙ y is x·y
         x = sum_over(x, tuple(k for k, letter in enumerate(have) if letter not in output))
         have = "".join(letter for letter in have if letter in output)
-        return x if have == output else transpose(x)
+        return x if have == output else matrix_transpose(x)
     if len(operands) > 2 or not _is_product(letters, output):
         return _entries(operands, letters, output)
     (x, y), (a, b) = operands, letters
@@ -412,7 +412,7 @@ def contracted(operands: Sequence[Expr], letters: Sequence[str], output: str) ->
             return matmul_op(y, x) if x.op is entry_op and y.op is symbol_op else matmul_op(x, y)
         return sum_op(multiply(x, y), params=(tuple(range(len(a))),))
     if len(b) == 1 and len(a) == 2:
-        return matmul_op(x if a[1] == b else transpose(x), y)
+        return matmul_op(x if a[1] == b else matrix_transpose(x), y)
     if len(a) == 1 and len(b) == 2:
-        return matmul_op(transpose(y) if b[0] == a else y, x)
+        return matmul_op(matrix_transpose(y) if b[0] == a else y, x)
     return matmul_op(x, y)

@@ -42,7 +42,7 @@ from gradstep.notation.writing import Writer, check_length, lying
 from gradstep.operations.arithmetic import multiply_op, negate_op, scale_op
 from gradstep.operations.evaluation import mentioned, variables
 from gradstep.operations.leaves import symbol, symbol_op
-from gradstep.operations.permutations import transpose
+from gradstep.operations.permutations import matrix_transpose
 
 if TYPE_CHECKING:
     from gradstep.notation import arrays
@@ -437,7 +437,7 @@ class _Telling:
             if parameter.rank not in (1, 2):
                 continue
             named = self.details.named(self.d.answers[name])
-            turned = simplify(transpose(named), BOOK, self.lower.named)
+            turned = simplify(matrix_transpose(named), BOOK, self.lower.named)
             box = lying(named, self.write) if parameter.rank == 1 else self.write(turned)
             rule = "a row, an entry for each of " if parameter.rank == 1 else "the transpose of the shape of "
             said.append(Said(self.partial(parameter), (box,), rule=f"{rule}{self.pretty[name]}"))

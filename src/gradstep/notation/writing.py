@@ -26,7 +26,7 @@ from gradstep.operations.arithmetic import negate_op, scale_op
 from gradstep.operations.broadcasting import TRANSPOSED
 from gradstep.operations.families import JUXTAPOSED, SIGNED
 from gradstep.operations.leaves import symbol_op
-from gradstep.operations.permutations import transpose
+from gradstep.operations.permutations import matrix_transpose
 from gradstep.operations.products import matmul_op
 
 KINDS: tuple[SymbolKind, ...] = ("scalar", "vector", "matrix")
@@ -115,7 +115,7 @@ def lying(vector: Expr, write: Writer) -> Box:
         return row("−", lying(vector.args[0], write))
     if vector.op is matmul_op and vector.args[0].rank == 2:
         A, v = vector.args
-        return row(lying(v, write), fenced(write.written(transpose(A)), JUXTAPOSED))
+        return row(lying(v, write), fenced(write.written(matrix_transpose(A)), JUXTAPOSED))
     return Sup(fenced(write.written(vector), POWER + 5), TRANSPOSED)
 
 

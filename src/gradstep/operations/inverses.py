@@ -20,7 +20,7 @@ from gradstep.operations.arithmetic import log, negate, power, scale
 from gradstep.operations.diagonals import eye, square_size, trace
 from gradstep.operations.families import JUXTAPOSED, Spell, Write, call_box, call_text, only, total
 from gradstep.operations.leaves import expression, number, value_of
-from gradstep.operations.permutations import INVERSE, transpose
+from gradstep.operations.permutations import INVERSE, matrix_transpose
 from gradstep.operations.products import matmul_op, outer
 
 MOST = 64  # the largest power of a matrix
@@ -231,7 +231,7 @@ matrix_power_op = Operation(
     _power_text,
     _power_box,
     lambda y, args, dargs: _power_sum(args[0], only(dargs), y.params),
-    lambda G, y, args: (_power_sum(transpose(args[0]), G, y.params),),
+    lambda G, y, args: (_power_sum(matrix_transpose(args[0]), G, y.params),),
     "power of a matrix",
     "d(Xᵏ) = Σᵣ Xʳ dX Xᵏ⁻¹⁻ʳ: each of the k factors moves while the others stand still",
     lambda expr: f"np.linalg.matrix_power({{0}}, {expr.params[0]})",

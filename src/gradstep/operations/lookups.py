@@ -17,7 +17,7 @@ from gradstep.operations.einsums import einsum_of
 from gradstep.operations.entries import repeated_zeros
 from gradstep.operations.families import Spell, call_box
 from gradstep.operations.leaves import checked_size, expression, symbol_op
-from gradstep.operations.permutations import transpose
+from gradstep.operations.permutations import matrix_transpose
 from gradstep.operations.products import matmul, outer
 
 MOST_PLACES = 2  # axes
@@ -125,7 +125,7 @@ def _scattered(G: Expr, rows: Expr, places: Expr) -> Expr:
         row = list(range(3, 2 + rows.rank))
         return einsum_of([(0, 1, 2), (0, 1, *row)], (2, *row), [hot, G])
     if places.rank:
-        return matmul(transpose(hot), G)
+        return matmul(matrix_transpose(hot), G)
     return outer(hot, G) if G.rank else G * hot
 
 
@@ -163,7 +163,7 @@ def take(rows: Expr, places: Expr, axis: int = 0) -> Expr:
     rows, places = expression(rows), _places("take", places)
     if not axis_number(axis, rows.rank):
         return take_op(rows, places)
-    taken = take_op(transpose(rows), places)  # the axis of the rows stands last
+    taken = take_op(matrix_transpose(rows), places)  # the axis of the rows stands last
     if places.rank < 2:
-        return transpose(taken)
+        return matrix_transpose(taken)
     return einsum_of([(1, 2, 0)], (0, 1, 2), [taken])

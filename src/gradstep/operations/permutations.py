@@ -51,7 +51,7 @@ def _transpose_indices(params: Params, *ranks: int) -> str:
 transpose_op = multilinear(
     "transpose",
     _transpose_indices,
-    lambda G, y, args: (transpose(G),),
+    lambda G, y, args: (matrix_transpose(G),),
     rule="transpose rule",
     why="⟨G, dAᵀ⟩ = ⟨Gᵀ, dA⟩: transposing both sides of an inner product changes nothing",
     text=_transpose_text,
@@ -62,7 +62,7 @@ transpose_op = multilinear(
 )
 
 
-def transpose(x: Expr) -> Expr:
+def matrix_transpose(x: Expr) -> Expr:
     """The last two axes swapped; a vector or a number is its own transpose, as in NumPy."""
     return x if x.rank < 2 else permuted(x, _swapped(x.rank))
 
@@ -75,7 +75,7 @@ def plain_transpose(x: Expr) -> Expr:
             facts=[f"{describe(x)} is {shape_text(x.shape)}"],
             mend=".mT, which swaps the last two",
         )
-    return transpose(x)
+    return matrix_transpose(x)
 
 
 # ------------------------------------------------------------------------------------------- any order
@@ -140,7 +140,7 @@ def permuted(x: Expr, order: Order) -> Expr:
     return transpose_op(inner) if order == _swapped(inner.rank) else permute_op(inner, params=(order,))
 
 
-def transposed(x: Expr, axes: Sequence[int] | None = None) -> Expr:
+def transpose(x: Expr, axes: Sequence[int] | None = None) -> Expr:
     """NumPy's transpose: the axes of `x` in the order `axes`; of a matrix the two swapped."""
     x = expression(x)
     if axes is None:

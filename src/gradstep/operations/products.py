@@ -22,7 +22,7 @@ from gradstep.operations.families import (
     multilinear,
 )
 from gradstep.operations.leaves import expression
-from gradstep.operations.permutations import transpose, transpose_op
+from gradstep.operations.permutations import matrix_transpose, transpose_op
 
 # ------------------------------------------------------------------------------------------- matrix product
 
@@ -51,14 +51,14 @@ def _matmul_adjoint(G: Expr, y: Expr, args: Sequence[Expr]) -> tuple[Expr, Expr]
         case 1, 1:
             return scale(G, B), scale(G, A)
         case 2, 1:
-            return outer(G, B), transpose(A) @ G
+            return outer(G, B), matrix_transpose(A) @ G
         case 1, 2:
             return B @ G, outer(A, G)
         case (1, _) | (_, 1):
             inputs, output = _matmul_indices((), A.rank, B.rank).split("->")
             left, right = inputs.split(",")
             return _by_indices((output, right, left), G, B), _by_indices((left, output, right), A, G)
-    return _over_shared(G @ transpose(B), A.rank), _over_shared(transpose(A) @ G, B.rank)
+    return _over_shared(G @ matrix_transpose(B), A.rank), _over_shared(matrix_transpose(A) @ G, B.rank)
 
 
 def _by_indices(letters: tuple[str, str, str], x: Expr, y: Expr) -> Expr:
@@ -160,7 +160,7 @@ def inner(a: Any, b: Any) -> Expr:
     a, b = expression(a), expression(b)
     if not a.rank or not b.rank:
         return multiply(a, b)
-    return matmul_op(b, a) if a.rank < b.rank else matmul_op(a, transpose(b))
+    return matmul_op(b, a) if a.rank < b.rank else matmul_op(a, matrix_transpose(b))
 
 
 def vdot(a: Any, b: Any) -> Expr:
@@ -191,7 +191,7 @@ def _outer_shape(params: Params, a: Shape, b: Shape) -> Shape:
 outer_op = multilinear(
     "outer",
     lambda params, *ranks: "i,j->ij",
-    lambda G, y, args: (G @ args[1], transpose(G) @ args[0]),
+    lambda G, y, args: (G @ args[1], matrix_transpose(G) @ args[0]),
     rule="outer product rule",
     why="entry ij is aᵢ bⱼ: ⟨G, da bᵀ⟩ = ⟨G b, da⟩ and ⟨G, a dbᵀ⟩ = ⟨Gᵀa, db⟩",
     text=call_text,

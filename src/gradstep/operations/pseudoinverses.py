@@ -16,7 +16,7 @@ from gradstep.expression.shapes import Shape, shape_text
 from gradstep.operations.diagonals import eye
 from gradstep.operations.families import call_text, only
 from gradstep.operations.leaves import expression
-from gradstep.operations.permutations import transpose
+from gradstep.operations.permutations import matrix_transpose
 
 
 def _shape(params: Params, shape: Shape) -> Shape:
@@ -32,13 +32,13 @@ def _value(np: Any, sizes: Any, params: Params, x: Any) -> Any:
 def _change(P: Expr, X: Expr, dX: Expr) -> Expr:
     """−P dX P + P Pᵀ dXᵀ (I − X P) + (I − P X) dXᵀ PᵀP."""
     outside, inside = eye(X.shape[0]) - X @ P, eye(X.shape[1]) - P @ X
-    turned = transpose(dX)
+    turned = matrix_transpose(dX)
     return P @ P.T @ turned @ outside - P @ dX @ P + inside @ turned @ P.T @ P
 
 
 def _adjoint(P: Expr, X: Expr, G: Expr) -> Expr:
     outside, inside = eye(X.shape[0]) - X @ P, eye(X.shape[1]) - P @ X
-    turned = transpose(G)
+    turned = matrix_transpose(G)
     return outside @ turned @ P @ P.T - P.T @ G @ P.T + P.T @ P @ turned @ inside
 
 
