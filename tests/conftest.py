@@ -19,8 +19,14 @@ from gradstep.operations.leaves import RESERVED
 
 CI = os.environ.get("CI", "").lower() in {"true", "1"}
 # A test with this marker may be skipped on a user's machine; where the value is true, a skip is a failure.
-REQUIRED = {"browser": CI, "cases": CI, "peers": bool(os.environ.get("GRADSTEP_REQUIRE_PEERS"))}
-MARKER_OF_FIXTURE = {"browser": "browser", "cases": "cases", "torch": "peers", "jax": "peers"}
+REQUIRED = {"browser": CI, "cases": CI, "extras": CI, "peers": bool(os.environ.get("GRADSTEP_REQUIRE_PEERS"))}
+MARKER_OF_FIXTURE = {
+    "browser": "browser",
+    "cases": "cases",
+    "notebooks": "extras",
+    "torch": "peers",
+    "jax": "peers",
+}
 
 CHROMIUM_OPTIONS = [
     "--no-sandbox",
@@ -53,6 +59,16 @@ def pytest_runtest_makereport(item):
     report = yield
     required = any(REQUIRED[marker.name] for marker in item.iter_markers() if marker.name in REQUIRED)
     if required and report.skipped and not hasattr(report, "wasxfail"):
+        *_, reason = report.longrepr
+        report.outcome, report.longrepr = "failed", f"may not be skipped here: {reason}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    """A module is skipped where a package is missing, of which all extras have some."""
+    report = yield
+    if report.skipped and REQUIRED["extras"]:
         *_, reason = report.longrepr
         report.outcome, report.longrepr = "failed", f"may not be skipped here: {reason}"
     return report

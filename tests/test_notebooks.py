@@ -15,7 +15,7 @@ LOSS = gs.parse("mean((y - relu(X @ w + b))**2)", X="N d", w="d", b="", y="N")
 
 
 @pytest.fixture(scope="module")
-def examples():
+def notebooks():
     """The example notebooks by name, as they lie there and as they run now."""
     pytest.importorskip("nbclient", reason="NO NOTEBOOK IS RUN: nbclient is missing (python3 dev.py setup)")
     from docs.notebooks import EXAMPLES, run
@@ -27,9 +27,9 @@ def examples():
     }
 
 
-def test_the_notebooks_are_what_their_scripts_make(examples):
-    assert len(examples) >= 3
-    for written, ran in examples.values():
+def test_the_notebooks_are_what_their_scripts_make(notebooks):
+    assert len(notebooks) >= 3
+    for written, ran in notebooks.values():
         kinds = [(cell.cell_type, cell.source, kinds_of(cell)) for cell in ran.cells]
         assert [(c["cell_type"], "".join(c["source"]), kinds_of(c)) for c in written["cells"]] == kinds
 
@@ -39,8 +39,8 @@ def kinds_of(cell):
     return [sorted(output.get("data", ["stream"])) for output in cell.get("outputs", ())]
 
 
-def test_nothing_in_them_needs_trust(examples):
-    shown = [kind for _, ran in examples.values() for cell in ran.cells for kind in kinds_of(cell)]
+def test_nothing_in_them_needs_trust(notebooks):
+    shown = [kind for _, ran in notebooks.values() for cell in ran.cells for kind in kinds_of(cell)]
     assert ["text/latex", "text/markdown", "text/plain"] in shown and ["text/markdown", "text/plain"] in shown
     assert {kind for kinds in shown for kind in kinds} == {
         *("text/plain", "text/markdown", "text/latex", "stream")

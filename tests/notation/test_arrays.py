@@ -1,8 +1,11 @@
 """Is what is printed of Jacobians and Hessians right, and can it be read in every view, style and layout?"""
 
 import re
+from functools import cache
+from itertools import product
 
 import pytest
+from tables import each
 
 import gradstep as gs
 from gradstep.expression.errors import MathError
@@ -37,28 +40,31 @@ DERIVATIONS = {
 }
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("style", STYLES)
-@pytest.mark.parametrize("view", VIEWS)
+@cache
+def derivation(name):
+    """A derivation, made once for all tests of it."""
+    return DERIVATIONS[name]()
+
+
 @pytest.mark.parametrize("name", DERIVATIONS)
+@each("view, style, layout", product(VIEWS, STYLES, LAYOUTS))
 def test_every_view_tells_every_derivation(name, view, style, layout):
     """What is printed is worked out again while it is told: a wrong line raises."""
-    d = DERIVATIONS[name]()
-    text = d.text(view, style, layout=layout)
+    text = derivation(name).text(view, style, layout=layout)
     assert "•" not in text and "could not be worked out" not in text
     assert all(len(line) <= 100 for line in text.splitlines())
 
 
 @pytest.mark.parametrize("name", DERIVATIONS)
 def test_every_document_holds_it(name):
-    d = DERIVATIONS[name]()
+    d = derivation(name)
     for written in (d.latex(), d.markdown(), d.html()):
         assert "•" not in written
     assert d.to_json()["kind"] == d.kind
 
 
 def told(name, *arguments, **options):
-    return " ".join(DERIVATIONS[name]().text(*arguments, **options).split())
+    return " ".join(derivation(name).text(*arguments, **options).split())
 
 
 def test_the_hessian_of_the_neuron_is_the_textbooks():
@@ -93,7 +99,7 @@ def test_an_array_of_four_axes_is_written_by_its_entries():
 
 def test_an_unknown_layout_is_an_error():
     with pytest.raises(MathError, match="no layout"):
-        DERIVATIONS["softmax"]().text(layout="sideways")
+        derivation("softmax").text(layout="sideways")
 
 
 def test_names_and_dependences_are_as_in_derive():

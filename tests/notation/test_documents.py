@@ -28,17 +28,21 @@ NAMES = [
 LOSSES_HERE = {**{name: LOSSES[name] for name in NAMES}, "12 layers": perceptron(12)}
 
 
-@pytest.fixture(scope="module")
-def presentations():
-    found = {}
-    for name, loss in LOSSES_HERE.items():
-        d = loss.derived()
-        for view in VIEWS:
-            for style in STYLES:
-                if name != "12 layers" or style == "partials":
-                    opened = (view, style) == ("matrix", "partials")
-                    found[name, view, style] = d, present(d, view=view, style=style, fold=True, opened=opened)
+@pytest.fixture(scope="module", params=LOSSES_HERE)
+def presentations(request):
+    """All tellings of one loss after the other."""
+    d, found = LOSSES_HERE[request.param].derived(), {}
+    for view in VIEWS:
+        for style in STYLES if request.param != "12 layers" else ["partials"]:
+            opened = (view, style) == ("matrix", "partials")
+            told = present(d, view=view, style=style, fold=True, opened=opened)
+            found[request.param, view, style] = d, told
     return found
+
+
+@pytest.fixture(scope="module")
+def neuron():
+    return present(LOSSES["neuron"].derived(), view="matrix", style="partials", fold=True, opened=True)
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +68,8 @@ def test_katex_reads_the_documents(katex, articles):
     assert complaints(katex, [source for text in articles.values() for source in formulas(text)]) == []
 
 
-def test_the_document_needs_amsmath_and_amssymb_alone(presentations):
-    _, told = presentations["neuron", "matrix", "partials"]
-    assert re.findall(r"\\usepackage\{(.*?)\}", latex_document(told)) == ["amsmath", "amssymb"]
+def test_the_document_needs_amsmath_and_amssymb_alone(neuron):
+    assert re.findall(r"\\usepackage\{(.*?)\}", latex_document(neuron)) == ["amsmath", "amssymb"]
 
 
 def test_a_document_has_what_its_lines_open_to(presentations, articles):
@@ -115,9 +118,8 @@ def test_a_deep_network_makes_json_of_linear_size():
     assert long < 2.3 * short
 
 
-def test_a_notebook_gets_text_markdown_and_latex(presentations):
-    _, told = presentations["neuron", "matrix", "partials"]
-    assert set(mimebundle(told)) == {"text/plain", "text/markdown", "text/latex"}
+def test_a_notebook_gets_text_markdown_and_latex(neuron):
+    assert set(mimebundle(neuron)) == {"text/plain", "text/markdown", "text/latex"}
 
 
 @pytest.mark.parametrize(
