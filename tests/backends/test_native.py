@@ -171,6 +171,18 @@ def test_two_data_sets_with_different_features():
     assert not code.reasons
 
 
+def test_a_narrow_layer_between_wide_ones():
+    text = "mean((relu(X @ V + a) @ W + b - Y)**2)"
+    shapes = {"X": "N d", "V": "d h", "a": "h", "W": "h k", "b": "k", "Y": "N k"}
+    f = gs.compile(gs.derive(gs.parse(text, **shapes), ["W"], certify=False))
+    rng = np.random.default_rng(0)
+    for sizes in ({"N": 70, "d": 33, "h": 3, "k": 40}, {"N": 9, "d": 17, "h": 1, "k": 65}):
+        values = {n: rng.normal(size=[sizes[s] for s in shape.split()]) for n, shape in shapes.items()}
+        found, code = native(f, values)
+        agree(found, wanted(f, values), np.float64)
+        assert not code.reasons
+
+
 def test_totals_that_are_extremes():
     f = gs.compile(gs.parse("max(X @ w) + min(sum(X**2, axis=1)) + sum(max(X, axis=0))", X="N d", w="d"))
     for width in (3, 40):

@@ -139,8 +139,11 @@ class Plan:
 
     @property
     def pipelined(self) -> bool:
-        """Whether the last loop over one group runs together with the first over the next."""
-        return self.loops == 2 and self.row_bytes <= SHORT_ROW
+        """Whether the last loop over one group runs together with the first over the next.
+
+        What comes after the last loop would find the sums of the next group in the places of its own.
+        """
+        return self.loops == 2 and self.row_bytes <= SHORT_ROW and not self.has_stage(2)
 
     def _rows(self) -> int:
         if not self.loops:
