@@ -20,13 +20,14 @@ from gradstep.backends.statements import Body, Loop, Put, Statement, fused
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, rebuild, walk
 from gradstep.expression.shapes import Size, size_names
-from gradstep.operations.arithmetic import equal, exp, power_op
+from gradstep.operations.arithmetic import equal, exp, less, power_op
 from gradstep.operations.broadcasting import repeat, squeeze_op, sum_over
-from gradstep.operations.choices import where_op
+from gradstep.operations.choices import where, where_op
 from gradstep.operations.cumulative import cumsum_op, prod_op
 from gradstep.operations.extremes import hardmax_op, max_op, min_op
 from gradstep.operations.leaves import number_op, symbol_op
 from gradstep.operations.norms import norm_op, unit_op
+from gradstep.operations.precise import log1p
 from gradstep.operations.rowwise import log_softmax_op, logsumexp_op, softmax_op
 
 LETTERS = "ijklmnopqrstuvwxyz"
@@ -68,6 +69,7 @@ class Writer:
     body: Body = field(default_factory=Body)
     used: set[str] = field(default_factory=set)  # helper functions
     made: dict[Expr, Expr] = field(default_factory=dict)
+    rises: dict[tuple[Expr, tuple[int, ...]], tuple[Expr, Expr, Expr]] = field(default_factory=dict)
     here: list[list[Statement]] = field(default_factory=list)  # the loops that are open
     sums: dict[tuple[Expr, tuple[str, ...]], str] = field(default_factory=dict)  # of the statement at hand
     called: dict[str, str] = field(default_factory=dict)  # the names of the program -> names in the language
@@ -170,7 +172,7 @@ class Writer:
         return self.made[value]
 
     def by_simpler(self, node: Expr) -> Expr | None:
-        """An operation along an axis by simpler ones: the softmax of a row is exp(x − logsumexp x)."""
+        """An operation along an axis by simpler ones."""
         if node.op in (softmax_op, log_softmax_op, unit_op, hardmax_op):
             (x,), axes = node.args, _axes(node)
             sizes = tuple(x.shape[axis] for axis in axes)
@@ -180,13 +182,31 @@ class Writer:
             if node.op is hardmax_op:
                 largest = equal(x, repeat(max_op(x, params=(axes,)), axes, sizes))
                 return largest / repeat(sum_over(largest, axes), axes, sizes)
-            under = x - repeat(logsumexp_op(x, params=node.params), axes, sizes)
+            x, top, rise = self.top_and_rise(x, axes)
+            under = x - repeat(top, axes, sizes) - repeat(rise, axes, sizes)
             return exp(under) if node.op is softmax_op else under
         known = node.op.name in self.language.forms or node.op.indices is not None
         known = known or node.op in LOOPS or node.op in PLACES or self.is_matrix(node)
         if not known and node.args and node.op.definition is not None:
             return node.op.definition(node.params, *node.args)
         return None
+
+    def top_and_rise(self, x: Expr, axes: tuple[int, ...]) -> tuple[Expr, Expr, Expr]:
+        """x, its largest entry, and how far log Σ exp x is above that, with all digits, as names."""
+        if (x, axes) not in self.rises:
+            sizes = tuple(x.shape[axis] for axis in axes)
+            z = x if x.op is symbol_op else self.named("z", x)
+            top = self.named("top", max_op(z, params=(axes,)))
+            below = where(less(z, repeat(top, axes, sizes)), exp(z - repeat(top, axes, sizes)), 0)
+            equals = sum_over(equal(z, repeat(top, axes, sizes)), axes)
+            self.rises[x, axes] = z, top, self.named("rise", log1p(sum_over(below, axes) + (equals - 1)))
+        return self.rises[x, axes]
+
+    def named(self, wanted: str, value: Expr) -> Expr:
+        """The name of what is computed here."""
+        symbol = self.symbol(self.names.give(wanted), value)
+        self.fill(symbol, self.opened(value))
+        return symbol
 
     def entry_by_entry(self, value: Expr) -> set[Expr]:
         """The parts of a value whose entries are used once each, at the place of the value's own."""
