@@ -274,6 +274,9 @@ def _weigh(node: Expr, w: list[Weight]) -> Weight | int:
             return 3 * w[0]
         case "transpose":
             return w[0] * w[0]
+        case "permute":  # more where the last two axes change places, as a transpose does
+            places = [node.params[0].index(axis) for axis in range(node.rank)]
+            return (4 * w[0] * w[0] if places[-1] < places[-2] else 5) * w[0] * w[0]
         case "matmul" if [arg.rank for arg in node.args] == [1, 2]:
             return 24 * w[0] * w[1] * w[1]
         case "matmul":

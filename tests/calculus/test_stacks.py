@@ -7,6 +7,7 @@ from stacks import SIZES, formula
 from gradstep import compile as compiled
 from gradstep import derive, evaluate, parse
 from gradstep.expression.errors import MathError
+from gradstep.notation.blocks import groups
 
 
 def values_of(variables, seed):
@@ -85,3 +86,52 @@ def test_an_error_about_axes_says_what_to_write(text, shapes, said, mend):
     with pytest.raises(MathError, match=said) as caught:
         parse(text, **shapes)
     assert mend is None or mend in str(caught.value)
+
+
+HEADS = (
+    "Q = swapaxes(reshape(X @ Wq, (n, h, k)), 0, 1); K = swapaxes(reshape(X @ Wk, (n, h, k)), 0, 1); "
+    "V = swapaxes(reshape(X @ Wv, (n, h, k)), 0, 1); P = softmax(Q @ K.mT/sqrt(k) + M, axis=-1); "
+    "O = reshape(swapaxes(P @ V, 0, 1), (n, h*k)); mean((O @ Wo - Y)**2)"
+)
+FOR_HEADS = {"X": "n d", "M": "n n", "Y": "n d", "Wo": "h*k d"} | dict.fromkeys(("Wq", "Wk", "Wv"), "d h*k")
+
+
+def test_heads_that_stand_side_by_side_are_blocks():
+    told = "\n".join(lines(HEADS, **FOR_HEADS))
+    assert "Q_h = X Wq^(h)" in told and "O = [P₁ V₁ ⋯ P_h V_h]" in told
+    assert "∂C/∂K_h = 1/√k (∂C/∂U_h)ᵀ Q_h" in told and "∂C/∂ Wk = Xᵀ [∂C/∂K₁ ⋯ ∂C/∂K_h]" in told
+    assert "reshape_" not in told and "could not be worked out" not in told
+
+
+def test_code_for_heads_runs_where_the_arrays_tell_how_many_there_are():
+    derivation = derive(parse(HEADS, **FOR_HEADS), ["Wq", "Wo"])
+    with pytest.raises(MathError, match="do not tell the size h"):
+        compiled(derivation, backend="numpy")
+    numbered = HEADS.replace("h, k)", "3, 4)").replace("h*k", "12").replace("sqrt(k)", "2")
+    shapes = {name: shape.replace("h*k", "12") for name, shape in FOR_HEADS.items()}
+    derivation = derive(parse(numbered, **shapes), ["Wq", "Wo"])
+    draw = np.random.default_rng(1).standard_normal
+    values = {
+        name: draw([{"n": 5, "d": 2, "12": 12}[size] for size in shape.split()])
+        for name, shape in shapes.items()
+    }
+    gradients = compiled(derivation, backend="numpy")(**values)[1]
+    for name, gradient in gradients.items():
+        np.testing.assert_allclose(gradient, evaluate(derivation.answers[name], **values), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "runs"),
+    [
+        (("n", "h*k"), ("n", "h", "k"), [(1, 1), (1, 2)]),
+        (("b", "n", "d"), ("b*n", "d"), [(2, 1), (1, 1)]),
+        (("m", "n"), ("n", "m"), [(2, 2)]),
+        ((2, 3, "n"), (3, 2, "n"), [(2, 2), (1, 1)]),
+        (("n", 6), ("n", 2, 3), [(1, 1), (1, 2)]),
+    ],
+)
+def test_axes_are_split_and_merged_in_runs(before, after, runs):
+    found = groups(before, after)
+    assert [(len(a), len(b)) for a, b in found] == runs
+    for shape, side in ((before, 0), (after, 1)):
+        assert [k for run in found for k in run[side]] == list(range(len(shape)))

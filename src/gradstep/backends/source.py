@@ -13,7 +13,7 @@ from gradstep.backends.numpy import Speller, indexed
 from gradstep.backends.program import VIEWS, Line, Program
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
-from gradstep.expression.shapes import Shape, minus
+from gradstep.expression.shapes import Shape, minus, size_names
 from gradstep.operations.broadcasting import repeat_op
 from gradstep.operations.leaves import NAME, number_op, symbol_op
 
@@ -112,6 +112,15 @@ def sizes_of_inputs(program: Program, used: set[str]) -> list[str]:
             return [f"    {', '.join(map(str, shape))} = {given.symbol.params[0]}.shape"]
     places = {size: place for size, place in program.sizes.items() if size in used}
     shapes = {str(given.symbol.params[0]): given.symbol.shape for given in program.inputs}
+    for name, shape in shapes.items():
+        for size in shape:
+            if untold := [one for one in size_names(size) if one in used and one not in places]:
+                raise MathError(
+                    f"the arrays do not tell the size {untold[0]}",
+                    facts=[f"it is in the shape of {name} only as part of {size}"],
+                    mend=f"a number for {untold[0]}, or a variable with an axis for each part of {size}, "
+                    "reshaped in the formula",
+                )
     lines = []
     for size, (name, axis) in places.items():
         more = minus(size, shapes[name][axis])  # −1 where the axis has n + 1 entries

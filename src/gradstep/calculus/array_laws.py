@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator
 
+from gradstep.calculus.lifting import MATRIX
 from gradstep.calculus.rewriting import Law
 from gradstep.calculus.wildcards import wildcard
 from gradstep.expression.node import Expr
@@ -24,8 +25,11 @@ from gradstep.operations.flips import flip_op
 from gradstep.operations.leaves import number, symbol, value_of
 from gradstep.operations.lookups import one_hot_op
 from gradstep.operations.norms import norm_op, unit_op
+from gradstep.operations.permutations import matrix_transpose, order_of, permute_op, permuted, transpose_op
+from gradstep.operations.products import matmul_op
 from gradstep.operations.sums import sum
 
+ORDERS = (permute_op, transpose_op)
 MOVERS = (slice_op, embed_op, flip_op, reshape_op, cumsum_op)
 Fences = Container[Expr]
 
@@ -97,6 +101,33 @@ def _one_in_each_row(y: Expr, fences: Fences) -> Expr | None:
     if body in fences or body.op is not one_hot_op or y.params[0] != (body.rank - 1,):
         return None
     return repeat(number(1), tuple(range(y.rank)), y.shape)
+
+
+def _in_another_order(y: Expr, fences: Fences) -> Expr | None:
+    """Two orders, one after the other, are one; in (A B)ᵀ the factors change places: Bᵀ Aᵀ."""
+    body = y.args[0]
+    if body in fences or y.rank <= MATRIX:
+        return None
+    if body.op in ORDERS:
+        first = order_of(body)
+        return permuted(body.args[0], tuple(first[axis] for axis in order_of(y)))
+    if body.op is matmul_op and y.op is permute_op:
+        A, B = body.args
+        order, (row, column) = order_of(y), (body.rank - 2, body.rank - 1)
+        if min(A.rank, B.rank) >= MATRIX and order.index(column) < order.index(row):
+            other = {row: column, column: row}
+            turned = matmul_op(matrix_transpose(B), matrix_transpose(A))
+            return permuted(turned, tuple(other.get(axis, axis) for axis in order))
+    return None
+
+
+def _of_orders() -> Iterator[Expr]:
+    A, B = wildcard("A", ("h", "m", "k")), wildcard("B", ("h", "k", "n"))
+    for outer in ((1, 0, 2), (2, 0, 1)):
+        yield permute_op(permute_op(A, params=((1, 0, 2),)), params=(outer,))
+        yield permute_op(transpose_op(A), params=(outer,))
+    yield transpose_op(permute_op(A, params=((1, 0, 2),)))
+    yield permute_op(A @ B, params=((2, 0, 1),))
 
 
 def _length_of(direction: Expr) -> Expr:
@@ -209,6 +240,13 @@ def _laws() -> tuple[Law, ...]:
             apply=_one_in_each_row,
             heads=(sum_op,),
             examples=_of_one_hot_rows,
+        ),
+        Law(
+            "axes in one order",
+            "two orders of the axes, one after the other, are one; in (A B)ᵀ the factors change places",
+            apply=_in_another_order,
+            heads=ORDERS,
+            examples=_of_orders,
         ),
         Law(
             "length times direction",

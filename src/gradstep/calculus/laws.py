@@ -34,7 +34,7 @@ from gradstep.operations.diagonals import diagonal_matrix_op, diagonal_op, trace
 from gradstep.operations.hyperbolic import cosh, sinh
 from gradstep.operations.kronecker import kron_op
 from gradstep.operations.leaves import number
-from gradstep.operations.permutations import transpose_op
+from gradstep.operations.permutations import permute_op, transpose_op
 from gradstep.operations.products import matmul_op, outer, outer_op
 from gradstep.operations.sums import sum
 
@@ -130,7 +130,7 @@ FRONT = (
 
 
 LINEAR = (
-    *(matmul_op, transpose_op, outer_op, sum_op, repeat_op, squeeze_op),
+    *(matmul_op, transpose_op, permute_op, outer_op, sum_op, repeat_op, squeeze_op),
     *(trace_op, diagonal_op, diagonal_matrix_op, kron_op),
 )
 

@@ -92,11 +92,11 @@ def lowering(derivation: Derivation, view: str, batch: Size | None, known: Mappi
     )
 
 
-def stacked_words(variables: Iterable[Expr], lower: Lowering, write: Callable[[Expr], Box]) -> str:
+def stacked_words(named: Iterable[Expr], lower: Lowering, write: Callable[[Expr], Box]) -> str:
     """For every h: Q_h is matrix h of Q, K_h of K."""
     told: list[str] = []
     letters: list[str] = []
-    for variable in variables:
+    for variable in named:
         at = lower.indices(variable)
         own = [i for i in at if i]
         if variable.rank > MATRIX and own and len(at) == len(own) + MATRIX:

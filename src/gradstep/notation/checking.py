@@ -23,7 +23,18 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.records import record
 from gradstep.expression.shapes import Lengths, size_names
-from gradstep.notation.indices import Index, choice_op, entry_op, indices_of, product_op, sigma_op
+from gradstep.notation.blocks import block_of, joined
+from gradstep.notation.indices import (
+    BINDING,
+    Index,
+    block_op,
+    choice_op,
+    entry_op,
+    indices_of,
+    join_op,
+    product_op,
+    sigma_op,
+)
 
 TRIALS = 2
 BITS = 71
@@ -77,7 +88,7 @@ class Reading:
                 found = dict.fromkeys(own, None)
                 if node.op is entry_op:  # of something that may have indices itself
                     found |= dict.fromkeys(self.indices(node.params[0]), None)
-                bound = node.params[0] if node.op in (sigma_op, product_op) else None
+                bound = node.params[0] if node.op in BINDING else None
                 inner = (name for arg in node.args for name in self.free[arg] if name != bound)
                 self.free[node] = tuple(found | dict.fromkeys(inner, None))
         return self.free[expr]
@@ -96,6 +107,13 @@ class Reading:
             return self.point.total(self.run(expr, at))
         if expr.op is product_op:
             return [product(entries) % self.point.prime for entries in zip(*self.run(expr, at), strict=True)]
+        if expr.op is block_op:
+            axis, index, _, inner = expr.params
+            dims = self.point.dims(expr.args[0].shape)
+            block, where = self.value(expr.args[0], at), self.place(index, at) or 0
+            return block_of(block, dims, axis, where, self.point.sizes[inner])
+        if expr.op is join_op:
+            return joined(self.run(expr, at), self.point.dims(expr.args[0].shape), expr.params[2])
         if expr.op is choice_op:
             index, start, stop, _ = (self.place(str(place), at) or 0 for place in expr.params)
             return self.value(expr.args[0] if start <= index < stop else expr.args[1], at)
@@ -107,7 +125,7 @@ class Reading:
         """The body of a sum or a product, for every value of its index."""
         index, size, *limit = expr.params
         run: Iterable[int] = range(self.point.sizes[size])
-        if limit:
+        if limit and expr.op is not join_op:
             relation, bound = limit[0], self.place(limit[1], at) or 0
             run = [k for k in run if RELATIONS[relation](k, bound)]
         return [self.value(expr.args[0], {**at, str(index): k}) for k in run]

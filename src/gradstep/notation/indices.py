@@ -12,6 +12,7 @@ from functools import reduce
 from gradstep.calculus.chains import cotangent_op
 from gradstep.expression.boxes import (
     ATOM,
+    POWER,
     PRODUCT,
     SUM,
     Accent,
@@ -32,8 +33,8 @@ from gradstep.expression.boxes import (
     row,
     word,
 )
-from gradstep.expression.node import Expr, Operation, walk
-from gradstep.expression.shapes import Size, minus, size_names
+from gradstep.expression.node import Expr, Operation, Spelled, walk
+from gradstep.expression.shapes import Shape, Size, minus, size_names, times
 from gradstep.operations.arithmetic import multiply, multiply_op, negate_op, scale, scale_op
 from gradstep.operations.families import JUXTAPOSED, leaf
 from gradstep.operations.leaves import eye_op, number, triangle_box, triangle_op
@@ -180,7 +181,48 @@ choice_op = Operation(
     "one of two, by where the index is",
 )
 
-SIZES = {sigma_op: 1, product_op: 1, choice_op: 3}  # which of their params is a size; others are places
+
+def _block_layout(expr: Expr, write: Callable[[Expr], Written]) -> Written:
+    """W⁽ʰ⁾"""
+    base = fenced(write(expr.args[0]), POWER + 5)
+    return Written(Sup(base, Fence("(", Sym(expr.params[1], "index"), ")")), POWER)
+
+
+def _join_layout(expr: Expr, write: Callable[[Expr], Written]) -> Written:
+    """[O₁ ⋯ O_h], and [X₁; ⋯; X_b] one below the other."""
+    index, size, axis = expr.params
+    gap = Sym("; ⋯; " if axis == 0 and expr.rank > 1 else " ⋯ ", "operator")
+    first, last = (write(_reindexed(expr.args[0], index, end)).box for end in ("1", str(size)))
+    return Written(Fence("[", Row((first, gap, last)), "]"))
+
+
+def _of_blocks(name: str, shape: Callable[..., Shape], layout: Callable[..., Written], why: str) -> Operation:
+    def text(expr: Expr, spell: Callable[[Expr], Spelled]) -> Spelled:
+        return f"{name}({spell(expr.args[0])[0]}, {expr.params})", ATOM
+
+    return Operation(name, shape, _no_value, text, layout, None, None, "", why)
+
+
+# params: the axis that is cut into equal blocks, the index of the block, how many there are, and their size.
+block_op = _of_blocks(
+    "block",
+    lambda params, shape: tuple(params[3] if k == params[0] else size for k, size in enumerate(shape)),
+    _block_layout,
+    "one of the equal blocks of an axis",
+)
+# params: the index, how many blocks there are, and the axis along which they stand.
+join_op = _of_blocks(
+    "blocks",
+    lambda params, shape: tuple(
+        times(size, params[1]) if k == params[2] else size for k, size in enumerate(shape)
+    ),
+    _join_layout,
+    "blocks side by side, one for each value of the index",
+)
+
+# Which of their params say where; others are sizes and axes.
+PLACES = {sigma_op: (0, 3), product_op: (0, 3), choice_op: (0, 1, 2), block_op: (1,), join_op: (0,)}
+BINDING = frozenset({sigma_op, product_op, join_op})  # their first parameter is an index of their own
 
 
 def sigma(index: str, size: Size, body: Expr) -> Expr:
@@ -235,8 +277,8 @@ def _reindexed(expr: Expr, old: str, new: str) -> Expr:
         if node.op is entry_op:
             params = (params[0], tuple(new if place == old else place for place in params[1]), *params[2:])
         elif old in indices_of(node):
-            size = SIZES[node.op]
-            params = tuple(new if k != size and param == old else param for k, param in enumerate(params))
+            where = PLACES[node.op]
+            params = tuple(new if k in where and param == old else param for k, param in enumerate(params))
         done[node] = node.op(*(done[arg] for arg in node.args), params=params)
     return done[expr]
 
@@ -252,4 +294,6 @@ def indices_of(node: Expr) -> Sequence[Size]:
         return [place for place in node.params[1] if place]
     if node.op in (sigma_op, product_op):
         return node.params[3:]
+    if node.op is block_op:
+        return node.params[1:2]
     return node.params[:3] if node.op is choice_op else ()

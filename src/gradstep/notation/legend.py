@@ -57,6 +57,8 @@ WORDS = {
     "concatenate": "[x; y] is x with y below it",
     "reshape": "ravel and reshape put the same entries, in the same order, into another shape",
     "permute": "A₍₁₀₂₎ is A with its axes in this order, counted from 0",
+    "block": "A⁽ʰ⁾ is block h of A, of as many blocks of one size as there are h",
+    "blocks": "[A₁ ⋯ A_h] has A₁, A₂ … A_h side by side",
     "cumsum": "cumsum(z) has the sum of the first i entries at place i",
     "prod": "Π is the product of the entries",
     "prod_others": "the product of others has at each place the product of all entries but the one there",

@@ -15,7 +15,8 @@ from gradstep.calculus.chains import cotangent_op
 from gradstep.expression.node import Expr, Operation, Params, walk
 from gradstep.expression.records import record, replaced
 from gradstep.expression.shapes import Size, minus, plus, size_names, times
-from gradstep.notation.indices import Index, choice_op, entry_op, product_op, sigma, sigma_op
+from gradstep.notation.blocks import block, groups
+from gradstep.notation.indices import Index, choice_op, entry_op, join_op, product_op, sigma, sigma_op
 from gradstep.operations.arithmetic import (
     divide_op,
     multiply,
@@ -27,7 +28,16 @@ from gradstep.operations.broadcasting import repeat, repeat_op, sum_op, sum_over
 from gradstep.operations.cumulative import cumsum_op, prod_op, prod_others_op
 from gradstep.operations.diagonals import diagonal_matrix_op
 from gradstep.operations.einsums import einsum_of
-from gradstep.operations.entries import Cut, concatenate_op, cut, embed_op, is_whole, reshape_op, slice_op
+from gradstep.operations.entries import (
+    Cut,
+    concatenate_op,
+    cut,
+    embed_op,
+    is_whole,
+    reshape,
+    reshape_op,
+    slice_op,
+)
 from gradstep.operations.flips import flip_op
 from gradstep.operations.inverses import INVERTED
 from gradstep.operations.leaves import eye_op, number, symbol_op, triangle_op
@@ -258,7 +268,48 @@ class Lowering:
                 if times(1, *expr.shape[:k]) == arg.shape[0]:
                     sides = _flat(at[:k], expr.shape[:k]), _flat(at[k:], expr.shape[k:])
                     return self(arg, sides, taken)
-        return self.opened(expr, at, taken)
+        return self._blocks(expr, at, taken)
+
+    def _blocks(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
+        """Runs of axes that stay as they are, that an index cuts into blocks, or along which blocks join."""
+        (arg,) = expr.args
+        inner: list[Index] = [None] * arg.rank
+        steps: list[
+            tuple[int, str, Size, Size | None]
+        ] = []  # axis, index, how many blocks, their size if cut
+        left: list[Size] = []  # the shape at the end
+        axes = 0  # before this run, of what has no index
+        for before, after in groups(arg.shape, expr.shape):
+            own, sizes = [at[k] for k in after], [arg.shape[k] for k in before]
+            first, *others = own or [None]
+            if len(before) == len(after) == 1:
+                inner[before[0]] = first
+                left += [] if first else sizes
+                axes += first is None
+            elif len(before) == 1 and len(after) == 2 and first and others == [None]:
+                count, size = (expr.shape[k] for k in after)
+                steps.append((axes, first, count, size))
+                left.append(size)
+                axes += 1
+            elif len(before) == 2 and own == [None] and [*map(self.is_lowered, sizes)] == [True, False]:
+                letter = self.letter(sizes[0], taken)
+                taken |= {letter}
+                inner[before[0]] = letter
+                steps.append((axes, letter, sizes[0], None))
+                left.append(times(*sizes))
+                axes += 1
+            elif not any(own) and not any(map(self.is_lowered, sizes)):
+                left += [expr.shape[k] for k in after]
+                axes += len(before)
+            else:
+                return self.opened(expr, at, taken)
+        result = self(arg, inner, taken)
+        for axis, index, count, cut_to in steps:
+            if cut_to is None:
+                result = join_op(result, params=(index, count, axis))
+            else:
+                result = block(result, axis, index, count, cut_to)
+        return reshape(result, tuple(left)) if left else result
 
     def _concatenate(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
         (axis,) = expr.params

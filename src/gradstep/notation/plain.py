@@ -348,7 +348,7 @@ def _attached(base: Block, tail: Block, at: int) -> Block:
 def _raised(base: Block, exponent: Block) -> Block:
     tail = _small(exponent, SUPERSCRIPTS)
     if tail is None and len(base.lines) == len(exponent.lines) == 1:
-        bare = exponent.width == 1
+        bare = exponent.width == 1 or _is_fenced(exponent)
         tail = _beside(_text("^" if bare else "^("), exponent, _text("" if bare else ")"))
     if tail is None:
         lines = (*exponent.lines, " " * exponent.width)
@@ -356,10 +356,16 @@ def _raised(base: Block, exponent: Block) -> Block:
     return _attached(base, tail, 0)
 
 
+def _is_fenced(block: Block) -> bool:
+    """Whether one line stands in parentheses: (h)."""
+    text = block.lines[0]
+    return text[0] == "(" and text.find(")") == len(text) - 1
+
+
 def _lowered(base: Block, index: Block) -> Block:
     tail = _small(index, SUBSCRIPTS)
     if tail is None and len(index.lines) == 1:
-        bare = index.lines[0].isalnum()
+        bare = index.lines[0].isalnum() or _is_fenced(index)
         tail = _beside(_text("_" if bare else "_("), index, _text("" if bare else ")"))
     if tail is None:
         tail = Block((" " * index.width, *index.lines))

@@ -245,7 +245,7 @@ class _Telling:
         if self.loss.rank and self.view != "matrix":
             ranges = zip(self.lower.indices(self.loss), self.loss.shape, strict=True)
             return ", ".join(f"{letter} = 1 … {size}" for letter, size in ranges if letter)
-        if stacks := stacked_words(self.known.values(), self.lower, self.write):
+        if stacks := stacked_words([*self.known.values(), *self.d.parts], self.lower, self.write):
             return stacks
         letter = self.lower.letters.get(self.batch) if self.batch is not None else None
         if letter is None or self.view == "matrix":
@@ -296,7 +296,7 @@ class _Telling:
         opened = self.lower.opening(part)(part, at)
         self.claims.append(Claim(opened, part, at))
         role, shape = self.d.parts[part].role, self.shape_at(part, at)
-        return Said(self.write(left), (self.write.opened(opened),), rule=role, shape=shape)
+        return Said(self.write(left), (self.write.opened(opened, part),), rule=role, shape=shape)
 
     def shape_at(self, part: Expr, at: Sequence[str | None]) -> str:
         """The shape of a part as it stands in this view, where that needs saying."""
@@ -375,7 +375,7 @@ class _Telling:
             if source is not self.loss and source in self.d.parts:
                 at = self.entries.indices(source)
                 opened = self.entries.opening(source)(source, at)
-                said.append(row(self.write(self.entries(source, at)), "=", self.write.opened(opened)))
+                said.append(row(self.write(self.entries(source, at)), "=", self.write.opened(opened, source)))
         at = self.entries.indices(link.part)
         shown = self.entries(link.form, at)
         self.claims.append(Claim(shown, self.d.cotangents[link.part], at))

@@ -59,8 +59,13 @@ class Writer:
         """`expr` as a box, by its name if it has one."""
         return self.written(expr).box
 
-    def opened(self, expr: Expr) -> Box:
-        """`expr` one level open: its own name is not used, the names of its parts are."""
+    def opened(self, expr: Expr, part: Expr | None = None) -> Box:
+        """`expr` one level open: its own name is not used, the names of its parts are.
+
+        Where `expr` is an entry of `part`, which it defines, the name of that is not used either.
+        """
+        if part is not None and part in expr.params[:1]:
+            return Writer({node: name for node, name in self.names.items() if node is not part})(expr)
         return self._laid_out(expr).box
 
     def written(self, expr: Expr) -> Written:

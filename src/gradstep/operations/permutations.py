@@ -64,7 +64,9 @@ transpose_op = multilinear(
 
 def matrix_transpose(x: Expr) -> Expr:
     """The last two axes swapped; a vector or a number is its own transpose, as in NumPy."""
-    return x if x.rank < 2 else permuted(x, _swapped(x.rank))
+    if x.rank < 2:
+        return x
+    return x.args[0] if x.op is transpose_op else transpose_op(x)
 
 
 def plain_transpose(x: Expr) -> Expr:
@@ -129,15 +131,15 @@ permute_op = multilinear(
 
 
 def permuted(x: Expr, order: Order) -> Expr:
-    """`x` with its axes in this order, written the one way there is: nothing, a transpose, or one order."""
-    inner: Expr = x
-    if x.op is permute_op or x.op is transpose_op:
-        (inner,) = x.args
-        first: Order = x.params[0] if x.params else _swapped(x.rank)
-        order = tuple(first[axis] for axis in order)
-    if order == tuple(range(inner.rank)):
-        return inner
-    return transpose_op(inner) if order == _swapped(inner.rank) else permute_op(inner, params=(order,))
+    """`x` with its axes in this order: as it is, the transpose of each matrix, or another one."""
+    if order == tuple(range(x.rank)):
+        return x
+    return matrix_transpose(x) if order == _swapped(x.rank) else permute_op(x, params=(order,))
+
+
+def order_of(x: Expr) -> Order:
+    """In which order a transpose or another permutation takes the axes of its operand."""
+    return tuple(x.params[0]) if x.params else _swapped(x.rank)
 
 
 def transpose(x: Expr, axes: Sequence[int] | None = None) -> Expr:
