@@ -328,6 +328,10 @@ def test_lanes_of_several_vectors_are_added_up(kind, lanes):
     on_vectors(data, found, lambda load: [across([load(j) for j in range(1 << k)], "sum") for k in range(4)])
     for k in range(4):
         assert np.array_equal(found[k, : 1 << k], data[: 1 << k].sum(axis=1))
+    data = np.random.default_rng(0).normal(size=(8, lanes)).astype(DTYPES[kind])
+    on_vectors(data, found, lambda load: [across([load(j) for j in range(1 << k)], "sum") for k in range(4)])
+    for k in range(4):  # to the last bit, however many are added up together
+        assert np.array_equal(found[k, : 1 << k], found[3, : 1 << k])
 
 
 @pytest.mark.parametrize("kind", DTYPES)

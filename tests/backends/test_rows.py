@@ -184,6 +184,15 @@ def test_a_division_covers_every_row_once(count, row, totals):
     assert all(0 < stop - start <= division.rows for start, stop in cuts)
 
 
+def test_all_passes_have_the_same_blocks():
+    loss = gs.parse("-y @ log_softmax(tanh(X @ w) * exp(X @ v))", X="N d", w="d", v="d", y="N")
+    f = gs.compile(gs.derive(loss, ["w", "v"], certify=False))
+    run = Blocked(f.program, cut(f.program))
+    shapes = {"X": (5000, 30), "y": (5000,), "w": (30,), "v": (30,)}
+    run.of({name: np.ones(shape) for name, shape in shapes.items()})
+    assert len(run.divisions) > 1 and len({division.rows for division in run.divisions.values()}) == 1
+
+
 def test_work_is_shared_out_in_order_and_errors_come_back():
     assert shared_out(lambda k: k * k, 100, 3) == [k * k for k in range(100)]
     assert shared_out(lambda k: shared_out(lambda j: j, 3, 2), 4, 2) == [[0, 1, 2]] * 4

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from gradstep.backends.buffers import Buffer
 from gradstep.backends.parts import part
 from gradstep.backends.program import Program
-from gradstep.backends.rows import Combine, Pass, Rows
+from gradstep.backends.rows import Combine, Rows
 from gradstep.backends.threads import cores, one_thread_each, shared_out
 from gradstep.expression.records import record
 from gradstep.expression.shapes import Lengths, Shape
@@ -225,7 +225,7 @@ class Blocked:
         step, made = self.rows.passes[number], self.passes[number]
         cut = [given.name for given in step.program.inputs if given.name in self.rows.axes]
         fixed = [_as(kind, known[given.name]) for given in step.program.inputs[len(cut) :]]
-        self.divisions[number] = division = self.division(step, source, known, kind)
+        self.divisions[number] = division = self.division(source, known, kind)
         groups = division.groups()
         sizes = self.sizes(known)
         whole = Lengths(sizes | {self.rows.size: source.count})
@@ -257,17 +257,24 @@ class Blocked:
         declared = {str(given.symbol.params[0]): given.symbol for given in self.program.inputs}
         return sizes_of(declared, known)
 
-    def division(self, step: Pass, source: Source, known: Values, kind: np.dtype[Any]) -> Division:
-        """Blocks of rows that fit into a cache together with what is computed from them."""
+    def division(self, source: Source, known: Values, kind: np.dtype[Any]) -> Division:
+        """Blocks of rows that fit into a cache together with what is computed from them.
+
+        They are those of all passes: a product with a row that is computed again comes out the same.
+        """
         sizes = self.sizes(known)
 
-        def room(shape: Shape) -> int:
-            return kind.itemsize * math.prod(sizes[size] for size in shape)
+        def room(shapes: Iterable[Shape]) -> int:
+            return sum(kind.itemsize * math.prod(sizes[size] for size in shape) for shape in shapes)
 
-        carried = [given.symbol.shape for given in step.program.inputs if given.name in self.rows.axes]
-        carried += [line.value.shape for line in step.program.lines if self.rows.size in line.value.shape]
-        totals = [line.value.shape for line in step.program.lines if line.name in step.totals]
-        return divided(source.count, sum(map(room, carried)), 2 * sum(map(room, totals)))
+        rows, totals = [], []
+        for step in self.rows.passes:
+            lines = step.program.lines
+            shapes = [given.symbol.shape for given in step.program.inputs if given.name in self.rows.axes]
+            shapes += [line.value.shape for line in lines if self.rows.size in line.value.shape]
+            rows.append(room(shapes))
+            totals.append(room(line.value.shape for line in lines if line.name in step.totals))
+        return divided(source.count, max(rows), 2 * max(totals))
 
     def told(self) -> list[str]:
         """How it runs, in words."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from gradstep.backends.native.assembly import BITS, Vec
 from gradstep.backends.native.elements import maximum, minimum
+from gradstep.expression.records import record
 
 Combine = Callable[[Vec, Vec], Vec]
 COMBINE: dict[str, Combine] = {"sum": lambda a, b: a + b, "max": maximum, "min": minimum}
@@ -15,62 +16,58 @@ IDENTITY = {"sum": 0.0, "max": float("-inf"), "min": float("inf")}
 def across(vectors: Sequence[Vec], how: str) -> Vec:
     """Lane r of the result is the sum of all lanes of the r-th vector; their number is a power of two.
 
-    Pairs are merged inside of 128 bits as long as that goes, which processors do in one cycle.
+    Pairs are merged inside of 128 bits as long as that goes, which processors do in one cycle. Which lanes
+    are merged first does not depend on the number of vectors: what is computed again comes out the same.
     """
     combine = COMBINE[how]
-    quad = 128 // BITS[vectors[0].type.kind]
-    level = [(vector, [k] * vector.type.lanes) for k, vector in enumerate(vectors)]  # whose lanes they are
+    lanes = vectors[0].type.lanes
+    quad = min(lanes, 128 // BITS[vectors[0].type.kind])
+    level = [_Owned(vector, [(k, lane) for lane in range(lanes)]) for k, vector in enumerate(vectors)]
     while len(level) > 1:
-        level = [_merged(a, b, combine, quad) for a, b in zip(level[::2], level[1::2], strict=True)]
-    vector, owner = level[0]
-    while vector.type.lanes > len(vectors):
-        vector, owner = _folded(vector, owner, combine)
-    places = [owner.index(k) for k in range(len(vectors))]
-    return vector if places == list(range(len(vectors))) else vector.lanes(places)
+        level = [_merged(a, b, combine, quad, lanes) for a, b in zip(level[::2], level[1::2], strict=True)]
+    found = level[0]
+    while len(found.owners) > len(vectors):
+        found = _folded(found, combine, quad, lanes)
+    places = [[owner for owner, _ in found.owners].index(k) for k in range(len(vectors))]
+    return found.vector if places == list(range(len(vectors))) else found.vector.lanes(places)
 
 
-Owned = tuple[Vec, list[int]]
+@record
+class _Owned:
+    """A vector, and for each of its lanes whose it is and the first of the lanes that it is the sum of."""
+
+    vector: Vec
+    owners: list[tuple[int, int]]
 
 
-def _merged(a: Owned, b: Owned, combine: Combine, quad: int) -> Owned:
+def _pairs(owners: Sequence[tuple[int, int]], quad: int, lanes: int) -> list[tuple[int, int]]:
+    """Which lanes come together next: far ones inside of 128 bits first, then near ones, then others."""
+    distances = [quad >> k for k in range(1, quad.bit_length())]
+    distances += [lanes >> k for k in range(1, (lanes // quad).bit_length())]
+    where = {each: k for k, each in enumerate(owners)}
+    done = (lanes * len({owner for owner, _ in owners}) // len(owners)).bit_length() - 1
+    far = distances[done]
+    return [(k, where[owner, lane + far]) for k, (owner, lane) in enumerate(owners) if not lane & far]
+
+
+def _merged(a: _Owned, b: _Owned, combine: Combine, quad: int, lanes: int) -> _Owned:
     """Two vectors in one: of each the two halves of what belongs to one owner are combined."""
-    (x, owner), (y, other) = a, b
-    lanes = x.type.lanes
-    if lanes == len(set(owner)):
-        return x.lanes(range(2 * lanes), y), owner + other
-    first, second = _halves(owner, quad)
+    x, y, width = a.vector, b.vector, len(a.owners)
+    if width == len({owner for owner, _ in a.owners}):
+        return _Owned(x.lanes(range(2 * width), y), a.owners + b.owners)
     low, high, whose = [], [], []
-    block = quad if lanes >= quad else lanes
-    for start in range(0, lanes, block):
-        inside = [k for k in range(start, start + block)]
-        mine = [(i, j) for i, j in zip(first, second, strict=True) if i in inside]
-        for i, j in mine:
-            low.append(i)
-            high.append(j)
-            whose.append(owner[i])
-        for i, j in mine:
-            low.append(lanes + i)
-            high.append(lanes + j)
-            whose.append(other[i])
-    return combine(x.lanes(low, y), x.lanes(high, y)), whose
+    pairs = _pairs(a.owners, quad, lanes)
+    for start in range(0, width, quad):
+        mine = [(i, j) for i, j in pairs if start <= i < start + quad]
+        for owners, more in ((a.owners, 0), (b.owners, width)):
+            low += [more + i for i, _ in mine]
+            high += [more + j for _, j in mine]
+            whose += [owners[i] for i, _ in mine]
+    return _Owned(combine(x.lanes(low, y), x.lanes(high, y)), whose)
 
 
-def _folded(x: Vec, owner: list[int], combine: Combine) -> Owned:
+def _folded(x: _Owned, combine: Combine, quad: int, lanes: int) -> _Owned:
     """Half as many lanes."""
-    first, second = _halves(owner, 0)
-    return combine(x.lanes(first), x.lanes(second)), [owner[i] for i in first]
-
-
-def _halves(owner: Sequence[int], quad: int) -> tuple[list[int], list[int]]:
-    """Pairs of lanes with the same owner: near each other where 128 bits hold two of one, else far."""
-    lanes: dict[tuple[int, int], list[int]] = {}
-    for k, who in enumerate(owner):
-        lanes.setdefault((k // quad if quad else 0, who), []).append(k)
-    if quad and any(len(found) % 2 for found in lanes.values()):
-        return _halves(owner, 0)
-    pairs = []
-    for found in lanes.values():
-        half = len(found) // 2
-        pairs += list(zip(found[:half], found[half:], strict=True))
-    pairs.sort()
-    return [i for i, _ in pairs], [j for _, j in pairs]
+    pairs = _pairs(x.owners, quad, lanes)
+    first, second = ([pair[k] for pair in pairs] for k in (0, 1))
+    return _Owned(combine(x.vector.lanes(first), x.vector.lanes(second)), [x.owners[i] for i in first])

@@ -168,7 +168,7 @@ class Native(Blocked):
         text = write_pass(plan)
         if text not in self.functions:
             self.functions[text] = engine.load(text, ENTRY)
-        division = self.division(step, source, known, kind)
+        division = self.division(source, known, kind)
         return Call(plan, self.functions[text], step, lies, division, self.threads)
 
     def told(self) -> list[str]:
