@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from notation.samples import BOXES, SAMPLES, C, N, X, ei, mask, nested, slope, transposed, two_over_n, w
 
-from gradstep.expression.boxes import Of, Sup, Sym, number, row
+from gradstep.expression.boxes import Of, Root, Sub, Sup, Sym, number, row
 from gradstep.notation.mathml import BOLD, ITALIC, LARGE, MARKS, mathml
 from gradstep.notation.spoken import spoken
 from gradstep.notation.symbols import LETTER_NAMES, SIGNS
@@ -124,7 +124,8 @@ def test_a_browser_sets_it_in_our_font(browser, tmp_path):
     (tmp_path / "font.woff2").write_bytes((FONTS / "STIXTwoMath-subset.woff2").read_bytes())
     style = "@font-face{font-family:F;src:url(font.woff2)} math{font-family:F;font-size:20px}"
     box = row(slope(C, w), "=", two_over_n, transposed(X), mask)
-    html = f"<!doctype html><meta charset=utf-8><style>{style}</style>{mathml(box, display=True)}"
+    indexed = mathml(row(*(Sub(Sym(letter), Sym("i")) for letter in "eyz"), Root(Sym("n"))))
+    html = f"<!doctype html><meta charset=utf-8><style>{style}</style>{mathml(box, display=True)}{indexed}"
     (tmp_path / "page.html").write_text(html, encoding="utf-8")
     page = browser.new_page()
     page.goto((tmp_path / "page.html").as_uri())
@@ -133,4 +134,11 @@ def test_a_browser_sets_it_in_our_font(browser, tmp_path):
     parts = "[...document.querySelector('mfrac').children].map(part => part.getBoundingClientRect().top)"
     top, bottom = page.evaluate(parts)
     assert bottom > top + 15
+    box = "(element => element.getBoundingClientRect())"
+    levels = page.evaluate(f"[...document.querySelectorAll('msub')].map(m => {box}(m.lastElementChild).top)")
+    assert max(levels) - min(levels) < 0.1  # an index below y hangs no deeper than one below e
+    sign, letter = page.evaluate(
+        f"['msqrt', 'msqrt mi'].map(name => {box}(document.querySelector(name)).bottom)"
+    )
+    assert sign - letter < 8
     page.close()

@@ -7,10 +7,12 @@ them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from html import escape
 from typing import Any, NamedTuple
+from unicodedata import normalize
 
 from gradstep.expression.boxes import (
     Accent,
@@ -51,6 +53,7 @@ from gradstep.notation.symbols import Edge, sign, unified
 About = Callable[[Any], str | None]
 
 THIN = '<mspace width="0.167em"/>'
+STRUT = '<mspace height="0.72em" depth="0.18em"/>'  # or the sign of a root hangs below a small letter
 LARGE = {"Σ": "∑", "Π": "∏", "∑": "∑", "∏": "∏", "∫": "∫", "⋃": "⋃", "⋂": "⋂"}
 MARKS = {"bar": "‾", "hat": "^"}
 SIGNS = {"ᵀ": "⊤", "·": "⋅"}  # as the font and the operator dictionary of browsers have them
@@ -58,6 +61,7 @@ PRIME = '<mo lspace="0" rspace="0">′</mo>'
 ROOMY: frozenset[Edge] = frozenset({"cases", "fraction", "slope", "big"})
 OPERATORS: frozenset[Edge] = frozenset({"function", "big"})
 IF = Sym("if", "text")
+HANGING = frozenset("fgjpqyQβγζημξρςφχψϕϱ")  # letters that reach below the line
 
 
 def _alphabet(capital: int, small: int, digit: int, greek: int, greek_small: int) -> dict[int, int]:
@@ -121,7 +125,10 @@ def _render(box: Compound, begin: Callable[[Any], str]) -> Rendering[Element]:
             upper, lower = (yield top), (yield bottom)
             return [fraction(upper, _element("mfrac", _one(upper), _one(lower), tall=True))]
         case Root(body):
-            return [Piece(_element("msqrt", _one((yield body))), "letter", "letter", "^")]
+            inside = _one((yield body))
+            if not inside.tall:
+                inside = _element("mrow", Element(STRUT), inside)
+            return [Piece(_element("msqrt", inside), "letter", "letter", "^")]
         case Accent(base, mark):
             nucleus = yield base
             over = Element(_tag("mo", MARKS[mark], "" if len(nucleus) > 1 else ' stretchy="false"'))
@@ -227,6 +234,10 @@ def _raised(base: Element, exponent: Element) -> Element:
 
 
 def _lowered(base: Element, index: Element) -> Element:
+    """An index; below a letter it hangs as deep as below any other, as in TeX, whatever hangs down itself."""
+    letter = normalize("NFKC", re.sub(r"<[^>]*>", "", base.xml))
+    if letter in HANGING:
+        base = base._replace(xml=f'<mpadded depth="0px">{base.xml}</mpadded>')
     return _element("msub", base, index)._replace(lowered=(base, index))
 
 
