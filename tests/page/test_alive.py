@@ -221,6 +221,9 @@ def test_every_way_down_goes_down(browser, neuron):
             tab.select_option("#batch", "4")
             tab.evaluate("gradstep.step(30)")
             assert loss_of(tab) < first, way
+            tab.locator(".gs-point").press("ArrowRight")
+            begun = {"momentum": "at rest", "adam": "slopes anew", "gradient descent": ""}[way]
+            assert begun in tab.inner_text("#message") and bool(begun) == bool(tab.inner_text("#message"))
             tab.select_option("#batch", "0")
         tab.check("#automatic")
         tab.evaluate("gradstep.step(5)")

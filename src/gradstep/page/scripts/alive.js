@@ -55,7 +55,7 @@ export function enliven(root, model, formulas, { drawn = () => {}, rested = () =
   function moved() {
     live.touched = true;
     descent.history.push([descent.updates, descent.whole().value]);
-    say("");
+    say(anew());
     draw();
     rested();
   }
@@ -64,6 +64,12 @@ export function enliven(root, model, formulas, { drawn = () => {}, rested = () =
   const part = model.allRows > model.rows ? `This page trains with ${model.rows} of the ${model.allRows} rows.` : "";
   function say(text) {
     $("message").textContent = text || part;
+  }
+
+  const AFRESH = { momentum: "what was moved by hand starts at rest", adam: "it measures the slopes anew" };
+  function anew() {
+    const { optimiser } = descent.settings;
+    return descent.updates && AFRESH[optimiser] ? `From here ${optimiser === "adam" ? "Adam" : optimiser} begins again: ${AFRESH[optimiser]}.` : "";
   }
 
   function step() {
