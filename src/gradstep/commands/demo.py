@@ -21,6 +21,7 @@ from gradstep.page.fitted import write_page
 
 PAGE = "gradstep-demo.html"
 RATE = 0.1
+TARGET = "renewables (TWh)"
 LEAD = (
     "From 2001 to 2017 the electricity that the state of Iowa makes from renewables grew from almost nothing "
     "to 22 TWh a year: flat at first, then steeply up. A single neuron with a ReLU has just that shape. Here "
@@ -45,8 +46,8 @@ NEXT = (
 def command(out: Path, seed: int) -> None:
     """The article's neuron on real data: derived, certified, trained, and shown."""
     year, twh = iowa()
-    table = from_arrays({"year": year, "renewables_twh": twh}, source="Iowa, renewables")
-    prepared = Encoder.fit(table, "renewables_twh", holdout=0)
+    table = from_arrays({"year": year, TARGET: twh}, source="Iowa, renewables")
+    prepared = Encoder.fit(table, TARGET, holdout=0)
     model = default_model(prepared)
     _say(
         "The problem",

@@ -35,10 +35,14 @@ STEPS = Tools(
         '<button type="button" id="line-before" aria-label="one line less" disabled>‹</button>'
         '<button type="button" id="line-after" aria-label="the next line" disabled>›</button>'
         '<button type="button" id="slides">Slides</button></div>'
-        '<p class="hint">Rest on a symbol to see what it is worth; '
+        '<p class="hint">Rest on a symbol, or tap it, to see what it is worth; '
         "open a line for its reason, its proof, and to copy it.</p>"
         '<p id="newest" class="spoken" role="status"></p>'
     )
+)
+INVITATION = (
+    "Press Train and watch every line move. Drag a weight or the point on the loss surface, choose another "
+    "example, and see which numbers change."
 )
 LINK = Html('<button type="button" id="link">Copy a link to this state</button>')
 OPTIMISERS = ("gradient descent", "momentum", "adam")
@@ -59,8 +63,8 @@ def bar(model: Mapping[str, Any], *more: Html) -> Html:
         '<button type="button" id="step">One step</button>'
         '<button type="button" id="reset">Reset</button></div>'
         '<p class="readout"><span>step <strong id="updates">0</strong></span> '
-        f'<span>{loss} = <strong id="loss"></strong></span> '
-        f'<span>‖∂{loss}‖ = <strong id="slope"></strong></span></p>'
+        f'<span>loss {loss} = <strong id="loss"></strong></span> '
+        f'<span>slope ‖∂{loss}‖ = <strong id="slope"></strong></span></p>'
         '<details class="settings"><summary>How it steps</summary><div>'
         f'<label>way down <select id="optimiser">{rules}</select></label>'
         '<label>learning rate η <input type="range" id="rate-slider" min="-5" max="1" step="0.01" '

@@ -119,7 +119,7 @@ def _step(said: Said, before: Said | None, set_in_type: Typesetter, checked: boo
         number=said.number if said.number is not None else "",
         mathml=set_in_type(row(*body)),
         rule=" ".join(part for part in (said.rule, said.where) if part),
-        why=". ".join(part for part in (said.why, said.kink, *said.because) if part),
+        why="; ".join(part for part in (said.why, said.kink, *said.because) if part),
         proof=[set_in_type(box) for box in said.proof],
         shape=said.shape,
         details=details,
@@ -178,10 +178,17 @@ def told_sections(
             continue
         blocks: list[Block] = [steps(told, set_in_type, verdict)]
         if told is worked[-1]:  # one proof for all lines, below the last of them
-            blocks += [Verdict(presentation.proof.lstrip("✓✗? "), verdict), Text(presentation.notes)]
+            blocks.append(Verdict(presentation.proof.lstrip("✓✗? "), verdict))
+            notes = [*presentation.notes, *([CHECKED] if verdict else [])]
+            blocks.append(Text([f"{note.rstrip('.')}." for note in notes]))
         sections[told.title] = Section(told.title, blocks)
     return sections
 
+
+CHECKED = (
+    "A machine has checked these lines: with whole numbers drawn at random in the place of the variables, "
+    "both sides of each are the same"
+)
 
 # What a page is about, by the kind of its derivation.
 SUBJECTS = {

@@ -145,8 +145,8 @@ class Section:
 class Page:
     """The whole page: `html()` is a file that works by double click, offline.
 
-    It reads well without a script. With a `script` it is alive: `model` is what the script reads, and `bar`
-    the controls that stay in sight.
+    It reads well without a script. With a `script` it is alive: `model` is what the script reads, `bar` the
+    controls that stay in sight, and `invitation` says what a reader can do.
     """
 
     title: str
@@ -157,6 +157,7 @@ class Page:
     script: str = ""
     model: str = ""
     bar: str = ""
+    invitation: str = ""
 
     @property
     def policy(self) -> str:
@@ -173,7 +174,8 @@ class Page:
             "title": escape(self.title),
             "style": _style(),
             "heading": _words(self.title),
-            "lead": "".join(_element("p", p, "lead") for p in lead),
+            "lead": "".join(_element("p", p, "lead") for p in lead)
+            + _element("p", self.invitation, "lead live"),
             "links": "".join(f'<li><a href="#{i}">{_words(s.heading)}</a></li>' for i, s in named),
             "body": fragment(self.sections),
             "footer": _element("p", self.footer),
@@ -320,6 +322,7 @@ def _steps(block: Steps, ident: str) -> str:
     )
 
 
+SHORT = 72  # letters of a reason that is seen before its line is opened
 MARKS: Mapping[bool | None, str] = {
     True: ' <span class="mark" title="certified">✓</span>',
     False: ' <span class="mark wrong" title="wrong">✗</span>',
@@ -333,13 +336,15 @@ def _step(step: StepView, ident: str, aligned: bool) -> str:
     proof = "".join(f'<div class="math">{line}</div>' for line in step.proof)
     folded = "".join(_element("li", line) for line in step.details)
     said = _element("span", _sentence(step), "spoken")
+    because = _element("span", step.why, "because") if len(step.why) <= SHORT else ""
     silent = ' aria-hidden="true"' if step.spoken else ""
     data = f'data-number="{escape(str(step.number))}" data-rule="{escape(step.rule)}"'
     return (
         f'<li class="step" id="{ident}" {data}><details><summary>{said}'
         f'<span class="number"{silent}>{_words(str(step.number))}</span>'
         f'<span class="line"{hint}{silent}>{left}<span class="right">{step.mathml}</span></span>'
-        f'<span class="rule"{silent}>{_words(step.rule)}{MARKS[step.checked]}</span>{_worth(step)}</summary>'
+        f'<span class="rule"{silent}>{_words(step.rule)}{MARKS[step.checked]}{because}</span>'
+        f"{_worth(step)}</summary>"
         f'<div class="inside">{_element("p", _heard(step.why), "why")}'
         + (f'<div class="proof"><h3>Proof</h3>{proof}</div>' if proof else "")
         + (f'<ul class="folded">{folded}</ul>' if folded else "")
@@ -350,9 +355,10 @@ def _step(step: StepView, ident: str, aligned: bool) -> str:
 
 
 def _sentence(step: StepView) -> str:
-    """A line as it is read aloud: its number, what it says, and the rule."""
-    parts = [f"Line {step.number}: {step.spoken}" if step.number != "" else step.spoken, aloud(step.rule)]
-    return ". ".join(part for part in parts if part) + "." if step.spoken else ""
+    """A line as it is read aloud: its number, what it says, the rule and the reason."""
+    said = f"Line {step.number}: {step.spoken}" if step.number != "" else step.spoken
+    rule = ": ".join(part for part in (step.rule, step.why) if part)
+    return ". ".join(part for part in (said, aloud(rule)) if part) + "." if step.spoken else ""
 
 
 def _heard(words: str) -> str:

@@ -36,6 +36,7 @@ def report(fit: Fit, *, title: str = "", lead: Sequence[str] = (), next_steps: S
     network = _network(fit)
     units = units_of(fit)
     name = _target_name(fit)
+    seen = "the rows it learned from, and on rows held out" if _held(fit) else "the rows it learned from"
     return Report(
         title=title or f"{fit.title[:1].upper()}{fit.title[1:]} for {name}",
         lead=lead or _lead(fit, name),
@@ -49,9 +50,7 @@ def report(fit: Fit, *, title: str = "", lead: Sequence[str] = (), next_steps: S
         fitted_caption=caption,
         head=head(fit),
         results=results(fit),
-        results_caption="Each method on the rows it learned from, and on rows held out."
-        if _held(fit)
-        else "",
+        results_caption=f"After training: each method on {seen}.",
         codes=[("NumPy", fit.source)],
         next_steps=next_steps or _next(fit),
         notes=fit.notes,
@@ -221,7 +220,7 @@ def _curves(fit: Fit, x: Array, y: Array, name: str) -> tuple[str, str, dict[str
     ]
     labels = (str(_feature_names(fit)[0]), name)
     picture = pictures.data_and_fit(x, y, curves, labels)
-    return picture, "The data, and what was learned from them.", _drawn("curve", fit, column, grid)
+    return picture, "The data, and what the network makes of them.", _drawn("curve", fit, column, grid)
 
 
 # ------------------------------------------------------------------------------------------- results

@@ -94,6 +94,7 @@ def page(report: Report) -> Page:
         script=alive.formulas + controls.script(),
         model=as_json(alive.model),
         bar=controls.bar(alive.model, controls.LINK),
+        invitation=controls.INVITATION,
     )
 
 
@@ -123,7 +124,8 @@ def told(report: Report) -> Told:
         sections.append(Section(title, [controls.STEPS, *told_so.blocks]) if steps else told_so)
     if descended is not None and surface is not None:
         shown = _descent(report, descended, surface)
-        sections.append(Section("The descent", [*(updates[0].blocks if updates else ()), *shown]))
+        said = [Text([f"{updates[0].heading}:"]), *updates[0].blocks] if updates else []
+        sections.append(Section("The descent", [*said, *shown]))
     else:
         sections += updates
     if report.codes:
@@ -164,7 +166,7 @@ def _descent(report: Report, descended: Descended, surface: Plane | Slice) -> li
             Table(report.head, report.results, report.results_caption, strong=len(report.results) - 1)
         )
     if report.notes:
-        blocks.append(Text(list(report.notes)))
+        blocks.append(Text([f"Noted in training: {'; '.join(report.notes)}."]))
     return blocks
 
 

@@ -200,7 +200,8 @@ export function enliven(root, model, formulas, { drawn = () => {}, rested = () =
     net.forward();
   });
   $("backward")?.addEventListener("click", () => {
-    $("network-hint").textContent = `∂ is the slope of ${model.loss} at a station, for this row alone: what comes from the right, times the station's own slope.`;
+    const bent = model.network.some(layer => layer.activation === "relu") ? " that of a ReLU is 1 where it is on and 0 where it is off;" : "";
+    $("network-hint").textContent = `∂ at the output is how fast ${model.loss} grows with the answer for this row. On its way back each station multiplies it by its own slope:${bent} that of a weight is what comes in there.`;
     net.backward();
   });
   root.querySelectorAll("#gs-fit .data circle").forEach((dot, k) => {

@@ -200,7 +200,7 @@ function teaching(root) {
     const close = element("button", "close", "Close");
     close.type = "button";
     close.addEventListener("click", () => slide.close());
-    const rule = step.querySelector(".rule").textContent.replace("✓", "").trim();
+    const rule = step.dataset.rule;
     const worth = step.querySelector(".worth");
     slide.replaceChildren(
       element("p", "slide-count", `${at + 1} of ${steps.length}   ← →`),
