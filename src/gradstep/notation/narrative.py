@@ -208,9 +208,8 @@ class Narrator:
         unsigned = slope if negative is None else negative
         rule, why = ", ".join(dict.fromkeys(step.rule for step in work.steps)), ""
         if unsigned.op is entry_op:
-            given, place = line(self.write(unsigned)), line(self.at(last))
             rule = "gradient of a dot product"
-            why = f"{given} is what {self.text(parameter)} is multiplied by in {place}"
+            why = f"{line(self.write(unsigned))} multiplies {self.text(parameter)}"
         elif is_one(unsigned):
             rule, why = "affine function", f"{self.text(parameter)} stands alone in {line(self.at(last))}"
         factor = self.row_box(unsigned)
