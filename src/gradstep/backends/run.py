@@ -70,8 +70,10 @@ class Run:
             return None
 
     def __call__(self, *arrays: Any) -> Any:
-        arrays = tuple(map(np.asarray, arrays))
-        self.size = sum([array.nbytes for array in arrays])
+        try:
+            self.size = sum([array.nbytes for array in arrays])
+        except AttributeError:
+            return self(*map(np.asarray, arrays))
         blocked = self.blocked if self.size >= self.many else None
         if blocked is None:
             return self.whole(*arrays)

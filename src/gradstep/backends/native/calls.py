@@ -98,7 +98,9 @@ class Call:
         numbers = memory.out[0].copy()
         self.memories.append(memory)
         found = {result.name: result.of(numbers) for result in self.totals}
-        return found | joined if in_range(self.rooted, found, self.kind) else None
+        if self.rooted and not in_range(self.rooted, found, self.kind):
+            return None
+        return found | joined
 
     def memory(self) -> _Memory:
         """Memory for a call over all rows."""
@@ -229,10 +231,10 @@ class Result:
         kinds = [axis.kind for axis in total.axes]
         self.wide = kinds.index("wide") if "wide" in kinds else None
 
-    def of(self, numbers: Array) -> Array:
+    def of(self, numbers: Array) -> Any:
         whole = numbers[self.first : self.first + self.width * self.count]
         if self.wide is None:
-            result = whole.reshape(self.short)
+            result = whole.reshape(self.short) if self.short else whole[0]
             return np.sqrt(result) if self.rooted else result
         if not self.short:
             return whole[: self.length]
