@@ -25,6 +25,11 @@ MORE = {
         {"x": "7", "v": "7"},
     ),
     "nearly certain": ("-1e3*(y @ log_softmax(x))", {"x": "9", "y": "9"}),
+    "stacks": (
+        "P = softmax(X @ Y.mT, axis=-1); Q = transpose(P @ Z, (1, 0, 2)); sum(Q**2) + sum((X @ w)**2)"
+        " + sum(log(sum(exp(X), axis=1, keepdims=True)) * Y) + sum(reshape(Q, (3, 4)) @ v)",
+        {"X": "2 3 5", "Y": "2 3 5", "Z": "2 3 2", "w": "5", "v": "4"},
+    ),
     "triangles": ("sum(triu(X)**2) + sum(diag(x) @ X)", {"X": "3 3", "x": "3"}),
 }
 
@@ -36,7 +41,7 @@ def functions():
     rng = np.random.default_rng(0)
     for name, (text, shapes) in MORE.items():
         loss = gs.parse(text, **shapes)
-        trained = [each for each in shapes if each not in "k" and f"round({each})" not in text]
+        trained = [each for each in shapes if each != "k" and f"round({each})" not in text]
         values = {
             each: rng.uniform(0.2, 0.9, [int(n) for n in shape.split()]) for each, shape in shapes.items()
         }

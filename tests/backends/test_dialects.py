@@ -19,7 +19,7 @@ from gradstep.operations.coded import CODED
 from gradstep.operations.evaluation import belongs
 from gradstep.operations.leaves import symbol_op
 
-LENGTHS = Lengths({"m": 4, "n": 4, "k": 4, "N": 5, "d": 3})
+LENGTHS = Lengths({"m": 4, "n": 4, "k": 4, "N": 5, "d": 3, "h": 2})
 DIALECTS = ["jax", "torch"]
 EXAMPLES = [
     (op, params, shapes)

@@ -24,7 +24,7 @@ from gradstep.operations.sums import mean, sum
 from gradstep.operations.trigonometry import cos, sin, tan
 
 EXAMPLES = [(op, params, shapes) for op in TABLE for params, shapes in op.example]
-SIZES = {"N": 5, "d": 3, "m": 2, "n": 4, "k": 3, 1: 1, 2: 2, 3: 3, 5: 5}
+SIZES = {"N": 5, "d": 3, "m": 2, "n": 4, "k": 3, "h": 2, 6: 6, 1: 1, 2: 2, 3: 3, 5: 5}
 
 
 def name(value):

@@ -67,7 +67,7 @@ def test_attention_with_heads_reads_as_attention(axes, index):
 
 def test_a_parameter_that_all_matrices_share_adds_up():
     told = "\n".join(lines("Z = X @ W; mean((Z - Y)**2)", X="b n d", W="d k", Y="b n k"))
-    assert "∂C/∂W = Σᵢ Xᵢᵀ ∂C/∂Zᵢ" in told and "for every i: Xᵢ is matrix i of X" in told
+    assert "∂C/∂W = Σᵢ Xᵢᵀ ∂C/∂Zᵢ" in told and "Xᵢ is matrix i of X, Yᵢ of Y, for every i" in told
 
 
 @pytest.mark.parametrize(

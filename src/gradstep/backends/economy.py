@@ -306,14 +306,14 @@ def _product_with_repeated(y: Expr, uses: Uses) -> Expr | None:
         x, axes = B.args[0], B.params[0]
         if not x.rank and B.rank == 1:
             return scale(x, sum_over(A, (A.rank - 1,)))
-        if axes == (1,):
+        if axes == (1,) and B.rank == 2:
             return repeated(matmul_op(A, x), (y.rank - 1,), y.shape)
     if A.op is repeat_op:
         x, axes = A.args[0], A.params[0]
         if not x.rank and A.rank == 1:
-            return scale(x, sum_over(B, (0,)))
+            return scale(x, sum_over(B, (max(B.rank - 2, 0),)))
         if axes == (0,) and A.rank == 2:
-            return repeated(matmul_op(x, B), (0,), y.shape)
+            return repeated(matmul_op(x, B), (max(y.rank - 2, 0),), y.shape)
     return None
 
 

@@ -101,7 +101,8 @@ class Speller:
         """The code of `expr`; that of a mask is boolean."""
         writer = WRITERS.get(expr.op)
         if writer is not None:
-            return writer(self, expr)
+            written: Text = getattr(self, writer.__name__)(expr)  # as the dialect says it
+            return written
         operands = self.operands(expr)
         code, helper = self.template(expr)
         self.sizes.update(_sizes_in(expr.params))

@@ -20,6 +20,8 @@ def _system(factor: Expr, uses: Uses) -> Expr | None:
 
 def _solved(y: Expr, uses: Uses) -> Expr | None:
     a, b = y.args
+    if max(a.rank, b.rank) > 2:
+        return None
     left = _system(a, uses) if a.rank == 2 else None
     if left is not None:
         return solve_op(left, b)

@@ -99,6 +99,7 @@ OTHERWISE: Mapping[str, Template] = {
     "embed": _embedded,
     "concatenate": lambda expr: f"torch.cat(({{0}}, {{1}}), dim={expr.params[0]})",
     "reshape": _reshaped,
+    "permute": lambda expr: f"torch.permute({{0}}, {expr.params[0]})",
     "cumsum": _along("torch.cumsum"),
     "prod": _product,
     "softmax": _along("torch.softmax"),

@@ -165,7 +165,7 @@ def _leaf(node: Expr, mending: bool) -> Iterator[Local]:
         yield Local("transpose", words, node.args[0])
     elif node.rank == 2 and node.shape[0] == node.shape[1]:
         words = _untransposed(node) if mending else (node, " is transposed")
-        yield Local("transpose", words, node.T)
+        yield Local("transpose", words, node.mT)
     if node.op in (greater_op, greater_equal_op):
         a, b = node.args
         words = ("the condition ", node, " is the wrong way round")

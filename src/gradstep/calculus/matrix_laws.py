@@ -53,16 +53,25 @@ Apply = Callable[[Expr, Container[Expr]], Expr | None]
 
 
 def factors(expr: Expr, fences: Container[Expr]) -> Factors:
-    """The factors of a product of matrices and vectors, from left to right; what is fenced is one factor."""
+    """The factors of a product of matrices and vectors, from left to right; what is fenced is one factor.
+
+    So is a product of several matrices with a vector: its rows are vectors, and do not multiply as such.
+    """
     found: Factors = []
     stack = [expr]
     while stack:
         node = stack.pop()
-        if node.op is matmul_op and node not in fences and node.rank:
+        if node.op is matmul_op and node not in fences and node.rank and not _has_rows(node):
             stack += (node.args[1], node.args[0])
         else:
             found.append(node)
     return found
+
+
+def _has_rows(product: Expr) -> bool:
+    """Whether several matrices are multiplied with one vector."""
+    ranks = [arg.rank for arg in product.args]
+    return min(ranks) == 1 and max(ranks) > 2
 
 
 def chained(parts: Sequence[Expr]) -> Expr:

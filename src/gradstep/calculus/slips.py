@@ -110,17 +110,17 @@ class Diagnosis:
         """The transpose of a square matrix."""
         truth = self.truth
         if truth.rank >= 2 and truth.shape[-1] == truth.shape[-2]:
-            factor = self.samples.factor(self.claim, truth.T)
+            factor = self.samples.factor(self.claim, truth.mT)
             if factor is not None and factor.plain:
                 words: Words = (OTHER_LAYOUT,)
                 if not factor.is_one:
                     words = (*words, "; and ", *by_factor(factor, self.claim).words)
-                yield Slip("transpose", words, mended=self.claim.T)
+                yield Slip("transpose", words, mended=self.claim.mT)
 
     def symmetric(self) -> Iterator[Slip]:
         """Right for symmetric matrices only, where the loss does not care which of the two it is given."""
         for node in () if self.opaque else self.squares():
-            turned = exchanged(self.truth, {node: node.T}, list(walk(self.truth)), ())
+            turned = exchanged(self.truth, {node: node.mT}, list(walk(self.truth)), ())
             if turned is None or not self.samples.same(turned, self.truth):
                 continue
             if self.samples.holds_with(node, "symmetric", self.claim, self.rng):
@@ -150,7 +150,7 @@ class Diagnosis:
         """Another shape: an axis too many, one too few, or the axes in another order."""
         truth, claim, samples = self.truth, self.claim, self.samples
         if claim.rank >= 2 and claim.rank == truth.rank:
-            turned = claim.T
+            turned = claim.mT
             if turned.shape == truth.shape and (factor := samples.factor(turned, truth)) and factor.plain:
                 words: Words = ("its transpose has the shape of the parameter",)
                 if not factor.is_one:
@@ -158,7 +158,7 @@ class Diagnosis:
                 yield Slip("layout", words, mended=turned)
         for axis in range(claim.rank):
             for made, word in ((total, "sum"), (mean, "mean")):
-                for other in dict.fromkeys((made(claim, axis), made(claim, axis).T)):
+                for other in dict.fromkeys((made(claim, axis), made(claim, axis).mT)):
                     if other.shape == truth.shape and samples.same(other, truth):
                         what = f"the {word} over {claim.shape[axis]} is missing"
                         why = "what arrives at all of them is added" if word == "sum" else "all count alike"

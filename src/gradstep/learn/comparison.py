@@ -52,7 +52,7 @@ def baselines(X: Array | None, y: Array, train: Rows, watched: Rows, classes: bo
     """
     learnt = np.sort(np.concatenate([train, watched]))
     methods = {}
-    if X is not None and X.shape[1]:
+    if X is not None and X.ndim == 2 >= y.ndim and X.shape[1]:
         line = _line_of_classes(X, y, train, watched) if classes else _line(X, y, learnt)
         methods["logistic regression" if classes else "straight line"] = line
     mean = np.broadcast_to(y[learnt].mean(axis=0), y.shape)

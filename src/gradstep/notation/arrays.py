@@ -340,7 +340,7 @@ class Arrays:
             )
         at, whole = self.lower.indices(answer), answer
         entries = any(at)
-        if answer.rank > MATRIX and not entries:
+        if sum(i is None for i in at) > MATRIX:
             lower = self.lower.fully()
             at = lower.indices(answer)
             entries = True

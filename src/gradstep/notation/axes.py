@@ -28,8 +28,6 @@ def counting_axes(derivation: Derivation) -> tuple[Size, ...]:
     As few as leave each array with rows and columns; first those that stand most often in front, and least
     often last. A Jacobian with more axes stands as it is, entry by entry.
     """
-    if derivation.kind != "gradient":
-        return ()
     shapes = Counter(node.shape for node in _formulas(derivation) if node.rank > MATRIX)
     worth: Counter[Size] = Counter()
     for shape, times in shapes.items():
@@ -43,7 +41,9 @@ def counting_axes(derivation: Derivation) -> tuple[Size, ...]:
 
 
 def _formulas(derivation: Derivation) -> Iterator[Expr]:
-    """Every part of the loss and of the gradients."""
+    """Every part of the loss and of the gradients; of a Jacobian of the function alone."""
+    if derivation.kind in ("jacobian", "hessian"):
+        return walk(derivation.of)
     return walk(derivation.of, *derivation.cotangents.values(), *derivation.answers.values())
 
 
@@ -93,7 +93,7 @@ def lowering(derivation: Derivation, view: str, batch: Size | None, known: Mappi
 
 
 def stacked_words(named: Iterable[Expr], lower: Lowering, write: Callable[[Expr], Box]) -> str:
-    """For every h: Q_h is matrix h of Q, K_h of K."""
+    """Q_h is matrix h of Q, K_h of K, for every h."""
     told: list[str] = []
     letters: list[str] = []
     for variable in named:
@@ -103,4 +103,4 @@ def stacked_words(named: Iterable[Expr], lower: Lowering, write: Callable[[Expr]
             matrix = "" if told else f"is matrix {', '.join(own)} "
             told.append(f"{line(write(lower(variable, at)))} {matrix}of {line(write(variable))}")
             letters += [i for i in own if i not in letters]
-    return f"for every {' and '.join(letters)}: {', '.join(told[:FEW])}" if told else ""
+    return f"{', '.join(told[:FEW])}, for every {' and '.join(letters)}" if told else ""

@@ -123,7 +123,7 @@ def check_complete(lines: Sequence[Line], truths: Truths, claim: str) -> None:
 def in_our_layout(line: Line) -> Line:
     """A line in the other layout, turned into ours: a matrix of slopes is transposed."""
     matrix = line.subject.kind in ("gradient", "slope") and line.claim.rank == 2
-    return replace(line, claim=line.claim.T) if matrix and not line.subject.entry and not line.free else line
+    return replace(line, claim=line.claim.mT) if matrix and not line.subject.entry and not line.free else line
 
 
 def outcome(line: Line, rng: Random, strict: bool = False) -> tuple[Comparison, str]:
@@ -137,8 +137,8 @@ def outcome(line: Line, rng: Random, strict: bool = False) -> tuple[Comparison, 
         if found.verdict is False and total is not None and total.shape == claim.shape:
             found = compared(total, claim, rng)
         return found, ""
-    if not strict and claim.rank == truth.rank >= 2 and claim.T.shape == truth.shape:
-        result = compared(truth, claim.T, rng)
+    if not strict and claim.rank == truth.rank >= 2 and claim.mT.shape == truth.shape:
+        result = compared(truth, claim.mT, rng)
         if result.verdict:
             return result, LAYOUT
     return Comparison(False, "exact", 0, 0.0), ""
@@ -208,7 +208,7 @@ def explained(
         and outcome(in_our_layout(line), rng, strict=True)[0].verdict
     ):
         words = (f"this is right in the other layout: in {layout} layout it is transposed",)
-        return Slip("layout", words, mended=line.claim.T), example
+        return Slip("layout", words, mended=line.claim.mT), example
     slip = unbound(line) if line.free else diagnosed(line, truth, truths, rng)
     if slip is None and truth.shape != line.claim.shape:
         what = f"this is {shape_text(line.claim.shape)}, but {line.subject.name} is {shape_text(truth.shape)}"

@@ -423,7 +423,11 @@ def _is_product(letters: Sequence[str], output: str) -> bool:
         return sorted(output) == sorted(a + b)
     if {len(a), len(b)} == {1, 2}:
         return len(output) == 1 and len({*a, *b}) == 2 and output not in (a if len(a) == 1 else b)
-    return len(a) == len(b) == 2 and a[1] == b[0] and output == a[0] + b[1]
+    different = {*a} ^ {*b}
+    return (
+        len({*a}) == len({*b}) == len(a) == len(b) == len(different) == 2 == len(output)
+        and {*output} == different
+    )
 
 
 def _entries(operands: Sequence[Expr], letters: Sequence[str], output: str) -> Expr:
@@ -466,4 +470,9 @@ def contracted(operands: Sequence[Expr], letters: Sequence[str], output: str) ->
         return matmul_op(x if a[1] == b else matrix_transpose(x), y)
     if len(a) == 1 and len(b) == 2:
         return matmul_op(matrix_transpose(y) if b[0] == a else y, x)
-    return matmul_op(x, y)
+    (shared,) = {*a} & {*b}
+    if output[0] in b:
+        x, y, a, b = y, x, b, a
+    return matmul_op(
+        x if a[1] == shared else matrix_transpose(x), y if b[0] == shared else matrix_transpose(y)
+    )

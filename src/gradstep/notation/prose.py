@@ -97,7 +97,9 @@ def _maths(text: str, names: Mapping[str, str]) -> str:
     source, k = "", 0
     while k < len(text):
         letter = text[k]
-        name = re.match(r"[^\W\d_][₀-₉ᵢⱼₖₗₘₙₜ]*", text[k:])
+        indexed = re.match(r"[^\W\d_]_\w+", text[k:])
+        plain = re.match(r"[^\W\d_][₀-₉ᵢⱼₖₗₘₙₜ]*", text[k:])
+        name = indexed if indexed and indexed[0] in names else plain
         if name and name[0] in names and not re.match(r"[A-Za-z]", text[k + len(name[0]) :]):
             source += names[name[0]] + " "
             k += len(name[0])

@@ -341,12 +341,12 @@ def transposed(value: Raised) -> Raised:
     if value.rank == 1:
         return replace(value, row=not value.row)
     if value.sized:
-        return each(lambda x: x.T, value)
+        return each(lambda x: x.mT, value)
     if value.rank < 2:
         return value
     swap = {value.rank - 1: value.rank - 2, value.rank - 2: value.rank - 1}
     loose = frozenset(swap.get(k, k) for k in value.loose)
-    return replace(value, expr=value.expr.T, loose=loose)
+    return replace(value, expr=value.expr.mT, loose=loose)
 
 
 def settled(value: Raised, over: Sequence[str], shape: Shape) -> tuple[Expr, Over]:

@@ -224,7 +224,10 @@ def _sum_text(expr: Expr, spell: Spell) -> Spelled:
 
 
 def _sum_box(expr: Expr, write: Write) -> Written:
-    """𝟏ᵀv, Gᵀ𝟏 (column sums), G𝟏 (row sums), ‖e‖² for a sum of squares, Σ for the sum of a matrix."""
+    """𝟏ᵀv, Gᵀ𝟏 (column sums), G𝟏 (row sums), ‖e‖² for a sum of squares, Σ for the sum of a matrix.
+
+    Of an array with more axes the sizes of those that are summed stand below Σ.
+    """
     body, axes = expr.args[0], expr.params[0]
     if axes == tuple(range(body.rank)) and body.op.name == "power" and value_of(body.args[1]) == 2:
         return Written(Sup(Fence("‖", write(body.args[0]).box, "‖"), number_box(2)), POWER)
@@ -234,7 +237,10 @@ def _sum_box(expr: Expr, write: Write) -> Written:
         return Written(row(Sup(fenced(write(body), POWER), TRANSPOSED), ONE), JUXTAPOSED)
     if body.rank == 2 and axes == (1,):
         return Written(row(fenced(write(body), JUXTAPOSED), ONE), JUXTAPOSED)
-    return Written(Big("Σ", None, None, fenced(write(body), PRODUCT)), PRODUCT)
+    below = ", ".join(str(body.shape[k]) for k in axes) if expr.rank else ""
+    return Written(
+        Big("Σ", Sym(below, "size") if below else None, None, fenced(write(body), PRODUCT)), PRODUCT
+    )
 
 
 def _sum_code(expr: Expr) -> str:
