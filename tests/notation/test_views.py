@@ -220,11 +220,13 @@ def test_a_proof_is_made_and_checked_where_it_is_opened(monkeypatch):
 def test_layers_that_repeat_are_told_once():
     told = folded(present(perceptron(32).derived()))
     lines = [formula(said) for said in told.sections[1].lines]
-    assert lines[2:4] == ["Zₗ = Aₗ₋₁ Wₗ + 1bₗᵀ", "Aₗ = max(0, Zₗ)"]
+    assert lines[:3] == ["A₀ = X", "Zₗ = Aₗ₋₁ Wₗ + 1bₗᵀ", "Aₗ = max(0, Zₗ)"]
     work = {formula(said): said for said in numbered(told)}
     recurrence = next(said for words, said in work.items() if words.startswith("∂C/∂Zₗ"))
     assert formula(recurrence) == "∂C/∂Zₗ = ∂C/∂Aₗ ⊙ 1[Zₗ > 0] = ∂C/∂Zₗ₊₁ Wₗ₊₁ᵀ ⊙ 1[Zₗ > 0]"
-    assert recurrence.where == "(l = 31 … 2)"
+    assert recurrence.where == "(l = 31 … 1)"
+    weights = work["∂C/∂Wₗ = Aₗ₋₁ᵀ ∂C/∂Zₗ"]
+    assert weights.where == "(l = 32 … 1)"
     before = next(said for words, said in work.items() if words.startswith("∂C/∂Aₗ"))
     assert recurrence.because == (f"with line {before.number}",)
     assert [said.number for said in numbered(told)] == [*range(1, len(work) + 1)]
@@ -256,7 +258,7 @@ def test_very_deep_networks_hit_no_limit_of_recursion():
         told = text(folded(present(d)))
     finally:
         sys.setrecursionlimit(limit)
-    assert f"(l = {frames // 2 - 1} … 2)" in told
+    assert f"(l = {frames // 2 - 1} … 1)" in told
 
 
 def test_a_deep_network_is_told_once_by_differentials_too():

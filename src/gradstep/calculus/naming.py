@@ -5,10 +5,12 @@ A name is a view and a fence: a renderer prints the name, and the rewriter does 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from itertools import chain, count
 
 from gradstep.calculus.intermediates import intermediates, is_of_numbers
+from gradstep.calculus.layers import Place, places
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Operation, uses, walk
 from gradstep.expression.records import record
@@ -56,6 +58,7 @@ ACTIVATIONS = {
 BENDS = frozenset({*ACTIVATIONS, "softplus", "softmax", "logsumexp", "log_softmax"})
 PIECEWISE = frozenset({"softplus", "abs", "maximum", "minimum"})  # activations where a layer follows
 PLUMBING = frozenset({"repeat", "squeeze", "transpose", "negate", "scale", "sum", "outer"})
+_NUMBER = re.compile(r"[0-9]+$")
 MEASURES = frozenset({"power", "abs", "norm"})  # of an error
 
 
@@ -64,8 +67,10 @@ def _is_linear(node: Expr, inner: Container[Expr]) -> bool:
 
 
 def _is_affine(node: Expr, inner: Container[Expr]) -> bool:
-    """A product plus a bias: X w + b."""
-    return node.op.name == "add" and any(_is_linear(arg, inner) for arg in node.args)
+    """Products plus a bias: X w + b, W x + U h + b."""
+    return node.op.name == "add" and any(
+        _is_linear(arg, inner) or (arg.op.name == "add" and _is_affine(arg, inner)) for arg in node.args
+    )
 
 
 def _is_error(node: Expr) -> bool:
@@ -99,6 +104,7 @@ def roles(of: Expr, inner: Container[Expr]) -> dict[Expr, str]:
             note(node.args[0], "error")
         if counts.get(node, 0) > 1 and _is_error(node):
             note(node, "error")
+    terms = {arg for node in order if _is_affine(node, inner) for arg in node.args if counts[arg] == 1}
     for node in order:
         name = node.op.name
         if name in BENDS or name in DECLARED:
@@ -113,7 +119,8 @@ def roles(of: Expr, inner: Container[Expr]) -> dict[Expr, str]:
         elif name == "softmax":
             note(node, "softmax")
         elif _is_affine(node, inner):
-            note(node, "affine function")
+            if node not in terms:
+                note(node, "affine function")
         elif _is_linear(node, inner):
             for arg in node.args:
                 if arg.op.name in PIECEWISE:
@@ -183,10 +190,11 @@ def _all_parts(
     of: Expr, inner: Container[Expr], given: Mapping[Expr, str], taken: Container[str]
 ) -> dict[Expr, Part]:
     wanted = wanted_parts(of, inner, given)
+    standing = places(of, wanted, given)
     kinds: dict[Sequence[str], list[Expr]] = {letters: [] for letters in LETTERS.values()}
     for node, role in wanted.items():
         kinds[_letters(role)].append(node)
-    used = {*given.values()}
+    used = {*given.values(), *(_NUMBER.sub("", name) for name in given.values())}
 
     def free(name: str) -> bool:
         return not (name in taken or name in used or name in RESERVED)
@@ -194,19 +202,19 @@ def _all_parts(
     parts = {node: Part(name, describe(node, inner)) for node, name in given.items()}
     layers: dict[Expr, str] = {}
     for letters, nodes in kinds.items():
-        numbers = _numbers(nodes, layers if letters is LETTERS["activation"] else {})
-        for letter in letters:
-            bases = [letter.upper() if node.rank > 1 else letter for node in nodes]
-            names = [base + number for base, number in zip(bases, numbers, strict=True)]
-            if all(map(free, (*bases, *names))):
-                break
-        else:
+        own = {node: layers.get(node.args[0], "") for node in nodes}
+        shares = letters is LETTERS["activation"] and len({*own.values()} - {""}) == len(nodes)
+        streams = [own] if shares else _streams(nodes, standing)
+        names = _lettered(streams, letters, free) or _lettered([_counted(nodes)], letters, free)
+        if names is None:
             others = (name for i in count(1) if free(name := f"u_{i}"))
-            bases = names = [next(others) for _ in nodes]
-        used.update(bases, names)
+            names = {node: next(others) for node in nodes}
+        used.update(names.values(), (_NUMBER.sub("", name) for name in names.values()))
         if letters is AFFINE:
-            layers.update(zip(nodes, numbers, strict=True))
-        parts.update({node: Part(name, wanted[node]) for node, name in zip(nodes, names, strict=True)})
+            layers.update(
+                {node: number[0] for node, name in names.items() if (number := _NUMBER.findall(name))}
+            )
+        parts.update({node: Part(name, wanted[node]) for node, name in names.items()})
     if of.op is symbol_op:
         return {of: Part(str(of.params[0]), "variable")}
     if of not in parts:
@@ -217,12 +225,39 @@ def _all_parts(
     return {node: parts[node] for node in walk(of) if node in parts}
 
 
-def _numbers(nodes: Sequence[Expr], layers: Mapping[Expr, str]) -> list[str]:
-    """Each node's number: that of its layer where all have one of their own, else 1, 2, 3 …; none for one."""
-    own = [layers.get(node.args[0], "") for node in nodes]
-    if len(nodes) == len({*own} - {""}):
-        return own
-    return [""] if len(nodes) == 1 else [str(i) for i in range(1, len(nodes) + 1)]
+def _streams(nodes: Sequence[Expr], standing: Mapping[Expr, Place]) -> list[dict[Expr, str]]:
+    """The numbers of parts that are the same in each layer and share a letter."""
+    streams: dict[object, list[Expr]] = {}
+    for node in nodes:
+        streams.setdefault(standing[node].stream if node in standing else None, []).append(node)
+    return [
+        {node: str(standing[node].layer) for node in stream} if key and len(stream) > 1 else _counted(stream)
+        for key, stream in streams.items()
+    ]
+
+
+def _counted(nodes: Sequence[Expr]) -> dict[Expr, str]:
+    """1, 2, 3 …; no number for one alone."""
+    return {node: "" if len(nodes) == 1 else str(k) for k, node in enumerate(nodes, 1)}
+
+
+def _lettered(
+    streams: Sequence[Mapping[Expr, str]], letters: Sequence[str], free: Callable[[str], bool]
+) -> dict[Expr, str] | None:
+    """A letter of its own for each stream of parts, with their numbers; None if there are too few letters."""
+    names: dict[Expr, str] = {}
+    used: set[str] = set()
+    for numbers in streams:
+        for letter in letters:
+            bases = {node: letter.upper() if node.rank > 1 else letter for node in numbers}
+            called = {node: bases[node] + number for node, number in numbers.items()}
+            if used.isdisjoint(bases.values()) and all(map(free, (*bases.values(), *called.values()))):
+                break
+        else:
+            return None
+        names |= called
+        used.update(bases.values())
+    return names
 
 
 def _letters(role: str) -> Sequence[str]:

@@ -176,18 +176,18 @@ class Reading:
 def check(derivation: Derivation, claims: Sequence[Claim], seed: int) -> tuple[Outcome, ...]:
     """How each claim fared, at two random points with sizes of their own.
 
-    What does not hold for any slope on either side of a kink is looked at once more with masks that are 0 or
-    1, at so many points that a wrong one does not get through: laws such as m² = m hold for these alone.
+    What does not hold for any function in the place of √ is looked at again where √x √x = x, and what does
+    not hold for any slope on either side of a kink once more with masks that are 0 or 1, at so many points
+    that a wrong one does not get through: laws such as m² = m hold for these alone.
     """
     rng = Random(seed)
     prime = random_prime(BITS, rng)
     nodes = _nodes(derivation, claims)
-    outcomes = _outcomes(derivation, claims, nodes, prime, rng, TRIALS, binary=False)
-    doubtful = [k for k, outcome in enumerate(outcomes) if outcome == "wrong"]
-    if doubtful:
+    outcomes: list[Outcome] = ["wrong"] * len(claims)
+    for trials, roots, binary in ((TRIALS, False, False), (TRIALS, True, False), (BINARY_TRIALS, True, True)):
+        doubtful = [k for k, outcome in enumerate(outcomes) if outcome == "wrong"]
         again = [claims[k] for k in doubtful]
-        found = _outcomes(derivation, again, nodes, prime, rng, BINARY_TRIALS, binary=True)
-        outcomes = [*outcomes]
+        found = _outcomes(derivation, again, nodes, prime, rng, trials, roots, binary) if again else []
         for k, outcome in zip(doubtful, found, strict=True):
             outcomes[k] = outcome
     return tuple(outcomes)
@@ -201,7 +201,7 @@ def witnesses(derivation: Derivation, claims: Sequence[Claim]) -> Iterator[tuple
     assert derivation.certificate is not None
     rng, prime = Random(derivation.certificate.seed), derivation.certificate.prime
     nodes = _nodes(derivation, claims)
-    binary = "wrong" in _outcomes(derivation, claims, nodes, prime, rng, 1, binary=False)
+    binary = "wrong" in _outcomes(derivation, claims, nodes, prime, rng, 1, roots=True, binary=False)
     (sizes,) = fitting_sizes(nodes, 1, rng)
     reading = Reading(Point(prime, sizes, rng, binary=binary), derivation.cotangents, set(nodes))
     for claim in claims:
@@ -226,13 +226,14 @@ def _outcomes(
     prime: int,
     rng: Random,
     trials: int,
+    roots: bool,
     binary: bool,
 ) -> list[Outcome]:
     """How each claim fared at so many points."""
     outcomes: list[Outcome] = ["exact"] * len(claims)
     known = set(nodes)
     for sizes in fitting_sizes(nodes, trials, rng):
-        reading = Reading(Point(prime, sizes, rng, binary=binary), derivation.cotangents, known)
+        reading = Reading(Point(prime, sizes, rng, roots, binary), derivation.cotangents, known)
         left = REDRAWS
         for k, claim in enumerate(claims):
             found: Outcome = "not checked"
@@ -242,7 +243,7 @@ def _outcomes(
                     break
                 except Redraw:
                     left -= 1
-                    reading = Reading(Point(prime, sizes, rng, binary=binary), derivation.cotangents, known)
+                    reading = Reading(Point(prime, sizes, rng, roots, binary), derivation.cotangents, known)
                 except NotInField:
                     break
             if found == "not checked" and not left:

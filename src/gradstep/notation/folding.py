@@ -1,50 +1,42 @@
 """How is a deep network told once, and not thirty times? Lines that repeat from layer to layer become one.
 
-    Zₗ = Aₗ₋₁ Wₗ + 1bₗᵀ        (l = 2 … 32)
+    A₀ = X
+    Zₗ = Aₗ₋₁ Wₗ + 1bₗᵀ        (l = 1 … 32)
 
-Blocks of lines that differ in the number of their layer alone are written for a layer l; what lines open to
-stays with those that are told one by one.
+Blocks of lines that differ in the number of their layer alone are written for a layer l. The first layer, or
+the last, may have something else where the others have their neighbour: it is called what it would be there.
+A sum over many layers, of terms that differ in that number alone, is written with Σ.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
-from gradstep.expression.boxes import (
-    Accent,
-    Big,
-    Box,
-    Cases,
-    Fence,
-    Frac,
-    Of,
-    Root,
-    Row,
-    Sub,
-    Sup,
-    Sym,
-    parts_of,
-    row,
-)
+from gradstep.expression.boxes import Accent, Big, Box, Fence, Of, Row, Sub, Sym, parts_of
 from gradstep.expression.records import record, replaced
+from gradstep.notation.layering import Seen, Shifted, layers, letters_of
+from gradstep.notation.plain import line as plain
 from gradstep.notation.presentation import Presentation, Said, Section
+from gradstep.notation.wording import numbered
 
-FEWEST = 3  # layers that are told as one
-LARGEST = 8  # lines of a layer
-LETTERS = "ltrqsuv"
-DIGITS = "₀₁₂₃₄₅₆₇₈₉"
-REFERENCE = re.compile(r"(lines? )(\d+(?:(?:, | and |–)\d+)*)")
-LOWERED = str.maketrans("0123456789+−ltrsuv", "₀₁₂₃₄₅₆₇₈₉₊₋ₗₜᵣₛᵤᵥ")
+FEWEST = 3  # layers that are told as one, and terms of a sum
+LARGEST = 80  # lines of a layer
+LAYERS, TIME = "ltrqsuv", "tlrqsuv"  # letters for the number of a layer, or of a step in time
+REFERENCE = re.compile(r"lines? (\d+(?:(?:, | and |–)\d+)*)")
+
+Names = dict[Box, tuple[Box, Box, Box]]  # A₀: what stands in its place, and both as they are printed
 
 
-def folded(presentation: Presentation) -> Presentation:
-    """The presentation with the layers of a deep network told once."""
-    used = {name for section in presentation.sections for said in section.lines for name in _letters(said)}
-    letter = next((letter for letter in LETTERS if letter not in used), None)
+def folded(presentation: Presentation, letters: str = LAYERS) -> Presentation:
+    """The presentation with the layers of a deep network told once, each called by the first free letter."""
+    used = {name for section in presentation.sections for said in section.lines for name in letters_of(said)}
+    letter = next((letter for letter in letters if letter not in used), None)
     if letter is None:
         return presentation
-    sections = tuple(_Folding(section, letter).section() for section in presentation.sections)
+    folding = _Folding(letter)
+    sections = tuple(map(folding.section, presentation.sections))
     if sections == presentation.sections:
         return presentation
     proof = presentation.proof.replace(" numbered lines ", " lines, layer by layer, ")
@@ -53,223 +45,333 @@ def folded(presentation: Presentation) -> Presentation:
 
 @record
 class _Keyed:
-    """A line, the number of its layer, and what it looks like from there."""
+    """A line, the number of its layer, and what it looks like from there: the first form, and all."""
 
     said: Said
     layer: int | None
-    key: object
+    look: int
+    seen: Said
+
+
+@record
+class _Run:
+    """`count` blocks of `size` lines each, from `place`; the lines of the block at `told` stand for all."""
+
+    place: int
+    size: int
+    count: int
+    told: int
+    names: Names
+
+    @property
+    def saved(self) -> int:
+        return self.size * (self.count - 1)
 
 
 class _Folding:
-    """Folds one section."""
+    """Folds section after section; what stands in the place of a layer that is not there keeps its name."""
 
-    def __init__(self, section: Section, letter: str) -> None:
-        self.title, self.letter = section.title, letter
-        self.lines = [self.keyed(said) for said in section.lines]
+    def __init__(self, letter: str) -> None:
+        self.letter = letter
+        self.named: Names = {}
+        self.looks: dict[object, int] = {}
 
-    def section(self) -> Section:
+    def section(self, section: Section) -> Section:
         """The section with runs of equal blocks told once; what is left is numbered anew."""
-        told: list[Said] = []
-        stands_for: dict[int, int] = {}  # the number that a line has now, by the one that it had
-        place = numbered = 0
-        while place < len(self.lines):
-            size, count = self.run(place)
-            block = self.lines[place : place + size]
-            for k, line in enumerate(block):
-                told.append(line.said if count == 1 else self.told(line, place + k, size, count))
-                numbered += line.said.number is not None
-                for other in self.lines[place + k : place + size * count : size]:
-                    if other.said.number is not None:
-                        stands_for[other.said.number] = numbered
-            place += size * count
-        if len(told) == len(self.lines):
-            return Section(self.title, tuple(told))
-        first = next((line.said.number for line in self.lines if line.said.number is not None), 1)
-        shift = stands_for.get(first, first) - first
-        numbers = {old: new - shift for old, new in stands_for.items()}
-        return Section(self.title, tuple(_renumbered(said, numbers) for said in told))
+        lines = [self.keyed(said) for said in section.lines]
+        told: list[tuple[_Keyed, list[_Keyed]]] = []
+        place = 0
+        while place < len(lines):
+            run = self.run(lines, place)
+            for name, (_, left, shown) in run.names.items():
+                if name not in self.named:
+                    alias = Said(left, (shown,))
+                    told.append((_Keyed(alias, None, -1, alias), []))
+            self.named |= run.names
+            after = place + run.size * run.count
+            for k in range(run.size):
+                _join(told, lines[run.told + k], lines[place + k : after : run.size])
+            place = after
+        numbers: dict[int, int] = {}  # the number that a line has now, by the one that it had
+        start = next((line.said.number for line in lines if line.said.number is not None), 1)
+        for new, same in enumerate((same for one, same in told if one.said.number is not None), start):
+            numbers |= {line.said.number: new for line in same if line.said.number is not None}
+        lines_told = (self.summed(one.said) if len(same) < 2 else self.told(one, same) for one, same in told)
+        return Section(section.title, tuple(_renumbered(said, numbers) for said in lines_told))
 
-    def run(self, place: int) -> tuple[int, int]:
-        """How many lines from here make a block, and how often it repeats: the run that saves most."""
-        best = 1, 1
-        for size in range(1, min(LARGEST, (len(self.lines) - place) // FEWEST) + 1):
-            count = 1
-            while self.repeats(place, size, count):
-                count += 1
-            if count >= FEWEST and size * (count - 1) > best[0] * (best[1] - 1):
-                best = size, count
+    # ------------------------------------------------------------------------------- runs of blocks
+
+    def run(self, lines: Sequence[_Keyed], place: int) -> _Run:
+        """The run of blocks from here that saves most; a single line if there is none."""
+        best = _Run(place, 1, 1, place, self.named)
+        for size in range(1, min(LARGEST, (len(lines) - place) // FEWEST) + 1):
+            if _layer(lines, place, size) is None:
+                continue
+            for start in (place, place + size):
+                run = self.run_of(lines, place, start, size)
+                if run is not None and run.saved > best.saved:
+                    best = run
         return best
 
-    def repeats(self, place: int, size: int, count: int) -> bool:
-        """Whether the block at `place` comes again `count` blocks later, that many layers on."""
-        start = place + size * count
-        if start + size > len(self.lines):
-            return False
-        first, again = self.lines[place : place + size], self.lines[start : start + size]
-        layers = {line.layer for line in first}, {line.layer for line in again}
-        if None in layers[0] | layers[1] or len(layers[0]) != 1 or len(layers[1]) != 1:
-            return False
-        (here,), (there,) = layers
+    def run_of(self, lines: Sequence[_Keyed], place: int, start: int, size: int) -> _Run | None:
+        """The run from `place` whose blocks look like the one at `start`, the first or the second of them."""
+        here, after = _layer(lines, start, size), _layer(lines, start + size, size)
+        if here is None or after is None or abs(after - here) != 1:
+            return None
+        stop = start + 2 * size
+        while _layer(lines, stop, size) == here + (after - here) * (stop - start) // size and _same(
+            lines, start, stop, size
+        ):
+            stop += size
+        if stop - start < FEWEST * size or not _same(lines, start, start + size, size):
+            return None
+        names: Names = {}
+        if start > place:
+            odd = (
+                self.odd(lines, start, place, size)
+                if _layer(lines, place, size) == 2 * here - after
+                else None
+            )
+            if odd is None:
+                return None
+            names = odd
+        last = _layer(lines, stop, size) == here + (after - here) * (stop - start) // size
+        if last and (odd := self.odd(lines, start, stop, size)) is not None:
+            names |= odd
+            stop += size
+        return _Run(place, size, (stop - place) // size, start, names)
+
+    def odd(self, lines: Sequence[_Keyed], start: int, at: int, size: int) -> Names | None:
+        """What the block at `at` has where that at `start` has neighbours; None if more is different."""
+        names = {**self.named}
+        here, there = lines[start].layer, lines[at].layer
         assert here is not None and there is not None
-        before = self.lines[start - size].layer
-        assert before is not None
-        step = there - before
-        direction = step if count == 1 else self.lines[place + size].layer - here  # type: ignore[operator]
-        return (
-            abs(step) == 1
-            and step == direction
-            and all(a.key == b.key for a, b in zip(first, again, strict=True))
-        )
+        shifted = Shifted(there - here)
+        for model, line in zip(lines[start : start + size], lines[at : at + size], strict=True):
+            if not _alike(shifted.line(model.said), line.said, names):
+                return None
+        return names
 
     # ------------------------------------------------------------------------------- one line
 
     def keyed(self, said: Said) -> _Keyed:
         """A line, seen from its layer."""
-        layer = next(iter(_layers(said.left if said.left is not None else said.forms[0])), None)
+        layer = next(iter(layers(said.left if said.left is not None else said.forms[0])), None)
         if layer is None:
-            return _Keyed(said, None, None)
-        seen = self.seen_from(said, layer)
-        number = said.number or 0
+            return _Keyed(said, None, -1, said)
+        seen, number = Seen(self.letter, layer).line(said), said.number or 0
         because = tuple(
             re.sub(r"\d+", lambda found: f"−{number - int(found[0])}", words) for words in seen.because
         )
-        return _Keyed(said, layer, replaced(seen, number=None, because=because, shape=""))
+        seen = replaced(seen, number=None, because=because, shape="", behind=None)
+        first = replaced(seen, forms=seen.forms[:1], because=())
+        return _Keyed(said, layer, self.looks.setdefault(first, len(self.looks)), seen)
 
-    def told(self, line: _Keyed, place: int, size: int, count: int) -> Said:
+    def told(self, line: _Keyed, every: Sequence[_Keyed]) -> Said:
         """A line for a layer l, and for which l it holds."""
         assert line.layer is not None
-        run = self.lines[place : place + size * count : size]
-        told = self.seen_from(line.said, line.layer)
-        where = f"({self.letter} = {line.layer} … {run[-1].layer})"
-        return replaced(told, shape=self.shape(run), where=where)
+        told = Seen(self.letter, line.layer).line(line.said)
+        kept = _common(every)
+        where = f"({self.letter} = {every[0].layer} … {every[-1].layer})"
+        forms, because = told.forms[:kept], told.because[: kept - 1]
+        return replaced(told, forms=forms, because=because, shape=self.shape(every), where=where)
 
-    def shape(self, run: Sequence[_Keyed]) -> str:
+    def shape(self, every: Sequence[_Keyed]) -> str:
         """The shape that all these lines have, if need be with sizes that are numbered like their layer."""
-
-        def from_layer(line: _Keyed) -> str:
-            here = line.layer or 0
-            return re.sub(
-                r"(?<=[A-Za-z])\d+", lambda found: self.lowered(int(found[0]) - here), line.said.shape
-            )
-
-        for shapes in ({line.said.shape for line in run}, set(map(from_layer, run))):
+        from_layer = {Seen(self.letter, line.layer or 0).sizes(line.said.shape) for line in every}
+        for shapes in ({line.said.shape for line in every}, from_layer):
             if len(shapes) == 1:
                 return shapes.pop()
         return ""
 
-    def seen_from(self, said: Said, layer: int) -> Said:
-        """`said` with every number of a layer written from l, which is `layer`."""
+    def summed(self, said: Said) -> Said:
+        """A line by itself, with Σ for sums over many layers where all its sums have the same range."""
+        if said.where:
+            return said
+        wheres: set[str] = set()
+        forms = [self.sums(form, wheres) for form in said.forms]
+        if len(wheres) != 1:
+            return said
+        kept = [k for k, form in enumerate(forms) if k == 0 or form != forms[k - 1]]
+        because = tuple(said.because[k - 1] for k in kept[1:] if k <= len(said.because))
+        return replaced(said, forms=tuple(forms[k] for k in kept), because=because, where=wheres.pop())
 
-        def box(inner: Box) -> Box:
-            return _relative(inner, lambda number: self.index(number - layer))
+    def sums(self, form: Box, wheres: set[str]) -> Box:
+        """A formula, with Σ for terms that differ in the number of their layer alone."""
+        terms = [*_terms(form)]
+        shown: list[tuple[Box | None, Box]] = []
+        k = 0
+        while k < len(terms):
+            looks = [self.look(term) for sign, term in terms[k:] if sign is terms[k][0] or _is_plus(sign)]
+            count = _equal(looks) if _is_plus(terms[k][0]) or terms[k][0] is None else 1
+            if count < FEWEST or count > len(terms) - k:
+                shown.append(terms[k])
+                k += 1
+                continue
+            ends = sorted((looks[0][0], looks[count - 1][0]))
+            wheres.add(f"({self.letter} = {ends[0]} … {ends[1]})")
+            body = Seen(self.letter, looks[0][0]).box(terms[k][1])
+            shown.append((terms[k][0], Big("Σ", Sym(self.letter, "index"), None, body)))
+            k += count
+        if len(shown) == len(terms):
+            return form
+        return Row(tuple(item for sign, term in shown for item in (sign, term) if item is not None))
 
-        def words(text: str) -> str:
-            return re.sub(f"[{DIGITS}]+", lambda found: self.lowered(_plain(found[0]) - layer), text)
+    def look(self, term: Box) -> tuple[int, object]:
+        """The layer of a term, and what it looks like from there."""
+        layer = next(iter(layers(term)), -1)
+        return layer, Seen(self.letter, layer).box(term)
 
-        return replaced(
-            said,
-            left=box(said.left) if said.left is not None else None,
-            forms=tuple(map(box, said.forms)),
-            rule=words(said.rule),
-            why=words(said.why),
-            because=tuple(map(words, said.because)),
-            behind=None,
-        )
 
-    def index(self, offset: int) -> Box:
-        """l, l − 1, l + 1."""
-        letter = Sym(self.letter, "index")
-        if not offset:
-            return letter
-        return row(letter, "−" if offset < 0 else "+", Sym(str(abs(offset)), "number"))
+def _layer(lines: Sequence[_Keyed], place: int, size: int) -> int | None:
+    """The layer of a block of lines, where they have one."""
+    found = {line.layer for line in lines[place : place + size]}
+    return found.pop() if len(found) == 1 and place + size <= len(lines) else None
 
-    def lowered(self, offset: int) -> str:
-        """The same as small letters in a sentence."""
-        sign = "" if not offset else "−" if offset < 0 else "+"
-        return f"{self.letter}{sign}{abs(offset) or ''}".translate(LOWERED)
+
+def _join(told: list[tuple[_Keyed, list[_Keyed]]], one: _Keyed, same: list[_Keyed]) -> None:
+    """Adds a line that is told for `same`; what says the same of the layer before or after goes with it."""
+    for k, (_, others) in enumerate(told):
+        run = [line for line in (*others, *same) if line.layer is not None]
+        steps = {after.layer - before.layer for before, after in pairwise(run)}  # type: ignore[operator]
+        if len(run) < FEWEST or steps not in ({1}, {-1}) or not others or not same:
+            continue
+        longest = max(others, same, key=len)
+        if _model(others).look == _model(same).look and _common(run) == _common(longest):
+            if longest is others:
+                told[k] = told[k][0], run
+                return
+            del told[k]
+            same = run
+            break
+    told.append((one, same))
+
+
+def _model(lines: Sequence[_Keyed]) -> _Keyed:
+    """The line that others look like: an odd one is first or last."""
+    return lines[len(lines) // 2]
+
+
+def _common(lines: Sequence[_Keyed]) -> int:
+    """How many forms, from the first, all these lines have in common; an odd one has those of the others."""
+    model = _model(lines)
+    alike = [line.seen for line in lines if line.look == model.look]
+    forms = [*zip(*((seen.forms) for seen in alike), strict=False)]
+    because = [*zip(*(("", *seen.because) for seen in alike), strict=False)]
+    same = [len({*pair[0]}) == 1 == len({*pair[1]}) for pair in zip(forms, because, strict=False)]
+    return same.index(False) if False in same else len(same)
+
+
+def _same(lines: Sequence[_Keyed], start: int, other: int, size: int) -> bool:
+    """Whether two blocks look the same, each from its layer."""
+    return all(lines[start + k].look == lines[other + k].look for k in range(size))
+
+
+def _is_plus(sign: Box | None) -> bool:
+    return isinstance(sign, Sym) and sign.text == "+"
+
+
+def _terms(form: Box) -> Iterator[tuple[Box | None, Box]]:
+    """The terms of a sum, each with the sign before it."""
+    match form:
+        case Of(_, inner):
+            yield from _terms(inner)
+        case Row((first, Sym("+" | "−", "operator") as sign, second)):
+            yield from _terms(first)
+            yield sign, second
+        case _:
+            yield None, form
+
+
+def _equal(looks: Sequence[tuple[int, object]]) -> int:
+    """How many terms from the first look the same, one layer after the other."""
+    count = 1
+    step = looks[1][0] - looks[0][0] if len(looks) > 1 else 0
+    while abs(step) == 1 and count < len(looks) and looks[count] == (looks[0][0] + step * count, looks[0][1]):
+        count += 1
+    return count if looks[0][0] >= 0 else 1
+
+
+# ------------------------------------------------------------------------------- the layer at the end
+
+
+def _alike(model: Said, line: Said, names: Names) -> bool:
+    """Whether a line is that of another layer, moved here, but for what stands for neighbours."""
+    plainly = Shifted(0).line(line)
+    if (model.left is None) != (plainly.left is None) or len(model.forms) != len(plainly.forms):
+        return False
+    if model.left is not None and plainly.left is not None and not _fits(model.left, plainly.left, names):
+        return False
+    if not all(_fits(a, b, names) for a, b in zip(model.forms, plainly.forms, strict=True)):
+        return False
+
+    def renamed(text: str) -> str:
+        for name, (other, _, _) in names.items():
+            for old, new in ((plain(name), plain(other)), (plain(name).upper(), plain(other).upper())):
+                text = text.replace(old, new)
+        return text
+
+    same = [re.sub(r"\d+", "", words) for words in model.because]
+    words = (model.rule, model.why, *same)
+    others = (plainly.rule, plainly.why, *(re.sub(r"\d+", "", words) for words in plainly.because))
+    return (
+        len(words) == len(others)
+        and model.kink == plainly.kink
+        and all(a == b or renamed(a) == b for a, b in zip(words, others, strict=True))
+    )
+
+
+def _fits(model: Box, box: Box, names: Names) -> bool:
+    """Whether two formulas are the same but for what stands in the place of neighbours."""
+    if model == box:
+        return True
+    match model, box:
+        case Sub(base, index), Sub(other, same) if index == same:
+            return _stands_for(base, other, (model, box), names) or _fits(base, other, names)
+        case Sub(), Sym():
+            return _stands_for(model, box, (model, box), names)
+        case Sub() | Sym(), _:
+            return False
+    ours, theirs = parts_of(model), parts_of(box)
+    if type(model) is not type(box) or len(ours) != len(theirs) or _sign(model) != _sign(box):
+        return False
+    return all(_fits(a, b, names) for a, b in zip(ours, theirs, strict=True))
+
+
+def _sign(box: Box) -> object:
+    """What a box has beside its parts."""
+    match box:
+        case Big(sign, below, above, _):
+            return sign, below is None, above is None
+        case Fence(left, _, right):
+            return left, right
+        case Accent(_, mark):
+            return mark
+    return None
+
+
+def _stands_for(model: Box, box: Box, shown: tuple[Box, Box], names: Names) -> bool:
+    """Whether a variable may stand for a neighbour, here and wherever that occurs."""
+    while isinstance(model, Fence):
+        model = model.body
+    if not (isinstance(model, Sub) and isinstance(model.index, Sym) and model.index.kind == "number"):
+        return False
+    if not (isinstance(box, Sym) and box.kind in ("scalar", "vector", "matrix")):
+        return False
+    return names.setdefault(model, (box, *shown))[0] == box
 
 
 def _renumbered(said: Said, numbers: dict[int, int]) -> Said:
     """A line under its new number; what it says of other lines names theirs."""
 
     def words(text: str) -> str:
-        return REFERENCE.sub(lambda found: found[1] + _listed(found[2], numbers), text)
+        return REFERENCE.sub(lambda found: numbered(numbers.get(n, n) for n in _read(found[1])), text)
 
     number = numbers.get(said.number, said.number) if said.number is not None else None
     return replaced(said, number=number, rule=words(said.rule), because=tuple(map(words, said.because)))
 
 
-def _listed(text: str, numbers: dict[int, int]) -> str:
-    return re.sub(r"\d+", lambda found: str(numbers.get(int(found[0]), int(found[0]))), text)
-
-
-def _plain(small: str) -> int:
-    return int("".join(str(DIGITS.index(digit)) for digit in small))
-
-
-def _letters(said: Said) -> Iterable[str]:
-    """The single letters that a line uses."""
-    stack = [*said.forms, *([said.left] if said.left is not None else [])]
-    while stack:
-        box = stack.pop()
-        if isinstance(box, Sym):
-            yield box.text
-        stack += parts_of(box)
-
-
-def _layers(box: Box) -> Iterable[int]:
-    """The numbers of layers in a box, from left to right."""
-    stack = [box]
-    while stack:
-        inner = stack.pop()
-        if isinstance(inner, Sub) and (number := _number(inner.index)) is not None:
-            yield number
-        else:
-            stack += reversed(parts_of(inner))
-
-
-def _number(index: Box) -> int | None:
-    """The number of a layer that an index is, or starts with: 12, and 12,ij."""
-    match index:
-        case Sym(text, "number") if text.isdigit():
-            return int(text)
-        case Row((Sym(text, "number"), *_)) if text.isdigit():
-            return int(text)
-        case _:
-            return None
-
-
-def _relative(box: Box, write: Callable[[int], Box]) -> Box:
-    """`box` with every number of a layer written anew, and without marks of what it shows."""
-
-    def again(inner: Box) -> Box:
-        return _relative(inner, write)
-
-    match box:
-        case Sym():
-            return box
-        case Of(_, inner):
-            return again(inner)
-        case Sub(base, Row((Sym(text, "number"), *rest))) if text.isdigit():
-            return Sub(again(base), Row((write(int(text)), *rest)))
-        case Sub(base, Sym(text, "number")) if text.isdigit():
-            return Sub(again(base), write(int(text)))
-        case Sub(base, index):
-            return Sub(again(base), again(index))
-        case Row(items):
-            return Row(tuple(map(again, items)))
-        case Sup(base, exponent):
-            return Sup(again(base), again(exponent))
-        case Frac(top, bottom):
-            return Frac(again(top), again(bottom))
-        case Big(sign, below, above, body):
-            under, over = (again(part) if part is not None else None for part in (below, above))
-            return Big(sign, under, over, again(body))
-        case Accent(base, mark):
-            return Accent(again(base), mark)
-        case Fence(left, body, right):
-            return Fence(left, again(body), right)
-        case Root(body):
-            return Root(again(body))
-        case Cases(rows):
-            return Cases(tuple((again(value), again(condition)) for value, condition in rows))
+def _read(text: str) -> Iterator[int]:
+    """The numbers in 3, 5 and 7–9."""
+    for first, last in re.findall(r"(\d+)(?:–(\d+))?", text):
+        yield from range(int(first), int(last or first) + 1)

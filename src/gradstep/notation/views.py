@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 from gradstep.calculus.chains import Link, cotangent, cotangent_op, links
 from gradstep.calculus.laws import BOOK
+from gradstep.calculus.layers import is_numbered
 from gradstep.calculus.naming import measures
 from gradstep.calculus.remarks import asked_besides
 from gradstep.calculus.rewriting import simplify
 from gradstep.calculus.steps import Derivation, Rewrite, Step
-from gradstep.expression.boxes import Box, Fence, Frac, Of, Row, Sym, row, word
+from gradstep.expression.boxes import Box, Fence, Frac, Of, Row, Sym, row
 from gradstep.expression.errors import MathError, shallow
 from gradstep.expression.late import late
 from gradstep.expression.node import Expr, tree_size, walk
@@ -30,13 +31,14 @@ from gradstep.notation.batches import batch_size, tells
 from gradstep.notation.checking import Claim, check
 from gradstep.notation.differentials import Differentials
 from gradstep.notation.evidence import with_evidence
-from gradstep.notation.folding import folded
+from gradstep.notation.folding import LAYERS, TIME, folded
 from gradstep.notation.indices import whole
 from gradstep.notation.legend import legend
 from gradstep.notation.lowering import Lowering
 from gradstep.notation.narrative import Narrator
 from gradstep.notation.plain import line
 from gradstep.notation.presentation import LAYOUTS, Behind, Presentation, Said, Section, Slope
+from gradstep.notation.sizes import shapes
 from gradstep.notation.wording import Wording, about, listed, numbered, what_it_is
 from gradstep.notation.writing import Writer, check_length, lying
 from gradstep.operations.arithmetic import multiply_op, negate_op, scale_op
@@ -83,7 +85,8 @@ def present(
     check_length(derivation)
     telling = _Telling(derivation, view, style, batch, layout, claims=[])
     told = telling.all()
-    told = (folded(told) if fold else told).each(Said.opened if opened else Said.closed)
+    letters = LAYERS if any(map(is_numbered, derivation.parameters)) else TIME
+    told = (folded(told, letters) if fold else told).each(Said.opened if opened else Said.closed)
     if derivation.certificate is not None:
         outcomes = check(derivation, telling.claims, derivation.certificate.seed)
         if "wrong" in outcomes:
@@ -220,7 +223,10 @@ class _Telling:
                 self.claims.pop()
         if box is None or self.is_long:
             box = self.loss_box(self.write, self.lower.opening(self.loss))
-        said = Said(left, (box,), self.index_words() or self.function_words()), Said(None, (self.shapes(),))
+        said = (
+            Said(left, (box,), self.index_words() or self.function_words()),
+            Said(None, (shapes(self.known.values(), self.ends, self.write),)),
+        )
         return (*said, *map(self.recognised, self.d.recognised))
 
     def recognised(self, rewrite: Rewrite) -> Said:
@@ -264,26 +270,6 @@ class _Telling:
         if self.d.kind != "jacobian" or self.loss.rank != 1:
             return ""
         return f"a vector of functions: {line(self.write(self.loss))} has {self.loss.shape[0]} entries"
-
-    def shapes(self) -> Box:
-        """X is N×d, w has d entries, b is a number."""
-        items: list[Box | str] = []
-        few = len(self.known) <= 2 * FEW
-        listed_here = [v for v in self.known.values() if few or v not in self.ends]
-        for variable in listed_here:
-            comma = "," if variable is not listed_here[-1] else ""
-            sizes: list[Box | str] = []
-            for size in variable.shape:
-                sizes += ["×", Sym(str(size), "number" if isinstance(size, int) else "size")]
-            items.append(self.write(variable))
-            match variable.rank:
-                case 0:
-                    items.append(word(f"is a number{comma}"))
-                case 1:
-                    items += [word("has"), *sizes[1:], word(f"entries{comma}")]
-                case _:
-                    items += [word("is"), *sizes[1:], *([","] if comma else [])]
-        return row(*items)
 
     @property
     def ends(self) -> set[Expr]:
@@ -362,6 +348,7 @@ class _Telling:
         if link.part not in self.ends or len(link.sources) < 2:
             return ""
         names = [line(self.lowered(source)) for source in link.sources if source is not self.loss]
+        names = names if len(names) <= FEW else [f"{names[0]}, {names[1]}, … {names[-1]}"]
         direct = "directly and " if self.loss in link.sources else ""
         whole = line(self.write(self.loss))
         return f"{line(self.write(link.part))} reaches {whole} {direct}through {listed(names)}"
