@@ -399,3 +399,8 @@ def test_the_gradient_is_that_of_pytorch(torch, name):
         theirs = tensors[parameter].grad.numpy()
         scale = np.abs(theirs).max()
         np.testing.assert_allclose(evaluate(answer, **values), theirs, rtol=1e-12, atol=1e-12 * scale)
+
+
+def test_a_derivation_says_in_one_line_what_it_is():
+    d = derive(gs.parse("w @ w", w="n"), "w")
+    assert repr(d) == "<gradient with respect to w, 1 steps: print(d.text()) shows them>"

@@ -6,8 +6,9 @@ named parts only, with ∂C/∂M as a symbol: ∂C/∂z = ∂C/∂a ⊙ 1[z > 0]
 
 from __future__ import annotations
 
-from gradstep.calculus.derivation import Opening, moving_nodes
+from gradstep.calculus.derivation import moving_nodes
 from gradstep.calculus.laws import book_with
+from gradstep.calculus.opening import Opening
 from gradstep.calculus.rewriting import simplify
 from gradstep.calculus.steps import Derivation, Step
 from gradstep.expression.boxes import ATOM, Frac, Of, Written, row
@@ -76,7 +77,7 @@ def links(derivation: Derivation) -> tuple[Link, ...]:
         for part, form in work.cotangents.items():
             if part in stops and part is not source:
                 forms.setdefault(part, []).append((source, form))
-                above = _above(part, source, moving, stops)
+                above = _above(part, source, work, stops)
                 steps.setdefault(part, []).extend(step for step in work.steps if step.place in above)
     shown: dict[Expr, Expr] = {part: part for part in stops}
     shown |= {G: cotangent(part, loss) for G, part in derivation.fences.items()}
@@ -107,10 +108,12 @@ def links(derivation: Derivation) -> tuple[Link, ...]:
     return tuple(sorted(found, key=reading_order))
 
 
-def _above(part: Expr, source: Expr, moving: set[Expr], stops: set[Expr]) -> set[Expr]:
+def _above(part: Expr, source: Expr, work: Opening, stops: set[Expr]) -> set[Expr]:
     """The nodes between `source` and `part` that lead to it, and `part` (laws rewrite its cotangent)."""
-    leading = {part}
+    leading, moving = {part}, work.moving
     for node in walk(source, stop=lambda node: node not in moving or (node in stops and node is not source)):
-        if (node is source or node not in stops) and any(arg in leading for arg in node.args):
+        whole = work.whole(node)
+        args = node.args if whole is None else (whole.x,)
+        if (node is source or node not in stops) and any(arg in leading for arg in args):
             leading.add(node)
     return leading

@@ -48,6 +48,7 @@ from gradstep.operations.leaves import number, symbol_op
 
 PRIME_BITS = 127
 DEPTHS = 5  # how far down equal parts stay variables, before everything is opened
+FURTHER = 4  # and how far down the parts that move are made of others that do
 MOST_SIGNS = 4  # a wrong line shows once in sixteen times: some hundred points
 DRAWS = 6  # of the sizes, of which two small ones are taken: few numbers must be positive
 REDRAWS = 400  # until every number is positive that must be
@@ -131,7 +132,9 @@ def _openings(check: Check, moving: Collection[Expr]) -> Iterator[tuple[Check, s
     depths = _depths(check)
     tried = set()
     shared = [[node for node, at in depths.items() if at >= depth] for depth in range(DEPTHS)]
-    for kept in (*([*check.frontier(), *nodes] for nodes in shared), check.frontier(), ()):
+    frontiers = _frontiers(check)
+    through = [[*inner, *(n for n in shared[1] if n not in gone)] for inner, gone in frontiers]
+    for kept in (*([*check.frontier(), *nodes] for nodes in shared), *through, check.frontier(), ()):
         table: dict[Expr, Expr] = {}
         for node in kept:
             if node.args and node not in table:
@@ -142,6 +145,15 @@ def _openings(check: Check, moving: Collection[Expr]) -> Iterator[tuple[Check, s
             tried.add(key)
             own = {table.get(node, node) for node in moving}
             yield smaller, _moving(smaller, own)
+
+
+def _frontiers(check: Sided) -> Iterator[tuple[list[Expr], set[Expr]]]:
+    """What the parts that move freely are made of, and what was opened for it: √v moves as v does."""
+    inner, gone = list(check.frontier()), set[Expr]()
+    for _ in range(FURTHER):
+        gone.update(node for node in inner if node.args)
+        inner = list(dict.fromkeys(arg for node in inner for arg in node.args or (node,)))
+        yield inner, {*gone}
 
 
 def _depths(check: Sided) -> dict[Expr, int]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from itertools import chain, count
 
+from gradstep.calculus.compounds import normalisation
 from gradstep.calculus.intermediates import intermediates, is_of_numbers
 from gradstep.calculus.layers import Place, places
 from gradstep.expression.errors import MathError
@@ -36,6 +37,9 @@ LETTERS: Mapping[str, Sequence[str]] = {
     "activation": ("a", "h", "g", "r"),
     "softmax": ("p", "q", "s"),
     "error": ("e", "r", "d"),
+    "centred": ("e", "r", "u"),
+    "deviation": ("sigma", "s", "t"),
+    "normalised": ("x_hat", "z_hat", "n"),
     "shared part": ("u", "v", "t"),
     "inverse": ("m", "p", "k", "w"),
     "loss": ("C", "L", "J", "E"),
@@ -58,7 +62,8 @@ ACTIVATIONS = {
 BENDS = frozenset({*ACTIVATIONS, "softplus", "softmax", "logsumexp", "log_softmax"})
 PIECEWISE = frozenset({"softplus", "abs", "maximum", "minimum"})  # activations where a layer follows
 PLUMBING = frozenset({"repeat", "squeeze", "transpose", "negate", "scale", "sum", "outer"})
-_NUMBER = re.compile(r"[0-9]+$")
+GREEK = ("sigma",)
+_NUMBER = re.compile(r"_?[0-9]+(?=$|_hat$)")
 MEASURES = frozenset({"power", "abs", "norm"})  # of an error
 
 
@@ -99,6 +104,11 @@ def roles(of: Expr, inner: Container[Expr]) -> dict[Expr, str]:
         if node in inner and node.args and node is not of:
             found.setdefault(node, role)
 
+    for node in order:
+        if (whole := normalisation(node)) is not None and whole.opens(inner):
+            note(node, "normalised")
+            note(whole.deviation, "deviation")
+            note(whole.inner, "centred")
     for node in order:
         if node.op.name in MEASURES and node.args[0].op.name == "subtract":
             note(node.args[0], "error")
@@ -199,6 +209,8 @@ def _all_parts(
     def free(name: str) -> bool:
         return not (name in taken or name in used or name in RESERVED)
 
+    if any(node.op.name == "sigmoid" for node in walk(of)):
+        used.add("sigma")
     parts = {node: Part(name, describe(node, inner)) for node, name in given.items()}
     layers: dict[Expr, str] = {}
     for letters, nodes in kinds.items():
@@ -212,7 +224,7 @@ def _all_parts(
         used.update(names.values(), (_NUMBER.sub("", name) for name in names.values()))
         if letters is AFFINE:
             layers.update(
-                {node: number[0] for node, name in names.items() if (number := _NUMBER.findall(name))}
+                {node: number[0] for node, name in names.items() if (number := re.findall("[0-9]+", name))}
             )
         parts.update({node: Part(name, wanted[node]) for node, name in names.items()})
     if of.op is symbol_op:
@@ -236,6 +248,18 @@ def _streams(nodes: Sequence[Expr], standing: Mapping[Expr, Place]) -> list[dict
     ]
 
 
+def _sized(letter: str, rank: int) -> str:
+    """A matrix takes the capital: Z, X_hat; a Greek letter stays small."""
+    return letter[0].upper() + letter[1:] if rank > 1 and letter not in GREEK else letter
+
+
+def _numbered(base: str, number: str) -> str:
+    """Z1, X1_hat, sigma_1 (sigma2 is σ²)."""
+    if base.endswith("_hat"):
+        return base.replace("_hat", f"{number}_hat")
+    return f"{base}_{number}" if number and base in GREEK else base + number
+
+
 def _counted(nodes: Sequence[Expr]) -> dict[Expr, str]:
     """1, 2, 3 …; no number for one alone."""
     return {node: "" if len(nodes) == 1 else str(k) for k, node in enumerate(nodes, 1)}
@@ -249,8 +273,8 @@ def _lettered(
     used: set[str] = set()
     for numbers in streams:
         for letter in letters:
-            bases = {node: letter.upper() if node.rank > 1 else letter for node in numbers}
-            called = {node: bases[node] + number for node, number in numbers.items()}
+            bases = {node: _sized(letter, node.rank) for node in numbers}
+            called = {node: _numbered(bases[node], number) for node, number in numbers.items()}
             if used.isdisjoint(bases.values()) and all(map(free, (*bases.values(), *called.values()))):
                 break
         else:
@@ -273,6 +297,8 @@ def describe(node: Expr, inner: Container[Expr]) -> str:
         return "softmax"
     if name == "inv":
         return "inverse"
+    if normalisation(node) is not None:
+        return "normalised"
     if _is_affine(node, inner):
         return "affine function"
     if _is_linear(node, inner):

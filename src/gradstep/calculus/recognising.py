@@ -10,6 +10,7 @@ from collections.abc import Callable, Container
 from fractions import Fraction
 from functools import cache
 
+from gradstep.calculus.compounds import as_normalisation
 from gradstep.calculus.pieces import BENT, both_sides, larger_multiple
 from gradstep.calculus.rewriting import Book, Law, Simplifier
 from gradstep.calculus.steps import Rewrite
@@ -62,7 +63,7 @@ from gradstep.operations.spelled import (
     variance_of,
 )
 from gradstep.operations.spelled_gates import gelu_of, logcosh_of, mish_of, silu_of
-from gradstep.operations.sums import mean, sum
+from gradstep.operations.sums import mean, sum, var
 
 
 def _law(
@@ -258,6 +259,18 @@ RECOGNITION: tuple[Law, ...] = (
         softplus_around,
         (add_op,),
         lambda: (relu(_v) - _w * _v + softplus(-abs(_v)),),
+    ),
+    _law(
+        "normalisation",
+        "the same product, with x̂, which is normalised, as one factor",
+        as_normalisation,
+        (divide_op, multiply_op, scale_op),
+        lambda: (
+            _w * (_M - mean(_M, 1, keepdims=True)) / sqrt(var(_M, 1, keepdims=True) + 1),
+            (_M - mean(_M, 0)) * (1 / sqrt(var(_M, 0) + _y)),
+            _w * (_v - mean(_v)) / sqrt(var(_v) + 1),
+            _M * power(mean(_M**2, 1, keepdims=True) + 1, number(Fraction(-1, 2))),
+        ),
     ),
     _law(
         "length",

@@ -75,7 +75,7 @@ class Change:
     places: tuple[tuple[Expr, tuple[Expr, ...]], ...] = ()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Derivation:
     """The derivative of `of` with respect to the variables `wrt`, worked out line by line.
 
@@ -145,6 +145,11 @@ class Derivation:
         return from_one
 
     # ------------------------------------------------------------------------------------------- shown
+
+    def __repr__(self) -> str:
+        """One line; `text` is the whole."""
+        names = ", ".join(self.wrt[:3]) + (", …" if len(self.wrt) > 3 else "")
+        return f"<{self.kind} with respect to {names}, {len(self.steps)} steps: print(d.text()) shows them>"
 
     def text(
         self,

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from functools import partial, reduce
 
-from gradstep.calculus.derivation import Opening, moving_nodes
+from gradstep.calculus.derivation import moving_nodes
 from gradstep.calculus.duals import STANDING_STILL
 from gradstep.calculus.laws import BOOK
+from gradstep.calculus.opening import Opening
 from gradstep.calculus.rewriting import simplify
 from gradstep.calculus.steps import Derivation, Step
 from gradstep.expression.boxes import PRODUCT, Box, Cases, Fence, Frac, Row, Sub, Sym, fenced, row

@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from gradstep.calculus.derivation import Opening, moving_nodes
+from gradstep.calculus.derivation import moving_nodes
 from gradstep.calculus.laws import BOOK
+from gradstep.calculus.opening import Opening
 from gradstep.calculus.procedures import product
 from gradstep.calculus.rewriting import simplify
 from gradstep.calculus.steps import Derivation, Step, Term

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from fractions import Fraction
 from functools import partial
 from typing import NoReturn
@@ -25,6 +25,7 @@ from gradstep.notation.mending import Candidate, Clash, Operand, Slip, mended, s
 from gradstep.notation.places import Formula
 from gradstep.notation.scanning import DEEPEST, statements
 from gradstep.operations import FUNCTIONS
+from gradstep.operations.broadcasting import repeat_op
 from gradstep.operations.evaluation import declared_with
 from gradstep.operations.leaves import checked_name, number, number_op, pi, size
 
@@ -72,9 +73,17 @@ def parse(text: str, /, *, assume: Assumptions | None = None, **shapes: Given) -
     """
     parsed = parse_named(text, assume=assume, shapes=shapes)
     parts = set(walk(parsed.expr)) - {parsed.expr} if parsed.names else ()
-    names = {part: name for part, name in parsed.names.items() if part in parts}
+    names = {met: name for part, name in parsed.names.items() if (met := _met(part, parts)) is not None}
     _NAMES[parsed.expr] = names, parsed.loss_name
     return parsed.expr
+
+
+def _met(part: Expr, parts: Container[Expr]) -> Expr | None:
+    """A named part as it stands in the formula: a column, an axis of size one, may be a vector there."""
+    if part in parts:
+        return part
+    column = part.op is repeat_op and all(size == 1 for size in part.params[1])
+    return part.args[0] if column and part.args[0] in parts else None
 
 
 def names_of(expr: Expr) -> dict[Expr, str]:

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from functools import reduce
 from itertools import pairwise
 
-from gradstep.calculus.derivation import BACK
 from gradstep.calculus.intermediates import is_of_numbers
 from gradstep.calculus.laws import BOOK
+from gradstep.calculus.opening import BACK
 from gradstep.calculus.rewriting import simplify
 from gradstep.calculus.steps import Derivation, Rewrite
 from gradstep.expression.boxes import Box, Fence, Row, Sym, row, word

@@ -6,6 +6,7 @@ rule has to think of it and its adjoint, a sum, is a visible step.
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from gradstep.expression.boxes import (
     Box,
     Fence,
     Of,
+    Row,
     Sup,
     Sym,
     Written,
@@ -90,7 +92,7 @@ def _repeat_box(expr: Expr, write: Write) -> Written:
             else Written(row(fenced(body, JUXTAPOSED), ones), JUXTAPOSED)
         )
     if expr.rank == 2 and axes == (0,):
-        return Written(row(ONE, Sup(fenced(body, POWER), TRANSPOSED)), JUXTAPOSED)
+        return _rows_of(inner, body, write)
     if expr.rank == 2 and axes == (1,):
         return Written(row(fenced(body, JUXTAPOSED), Sup(ONE, TRANSPOSED)), JUXTAPOSED)
     return body
@@ -99,6 +101,16 @@ def _repeat_box(expr: Expr, write: Write) -> Written:
 def _repeat_told(expr: Expr, places: Sequence[int]) -> tuple[str, str]:
     """A number in every entry goes by the name that the textbook gives it."""
     return repeat_op.rule if expr.args[0].rank else "scalar expansion", repeat_op.why
+
+
+def _rows_of(v: Expr, body: Written, write: Write) -> Written:
+    """1 vᵀ: each row is v. Sums of columns lie as they are, 1/N 1 1ᵀ X."""
+    factor, total = v.args if v.op.name == "scale" and body.level != ATOM else (None, v)
+    if total.op is sum_op and total.args[0].rank == 2 and write(total).level != ATOM:
+        items: list[Box] = [] if factor is None else [fenced(write(factor), JUXTAPOSED)]
+        items += [ONE, Sup(ONE, TRANSPOSED), fenced(write(total.args[0]), JUXTAPOSED)]
+        return Written(Row(tuple(items)), JUXTAPOSED)
+    return Written(row(ONE, Sup(fenced(body, POWER), TRANSPOSED)), JUXTAPOSED)
 
 
 # params: the axes of the result that are new, and their sizes.
@@ -168,9 +180,23 @@ def squeeze(x: Expr, axis: int | tuple[int, ...]) -> Expr:
             raise MathError(f"axis {a} has size {x.shape[a]}: only an axis of size 1 can be squeezed")
     if not axes:
         return x
-    if x.op is repeat_op and x.params[0] == axes:
-        return x.args[0]
-    return squeeze_op(x, params=(axes,))
+    thin = _thinned(x, axes)
+    return squeeze_op(x, params=(axes,)) if thin is None else thin
+
+
+def _thinned(x: Expr, axes: tuple[int, ...]) -> Expr | None:
+    """`x` without these axes where they are but repetitions, also inside of what works entry by entry."""
+    if x.op is repeat_op:
+        new, sizes = x.params
+        if not set(axes) <= set(new):
+            return None
+        kept = [(a, size) for a, size in zip(new, sizes, strict=True) if a not in axes]
+        places = tuple(a - builtins.sum(gone < a for gone in axes) for a, _ in kept)
+        return repeat(x.args[0], places, tuple(size for _, size in kept))
+    if x.op.slopes is None or any(arg.shape != x.shape for arg in x.args):
+        return None
+    thin = [_thinned(arg, axes) for arg in x.args]
+    return None if None in thin else x.op(*(arg for arg in thin if arg is not None), params=x.params)
 
 
 def spread(x: Expr, shape: Shape) -> Expr:

@@ -1,0 +1,116 @@
+"""Are deep networks, and networks unrolled over time, told once?"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import gradstep as gs
+from gradstep.operations.evaluation import variables
+
+BLOCK = (
+    "m{k} = mean(H{p}, axis=1, keepdims=True)",
+    "N{k} = g{k}*(H{p} - m{k})/sqrt(var(H{p}, axis=1, keepdims=True) + 0.00001) + c{k}",
+    "Q{k} = N{k} @ Wq{k}",
+    "K{k} = N{k} @ Wk{k}",
+    "V{k} = N{k} @ Wv{k}",
+    "P{k} = softmax(Q{k} @ K{k}.T/sqrt(d) + M, axis=1)",
+    "R{k} = H{p} + P{k} @ V{k} @ Wo{k}",
+    "F{k} = gelu(R{k} @ Wa{k} + a{k})",
+    "H{k} = R{k} + F{k} @ Wb{k} + b{k}",
+)
+
+
+def transformer(blocks: int) -> gs.Derivation:
+    """A decoder of one head: attention, residual connections, layer norm, cross-entropy."""
+    shapes = {"X": "n v", "We": "v d", "Pe": "n d", "Y": "n v", "M": "n n", "Wu": "d v"}
+    lines = ["H0 = X @ We + Pe"]
+    for k in range(1, blocks + 1):
+        lines += [part.format(k=k, p=k - 1) for part in BLOCK]
+        shapes |= {f"{w}{k}": "d d" for w in ("Wq", "Wk", "Wv", "Wo")}
+        shapes |= {f"g{k}": "d", f"c{k}": "d", f"b{k}": "d", f"a{k}": "f", f"Wa{k}": "d f", f"Wb{k}": "f d"}
+    loss = gs.parse("; ".join([*lines, f"-sum(Y*log_softmax(H{blocks} @ Wu, axis=1))/n"]), **shapes)
+    return gs.derive(loss, [name for name in variables(loss) if name not in ("X", "Y", "M")])
+
+
+GATES = {"i": "sigmoid", "f": "sigmoid", "o": "sigmoid", "g": "tanh"}
+
+
+def lstm(steps: int) -> gs.Derivation:
+    """Long short-term memory over so many steps, with the same weights at each (Hochreiter, Schmidhuber)."""
+    lines, shapes = [], {"y": "n", "h0": "n", "c0": "n"}
+    for t in range(1, steps + 1):
+        lines += [f"{k}{t} = {f}(W{k} @ x{t} + U{k} @ h{t - 1} + b{k})" for k, f in GATES.items()]
+        lines += [f"c{t} = f{t}*c{t - 1} + i{t}*g{t}", f"h{t} = o{t}*tanh(c{t})"]
+        shapes[f"x{t}"] = "d"
+    for k in GATES:
+        shapes |= {f"W{k}": "n d", f"U{k}": "n n", f"b{k}": "n"}
+    loss = gs.parse("; ".join([*lines, f"sum((h{steps} - y)**2)"]), **shapes)
+    return gs.derive(loss, [f"{w}{k}" for w in "WUb" for k in GATES])
+
+
+def numbered(text: str) -> list[int]:
+    return [int(n) for n in re.findall(r"^ *(\d+)  ∂", text, re.M)]
+
+
+@pytest.fixture(scope="module")
+def told_transformer() -> str:
+    return transformer(12).text(width=200)
+
+
+@pytest.fixture(scope="module")
+def told_lstm() -> str:
+    return lstm(6).text()
+
+
+def test_twelve_blocks_of_a_transformer_are_told_once(told_transformer: str) -> None:
+    lines = told_transformer.splitlines()
+    assert len(lines) < 150
+    assert "could not be worked out" not in told_transformer
+    for part in (
+        "∂C/∂Vₗ   = Pₗᵀ ∂C/∂Rₗ Woₗᵀ",
+        "∂C/∂Zₗ",
+        "(∂C/∂X̂ₗ₊₁ − 1/d ∂C/∂X̂ₗ₊₁ 1 1ᵀ − X̂ₗ₊₁ ⊙ 1/d (∂C/∂X̂ₗ₊₁ ⊙ X̂ₗ₊₁) 1 1ᵀ) ⊘ σₗ₊₁ 1ᵀ",
+    ):
+        assert part in told_transformer, part
+    assert not re.search("[₃₄₅₆₇₈₉]", told_transformer), "no block is told by itself"
+
+
+def test_as_many_lines_for_more_blocks(told_transformer: str) -> None:
+    assert numbered(transformer(5).text()) == numbered(told_transformer) == [*range(1, 27)]
+
+
+def test_steps_in_time_are_told_once(told_lstm: str) -> None:
+    assert "cₜ = fₜ ⊙ cₜ₋₁ + iₜ ⊙ gₜ" in told_lstm and "(t = 1 … 6)" in told_lstm
+    assert "= ∂C/∂cₜ₊₁ ⊙ fₜ₊₁ + ∂C/∂aₜ ⊙ (1 − aₜ²)" in told_lstm
+    assert "x₁, x₂, … x₆ have d entries each" in told_lstm
+    assert numbered(lstm(9).text()) == numbered(told_lstm)
+
+
+def test_what_all_steps_share_is_a_sum_over_them(told_lstm: str) -> None:
+    for gate, weights in {"Wo": "xₜᵀ", "Uo": "hₜ₋₁ᵀ"}.items():
+        assert re.search(rf"∂C/∂ {gate} = Σₜ ∂C/∂.ₜ {weights} +n×. +total derivative", told_lstm), gate
+    assert "with lines" not in told_lstm.split("Σₜ", 1)[1].split("One step")[0]
+
+
+def test_lines_that_are_named_are_earlier_or_of_the_same_layer(told_transformer: str, told_lstm: str) -> None:
+    for text in (told_transformer, told_lstm):
+        last = max(numbered(text))
+        found = [
+            int(n)
+            for words in re.findall(r"with lines? ([\d, and–]+)", text)
+            for n in re.findall(r"\d+", words)
+        ]
+        assert found and max(found) <= last
+
+
+def test_what_a_layer_opens_to_is_told_for_it() -> None:
+    """In a page a line for all layers opens to its steps and its proof, for the same l."""
+    from gradstep.notation.views import present
+
+    told = present(transformer(4), fold=True, opened=True)
+    line = next(
+        said for s in told.sections for said in s.lines if said.where == "(l = 4 … 1)" and said.number
+    )
+    assert line.details and line.proof
