@@ -40,7 +40,15 @@ WEIGHTS |= dict.fromkeys(("subtract", "concatenate", "power", "sqrt", "abs", "si
 
 def spelled(expr):
     """How much is left to recognise: every law replaces an exp, a log, a max, a gate, what is joined."""
-    return sum(WEIGHTS.get(node.op.name, 0) for node in walk(expr))
+    return sum(WEIGHTS.get(node.op.name, 0) + factors_beneath(node) for node in walk(expr))
+
+
+def factors_beneath(node):
+    """How many products stand where a normalisation could: beneath a deviation, or with its inverse."""
+    if node.op.name in ("divide", "scale"):
+        return sum(arg.op.name == "multiply" for arg in node.args)
+    inverses = (arg.args[0].op.name for arg in node.args if arg.op.name == "repeat")
+    return 8 * sum(name in ("divide", "power") for name in inverses) if node.op.name == "multiply" else 0
 
 
 @BY_NAME

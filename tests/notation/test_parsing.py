@@ -157,6 +157,7 @@ def test_every_function_can_be_called_in_text(name):
         "zeros": "N, d",
         **dict.fromkeys(("concatenate", "stack"), "[y, y]"),
         "reshape": "X, (d, N)",
+        "swapaxes": "X, 0, 1",
         "embed": "w, zeros(d, N)[:, 0]",
         "take": "X, y",
         "one_hot": "y, 3",

@@ -193,9 +193,9 @@ def _thinned(x: Expr, axes: tuple[int, ...]) -> Expr | None:
         kept = [(a, size) for a, size in zip(new, sizes, strict=True) if a not in axes]
         places = tuple(a - builtins.sum(gone < a for gone in axes) for a, _ in kept)
         return repeat(x.args[0], places, tuple(size for _, size in kept))
-    if x.op.slopes is None or any(arg.shape != x.shape for arg in x.args):
+    if x.op.slopes is None and x.op.name not in ("power", "scale"):
         return None
-    thin = [_thinned(arg, axes) for arg in x.args]
+    thin = [_thinned(arg, axes) if arg.rank else arg for arg in x.args]
     return None if None in thin else x.op(*(arg for arg in thin if arg is not None), params=x.params)
 
 
