@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import contextmanager
 
@@ -268,6 +269,14 @@ def test_layers_are_alive_too(browser, layers):
         assert sum(int(count or 0) for count in counts) == 45
         grip = tab.locator("#gs-network .grip").first
         grip.scroll_into_view_if_needed()
+        grip.dispatch_event("pointerenter")
+        told = grip.locator("title").text_content().replace("−", "-").replace("×10", "e")
+        told = told.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789"))
+        grip.focus()
+        tab.keyboard.press("PageDown")
+        assert tab.evaluate("document.activeElement.dataset.part") == "1-1-0"
+        slope, upstream, local = map(float, re.search(r"∂ (\S+) = (\S+) · (\S+);", told).groups())
+        assert slope == pytest.approx(upstream * local, rel=0.02)
         before = tab.evaluate("[...gradstep.descent.x]")
         grip.dispatch_event("keydown", {"key": "ArrowRight"})
         after = tab.evaluate("[...gradstep.descent.x]")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -101,6 +102,24 @@ def test_the_page_says_what_is_made_up():
     html = gs.derive(LOSSES["a neuron"].of, ["w", "b"]).html(view="index", style="differential")
     assert "The data are made up" in html and "gs.train(loss, {" in html
     assert "⟨" in html and "script-src 'sha256-" in html
+
+
+def test_a_function_of_numbers_is_alive_line_by_line(javascript):
+    """A line has a number where its left side is the whole derivative, not with something held fixed."""
+    derivation = gs.derive(gs.parse("u = x**2; u*x + sin(u)", x=""), "x", certify=False)
+    fit, _ = rehearse(derivation)
+    made = page(report(fit))
+    model = json.loads(made.model)
+    lines = re.findall(r'data-number="(\d+)".*?</summary>', made.html())
+    keys = re.findall(r'data-worth="(k\d+)"', made.html())
+    assert (len(lines), len(keys)) == (11, 9)
+    formulas = made.script[: made.script.index("\n};\n") + 4]
+    worth = javascript(script(made.model, formulas, 0))["shown"]
+    x = float(fit.descent.path["x"][0])
+    right = {"∂u/∂x": 2 * x, "∂f/∂u": x + np.cos(x * x), "∂f/∂x": 3 * x**2 + 2 * x * np.cos(x * x)}
+    for key in keys:
+        title = model["values"][key]["title"].replace("C", "f")
+        assert worth[key] == pytest.approx([right[title]], rel=1e-12), title
 
 
 REASONS = {

@@ -17,7 +17,7 @@ from gradstep.calculus.laws import BOOK
 from gradstep.calculus.opening import Opening
 from gradstep.calculus.rewriting import simplify
 from gradstep.calculus.steps import Derivation, Step
-from gradstep.expression.boxes import PRODUCT, Box, Cases, Fence, Frac, Row, Sub, Sym, fenced, row
+from gradstep.expression.boxes import PRODUCT, Box, Cases, Fence, Frac, Of, Row, Sub, Sym, fenced, row
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.records import record
 from gradstep.expression.records import replaced as changed
@@ -25,7 +25,7 @@ from gradstep.notation.branches import branches
 from gradstep.notation.checking import Claim
 from gradstep.notation.differentials import opposite, rewrites
 from gradstep.notation.plain import line
-from gradstep.notation.presentation import Behind, Said
+from gradstep.notation.presentation import Behind, Said, Slope
 from gradstep.notation.wording import listed
 from gradstep.notation.writing import Writer, name_box, stands_alone
 from gradstep.operations.arithmetic import add, add_op, multiply, power_op, subtract_op
@@ -157,7 +157,9 @@ class Teller:
         """
         arguments = [node for node in walk(of) if node.op is symbol_op] if total else self.made_of(of)
         sign = "d" if len(arguments) < 2 else "∂"
-        box = Frac(row(sign, self.name(of)), row(sign, self.name(by)))
+        box: Box = Frac(row(sign, self.name(of)), row(sign, self.name(by)))
+        if total or not any(by in set(walk(node)) for node in self.made_of(of) if node is not by):
+            box = Of(Slope(of, by), box)  # by no other way
         if not fixed or len(self.variables) < 2:  # df/dx = ∂f/∂x + …: the signs tell them apart
             return box
         others = [node for node in self.made_of(of) if node in self.fences]

@@ -75,12 +75,15 @@ class Typesetter:
     def _programs(self, key: str) -> tuple[tuple[str, str], ...]:
         """What a key is worth, as programs by language."""
         expr = self.keys.worth.get(key) if self.keys is not None else None
+        if expr is None:
+            return ()
+        if not expr.args:
+            return tuple((title, str(expr)) for title in LANGUAGES)
         found = []
-        if expr is not None and expr.args:
-            for title, backend in LANGUAGES.items():
-                with suppress(MathError):
-                    made = compile_outputs({"": expr}, self.derivation.names, backend=backend)
-                    found.append((title, made.source))
+        for title, backend in LANGUAGES.items():
+            with suppress(MathError):
+                made = compile_outputs({"": expr}, self.derivation.names, backend=backend)
+                found.append((title, made.source))
         return tuple(found)
 
     def colour(self, what: object) -> str | None:

@@ -72,8 +72,8 @@ export function network(root, descent, model, worth, row, changed) {
         found.set(part, { value, slope: after });
       } else {
         const place = weightPlace(k - 1, i, j), before = k > 1 ? entry(layers[k - 2].out, i) : looksUp ? 1 : features()[i];
-        const slope = entry(layers[k - 1].slope, j) * before;
-        found.set(part, { value: descent.x[place], slope, place, edge: true });
+        const upstream = entry(layers[k - 1].slope, j);
+        found.set(part, { value: descent.x[place], slope: upstream * before, local: before, upstream, place, edge: true });
       }
     }
     return found;
@@ -139,6 +139,11 @@ export function network(root, descent, model, worth, row, changed) {
     if (group.hasAttribute("aria-valuenow")) group.setAttribute("aria-valuenow", value);
   }
 
+  function named(part) {
+    const [k, i, j] = part.split("-").map(Number);
+    return `weight ${layers[k - 1].weight} from ${i + 1} to ${j + 1}; page up and page down lead to the others`;
+  }
+
   // A weight or a bias is dragged sideways, or moved by the arrow keys.
   function adjustable(element, part) {
     const place = () => (one ? neuron() : layered()).get(part)?.place;
@@ -149,11 +154,13 @@ export function network(root, descent, model, worth, row, changed) {
       descent.put(x);
       changed();
     };
+    // Of many weights one is reached by the tab key, and the others from there.
+    const many = element.ownerSVGElement.getElementsByClassName("grip");
     element.classList.add("adjustable");
-    element.setAttribute("tabindex", one ? 0 : -1);
+    element.setAttribute("tabindex", one || many[0] === element ? 0 : -1);
     element.setAttribute("role", "slider");
     element.setAttribute("aria-valuenow", descent.x[place()] ?? 0);
-    element.setAttribute("aria-label", element.dataset.name ?? `weight ${part}`);
+    element.setAttribute("aria-label", element.dataset.name ?? named(part));
     let from = null;
     element.addEventListener("pointerdown", event => {
       element.setPointerCapture(event.pointerId);
@@ -167,8 +174,10 @@ export function network(root, descent, model, worth, row, changed) {
     });
     element.addEventListener("keydown", event => {
       const by = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
-      if (!by) return;
-      move(5 * by * step());
+      const turn = one ? 0 : { PageDown: 1, PageUp: -1 }[event.key];
+      if (turn) many[([...many].indexOf(element) + turn + many.length) % many.length].focus();
+      else if (by) move(5 * by * step());
+      else return;
       event.preventDefault();
       event.stopPropagation();
     });
@@ -186,7 +195,9 @@ export function network(root, descent, model, worth, row, changed) {
         const title = drawn("title");
         wide.append(title);
         wide.addEventListener("pointerenter", () => {
-          title.textContent = `${layers[part.split("-")[0] - 1].weight}: ${shown(layered().get(part).value)}; drag it`;
+          const { value, slope, local, upstream } = layered().get(part);
+          const chain = Number.isFinite(slope) ? `; ∂ ${shown(slope, 3)} = ${shown(upstream, 3)} · ${shown(local, 3)}` : "";
+          title.textContent = `${layers[part.split("-")[0] - 1].weight} ${shown(value)}${chain}; drag it`;
         });
         adjustable(wide, part);
       } else adjustable(element, part);
