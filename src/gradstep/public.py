@@ -102,7 +102,7 @@ def _part(of: Expr, text: str, name: str) -> Expr:
     if name in known or any(name in v.shape for v in known.values()):
         raise MathError(f"{name} is the name of a variable or a size already", mend="another name")
     facts = {str(v.params[0]): v.params[2] for v in known.values() if v.params[2]}
-    part = parse(text, assume=facts or None, **{variable: v.shape for variable, v in known.items()})
+    part = parse(text, {variable: v.shape for variable, v in known.items()}, assume=facts or None)
     if not part.args or all(node is not part for node in walk(of)):
         raise MathError(
             f"{text} is no part of this formula, so it cannot be called {name}",

@@ -118,6 +118,29 @@ def test_a_preview_answers_soon(tab):
     assert tab.evaluate("seen.find(at => at >= typed) - typed") < 100
 
 
+def test_another_tab_needs_no_other_address(tab, serving):
+    other = tab.context.new_page()
+    other.goto(f"http://127.0.0.1:{serving.port}/")
+    settled(other)
+    assert other.locator("#closed").is_hidden()
+    other.close()
+
+
+def test_a_size_that_no_data_tell_is_asked_for(tab):
+    tab.fill("#formula", "mean((y - tanh(X @ V) @ u)**2)")
+    for name, shape in (("V", "d h"), ("u", "h")):
+        tab.fill(f"[aria-label='shape of {name}']", shape)
+    settled(tab)
+    until(lambda: tab.locator("[aria-label='the size h']").count())
+    tab.click("#sample")
+    until(lambda: tab.locator("#table").is_visible())
+    tab.fill("[aria-label='the size h']", "2")
+    tab.fill("#steps", "20")
+    tab.click("#train")
+    until(lambda: tab.locator("#fit").is_visible())
+    assert tab.locator("#train-wrong").is_hidden()
+
+
 def test_a_stranger_gets_nothing(browser, serving):
     context = browser.new_context()
     page = context.new_page()

@@ -2,16 +2,19 @@
 
 import http.client
 import importlib.util
+import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
 from gradstep import cli
+from gradstep.app.folders import LOCK, PREFIX, Folder, throw_away_what_was_left
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for processes in /proc")
 
@@ -41,6 +44,24 @@ def test_it_ends_with_all_its_processes(how):
         while any(worker.exists() for worker in workers):
             assert time.monotonic() < ends
             time.sleep(0.05)
+
+
+def test_what_a_killed_server_left_is_thrown_away_and_nothing_else(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    open_one, left = Folder(), Folder()
+    (left.path / "table.csv").write_text("x\n1\n")
+    os.close(left._held)  # as the system does when a process ends
+    (tmp_path / f"{PREFIX}other").mkdir()
+    (tmp_path / f"{PREFIX}file").write_text("kept")
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / LOCK).touch()
+    (tmp_path / f"{PREFIX}link").symlink_to(home)
+    before = {each.name for each in tmp_path.iterdir()}
+    throw_away_what_was_left()
+    assert before - {each.name for each in tmp_path.iterdir()} == {left.path.name} and (home / LOCK).exists()
+    open_one.close()
+    assert not open_one.path.exists()
 
 
 def test_without_its_packages_it_says_what_to_install(monkeypatch, capsys):

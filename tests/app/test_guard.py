@@ -168,7 +168,6 @@ def test_what_is_no_question_is_refused(client, body):
         {"formula": "x", "shapes": {"x": {}}},
         {"formula": "x**2", "wrt": "x"},
         {"formula": "x**2", "view": "nothing"},
-        {"formula": "assume*x"},
         {"formula": "__import__('os').system('id')"},
         {"formula": "x**2", "shapes": {"x": "N N N N N N N"}},
         {"formula": "x**2", "facts": {"x": "\0"}},

@@ -1,6 +1,7 @@
 """Is work done in a process that can be stopped, one training at a time, with its progress told?"""
 
 import asyncio
+import io
 import json
 import os
 import re
@@ -8,11 +9,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 
+import numpy as np
 import pytest
 
 from gradstep import load
 from gradstep.app import desk
-from gradstep.app.work import Worker
+from gradstep.app.work import Spare, Worker
 from gradstep.expression.errors import MathError
 from gradstep.learn.optimisers import OPTIMISERS
 
@@ -30,7 +32,8 @@ def alive(number):
 
 def test_work_is_stopped_when_it_takes_too_long_or_is_asked_anew():
     async def play():
-        worker = Worker()
+        spare = Spare()
+        worker = Worker(spare)
         first = await worker.begin()
         with pytest.raises(MathError, match=r"more than 0\.05 seconds"):
             await worker.do("derive", SLOW, 0.05)
@@ -48,9 +51,11 @@ def test_work_is_stopped_when_it_takes_too_long_or_is_asked_anew():
         assert (await worker.do("derive", QUICK, 60))[
             "proved"
         ] is True  # a process that died is another one next time
-        last = await worker.begin()
+        last, ready = await worker.begin(), await spare.prepare()
+        assert alive(ready.pid) and ready is not last
         await worker.close()
-        assert not alive(last.pid) and not alive(first.pid)
+        await spare.close()
+        assert not any(alive(each.pid) for each in (first, last, ready))
 
     with ThreadPoolExecutor(1) as aside:  # the thread of the tests may have a loop of the browser's
         aside.submit(asyncio.run, play()).result()
@@ -94,6 +99,41 @@ def test_a_table_trains_into_a_page_and_a_model(client, table, tmp_path):
     assert load(tmp_path / "model.safetensors").parameters["w"].shape == (2,)
 
 
+def trained(client, table, **question):
+    """How a training ends."""
+    begun = asked(client, "/train", {"table": table, "target": "<b>price</b>", "steps": "30", **question})
+    return told(client, begun["job"])[-1]
+
+
+def test_a_size_by_name_is_as_large_as_is_said(client, table):
+    formula = {"formula": "mean((y - tanh(X @ V) @ u)**2)", "shapes": {"V": "d h", "u": "h"}}
+    last = trained(client, table, network="formula", sizes={"h": "3"}, **formula)
+    assert "error" not in last and "V 2×3, u 3" in last["report"]
+
+
+def test_several_values_are_compared_and_the_best_is_kept(client, table):
+    given = {"learning_rate": "0.001, 0.1", "seed": "1, 2", "l2": "0.01", "batch": "10"}
+    last = trained(client, table, network="default", optimiser="adam", **given)
+    compared, best = last["report"].split("The best of them")
+    assert "4 fits" in compared and "adam" in best
+
+
+@pytest.mark.parametrize("kind", ["parquet", "npy"])
+def test_a_table_of_numbers_is_read_from_its_file(client, kind):
+    values, file = np.arange(12.0).reshape(6, 2), io.BytesIO()
+    if kind == "npy":
+        np.save(file, values)
+    else:
+        arrow = pytest.importorskip("pyarrow")
+        pytest.importorskip("pyarrow.parquet").write_table(
+            arrow.table({"0": values[:, 0], "1": values[:, 1]}), file
+        )
+    answer = json.loads(client("POST", "/table", file.getvalue(), x_name=f"numbers.{kind}")[2])
+    assert answer["rows"] == 6 and [each["name"] for each in answer["columns"]] == ["0", "1"]
+    broken = json.loads(client("POST", "/table", file.getvalue()[:-9], x_name=f"numbers.{kind}")[2])
+    assert "itself failed" not in broken["error"]["text"]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -102,6 +142,12 @@ def test_a_table_trains_into_a_page_and_a_model(client, table, tmp_path):
         {"table": 99},
         {"table": "1"},
         {"steps": "many"},
+        {"l2": "much"},
+        {"seed": "0.5"},
+        {"batch": "0"},
+        {"learning_rate": "0.1,"},
+        {"learning_rate": "1,2,3,4,5", "seed": "1,2,3,4,5"},
+        {"sizes": {"h": "0"}, "formula": "mean((y - tanh(X @ V) @ u)**2)", "shapes": {"V": "d h", "u": "h"}},
         {"holdout": "2"},
         {"learning_rate": "fast"},
         {"optimiser": "luck"},
@@ -168,7 +214,7 @@ def test_old_tables_and_trainings_are_thrown_away(client):
     "question, mend",
     [
         ({"formula": "trace(A @ B)"}, "the shapes of A, B below"),
-        ({"formula": "mean((y - relu(X @ V) @ w)**2)", "shapes": {"V": "d h", "w": "h"}}, "16 in place of h"),
+        ({"formula": "mean((y - relu(X @ V) @ w)**2)", "shapes": {"V": "d h", "w": "h"}}, "16 as the size h"),
         ({"network": "hidden", "hidden": "x"}, "widths such as 32,16"),
         ({"kinds": {"size": "category"}, "network": "default", "decimal": "x"}, "a comma as decimal mark"),
     ],
@@ -183,6 +229,13 @@ def test_what_can_be_chosen_is_what_there_is():
     page = resources.files("gradstep.app").joinpath("app.html").read_text("utf-8")
     options = re.search(r'id="optimiser">(.*?)</select>', page, re.DOTALL)
     assert re.findall(r"<option>(.*?)</option>", options[1]) == list(OPTIMISERS)
+
+
+def test_any_name_may_be_that_of_a_variable(client):
+    answer = asked(
+        client, "/derive", {"formula": "mean((assume - X @ shapes)**2)", "shapes": {"assume": "N"}}
+    )
+    assert answer["proved"] is True and [each["shape"] for each in answer["variables"]] == ["N", "N d", "d"]
 
 
 def test_a_claim_is_judged(client):

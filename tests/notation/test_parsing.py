@@ -138,6 +138,16 @@ def test_text_and_objects_give_the_identical_expression(text):
     assert parse(text, **SHAPES) is MEANINGS[text]
 
 
+def test_any_name_can_stand_in_a_mapping_of_shapes():
+    e = parse("sum(assume * shapes) + sum(text * x)", {"assume": "n", "text": "n"}, shapes="n", x="n")
+    assert sorted(str(v.params[0]) for v in variables(e).values()) == ["assume", "shapes", "text", "x"]
+    assert evaluate(e, assume=[1.0, 2], shapes=[3.0, 4], text=[1.0, 1], x=[1.0, 1]) == 13
+    assert [v.params[0] for v in symbols({"assume": "n"}, x="n")] == ["assume", "x"]
+    for shapes, words in (({"x": "n"}, "given twice"), ("n", "by name")):
+        with pytest.raises(MathError, match=words):
+            parse("sum(x)", shapes, x="n")
+
+
 @each("name", FUNCTIONS)
 def test_every_function_can_be_called_in_text(name):
     arguments = {

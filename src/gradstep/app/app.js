@@ -17,6 +17,7 @@ const EXAMPLES = [
   ["a Huber loss", "e = y - X @ w\nmean(where(abs(e) < 1, e**2/2, abs(e) - 1/2))", {}],
 ];
 const FACTS = ["", "rows sum to one", "positive", "symmetric", "symmetric positive definite", "invertible", "diagonal", "orthogonal"];
+const DATA = ["X", "y", "Y"]; // what a table tells
 const LANGUAGES = [["latex", "LaTeX"], ["numpy", "NumPy"], ["torch", "PyTorch"], ["jax", "JAX"], ["javascript", "JavaScript"],
   ["c", "C"], ["page", "a page"]];
 
@@ -27,7 +28,7 @@ const state = { shapes: {}, facts: {}, wrt: null, table: null, job: null, watchi
 async function ask(path, body, headers = { "content-type": "application/json" }) {
   let answer;
   try {
-    headers = { ...headers, "x-key": sessionStorage.getItem("key") ?? "" };
+    headers = { ...headers, "x-key": localStorage.getItem("key") ?? "" };
     answer = await fetch(path, { method: "POST", headers, body: body instanceof Blob ? body : JSON.stringify(body) });
   } catch {
     return closed("The app has ended. Start it again with  gradstep app");
@@ -76,7 +77,7 @@ const preview = { serial: 0, flying: 0, began: 0, stale: false, timer: 0 };
 function soon() {
   $("lines").classList.add("old");
   clearTimeout(preview.timer);
-  preview.timer = setTimeout(derive, 60);
+  preview.timer = setTimeout(derive, 25);
 }
 
 async function derive(proofs = false) {
@@ -126,6 +127,22 @@ function variables(known, wrong) {
     if (!wrong) parameter.checked = each.parameter;
     fact.value = state.facts[each.name] ?? "";
   });
+  if (!wrong) sizes(known);
+}
+
+/** A field for each size that the user has named and no data tell: h in W1: d h. */
+function sizes(known) {
+  const named = some => new Set(some.flatMap(each => each.shape.match(/[A-Za-z]\w*/g) ?? []).filter(each => each !== "number"));
+  const told = named(known.filter(each => DATA.includes(each.name)));
+  const own = [...named(known)].filter(each => !told.has(each));
+  const before = new Map([...$("sizes").querySelectorAll("input")].map(each => [each.dataset.size, each]));
+  $("sizes").replaceChildren(...own.map(size => {
+    const label = document.createElement("label");
+    const field = before.get(size) ?? Object.assign(input("text", `the size ${size}`), { value: "16", size: 5 });
+    field.dataset.size = size;
+    label.append(`${size} = `, field);
+    return label;
+  }));
 }
 
 function variable(name) {
@@ -249,7 +266,8 @@ const losses = [];
 
 async function train() {
   const asked = { ...question(), ...style(), target: $("target").value, network: $("network").value };
-  for (const id of ["hidden", "optimiser", "learning_rate", "steps", "holdout"]) asked[id] = $(id).value;
+  for (const id of ["hidden", "optimiser", "learning_rate", "steps", "holdout", "l2", "batch", "seed"]) asked[id] = $(id).value;
+  asked.sizes = Object.fromEntries([...$("sizes").querySelectorAll("input")].map(each => [each.dataset.size, each.value]));
   running(true);
   complain("train-wrong", null);
   $("fit").hidden = true;
@@ -362,7 +380,10 @@ function listen() {
   }
   $("sample").addEventListener("click", async () => tabled(await busy("data-status", "reading", ask("/sample", {}))));
   $("look").addEventListener("click", async () => tabled(await busy("data-status", "reading", ask("/look", style()))));
-  $("network").addEventListener("change", () => ($("hidden-label").hidden = $("network").value !== "hidden"));
+  $("network").addEventListener("change", () => {
+    $("hidden-label").hidden = $("network").value !== "hidden";
+    $("sizes").hidden = $("network").value !== "formula";
+  });
   $("train").addEventListener("click", train);
   $("stop").addEventListener("click", () => {
     $("stop").disabled = true;
@@ -378,7 +399,7 @@ async function enter() {
     history.replaceState(null, "", location.pathname);
     const { key, error } = await ask("/enter", { token });
     if (error) return;
-    sessionStorage.setItem("key", key); // unlike the cookie it is of this port alone
+    localStorage.setItem("key", key); // of this port alone, unlike the cookie, and of all its tabs
   }
   fill($("example"), EXAMPLES.map(([title], k) => [String(k), title]));
   listen();

@@ -6,13 +6,13 @@ import asyncio
 import re
 import secrets
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gradstep.app.work import STOPPED, Answer, Worker, as_data
+from gradstep.app.folders import Folder
+from gradstep.app.work import STOPPED, Answer, Spare, Worker, as_data
 from gradstep.datasets import IOWA, path
 from gradstep.expression.errors import MathError
 
@@ -45,25 +45,26 @@ class Desk:
     """The workers, one for a quick look and one for each longer work; and files in a folder of their own."""
 
     def __init__(self) -> None:
-        self.thinker, self.judge, self.trainer = Worker(), Worker(), Worker()
-        self.folder = Path(tempfile.mkdtemp(prefix="gradstep-app-"))
+        self.spare, self.kept = Spare(), Folder()
+        self.thinker, self.judge, self.trainer = (Worker(self.spare) for _ in range(3))
+        self.folder = self.kept.path
         self.tables: dict[int, Path] = {}
         self.jobs: dict[int, Job] = {}
         self.current: Job | None = None
         self.counted = 0
 
     def open(self) -> None:
-        """The quick worker starts before the first question."""
-        self.thinker.prepare()
+        """A process begins before the first question."""
+        self.spare.prepare()
 
     async def close(self) -> None:
         """No process and no file is left."""
         for job in self.jobs.values():
             if job.work is not None:
                 job.work.cancel()
-        for worker in (self.thinker, self.judge, self.trainer):
-            await worker.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for each in (self.thinker, self.judge, self.trainer, self.spare):
+            await each.close()
+        self.kept.close()
 
     async def asked(self, task: str, question: Mapping[str, Any]) -> Answer:
         """The answer to a question about a formula. A newer one from the same page stops the one before."""
@@ -89,7 +90,6 @@ class Desk:
         """What is in a table that was dropped before, read in some style."""
         asked = {**style, "path": str(self.table(number))}
         answer = await self.judge.do("table", asked, SECONDS["table"])
-        self.trainer.prepare()
         return {**answer, "table": number, "file": self.table(number).name}
 
     def sample(self) -> tuple[bytes, str]:

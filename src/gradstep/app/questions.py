@@ -75,6 +75,15 @@ class Question:
             raise MathError(f"{name.replace('_', ' ')} is a whole number, not {value!r:.40}")
         return int(value)
 
+    def size(self, name: str) -> int:
+        """One of the `sizes`, a whole number above 0, as it is typed."""
+        value = self.texts("sizes")[name].strip()
+        if not value.isascii() or not value.isdigit() or not 0 < int(value[:9]) == int(value or "0"):
+            raise MathError(
+                f"the size {name:.40} is a whole number above 0, not {value!r:.40}", mend=f"16 for {name:.40}"
+            )
+        return int(value)
+
     def names(self, name: str) -> list[str] | None:
         """A list of texts; None where it is absent."""
         value = self.fields.get(name)
@@ -150,13 +159,9 @@ class Formula:
             if not self.shapes and len(self.names) > 1:  # nothing was known to guess from
                 error.mend = f"the shapes of {', '.join(self.names)} below, such as N d"
             raise
-        if "assume" in self.shapes:
-            raise MathError(
-                "assume cannot be the name of a variable here", source=self.text, mend="another name"
-            )
         facts = {name: fact for name, fact in self.facts.items() if name in self.shapes}
         loss = parse(
-            self.text, assume=facts or None, **{name: list(shape) for name, shape in self.shapes.items()}
+            self.text, {name: list(shape) for name, shape in self.shapes.items()}, assume=facts or None
         )
         known = variables(loss)
         self.names = [name for name in self.names if name in known]

@@ -1,7 +1,7 @@
 """What does the local app have done? Derive, check, write as code, read a table, train: a line of JSON each.
 
-This runs as a process of its own, `python -m gradstep.app.tasks`: a question comes in as a line, and its
-answer goes out as a line, after others that tell how far it is.
+This runs as a process of its own, `python -m gradstep.app.tasks PID`, for the server of that number: a
+question comes in as a line, and its answer goes out as a line, after others that tell how far it is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from gradstep.app.questions import Formula, Question, question_of
+from gradstep.app.questions import EXAMPLE, Formula, Question, question_of
 from gradstep.app.work import as_data
 from gradstep.calculus.steps import Derivation
 from gradstep.checks import check
@@ -117,12 +117,13 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it stops what is being trained, and nothing else
     with contextlib.suppress(OSError):  # where memory runs out this process ends, and not the server
         Path("/proc/self/oom_score_adj").write_text("1000")
-    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_watch, args=(int(sys.argv[1]),), daemon=True).start()
 
     def reply(said: Mapping[str, Any]) -> None:
         replies.write(json.dumps(said) + "\n")
         replies.flush()
 
+    _answered({"task": "derive", "asked": {"formula": EXAMPLE}}, lambda told: None)  # loads what it needs
     for line in sys.stdin:
         reply(_answered(json.loads(line), lambda told: reply({"told": told})))
 

@@ -7,16 +7,19 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from gradstep.app.questions import Formula, Question
 from gradstep.commands.models import USUAL, widths, written_model
+from gradstep.commands.sweeping import sweep_of
 from gradstep.expression.errors import MathError
 from gradstep.learn.columns import Column, Table
 from gradstep.learn.data import read_table
 from gradstep.learn.encoding import Encoder, Prepared
 from gradstep.learn.models import Model, default_model
+from gradstep.learn.opening import is_stored, table_or_rows
 from gradstep.learn.progress import Progress
 from gradstep.learn.training import train_model
 from gradstep.page.fitted import report
@@ -29,6 +32,8 @@ MOST_SHOWN = 300  # columns
 FIRST = 5  # values of a column
 LONGEST = 40  # characters of a value
 NETWORKS = ("formula", "default", "hidden")
+SWEPT = ("learning_rate", "l2", "batch", "seed")  # several values, with commas between them, are all tried
+MOST_VARIANTS = 24
 
 
 def tabled(asked: Question, tell: Tell) -> dict[str, Any]:
@@ -48,30 +53,53 @@ def trained(asked: Question, tell: Tell) -> dict[str, Any]:
     table = _table(asked)
     tell({"doing": "reading the table …"})
     share = asked.number("holdout", 0.2)
-    prepared = Encoder.fit(table, asked.text("target"), holdout=0.2 if share is None else share)
+    settings, sweep = _settings(asked)
+    prepared = Encoder.fit(
+        table, asked.text("target"), holdout=0.2 if share is None else share, seed=settings.get("seed", 0)
+    )
     model = _model(asked, prepared)
     tell({"doing": f"deriving the gradient of {model.title} …"})
+    compared = []
     with _interruptible():
-        fit = train_model(
-            model,
-            prepared,
-            progress=_teller(tell),
-            optimiser=asked.word("optimiser", "gradient descent"),
-            learning_rate=asked.number("learning_rate"),
-            steps=asked.whole("steps", 2000),
-        )
+        if sweep:
+            found = train_model(model, prepared, progress=_teller(tell), sweep=sweep, **settings)
+            fit, compared = found.best, [f"{found}\n\nThe best of them\n"]
+        else:
+            fit = train_model(model, prepared, progress=_teller(tell), **settings)
     tell({"doing": "writing the page …", "reached": True})
     folder = Path(asked.text("folder"))
     made = page(report(fit))
     save(made, folder / "page.html")
     fit.save(folder / "model.safetensors")
     notes = [f"  {note}" for note in (*table.notes, *prepared.notes)]
-    return {"report": "\n".join([*notes, fit.report()]), "loss": fit.loss, "policy": made.policy}
+    told = "\n".join([*notes, *compared, fit.report()])
+    return {"report": told, "loss": fit.loss, "policy": made.policy}
+
+
+def _settings(asked: Question) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """How to train, and what to try all values of."""
+    given = sweep_of([f"{name}={text}" for name in SWEPT if (text := asked.text(name).strip())])
+    count = math.prod(map(len, given.values()))
+    if count > MOST_VARIANTS:
+        raise MathError(
+            f"{count} trainings are too many for this page, which compares at most {MOST_VARIANTS}",
+            mend="gradstep train --sweep in a terminal",
+        )
+    settings = {name: values[0] for name, values in given.items() if len(values) == 1}
+    settings["optimiser"] = asked.word("optimiser", "gradient descent")
+    settings["steps"] = asked.whole("steps", 2000)
+    return settings, {name: values for name, values in given.items() if len(values) > 1}
 
 
 def _table(asked: Question) -> Table:
+    path = asked.text("path")
+    if is_stored(path):
+        rows = table_or_rows(path, None, asked.texts("kinds") or None)
+        if not isinstance(rows, Table):
+            raise MathError("these are more rows than this page reads", mend="gradstep train in a terminal")
+        return rows
     return read_table(
-        asked.text("path"),
+        path,
         decimal=asked.word("decimal", "."),
         thousands=asked.text("thousands"),
         kinds=asked.texts("kinds") or None,
@@ -99,7 +127,9 @@ def _model(asked: Question, prepared: Prepared) -> Model:
             facts=["data are X and y, or Y for classes"],
             mend="a number in its place in the loss, or a tick as a parameter",
         )
-    return written_model(formula.text, formula.shapes, prepared)
+    model = written_model(formula.text, formula.shapes, prepared)
+    chosen = asked.texts("sizes")
+    return replace(model, sizes={**model.sizes, **{size: asked.size(size) for size in chosen}})
 
 
 def _teller(tell: Tell) -> Progress:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import re
 import signal
 import sys
@@ -31,7 +32,8 @@ ADVICE = (
     (r'kinds=\{"([^"]*)": "category"\}', r"\1 among the categories (How the file is written)"),
     (r'decimal=","', "a comma as decimal mark (How the file is written)"),
     (r'thousands="(.)"', r"\1 between thousands (How the file is written)"),
-    (r'sizes=\{"(\w+)": (\d+)\}', r"\2 in place of \1 in the shapes above"),
+    (r'sizes=\{"(\w+)": (\d+)\}', r"\2 as the size \1, beside the loss"),
+    (r"--sweep (\w+)=(\S+)$", r"values such as \2"),
     (r"--hidden ", "widths such as "),
     (r" after the table$", " as shapes of the variables"),
 )
@@ -44,18 +46,47 @@ def as_data(error: MathError) -> dict[str, Any]:
     return {"what": error.what, "text": str(error), "span": error.span}
 
 
+class Spare:
+    """A process that has begun and waits, so that no question waits until one has."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+        self._beginning: asyncio.Task[Process] | None = None
+
+    def prepare(self) -> asyncio.Task[Process]:
+        """Begin a process, if none has."""
+        if self._beginning is None:
+            self._beginning = asyncio.create_task(_begun())
+        return self._beginning
+
+    async def take(self) -> Process:
+        """The process, in whose place another begins."""
+        async with self._turn:
+            process = None
+            while process is None or process.returncode is not None:
+                process = await asyncio.shield(self.prepare())
+                self._beginning = None
+            self.prepare()
+            return process
+
+    async def close(self) -> None:
+        """No process any more."""
+        if self._beginning is not None:
+            await _ended(await self._beginning)
+
+
 class Worker:
     """A process that does what it is asked, one thing after the other.
 
     `owner` is for whom it works just now: a newer question of the same owner may stop the older.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, spare: Spare) -> None:
         self.owner = ""
         self.waiting = 0
-        self._turn, self._start = asyncio.Lock(), asyncio.Lock()
+        self._turn = asyncio.Lock()
+        self._spare = spare
         self._process: Process | None = None
-        self._beginning: asyncio.Task[Process] | None = None
 
     async def do(
         self,
@@ -91,25 +122,13 @@ class Worker:
             self.owner = ""
             if not whole and process is not None:
                 self._end(process)
-                self.prepare()
             self._turn.release()
 
     async def begin(self) -> Process:
-        """The process, which is started if there is none."""
-        async with self._start:
-            if self._process is None or self._process.returncode is not None:
-                self._process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", "gradstep.app.tasks"),
-                    stdin=PIPE,
-                    stdout=PIPE,
-                    limit=LONGEST_LINE,
-                    start_new_session=True,  # Ctrl-C is for the server, which ends its processes
-                )
-            return self._process
-
-    def prepare(self) -> None:
-        """Start the process, so that it is there when it is needed."""
-        self._beginning = asyncio.create_task(self.begin())
+        """The process; the spare one if there is none."""
+        if self._process is None or self._process.returncode is not None:
+            self._process = await self._spare.take()
+        return self._process
 
     async def _answer(
         self, process: Process, task: str, asked: Mapping[str, Any], tell: Callable[[Answer], None] | None
@@ -143,20 +162,34 @@ class Worker:
         """End what is being done, without an answer."""
         if self._process is not None:
             self._end(self._process)
-            self.prepare()
 
     async def close(self) -> None:
         """No process any more."""
-        if self._beginning is not None:
-            await self._beginning
-        process = self._process
-        if process is not None:
-            self._end(process)
-            await process.wait()
+        if self._process is not None:
+            await _ended(self._process)
 
     def _end(self, process: Process) -> None:
         if self._process is process:
             self._process = None
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+        _kill(process)
+
+
+async def _begun() -> Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gradstep.app.tasks", str(os.getpid())),
+        stdin=PIPE,
+        stdout=PIPE,
+        limit=LONGEST_LINE,
+        start_new_session=True,  # Ctrl-C is for the server, which ends its processes
+    )
+
+
+def _kill(process: Process) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+
+
+async def _ended(process: Process) -> None:
+    _kill(process)
+    await process.wait()

@@ -98,7 +98,7 @@ def read_formula(expr: str, shapes: Sequence[str], wrt: str, assume: Sequence[st
                 f"--assume takes NAME=FACT, not {each!r:.60}", mend='--assume Y="rows sum to one"'
             )
         facts.setdefault(name.strip(), []).append(fact.strip())
-    loss = parse(expr, assume=facts or None, **shapes_from_arguments(shapes))
+    loss = parse(expr, shapes_from_arguments(shapes), assume=facts or None)
     parameters = [name.strip() for name in wrt.split(",") if name.strip()]
     if not parameters:
         known = variables(loss)

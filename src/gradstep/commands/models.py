@@ -26,7 +26,7 @@ def written_model(
     given = {name: shape for name, shape in usual.items() if name in mentioned} | dict(declared)
     shapes = completed(text, given, rows="N")
     one_hot = {"Y": "rows sum to one"} if prepared.classes and len(shapes.get("Y", ())) == 2 else None
-    loss = parse(text, assume=one_hot, **{name: list(shape) for name, shape in shapes.items()})
+    loss = parse(text, {name: list(shape) for name, shape in shapes.items()}, assume=one_hot)
     return own_model(loss, prepared, names_of(loss), numbers)
 
 

@@ -62,16 +62,24 @@ class Parsed:
 _NAMES: WeakKeyDictionary[Expr, tuple[dict[Expr, str], str | None]] = WeakKeyDictionary()
 
 
-def parse(text: str, /, *, assume: Assumptions | None = None, **shapes: Given) -> Expr:
+def parse(
+    text: str,
+    shapes: Mapping[str, Given] | None = None,
+    /,
+    *,
+    assume: Assumptions | None = None,
+    **more: Given,
+) -> Expr:
     """The expression that a text writes: `parse("mean((y - relu(X @ w))**2)", X="N d", w="d", y="N")`.
 
     The syntax is NumPy's. Each variable is given with its shape, sizes being names or integers. Several
     statements, `z = X @ w + b; a = relu(z); mean((y - a)**2)`, give names to parts (`names_of`); the last is
     the value. Sizes may be used as numbers. `assume={"S": "symmetric"}` tells what is known of a variable.
+    Shapes may also be given as a mapping, `parse("sum(x)", {"x": "n"})`, in which any name can stand.
 
     Raises `MathError`, with its place in the text, for whatever is no such formula or does not fit together.
     """
-    parsed = parse_named(text, assume=assume, shapes=shapes)
+    parsed = parse_named(text, assume=assume, shapes=_together(shapes, more))
     parts = set(walk(parsed.expr)) - {parsed.expr} if parsed.names else ()
     names = {met: name for part, name in parsed.names.items() if (met := _met(part, parts)) is not None}
     _NAMES[parsed.expr] = names, parsed.loss_name
@@ -92,9 +100,23 @@ def names_of(expr: Expr) -> dict[Expr, str]:
     return {**names, expr: whole} if whole is not None else dict(names)
 
 
-def symbols(*, assume: Assumptions | None = None, **shapes: Given) -> tuple[Expr, ...]:
+def symbols(
+    shapes: Mapping[str, Given] | None = None, /, *, assume: Assumptions | None = None, **more: Given
+) -> tuple[Expr, ...]:
     """Variables of these shapes, in this order: `X, w = symbols(X="N d", w="d")`."""
-    return tuple(declared(shapes, assume).values())
+    return tuple(declared(_together(shapes, more), assume).values())
+
+
+def _together(shapes: Mapping[str, Given] | None, more: Mapping[str, Given]) -> Mapping[str, Given]:
+    """The shapes of a mapping and those by name."""
+    if shapes is None:
+        return more
+    if not isinstance(shapes, Mapping):
+        raise MathError(f"shapes are given by name, not as {shapes!r:.40}", mend='x="n"')
+    twice = next((name for name in more if name in shapes), None)
+    if twice is not None:
+        raise MathError(f"the shape of {twice} is given twice", mend="one of them")
+    return {**shapes, **more}
 
 
 def parse_named(text: str, *, shapes: Mapping[str, Given], assume: Assumptions | None = None) -> Parsed:
