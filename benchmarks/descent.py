@@ -4,21 +4,31 @@ Ten thousand steps of gradient descent with all rows, and one pass of it row by 
 All take turns; told are the least time and the median, and how many times as long the others took (medians of
 ratios within one turn).
 
+"C by hand" is the neuron as one would write it for a processor with AVX-512, where there is one, and gcc: the
+bound, which keeps no record of its steps but the loss.
+
     python benchmarks/descent.py [--turns 7] [--peers] [words that a line starts with …]
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
+import shutil
 import statistics
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import gradstep as gs
+from gradstep.backends.native import engine
+from gradstep.backends.native.walker import lines
 from gradstep.learn.choices import Choice, translated
 from gradstep.learn.optimisers import optimiser_named
 from gradstep.learn.plan import Plan
@@ -73,7 +83,88 @@ def all_rows(rows: int, features: int, others: bool) -> dict[str, Work]:
         return np.append(w, b)
 
     works: dict[str, Work] = {"loop": loop, "gs.train": training, "NumPy": by_hand}
+    works |= c_by_hand(values, first)
     return works | (jax_loop(values, start) | torch_loop(values, start) if others else {})
+
+
+BY_HAND = """
+#include <immintrin.h>
+#include <stddef.h>
+enum { GROUP = 4 };
+#define ALL(k, n) _Pragma("GCC unroll 16") for (int k = 0; k < n; k++)
+#define FMA _mm512_fmadd_pd
+
+void descend(const double *X, const double *y, double *p, size_t rows, size_t column, int steps, double rate,
+             double *losses)
+{
+    const size_t whole = (rows - 1) / 8, rest = rows - 8 * whole;
+    const __mmask8 last = (1 << rest) - 1;
+    for (int step = 0; step < steps; step++) {
+        __m512d w[D], g[D], b = _mm512_set1_pd(p[D]), h = _mm512_setzero_pd(), l = h;
+        ALL(j, D) { w[j] = _mm512_set1_pd(p[j]); g[j] = h; }
+        size_t i = 0;
+        for (; i + GROUP <= whole; i += GROUP) {
+            const double *x = X + 8 * i, *at = y + 8 * i;
+            __m512d z[GROUP], e[GROUP];
+            __mmask8 on[GROUP];
+            ALL(k, GROUP) z[k] = b;
+            ALL(j, D) ALL(k, GROUP) z[k] = FMA(_mm512_loadu_pd(x + j * column + 8 * k), w[j], z[k]);
+            ALL(k, GROUP) {
+                __m512d t = _mm512_loadu_pd(at + 8 * k);
+                on[k] = _mm512_cmp_pd_mask(z[k], _mm512_setzero_pd(), _CMP_GT_OQ);
+                e[k] = _mm512_mask_sub_pd(t, on[k], t, z[k]);
+            }
+            __asm__ volatile("" ::: "memory");
+            ALL(k, GROUP) {
+                l = FMA(e[k], e[k], l);
+                h = _mm512_mask_add_pd(h, on[k], h, e[k]);
+                ALL(j, D)
+                    g[j] = _mm512_mask3_fmadd_pd(_mm512_loadu_pd(x + j * column + 8 * k), e[k], g[j], on[k]);
+            }
+        }
+        for (; i <= whole; i++) {
+            const __mmask8 all = i == whole ? last : 0xff;
+            __m512d x[D], z = b, t = _mm512_maskz_loadu_pd(all, y + 8 * i);
+            ALL(j, D) z = FMA(x[j] = _mm512_maskz_loadu_pd(all, X + j * column + 8 * i), w[j], z);
+            const __mmask8 on = _mm512_mask_cmp_pd_mask(all, z, _mm512_setzero_pd(), _CMP_GT_OQ);
+            const __m512d e = _mm512_mask_sub_pd(t, on, t, z);
+            l = FMA(e, e, l);
+            h = _mm512_mask_add_pd(h, on, h, e);
+            ALL(j, D) g[j] = _mm512_mask3_fmadd_pd(x[j], e, g[j], on);
+        }
+        ALL(j, D) p[j] += 2.0 / rows * rate * _mm512_reduce_add_pd(g[j]);
+        p[D] += 2.0 / rows * rate * _mm512_reduce_add_pd(h);
+        losses[step] = _mm512_reduce_add_pd(l) / rows;
+    }
+}
+"""
+
+
+def c_by_hand(values: dict[str, Any], first: Any) -> dict[str, Work]:
+    """The same steps by C that gcc compiles here, with the columns of X on lines of the cache."""
+    rows, features = values["X"].shape
+    if "avx512f" not in engine.features() or shutil.which("gcc") is None:
+        return {}
+    with tempfile.TemporaryDirectory() as folder:
+        source, library = Path(folder, "f.c"), Path(folder, "f.so")
+        source.write_text(BY_HAND)
+        options = ["-O3", "-march=native", "-ffast-math", f"-DD={features}", "-shared", "-fPIC"]
+        if subprocess.run(["gcc", *options, "-o", library, source], capture_output=True).returncode:
+            return {}
+        function = ctypes.CDLL(str(library)).descend
+    column = -(-rows // 8) * 8
+    X, y = lines(features * column).reshape(features, column), lines(column)
+    X[:, :rows], y[:rows] = values["X"].T, values["y"]
+    losses = np.empty(STEPS)
+
+    def run() -> Any:
+        p = first.copy()
+        places = [ctypes.c_void_p(array.ctypes.data) for array in (X, y, p, losses)]
+        sizes = ctypes.c_size_t(rows), ctypes.c_size_t(column), ctypes.c_int(STEPS)
+        function(*places[:3], *sizes, ctypes.c_double(RATE), places[3])
+        return p
+
+    return {"C by hand": run}
 
 
 def jax_loop(values: dict[str, Any], start: dict[str, Any]) -> dict[str, Work]:

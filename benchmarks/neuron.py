@@ -1,7 +1,9 @@
 """How near to the speed of memory is a gradient, and how much faster than NumPy by hand?
 
 Takes turns: a sum over the same data (the limit), machine code, NumPy in blocks, NumPy as one would write it.
-Ratios are medians of those within one turn, so that a busy machine slows both sides.
+Ratios are medians of those within one turn, so that a busy machine slows both sides. Two bounds are among
+them: "products" are the two products of each block by NumPy with nothing between them, and "x·x" is the sum
+of the squares of X, which nobody who reads X is faster than.
 
     python benchmarks/neuron.py [--threads 1] [--seconds 5] [--peers] [words that a row starts with …]
 """
@@ -18,6 +20,8 @@ from typing import Any
 import numpy as np
 
 import gradstep as gs
+from gradstep.backends import blocks
+from gradstep.backends.threads import one_thread_each, shared_out
 
 try:
     from reading import reader
@@ -83,6 +87,25 @@ def by_hand(X: Any, w: Any, b: Any, y: Any) -> Any:
     return e @ e / len(y), X.T @ g, g.sum()
 
 
+def products(X: Any, w: Any, threads: int) -> Callable[[], Any]:
+    """X @ w and X.T @ (X @ w), block by block: what a gradient by NumPy cannot do without."""
+    groups = blocks.divided(len(X), X[0].nbytes, w.nbytes).groups()
+
+    def both(number: int) -> None:
+        start, stop = groups[number][0]
+        z, g = np.empty(stop - start, X.dtype), np.empty_like(w)
+        for start, stop in groups[number]:
+            block, here = X[start:stop], z[: stop - start]
+            np.matmul(block, w, out=here)
+            np.matmul(block.T, here, out=g)
+
+    def run() -> None:
+        with one_thread_each():
+            shared_out(both, len(groups), threads)
+
+    return run
+
+
 def peers(values: Mapping[str, Any]) -> dict[str, Callable[[], Any]]:
     """The neuron by PyTorch and JAX, where they are installed."""
     found: dict[str, Callable[[], Any]] = {}
@@ -133,6 +156,8 @@ def measured(row: tuple[str, int, int, str], threads: int, seconds: float, other
     }
     if name == "neuron":
         works["by hand"] = lambda: by_hand(**values)
+        works["products"] = products(values["X"], values["w"], threads)
+        works["x·x"] = lambda: values["X"].ravel() @ values["X"].ravel()
         works |= peers(values) if others else {}
     times: dict[str, list[float]] = {name: [] for name in works}
     end = time.perf_counter() + seconds
