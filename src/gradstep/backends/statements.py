@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 Kind = Literal["set", "add", "variable", "constant"]
@@ -87,8 +88,8 @@ def _places(statement: Statement, name: str) -> set[str]:
     found: set[str] = set()
     for put in puts([statement]):
         for text in (put.place, put.value):
-            for hit in re.finditer(rf"\b{re.escape(name)}\b", text):
-                found.add(_place_at(text, hit.end()))
+            if name in _names(text):
+                found |= {_place_at(text, hit.end()) for hit in re.finditer(rf"\b{name}\b", text)}
     return found
 
 
@@ -108,10 +109,13 @@ def _written(statement: Statement) -> set[str]:
     return {put.name for put in puts([statement])}
 
 
+@lru_cache(maxsize=4096)
+def _names(text: str) -> frozenset[str]:
+    return frozenset(NAME.findall(text))
+
+
 def _mentioned(statement: Statement) -> set[str]:
-    return {
-        name for put in puts([statement]) for text in (put.place, put.value) for name in NAME.findall(text)
-    }
+    return set().union(*(_names(text) for put in puts([statement]) for text in (put.place, put.value)))
 
 
 def _apart(one: Statement, other: Statement) -> bool:

@@ -13,6 +13,7 @@ from gradstep.page.fitted import report
 from gradstep.page.rehearsal import rehearse
 from gradstep.page.report import page
 
+GRID = 41  # places each way at which the surface is seen: it should take no time
 OWN = '<code>gs.train(loss, {{{names}}}).page("mine.html")</code> makes this page with data of your own.'
 
 
@@ -47,4 +48,7 @@ def _alive(
     told = {"view": "sample", **telling}
     caption = f"{shown.fitted_caption} The data are made up." if shown.fitted else ""
     codes_shown = list(codes.items()) if codes else shown.codes
-    return page(replace(shown, telling=told, codes=codes_shown, fitted_caption=caption)).html()
+    descended = replace(shown.descended, grid=GRID) if shown.descended is not None else None
+    return page(
+        replace(shown, descended=descended, telling=told, codes=codes_shown, fitted_caption=caption)
+    ).html()

@@ -35,7 +35,7 @@ class Descended:
 
     `objective` is the loss of the parameters as they were trained (features standardised, if they were),
     `path` the parameters along the way, `history` the loss after each step, `baseline` what a simpler rule
-    reaches.
+    reaches; the surface is seen at `grid` places each way.
     """
 
     objective: Callable[[dict[str, Array]], float]
@@ -43,6 +43,7 @@ class Descended:
     history: Sequence[float]
     baseline: tuple[str, float] | None = None
     remark: str = ""
+    grid: int = 61
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,9 @@ def told(report: Report) -> Told:
     keys = Keys(report.derivation) if report.live is not None else None
     derived = told_sections(presented, report.derivation, keys)
     descended = report.descended
-    surface = sample(descended.objective, descended.path) if descended is not None else None
+    surface = (
+        sample(descended.objective, descended.path, size=descended.grid) if descended is not None else None
+    )
     alive, still = None, ""
     if report.live is not None and keys is not None:
         try:

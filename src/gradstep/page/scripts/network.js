@@ -114,13 +114,14 @@ export function network(root, descent, model, worth, row, changed) {
       text.replaceChildren();
       for (const [key, to] of Object.entries({ class: "value", "font-size": 11, "font-style": "normal", "font-family": "system-ui, sans-serif" })) text.setAttribute(key, to);
     }
-    if (text) text.textContent = shown(value, one ? 3 : 2);
+    // There is little room in a small circle.
+    if (text) text.textContent = one ? shown(value, 3) : value && Math.abs(value) < 0.005 ? "≈ 0" : shown(value, 2);
     if (!Number.isFinite(slope)) return;
     const box = group.querySelector("rect, circle"), round = box.tagName === "circle";
     const middle = Number(round ? box.getAttribute("cx") : Number(box.getAttribute("x")) + box.getAttribute("width") / 2);
     const low = round ? Number(box.getAttribute("cy")) + Number(box.getAttribute("r")) : Number(box.getAttribute("y")) + Number(box.getAttribute("height"));
     const high = round ? box.getAttribute("cy") - box.getAttribute("r") : Number(box.getAttribute("y"));
-    const narrow = group.ownerSVGElement.id === "gs-network-narrow" && one; // signals run down: notes stand beside
+    const down = group.ownerSVGElement.id === "gs-network-narrow", narrow = down && one; // notes stand beside
     const noted = (kind, y, text) => {
       let note = group.querySelector(`.${kind.split(" ")[0]}`);
       if (!note) {
@@ -132,7 +133,7 @@ export function network(root, descent, model, worth, row, changed) {
       note.textContent = text;
     };
     if (one) noted("slope", high - 7, `∂ ${shown(slope, 3)}`);
-    else noted("slope small", high - 2, `∂ ${shown(slope, 2)}`);
+    else noted("slope small", high - 2, down ? shown(slope, 1) : `∂ ${shown(slope, 2)}`);
     if (Number.isFinite(upstream) && Number.isFinite(local)) {
       noted("chain", low + 13, `= ${shown(upstream, 3)} · ${shown(local, 3)}`);
     }
