@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gradstep.learn.saving import load as load
     from gradstep.learn.sweeps import Sweep as Sweep
     from gradstep.learn.training import train as train
+    from gradstep.library import networks as networks
     from gradstep.notation.functions import function as function
     from gradstep.notation.parsing import parse as parse
     from gradstep.notation.parsing import symbols as symbols
@@ -139,6 +140,7 @@ __version__ = "0.1.0"
 _ROOMS = {
     "gradstep.public": ["derive", "jacobian", "hessian", "jvp", "hvp", "_text"],
     "gradstep.checks": ["check"],
+    "gradstep.library": ["networks"],
     "gradstep.running": ["compile"],
     "gradstep.notation.publishing": ["_latex", "_markdown", "_json"],
     "gradstep.notation.notebooks": ["_bundle", "_expression", "_certificate", "_verdict"],

@@ -23,6 +23,7 @@ COMMANDS = {
     "jvp": ("gradstep.commands.arrays:jvp", "A Jacobian–vector product, step by step."),
     "hvp": ("gradstep.commands.arrays:hvp", "A Hessian–vector product, step by step."),
     "check": ("gradstep.commands.check", "Is this derivation right, and if not, where is it wrong?"),
+    "networks": ("gradstep.commands.networks", "Layers and losses that come along, each derived."),
     "code": ("gradstep.commands.code", "The gradient as a program to paste."),
     "train": ("gradstep.commands.train", "Fit a small network to a table."),
     "predict": ("gradstep.commands.predict", "Use a saved model on new data."),

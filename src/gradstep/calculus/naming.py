@@ -129,7 +129,7 @@ def roles(of: Expr, inner: Container[Expr]) -> dict[Expr, str]:
         elif name == "softmax":
             note(node, "softmax")
         elif _is_affine(node, inner):
-            if node not in terms:
+            if node not in terms and not any(map(is_constant, node.args)):
                 note(node, "affine function")
         elif _is_linear(node, inner):
             for arg in node.args:
