@@ -37,8 +37,8 @@ LETTERS: Mapping[str, Sequence[str]] = {
     "activation": ("a", "h", "g", "r"),
     "softmax": ("p", "q", "s"),
     "error": ("e", "r", "d"),
-    "centred": ("e", "r", "u"),
-    "deviation": ("sigma", "s", "t"),
+    "centred": ("e", "r", "u", "y", "w", "j"),
+    "deviation": ("sigma", "rho", "s", "tau"),
     "normalised": ("x_hat", "z_hat", "n"),
     "shared part": ("u", "v", "t"),
     "inverse": ("m", "p", "k", "w"),
@@ -62,7 +62,7 @@ ACTIVATIONS = {
 BENDS = frozenset({*ACTIVATIONS, "softplus", "softmax", "logsumexp", "log_softmax"})
 PIECEWISE = frozenset({"softplus", "abs", "maximum", "minimum"})  # activations where a layer follows
 PLUMBING = frozenset({"repeat", "squeeze", "transpose", "negate", "scale", "sum", "outer"})
-GREEK = ("sigma",)
+GREEK = ("sigma", "rho", "tau")
 _NUMBER = re.compile(r"_?[0-9]+(?=$|_hat$)")
 MEASURES = frozenset({"power", "abs", "norm"})  # of an error
 

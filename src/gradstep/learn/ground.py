@@ -298,7 +298,7 @@ class Ground:
     def _scores(self, parameters: Mapping[str, Array], own: Mapping[str, Array]) -> tuple[Score, ...]:
         """The network beside its baselines, where it is seen what it predicts and for which rows."""
         plan = self.plan
-        if plan.prediction is None or plan.target is None or not plan.along:
+        if plan.prediction is None or plan.target is None or not plan.along or self.y.ndim > 2:
             return ()
         answers = worth(plan.prediction, {**parameters, **plan.data, **own})
         if answers.shape != self.y.shape or not np.isfinite(answers).all():
