@@ -1,4 +1,4 @@
-"""What real data come with gradstep? Small public tables and a text; `ORIGIN.md` beside them says from where."""
+"""What real data come with gradstep? Small public tables and a text; `ORIGIN.md` says from where."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def sonnets() -> str:
     return Path(str(files(__name__)), "sonnets.txt").read_text("utf-8")
 
 
-def windows(text: str, length: int, step: int | None = None) -> tuple[str, NDArray[np.int64], NDArray[np.int64]]:
+def windows(
+    text: str, length: int, step: int | None = None
+) -> tuple[str, NDArray[np.int64], NDArray[np.int64]]:
     """A text as a language model reads it: its letters, windows of them, and what comes next at each place.
 
     The letters are those of the text, sorted; the windows (b, length) hold their numbers from 0 on, each
