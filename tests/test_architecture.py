@@ -37,6 +37,7 @@ DOORS = {
     "functions",
     "running",
     "estimators",
+    "library",
     "commands",
     "cli",
     "app",
