@@ -1,5 +1,7 @@
 """Does a call that has gone before give what a new one gives, with the checks of the first?"""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from backends.losses import CASES, arrays, compiled, derived
@@ -106,3 +108,13 @@ def test_the_report_is_that_of_the_last_call(monkeypatch):
         for values, word in ((few, "are few"), (many, "200 rows in 1 block")):
             f(**values)
             assert word in f.report
+
+
+def test_several_threads_may_call_it_at_once():
+    f, right = native("neuron"), compiled(CASES["neuron"])
+    given = [arrays(CASES["neuron"], seed) for seed in range(8)]
+    f(**given[0])
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda k: f(**given[k % 8]), range(200)))
+    for k, each in enumerate(found):
+        assert flat(each) == pytest.approx(flat(right(**given[k % 8])), rel=1e-12)

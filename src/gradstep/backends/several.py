@@ -10,6 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from gradstep.backends.blocks import Blocked
 from gradstep.backends.program import Input, Line, Program
 from gradstep.backends.rows import cut
@@ -132,7 +134,7 @@ class Several:
         }
         for called, own in zip(copies.inputs, each, strict=True):
             arrays |= {name: own[wanted] for wanted, name in called.items()}
-        totals = blocked.of(arrays)
+        totals = blocked.of({name: np.asarray(array) for name, array in arrays.items()})
         results = []
         for outputs in copies.outputs:
             value, *slopes = (totals[name] for name in outputs.values())
