@@ -106,3 +106,17 @@ def test_names_of_what_is_normalised() -> None:
     assert "centred" in roles.values() and roles["sigma"] == "deviation" and roles["X_hat"] == "normalised"
     with_sigmoid = gs.parse("sum(sigmoid((X - mean(X, axis=0))/sqrt(var(X, axis=0) + 1)))", X="n d")
     assert "sigma" not in [part.name for part in gs.derive(with_sigmoid, "X").parts.values()]
+
+
+def test_attention_goes_on_to_the_row_sums_of_its_output() -> None:
+    """FlashAttention, appendix B: rowsum(P ⊙ dP) = rowsum(dO ⊙ O), where O has a name."""
+    shapes = {"Q": "n d", "K": "m d", "V": "m e", "G": "n e"}
+    attention = "P = softmax(Q @ K.T/sqrt(d), axis=1); {}sum(G*{})"
+    told = gs.derive(gs.parse(attention.format("O = P @ V; ", "O"), **shapes), "Q").text(width=200)
+    assert "∂C/∂P − (P ⊙ ∂C/∂P) 1 1ᵀ" in told and "P ⊙ (G Vᵀ − (G ⊙ O) 1 1ᵀ)" in told
+    assert "row sums of a product" in told
+    without = gs.derive(gs.parse(attention.format("", "(P @ V)"), **shapes), "Q", names=["P"]).text()
+    assert "row sums of a product" not in without
+    heads = {name: f"h {shape}" for name, shape in shapes.items()}
+    many = "P = softmax(Q @ K.mT/sqrt(d), axis=-1); O = P @ V; sum(G*O)"
+    assert "(G_h ⊙ O_h) 1 1ᵀ" in gs.derive(gs.parse(many, **heads), "Q").text(width=200)

@@ -13,7 +13,7 @@ from gradstep.calculus.rewriting import Law
 from gradstep.calculus.shortening import MOST_TERMS, SUMS
 from gradstep.calculus.wildcards import wildcard
 from gradstep.expression.node import Expr
-from gradstep.operations.arithmetic import add_op, negate_op, one_like, scale, subtract_op
+from gradstep.operations.arithmetic import add_op, multiply_op, negate_op, one_like, scale, subtract_op
 from gradstep.operations.broadcasting import repeat, sum_op, sum_over
 from gradstep.operations.diagonals import diag, eye
 from gradstep.operations.inverses import inv
@@ -108,6 +108,19 @@ def _total(terms: list[Signed]) -> Expr:
     return total
 
 
+def row_sums(expr: Expr, fences: Container[Expr]) -> Iterator[Expr]:
+    """(P ⊙ G Vᵀ) 1 = (G ⊙ P V) 1: both are the diagonal of P V Gᵀ. P V may have a name already."""
+    (product,) = expr.args
+    if product.op is not multiply_op or product in fences or expr.params[0] != (product.rank - 1,):
+        return
+    for P, chain in (product.args, product.args[::-1]):
+        if chain.op is matmul_op and chain not in fences and min(arg.rank for arg in chain.args) > 1:
+            G, turned = chain.args
+            V = matrix_transpose(turned)
+            if V.shape[-2] == P.shape[-1] and (named := P @ V).shape == G.shape:
+                yield sum_over(G * named, expr.params[0])
+
+
 def _laws() -> tuple[Law, ...]:
     u, v = wildcard("u", ("m",)), wildcard("v", ("m",))
     M, A, B = (wildcard(letter, ("m", "m")) for letter in "MAB")
@@ -137,6 +150,15 @@ def _laws() -> tuple[Law, ...]:
                 M @ v - A @ (M @ v),
                 A @ X + transpose_op(X.T @ B - X.T @ A.T @ B),
             ),
+        ),
+        Law(
+            "row sums of a product",
+            "(P ⊙ G Vᵀ) 1 = (G ⊙ P V) 1: both are the diagonal of P V Gᵀ, and P V has a name",
+            propose=row_sums,
+            heads=(sum_op,),
+            quiet=False,
+            examples=lambda: (sum_over(inv(M) * (B @ M.T), (1,)), sum_over((A @ M.T) * inv(M), (1,))),
+            domain="nonzero",
         ),
     )
 

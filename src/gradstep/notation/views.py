@@ -303,11 +303,18 @@ class _Telling:
         """The chain rule from part to part."""
         found = links(self.d)
         self.numbers = {link.part: k for k, link in enumerate(found, 1)}
-        laws: dict[Expr, list[Step]] = {}
-        for step in self.d.steps:
-            if len(step.before) == 1 and all(part is step.place for _, part in step.after):
-                laws.setdefault(step.place, []).append(step)
-        return tuple(self.link(link, laws.get(link.part, ())) for link in found)
+        laws = [
+            step
+            for step in self.d.steps
+            if len(step.before) == 1 and all(part is step.place for _, part in step.after)
+        ]
+        return tuple(self.link(link, [step for step in laws if self.leads(link, step)]) for link in found)
+
+    def leads(self, link: Link, step: Step) -> bool:
+        """Whether a law was at work at the part of a link, or on the way to it at what has no name."""
+        if step.place is link.part:
+            return True
+        return step.place not in self.d.parts and any(step.place is other.place for other in link.steps)
 
     def link(self, link: Link, laws: Sequence[Step]) -> Said:
         """One line of the chain rule, with the steps that make it and its proof by indices."""
