@@ -6,7 +6,7 @@ import itertools
 import math
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -36,12 +36,15 @@ class Snapshots:
         if not step % self.every:
             self.add_all([step], [x])
 
-    def add_all(self, steps: Iterable[int], pictures: Iterable[Array]) -> None:
+    def add_all(self, steps: Sequence[int], pictures: Array | Sequence[Array]) -> None:
         """Those after some steps, all of them multiples of `every`; pictures beyond these do not count."""
-        self.kept.update(zip(steps, pictures, strict=False))
-        while len(self.kept) > self.limit:
+        before, kept = self.every, [*self.kept, *steps]
+        while len(kept) > self.limit:
             self.every *= 2
+            kept = [at for at in kept if at % self.every == 0]
+        if self.every > before:
             self.kept = {at: seen for at, seen in self.kept.items() if at % self.every == 0}
+        self.kept.update({at: pictures[k] for k, at in enumerate(steps) if at % self.every == 0})
 
 
 LOOK_BACK, CRAWL, LONG = 50, 150, 300

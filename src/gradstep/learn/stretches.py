@@ -439,4 +439,5 @@ class Judged:
         log.rates += self.table[:count, RATE].tolist() if self.rate is None else [self.rate] * count
         log.reaches.extend(self.reaches[:count][-LOOK_BACK:].tolist())
         log.lows.extend(self.lowest[:count][-LONG:].tolist())
-        log.snapshots.add_all(range(before + every - before % every, log.steps + 1, every), stretch.pictures)
+        steps = range(before + every - before % every, log.steps + 1, every)
+        log.snapshots.add_all(steps, stretch.pictures)
