@@ -103,6 +103,17 @@ def test_the_numbers_of_the_example_run_through_the_neuron(down: bool) -> None:
     }  # a reader can check the sum
 
 
+def test_an_activation_is_drawn_as_it_is() -> None:
+    """Each has a graph of its own; what is not known has none."""
+    graphs = {}
+    for name in ("linear", "relu", "gelu", "elu", "sin", "sqrt", "a new one"):
+        drawn = ElementTree.fromstring(pictures.network(Network(["x"], [Layer(1, name)])))
+        (box,) = (e for e in drawn.iter() if e.get("class") == "activation")
+        graphs[name] = [e.get("d") for e in box.iter(f"{SVG}path")][1:]
+    assert graphs.pop("a new one") == [] and all(len(graph) == 1 for graph in graphs.values())
+    assert len({graph for (graph,) in graphs.values()}) == len(graphs)
+
+
 def test_a_large_layer_is_drawn_by_its_first_units_and_its_last() -> None:
     drawn = pictures.network(WIDE)
     names = [

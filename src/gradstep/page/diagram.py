@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 
 import numpy as np
 
+from gradstep.operations import TABLE
 from gradstep.page import svg
 from gradstep.page.svg import Array, Numbers, Point
 
@@ -59,6 +61,13 @@ ACTIVATIONS: Mapping[str, tuple[str, Callable[[Array], Array]]] = {
     "exp": ("exp", lambda z: np.exp(z - 1.5)),
     "softmax": ("softmax", lambda z: 3 / (1 + np.exp(-1.6 * z))),
 }
+# Whatever else works on each entry of one array, as it is.
+OTHERS: Mapping[str, Callable[[Array], Array]] = {
+    op.name: partial(op.meaning, np, {}, op.example[0][0])
+    for op in TABLE
+    if op.slopes and op.example and len(op.example[0][1]) == 1
+}
+UNKNOWN: Callable[[Array], Array] = partial(np.full_like, fill_value=np.nan)  # drawn as an empty box
 LEGENDS = {
     "neuron": (("weight", "times a weight"), ("sum", "summed"), ("bias", "plus the bias")),
     "layers": (("weight", "times the weights, summed"), ("bias", "plus the biases")),
@@ -142,17 +151,20 @@ class _Flow:
         """The activation as a box with its graph in it; returns its name for people."""
         x, y = self.at(*place)
         words: str = name
-        words, function = ACTIVATIONS.get(name, (name, lambda z: z))
+        words, function = ACTIVATIONS.get(name) or (name.replace("_", " "), OTHERS.get(name, UNKNOWN))
         z = np.linspace(-3, 3, 49)
+        with np.errstate(all="ignore"):
+            a = np.clip(function(z), -3, 3)
         ground, unit = y + 0.1 * height, width / 8
-        graph = svg.line(zip(x + unit * z, ground - unit * function(z) * height / width, strict=True))
+        seen = np.isfinite(a)
+        graph = svg.line(zip(x + unit * z[seen], ground - unit * a[seen] * height / width, strict=True))
         cross = f"M{x - 0.42 * width:.1f} {ground:.1f}h{0.84 * width:.1f}M{x:.1f} {y + 0.4 * height:.1f}"
         border = {"fill": svg.paint("paper"), "stroke": svg.paint("ink"), "stroke_width": 1.4, "rx": 8}
         parts = (
             svg.tag("title", escape(words)),
             svg.box(x - width / 2, y - height / 2, width, height, **border),
             svg.path(f"{cross}v{-0.8 * height:.1f}", "quiet", 0.8),
-            svg.path(graph, "curve", 2.4, stroke_linecap="round"),
+            *([svg.path(graph, "curve", 2.4, stroke_linecap="round")] if seen.any() else []),
         )
         self.nodes.append(svg.tag("g", *parts, class_="activation", data_name=name))
         return words
