@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -120,6 +121,25 @@ def test_a_function_of_numbers_is_alive_line_by_line(javascript):
     for key in keys:
         title = model["values"][key]["title"].replace("C", "f")
         assert worth[key] == pytest.approx([right[title]], rel=1e-12), title
+
+
+def test_every_line_of_differentials_is_the_same_number(javascript):
+    """dC for a step along −∂C: the lines that stand aside, ∂C/∂Z = …, have numbers of their own."""
+    fit, _ = rehearse(LOSSES["mirrored"])
+    made = page(replace(report(fit), telling={"style": "differential"}))
+    model = json.loads(made.model)
+    lines = re.findall(r'<li class="step".*?</summary>', made.html(), re.DOTALL)
+    keys = {re.search(r'data-worth="(k\d+)"', line)[1] for line in lines if 'data-number=""' not in line}
+    aside = [line for line in lines if 'data-number=""' in line][1:]
+    (key,) = keys
+    assert (model["values"][key]["title"], bool(model["values"][key]["note"])) == ("dC", True)
+    assert aside and not any(f'"{key}"' in line for line in aside)
+    assert all("Line " not in line or ": d C equals" in line for line in lines)
+    formulas = made.script[: made.script.index("\n};\n") + 4]
+    found = javascript(script(made.model, formulas, 0))["shown"][key]
+    start = {name: stack[0] for name, stack in fit.descent.path.items()}
+    _, gradients = fit.function(**fit.data, **start)
+    assert found == pytest.approx([-sum(np.sum(G**2) for G in gradients.values())], rel=1e-9)
 
 
 REASONS = {

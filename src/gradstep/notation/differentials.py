@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from gradstep.calculus.steps import Derivation, Line, Step, Term
-from gradstep.expression.boxes import SUM, Big, Box, Fence, Sym, fenced, row
+from gradstep.expression.boxes import SUM, Big, Box, Fence, Of, Sym, fenced, row
 from gradstep.expression.node import Expr, rebuild, replace, walk
 from gradstep.expression.records import replaced as replace_fields
 from gradstep.notation.checking import Claim
 from gradstep.notation.indices import Index
 from gradstep.notation.lowering import Lowering
 from gradstep.notation.plain import line
-from gradstep.notation.presentation import Behind, Said
+from gradstep.notation.presentation import Behind, Moved, Said
 from gradstep.notation.proofs import proof_of_operation
 from gradstep.notation.wording import Wording
 from gradstep.notation.writing import Writer, stands_alone
@@ -52,7 +52,7 @@ class Differentials:
         if not self.d.steps:
             return ()
         opened = Fence("(", self.write.opened(self.lower.opening(loss)(loss, ())), ")")
-        said = [Said(row("d", self.write(loss)), (row("d", opened),))]
+        said = [Said(Of(Moved(loss), row("d", self.write(loss))), (row("d", opened),))]
         terms: list[Term] = list(self.d.steps[0].before)
         for number_, step in enumerate(self.d.steps, 1):
             terms = exchanged(terms, step)

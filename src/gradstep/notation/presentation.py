@@ -20,6 +20,13 @@ class Slope:
 
 
 @record
+class Moved:
+    """What d of shows, for who wants to know its worth: how `of` moves with its parameters."""
+
+    of: Expr
+
+
+@record
 class Said:
     """One line: `left` = forms[0] = forms[1] …, with the rule that gives it and the reason.
 

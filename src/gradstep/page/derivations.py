@@ -100,10 +100,12 @@ def _shape(what: object) -> str | None:
 
 def steps(told: Told, set_in_type: Typesetter, checked: bool | None) -> Steps:
     """The numbered lines of a derivation; a tick on each only where the derivation was `checked`."""
-    views, before = [], None
+    views: list[StepView] = []
+    before: dict[bool, Said] = {}  # the last line with a left side, and the last that stands aside
     for said in told.lines:
-        before = said if said.left is not None else before
-        views.append(_step(said, before, set_in_type, checked))
+        if said.left is not None:
+            before[said.indent > 0] = said
+        views.append(_step(said, before.get(said.indent > 0), set_in_type, checked))
     return Steps(views, label=told.title)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 from gradstep.calculus.chains import cotangent_op
@@ -20,8 +20,11 @@ from gradstep.expression.boxes import Box, Of, Sub
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.notation.indices import whole
-from gradstep.notation.presentation import Slope
+from gradstep.notation.presentation import Moved, Slope
+from gradstep.operations.arithmetic import add, negate
+from gradstep.operations.sums import sum
 
+DOWN = "for a step down the slope with rate 1"
 MOST_AXES = 2  # of a slope between two parts: what has more is no picture any more
 
 
@@ -40,15 +43,18 @@ class Keys:
     keys: dict[Hashable, str] = field(default_factory=dict)
     worth: dict[str, Expr] = field(default_factory=dict)
     titles: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, what: object) -> str | None:
         """The key of what a box shows; None where it has no worth, or none that is known."""
-        return self._known(_whole(what)) if isinstance(what, Expr | Slope) else None
+        return self._known(_whole(what)) if isinstance(what, Expr | Slope | Moved) else None
 
-    def _known(self, what: Expr | Slope) -> str | None:
+    def _known(self, what: Expr | Slope | Moved) -> str | None:
         if what not in self.keys:
             expr = self._worth(what)
             self.keys[what] = "" if expr is None else self._key(expr, self._title(what))
+            if isinstance(what, Moved):
+                self.notes[self.keys[what]] = DOWN
         return self.keys[what] or None
 
     def of_expr(self, expr: Expr, title: str) -> str:
@@ -81,7 +87,9 @@ class Keys:
     def _name(self, expr: Expr) -> str:
         return self.names.get(expr) or (str(expr.params[0]) if expr.op.name == "symbol" else str(expr))
 
-    def _title(self, what: Expr | Slope) -> str:
+    def _title(self, what: Expr | Slope | Moved) -> str:
+        if isinstance(what, Moved):
+            return f"d{self._name(what.of)}"
         if isinstance(what, Slope):
             sign = "d" if what.by in what.of.args and what.of.op.slopes else "∂"
             return f"{sign}{self._name(what.of)}/{sign}{self._name(what.by)}"
@@ -89,7 +97,13 @@ class Keys:
             return f"∂{self._name(what.params[1])}/∂{self._name(what.params[0])}"
         return self._name(what)
 
-    def _worth(self, what: Expr | Slope) -> Expr | None:
+    def _worth(self, what: Expr | Slope | Moved) -> Expr | None:
+        if isinstance(what, Moved):
+            if what.of is not self.derivation.of or self.derivation.kind != "gradient":
+                return None
+            return negate(
+                reduce(add, (sum(G * G) if G.rank else G * G for G in self.derivation.answers.values()))
+            )
         if isinstance(what, Slope):
             return self._slope(what.of, what.by)
         if what.op is cotangent_op:

@@ -265,6 +265,7 @@ def _values(keys: Keys, sizes: Mapping[str, int], axis: Size | None) -> dict[str
         name = str(expr.params[0]) if expr.op.name == "symbol" else ""
         found[key] = {
             "title": keys.titles[key],
+            "note": keys.notes.get(key, ""),
             "shape": [known[size] for size in expr.shape],
             "sizes": shape_text(expr.shape),
             "rows": expr.shape[:1] == (axis,),

@@ -50,7 +50,7 @@ export function lines(root, model, worth, row, signal) {
   function fill(place, key, entry) {
     const known = model.values[key], found = worth(key);
     if (!known || found === undefined || found === null) return place.replaceChildren();
-    let values = asArray(found), shape = known.shape, before = "= ";
+    let values = asArray(found), shape = known.shape, before = known.note ? `${known.note}: ` : "= ";
     if (entry && known.rows) {
       values = rowOf(found, shape);
       shape = shape.slice(1);
@@ -86,7 +86,7 @@ export function lines(root, model, worth, row, signal) {
     if (!known || found === undefined || found === null) return;
     open = target;
     const head = element("p", "head"), values = asArray(found);
-    head.append(element("b", "", known.title), element("span", "quiet", known.shape.length ? ` ${known.sizes} = ${known.shape.join("×")}` : " a number"));
+    head.append(element("b", "", known.title), element("span", "quiet", known.shape.length ? ` ${known.sizes} = ${known.shape.join("×")}` : ` a number ${known.note}`));
     const parts = [head];
     if (known.rows && known.shape.length <= 2) {
       const mine = element("p");
