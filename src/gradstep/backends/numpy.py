@@ -47,6 +47,14 @@ def once(expr: Expr) -> Expr:
     return expr.args[0] if expr.op is repeat_op else expr
 
 
+def _added_products(body: Expr, axes: Sequence[int]) -> tuple[Expr, Expr] | None:
+    """X and Z of Σ XᵀZ over all axes in front: one product, with no array of all the XᵀZ."""
+    if body.op is not matmul_op or body.rank < 3 or tuple(axes) != tuple(range(body.rank - 2)):
+        return None
+    left, right = body.args
+    return (left.args[0], right) if left.op is transpose_op and left.rank == right.rank else None
+
+
 def _sizes_in(params: Iterable[object]) -> Iterator[str]:
     """The names of sizes in the parameters of an operation."""
     for param in params:
@@ -157,6 +165,10 @@ class Speller:
 
     def full(self, shape: str, value: str) -> str:
         return f"np.full({shape}, {value}, dtype={self.kind})"
+
+    def contracted(self, left: str, right: str, axes: tuple[int, ...]) -> str:
+        """The sum over these axes of both."""
+        return f"np.tensordot({left}, {right}, axes=({axes}, {axes}))"
 
     def swapped(self, text: str) -> str:
         """The last two axes exchanged."""
@@ -280,6 +292,9 @@ class Speller:
         body, axes = expr.args[0], expr.params[0]
         if not expr.rank and self.is_mask(body):
             return self.counted(self.code(body)[0]), ""
+        if (factors := _added_products(body, axes)) is not None:
+            left, right = (self.number(factor)[0] for factor in factors)
+            return self.contracted(left, right, tuple(range(body.rank - 1))), ""
         code = self.number(body)
         along = ""
         if expr.rank:

@@ -210,6 +210,9 @@ class TorchSpeller(Speller):
             return f"torch.{('zeros', 'ones')[int(code[0])]}_like({name})"
         return f"({code[0]}) * torch.ones_like({name})"
 
+    def contracted(self, left: str, right: str, axes: tuple[int, ...]) -> str:
+        return f"torch.tensordot({left}, {right}, dims=({axes}, {axes}))"
+
     def swapped(self, text: str) -> str:
         return f"torch.transpose({text}, -1, -2)"
 

@@ -9,7 +9,7 @@ from gradstep.calculus.rewriting import Law
 from gradstep.calculus.wildcards import wildcard
 from gradstep.expression.node import Expr
 from gradstep.expression.shapes import Size, minus, plus, times
-from gradstep.operations.arithmetic import negate_op, scale, scale_op
+from gradstep.operations.arithmetic import negate_op, scale, scale_op, subtract_op
 from gradstep.operations.broadcasting import repeat, repeat_op, sum_op
 from gradstep.operations.cumulative import cumsum_op
 from gradstep.operations.entries import (
@@ -27,7 +27,7 @@ from gradstep.operations.lookups import one_hot_op
 from gradstep.operations.norms import norm_op, unit_op
 from gradstep.operations.permutations import matrix_transpose, order_of, permute_op, permuted, transpose_op
 from gradstep.operations.products import matmul_op
-from gradstep.operations.sums import sum
+from gradstep.operations.sums import mean, sum
 
 ORDERS = (permute_op, transpose_op)
 MOVERS = (slice_op, embed_op, flip_op, reshape_op, cumsum_op)
@@ -101,6 +101,27 @@ def _one_in_each_row(y: Expr, fences: Fences) -> Expr | None:
     if body in fences or body.op is not one_hot_op or y.params[0] != (body.rank - 1,):
         return None
     return repeat(number(1), tuple(range(y.rank)), y.shape)
+
+
+def _around_the_mean(y: Expr, fences: Fences) -> Expr | None:
+    """What is left of each row when its mean is taken away adds up to nothing."""
+    body = y.args[0]
+    if body in fences or body.op is not subtract_op:
+        return None
+    x, means = body.args
+    axes = y.params[0]
+    return repeated_zeros(y.shape) if means is spread_mean(x, axes) else None
+
+
+def spread_mean(x: Expr, axes: tuple[int, ...]) -> Expr:
+    """The mean of x along these axes, in every place."""
+    return repeat(mean(x, axes), axes, tuple(x.shape[k] for k in axes))
+
+
+def _of_means() -> Iterator[Expr]:
+    for shape, axes in ((("m",), (0,)), (("m", "n"), (1,)), (("m", "n"), (0, 1)), (("h", "m", "n"), (2,))):
+        x = wildcard("x", shape)
+        yield sum(x - spread_mean(x, axes), axes)
 
 
 def _in_another_order(y: Expr, fences: Fences) -> Expr | None:
@@ -240,6 +261,13 @@ def _laws() -> tuple[Law, ...]:
             apply=_one_in_each_row,
             heads=(sum_op,),
             examples=_of_one_hot_rows,
+        ),
+        Law(
+            "around the mean",
+            "Σ (x − mean(x)) = 0: what is above the mean and what is below it are as much",
+            apply=_around_the_mean,
+            heads=(sum_op,),
+            examples=_of_means,
         ),
         Law(
             "axes in one order",

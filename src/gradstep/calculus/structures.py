@@ -51,7 +51,7 @@ def _on_diagonal(G: Expr) -> Expr:
 
 
 def _symmetric(G: Expr) -> Expr:
-    return G + G.T - _on_diagonal(G)
+    return G + G.mT - _on_diagonal(G)
 
 
 STRUCTURES: Mapping[str, Structure] = {

@@ -82,6 +82,8 @@ def _repeat_box(expr: Expr, write: Write) -> Written:
     """b 𝟏, 𝟏 bᵀ (each row is b), v 𝟏ᵀ (each column is v)."""
     inner, axes = expr.args[0], expr.params[0]
     body = write(inner)
+    if inner.rank and all(size == 1 for size in expr.params[1]):  # a vector as a matrix of one column
+        return body
     if value_of(inner) == 0:  # the shape stands beside it
         return body
     if inner.rank == 0:
