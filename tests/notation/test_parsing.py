@@ -169,8 +169,6 @@ def test_every_function_can_be_called_in_text(name):
         "reshape": "X, (d, N)",
         "swapaxes": "X, 0, 1",
         "embed": "w, zeros(d, N)[:, 0]",
-        "swapaxes": "X, 0, 1",
-        "transpose": "X, (1, 0)",
         "take": "X, y",
         "one_hot": "y, 3",
     }
