@@ -62,6 +62,7 @@ ACTIVATIONS = {
 BENDS = frozenset({*ACTIVATIONS, "softplus", "softmax", "logsumexp", "log_softmax"})
 PIECEWISE = frozenset({"softplus", "abs", "maximum", "minimum"})  # activations where a layer follows
 PLUMBING = frozenset({"repeat", "squeeze", "transpose", "negate", "scale", "sum", "outer"})
+SPARE = "uvwtyxzsqr"  # the first that nothing else is called by, where a role has run out of letters
 GREEK = ("sigma", "rho", "tau")
 _NUMBER = re.compile(r"_?[0-9]+(?=$|_hat$)")
 MEASURES = frozenset({"power", "abs", "norm"})  # of an error
@@ -219,7 +220,8 @@ def _all_parts(
         streams = [own] if shares else _streams(nodes, standing)
         names = _lettered(streams, letters, free) or _lettered([_counted(nodes)], letters, free)
         if names is None:
-            others = (name for i in count(1) if free(name := f"u_{i}"))
+            stem = next((letter for letter in SPARE if free(letter) and free(letter.upper())), "u")
+            others = (name for i in count(1) if free(name := f"{stem}_{i}"))
             names = {node: next(others) for node in nodes}
         used.update(names.values(), (_NUMBER.sub("", name) for name in names.values()))
         if letters is AFFINE:

@@ -19,6 +19,7 @@ from gradstep.operations.families import pulled_back
 BACK = "substituting back"
 WRITTEN_OUT = 2_000  # nodes of a gradient in which intermediate variables are written out
 HEAVY = 14  # a cotangent with more symbols than this is called by its name rather than written out
+HEAVY_TWICE = 11  # the same for one that would be written out in several places
 
 Stage = tuple[Expr, tuple[Rewrite, ...], Law | None]  # a cotangent, how it got there, by which law
 
@@ -237,9 +238,9 @@ class Opening:
         if not G.args:  # a name would hide that it is I
             return False
         symbols = self.visible(G, HEAVY)
-        if symbols > HEAVY or (symbols > 2 and self.whole(node)):
-            return True
         below = set(self._until_named(node))
+        if symbols > (HEAVY if len(below) < 2 else HEAVY_TWICE) or (symbols > 2 and self.whole(node)):
+            return True
         if not any(arg in self.stops for arg in below):
             return False
         if any(arg in self.named for arg in below):
