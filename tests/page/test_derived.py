@@ -142,6 +142,19 @@ def test_every_line_of_differentials_is_the_same_number(javascript):
     assert found == pytest.approx([-sum(np.sum(G**2) for G in gradients.values())], rel=1e-9)
 
 
+def test_a_deep_network_is_awake_and_a_deeper_one_is_not_tried():
+    def network(layers):
+        shapes = {"X": "N d", "Y": "N d"} | {f"W{k}": "d d" for k in range(layers)}
+        text = "".join(f"A{k + 1} = relu({f'A{k}' if k else 'X'} @ W{k}); " for k in range(layers))
+        return derived(f"{text}mean((Y - A{layers})**2)", " ".join(list(shapes)[2:]), **shapes)
+
+    fit, _ = rehearse(network(8))
+    answers = gs.evaluate(fit.prediction, X=fit.data["X"], **fit.parameters)
+    assert fit.loss < fit.history[0] and np.ptp(answers, axis=0).max() > 0
+    with pytest.raises(gs.MathError, match="tried out"):
+        rehearse(network(50))
+
+
 REASONS = {
     "assumed symmetric": ("sum((S @ x)**2)", {"S": "n n", "x": "n"}, "S", {"S": "symmetric"}),
     "too many for a page": ("mean((y - X @ w)**2)", {"X": "400 800", "w": "800", "y": "400"}, "w", {}),

@@ -37,6 +37,7 @@ Seen: TypeAlias = Callable[[Any, Array, Random], Array]
 ROWS = 24
 NARROW, WIDE = (2, 3, 5, 6, 7), (6, 5, 7, 4, 8)  # lengths of the sizes that data have,
 BESIDE = {NARROW: (4, 3, 5, 2, 6), WIDE: (3, 2, 4, 5, 6)}  # and of those that only parameters have
+DEEP = 3  # layers that can be off
 HIDDEN = 6  # sets of hidden parameters to choose from
 NOISE = 0.1  # of the spread of an answer
 SMALL = 0.1  # a number among data that have rows: a penalty, a margin
@@ -71,13 +72,15 @@ class MadeUp:
     def sizes(self) -> Lengths:
         """Small lengths that differ; where one feature makes two numbers to be found, one feature.
 
-        Data without rows, or that are to be found again in themselves, are wider than what is between.
+        Data without rows, or that are to be found again in themselves, are wider than what is between; and so
+        are those of deep networks, of which no layer may be off altogether.
         """
         batch, parameters = batch_size(self.derivation), self.derivation.parameters.values()
         nodes = list(walk(self.derivation.of))
         rows = {batch: ROWS} if isinstance(batch, str) and size_names(batch) == (batch,) else {}
         mirrored = any(self._given[name] in walk(answer.of) for name, answer in self.answers.items())
-        lengths = NARROW if batch is not None and not mirrored else WIDE
+        deep = len(rectifiers(self.derivation.of, set(parameters))) > DEEP
+        lengths = NARROW if batch is not None and not mirrored and not deep else WIDE
         free = [name for name in _names(self._given.values()) if name not in rows]
         data = dict(zip(free, cycle(lengths), strict=False))
         if rows and len(free) == 1 and len(parameters) == 2 and all(p.rank < 2 for p in parameters):

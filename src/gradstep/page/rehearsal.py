@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from gradstep.calculus.assumptions import tied
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
+from gradstep.expression.node import walk
 from gradstep.learn.arrays import Checked
 from gradstep.learn.coordinates import Coordinates
 from gradstep.learn.descent import descend
@@ -26,6 +27,7 @@ FEW, REACH = (
     0.1,
 )  # steps where there is no lowest point; how far the first goes, of the length of the start
 FAR = 1e3  # times as far from zero as at the start, the loss below or the parameters: this has no end
+MOST_PARTS = 120  # a derivation should not wait for its page
 MOST_NUMBERS = 200_000  # in all arrays of the loss together
 ENDLESS = "The loss has no lowest point: the way down shown here ends after a few steps."
 SIGNS = (0, 1)  # of what is made up: of both, and, where that leads nowhere, positive
@@ -40,6 +42,9 @@ def rehearse(derivation: Derivation, seed: int = 0) -> tuple[Fit, list[str]]:
         raise MathError(f"{name} moves inside its structure only")
     for parameter, fact in tied(derivation.parameters.values()):
         raise MathError(f"{name_of(parameter)} is assumed {fact}, and a step down would not keep it so")
+    parts = sum(1 for _ in walk(derivation.of))
+    if parts > MOST_PARTS:
+        raise MathError(f"its {parts} operations are more than are tried out without data")
     numbers = MadeUp(derivation).numbers
     if numbers > MOST_NUMBERS:
         raise MathError(f"its arrays hold {numbers:,} numbers, too many for a page")
@@ -71,6 +76,8 @@ def _trained(drawn: MadeUp, start: Mapping[str, Array], bounded: bool) -> Fit:
             rate = REACH * _length(start.values()) / (_length(measured(dict(start))[1].values()) or 1.0)
     found = descend(measured, start, steps=STEPS if bounded else FEW, learning_rate=rate)
     first, far = found.history[0], _length(found.parameters.values())
+    if found.loss >= first:
+        raise MathError("no step from where it begins leads further down")
     if bounded and (found.loss < -FAR * abs(first) or far > FAR * (1 + _length(start.values()))):
         raise MathError("the loss falls without bound: it has no lowest point")
     plan = planned(derivation, Checked(dict(data), drawn.sizes, ()), 0.0, 0.0, drawn.seed, None)
