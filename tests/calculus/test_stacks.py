@@ -135,3 +135,17 @@ def test_axes_are_split_and_merged_in_runs(before, after, runs):
     assert [(len(a), len(b)) for a, b in found] == runs
     for shape, side in ((before, 0), (after, 1)):
         assert [k for run in found for k in run[side]] == list(range(len(shape)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sum((X - mean(X, axis=2)[:, :, None])**2)",
+        "sum((X - mean(X, axis=1)[:, None])**2)",
+        "sum(X*m[:, :, None] + mean(X, axis=0))",
+        "sum(X.mT @ X) + sum(transpose(X, (2, 0, 1)))",
+    ],
+)
+def test_it_is_written_as_it_was_read(text):
+    shapes = {"X": "b n d", "m": "b n"} if "m[" in text else {"X": "b n d"}
+    assert str(parse(text, **shapes)) == text

@@ -72,8 +72,10 @@ def _repeat_text(expr: Expr, spell: Spell) -> Spelled:
         return f"ones({', '.join(map(str, sizes))})", ATOM
     if value_of(inner) == 0:
         return f"zeros({', '.join(map(str, sizes))})", ATOM
-    if inner.rank == 1 and sizes == (1,):
-        return enclosed(spell(inner), POWER + 1) + ("[None, :]" if axes == (0,) else "[:, None]"), POWER + 5
+    if inner.rank and set(sizes) == {1}:
+        places = ", ".join("None" if axis in axes else ":" for axis in range(max(expr.rank, max(axes) + 1)))
+        places = places if inner.rank == 1 else places.removesuffix(", :" * (expr.rank - 1 - max(axes)))
+        return f"{enclosed(spell(inner), POWER + 1)}[{places}]", POWER + 5
     axis, dim = (axes[0], sizes[0]) if len(axes) == 1 else (axes, f"({', '.join(map(str, sizes))})")
     return f"repeat({spell(inner)[0]}, axis={axis}, size={dim})", ATOM
 

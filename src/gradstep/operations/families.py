@@ -122,6 +122,11 @@ def _unrepeated(operand: Expr) -> Sequence[Expr]:
     found = [inner, *(inner.args if inner.op.name == "squeeze" else ())]
     if inner.rank == 1:
         found += [operand.op(inner, params=((axis,), (1,))) for axis in (1, 0)]
+    elif inner.rank:  # axes in front come by themselves
+        axes = operand.params[0]
+        front = next(k for k in range(operand.rank) if k not in axes)
+        within = tuple(axis - front for axis in axes if axis > front)
+        found += [operand.op(inner, params=(within, (1,) * len(within)))] if within else []
     return (*found, operand)
 
 
