@@ -148,6 +148,8 @@ _ROOMS = {
     "gradstep.page.derived": ["_html"],
     "gradstep.page.fitted": ["_write_page"],
     "gradstep.page.widgets": ["_widget"],
+    "gradstep.calculus.tape": ["_tape_of"],
+    "gradstep.notation.tapes": ["_tape"],
     "gradstep.notation.text": ["plain"],
     "gradstep.notation.parsing": ["parse", "symbols"],
     "gradstep.notation.functions": ["function", "_redeclared"],

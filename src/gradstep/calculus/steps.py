@@ -16,6 +16,7 @@ from gradstep.expression.records import record
 if TYPE_CHECKING:
     from gradstep.calculus.naming import Part
     from gradstep.calculus.structures import Inside
+    from gradstep.calculus.tape import Tape
     from gradstep.calculus.verdicts import Certificate
 
 Term = tuple[Expr, Expr]  # (G, N): the inner product ⟨G, dN⟩; G has the shape of N
@@ -143,6 +144,15 @@ class Derivation:
                 order += 1
             from_one.append(tuple(line.values()))
         return from_one
+
+    @property
+    def tape(self) -> Tape:
+        """The forward values that the gradients read, their sizes, and what can be worked out again.
+
+        `print(d.tape)`; a derivation of anything but a gradient has none (`MathError`).
+        """
+        found: Tape = upstairs("_tape_of")(self)
+        return found
 
     # ------------------------------------------------------------------------------------------- shown
 

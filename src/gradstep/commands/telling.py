@@ -38,6 +38,7 @@ def telling_options(command: Command) -> Command:
             help="Which parts go by names: auto, none (everything written out), or a list such as z,e.",
         ),
         click.option("--seed", type=int, help="Seed of the certificate's random points."),
+        click.option("--tape", is_flag=True, help="Show too what the way back reads of the way forward."),
         click.option("--certify", is_flag=True, help="Show the integers by which every line was checked."),
         click.option("--width", type=click.IntRange(40), help=f"Columns; {WIDTH} at most by itself."),
         click.option(
@@ -100,8 +101,11 @@ def say(
     opened: bool,
     certify: bool,
     width: int | None,
+    tape: bool,
 ) -> None:
     """Prints a derivation as it was asked for."""
+    if tape and to != "text":
+        raise MathError("a tape is told as text", mend="leaving out --to")
     if to == "text":
         told = present(
             derivation,
@@ -114,6 +118,8 @@ def say(
             opened=opened,
         )
         click.echo(text(told, width or columns(), opened=opened, colour=is_colourful()), color=True)
+        if tape:
+            click.echo(f"\n{derivation.tape}")
     elif to == "json":
         import json  # not worth its time to load for the others
 
