@@ -1,14 +1,16 @@
-"""The gallery: one live page for each line of a table. `python3 dev.py gallery` writes them to docs/gallery/.
+"""The gallery: a page for each line of two tables. `python3 dev.py gallery` writes them to docs/gallery/.
 
 A new network is a new line: its name, what it shows, its loss, its shapes, its data, how it is trained.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,9 @@ import numpy as np
 
 import gradstep as gs
 from gradstep.datasets import iowa
+from gradstep.library import Network as Layer
+from gradstep.page.derivations import html as still
+from gradstep.page.derived import html as derived
 from gradstep.page.document import Html
 from gradstep.page.fitted import write_page
 
@@ -196,23 +201,49 @@ def write(network: Network) -> Path:
     return write_page(fit, FOLDER / f"{network.name}.html", title=network.title, lead=lead)
 
 
+def write_layer(layer: Layer) -> Path:
+    """The derivation of a network that comes along, on a page; of twelve layers where it has layers."""
+    path = FOLDER / f"{page_name(layer.name)}.html"
+    title = layer.name[0].upper() + layer.name[1:]
+    made = (
+        still(layer.derive(12), title=title, view="matrix")
+        if layer.deep
+        else derived(layer.derive(), title=title, view="matrix")
+    )
+    path.write_text(made, encoding="utf-8")
+    return path
+
+
+def page_name(name: str) -> str:
+    return "layer-" + re.sub("[^a-z0-9]+", "-", name.lower())
+
+
 def main(words: list[str]) -> int:
-    unknown = set(words) - {network.name for network in GALLERY}
+    pages: dict[str, Callable[[], Path]] = {network.name: partial(write, network) for network in GALLERY}
+    pages |= {page_name(layer.name): partial(write_layer, layer) for layer in gs.networks.values()}
+    unknown = set(words) - pages.keys()
     if unknown:
-        print(f"there is no page {unknown.pop()}; there are {', '.join(n.name for n in GALLERY)}")
+        print(f"there is no page {unknown.pop()}; there are {', '.join(pages)}")
         return 2
     FOLDER.mkdir(exist_ok=True)
-    for network in GALLERY:
-        if not words or network.name in words:
+    for name, make in pages.items():
+        if not words or name in words:
             began = time.perf_counter()
-            path = write(network)
+            path = make()
             size = path.stat().st_size / 1000
             print(f"{path}   {size:.0f} KB, {time.perf_counter() - began:.1f} s", flush=True)
-    items = "\n".join(
-        f'<li><a href="{n.name}.html">{escape(n.title)}</a><p>{escape(n.lead)}</p></li>' for n in GALLERY
-    )
-    (FOLDER / "index.html").write_text(INDEX.replace("{items}", items), encoding="utf-8")
+    alive = [(n.name, n.title, n.lead) for n in GALLERY]
+    layers = [(page_name(n.name), n.name, f"{n.about}. {n.source}") for n in gs.networks.values()]
+    index = INDEX.replace("{alive}", listed(alive)).replace("{layers}", listed(layers))
+    (FOLDER / "index.html").write_text(index, encoding="utf-8")
     return 0
+
+
+def listed(pages: Iterable[tuple[str, str, str]]) -> str:
+    return "\n".join(
+        f'<li><a href="{name}.html">{escape(title)}</a><p>{escape(lead)}</p></li>'
+        for name, title, lead in pages
+    )
 
 
 INDEX = """\
@@ -234,7 +265,12 @@ li p { margin: 0; opacity: 0.75; }
 <p>Each page is one file that trains itself: press Train, drag a weight, and watch every line of the
 derivation.</p>
 <ol>
-{items}
+{alive}
+</ol>
+<h2>The layers of today</h2>
+<p>Networks that come along as <code>gs.networks</code>, each with its derivation.</p>
+<ol>
+{layers}
 </ol>
 </body>
 </html>

@@ -14,7 +14,7 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Operation, Params, walk
 from gradstep.expression.shapes import Size
 from gradstep.operations.arithmetic import power_op, scale_op
-from gradstep.operations.broadcasting import repeat, repeat_op, squeeze_op, sum_op
+from gradstep.operations.broadcasting import MOST_AXES, repeat, repeat_op, squeeze_op, sum_op
 from gradstep.operations.cumulative import cumsum_op, prod_op, prod_others_op
 from gradstep.operations.entries import concatenate_op
 from gradstep.operations.extremes import hardmax_op, max_op, min_op
@@ -93,6 +93,8 @@ def _repeated(x: Expr, size: Size) -> Expr:
 
 def lifted_forms(form: Form, depth: int) -> Iterator[Form]:
     """The equation with `depth` axes in front of its letters, or of some of them."""
+    if max(node.rank for node in walk(*form)) + depth > MOST_AXES:
+        return
     arrays = [node for node in walk(form[0]) if node.op is wildcard_op and node.rank]
     for count in range(len(arrays) if len(arrays) > MOST_LETTERS else 1, len(arrays) + 1):
         for letters in combinations(arrays, count):

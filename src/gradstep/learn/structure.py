@@ -116,7 +116,7 @@ def entrances(loss: Expr, data: Expr, parameters: Collection[Expr]) -> tuple[Lin
     above = parents(loss)
     found: list[Linear] = []
     for product in above.get(data, ()):
-        entered = [affine(node, above, parameters) for node in above[product]]
+        entered = [affine(node, above, parameters) for node in above.get(product, ())]
         if len(entered) == 1 and entered[0] is not None and entered[0].inner is data:
             found.append(entered[0])
             continue
