@@ -8,7 +8,7 @@
     python3 dev.py docs      builds docs/_build/html, with the gallery
     python3 dev.py gallery   writes the live pages of the gallery to docs/gallery (names: only these)
     python3 dev.py notebooks   runs the example notebooks, and writes them with their results
-    python3 dev.py screenshots   pictures of the pages, light, dark, on a phone and printed, to screenshots
+    python3 dev.py screenshots   pictures of pages and app, light, dark, on a phone, printed, to screenshots
     python3 dev.py bench     measures speed beside PyTorch, JAX, NumPy and scikit-learn (names: only these)
 
 It all happens in .venv beside this file. What is installed there is noted, so the next run starts at once.

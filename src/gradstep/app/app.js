@@ -357,7 +357,10 @@ async function check() {
 // ---- what can be pressed
 
 function listen() {
-  $("formula").addEventListener("input", soon);
+  $("formula").addEventListener("input", () => {
+    $("example").selectedIndex = -1; // so that the same example can be chosen again
+    soon();
+  });
   $("view").addEventListener("change", () => derive());
   $("example").addEventListener("change", () => begin(Number($("example").value)));
   for (const [language, title] of LANGUAGES) {
