@@ -28,6 +28,7 @@ from gradstep.expression.late import late
 from gradstep.notation.batches import batch_size, tells
 from gradstep.notation.views import present
 from gradstep.page import derivations
+from gradstep.page import derived as pages
 from gradstep.page.document import fragment
 from gradstep.public import derive
 from gradstep.running import compile
@@ -95,7 +96,7 @@ def coded(asked: Question, tell: Tell) -> Answer:
         source = derivation.latex()
     elif language == "page":
         codes = {"NumPy": compile(derivation).source}
-        source = derivations.html(derivation, view=_view(asked, derivation), codes=codes)
+        source = pages.html(derivation, view=_view(asked, derivation), codes=codes)
     else:
         source = compile(derivation, language).source
     return {"source": source, "name": f"gradient.{LANGUAGES[language]}"}
