@@ -136,7 +136,7 @@ def test_both_sides_are_worth_the_same(law, left, right):
 
 def test_what_holds_for_a_matrix_holds_for_each_of_a_stack():
     """Every form that is lifted: the same shape, the same value exactly, and a weight that falls."""
-    assert len(STACKED) > 100
+    assert len(STACKED) > 90
     for name, oracle, left, right in STACKED:
         lhs, rhs, variables = instance(left, right)
         assert lhs.shape == rhs.shape

@@ -96,6 +96,8 @@ def lifted_forms(form: Form, depth: int) -> Iterator[Form]:
     if max(node.rank for node in walk(*form)) + depth > MOST_AXES:
         return
     arrays = [node for node in walk(form[0]) if node.op is wildcard_op and node.rank]
+    if any(node.rank > MATRIX for node in arrays):  # a law that speaks of stacks by itself
+        return
     for count in range(len(arrays) if len(arrays) > MOST_LETTERS else 1, len(arrays) + 1):
         for letters in combinations(arrays, count):
             try:
