@@ -1,7 +1,7 @@
 """What does the local app have done? Derive, check, write as code, read a table, train: a line of JSON each.
 
-This runs as a process of its own, `python -m gradstep.app.tasks PID`, for the server of that number: a
-question comes in as a line, and its answer goes out as a line, after others that tell how far it is.
+This runs as a process of its own (`process.py`): a question comes in as a line, and its answer goes out as a
+line, after others that tell how far it is.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import os
 import re
 import signal
 import sys
-import threading
-import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -41,7 +39,6 @@ else:
 Tell: TypeAlias = Callable[[Mapping[str, Any]], None]
 Answer: TypeAlias = dict[str, Any]
 
-ORPHANED = 1.0  # seconds between two looks whether the server is still there
 STYLE = re.compile(r' style="')
 LANGUAGES = {
     "numpy": "py",
@@ -112,13 +109,12 @@ TASKS: Mapping[str, Callable[[Question, Tell], Answer]] = {
 
 
 def main() -> None:
-    """Answer questions until there are no more, or until the process that asks them is gone."""
+    """Answer questions until there are no more."""
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever is printed is no answer
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it stops what is being trained, and nothing else
     with contextlib.suppress(OSError):  # where memory runs out this process ends, and not the server
         Path("/proc/self/oom_score_adj").write_text("1000")
-    threading.Thread(target=_watch, args=(int(sys.argv[1]),), daemon=True).start()
 
     def reply(said: Mapping[str, Any]) -> None:
         replies.write(json.dumps(said) + "\n")
@@ -144,14 +140,3 @@ def _answered(question: Mapping[str, Any], tell: Tell) -> Answer:
         return {
             "error": as_data(MathError(words, mend="a report of what you did: this is a fault of gradstep"))
         }
-
-
-def _watch(parent: int) -> None:
-    """No process outlives the one that asks it."""
-    while os.getppid() == parent:
-        time.sleep(ORPHANED)
-    os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

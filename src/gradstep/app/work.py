@@ -176,7 +176,7 @@ class Worker:
 
 async def _begun() -> Process:
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gradstep.app.tasks", str(os.getpid())),
+        *(sys.executable, "-m", "gradstep.app.process", str(os.getpid())),
         stdin=PIPE,
         stdout=PIPE,
         limit=LONGEST_LINE,
