@@ -315,6 +315,12 @@ def test_every_function_makes_operations_of_the_table(name):
         "embed": (x, FUNCTIONS["zeros"]("n", 2)[:, :1]),
         "take": (x, symbol("places_", "m")),
         "one_hot": (symbol("places_", "m"), "k"),
+        "windows": (x, 1),
+        "overlap_add": (x, "n"),
+        **dict.fromkeys(("conv1d", "conv_transpose1d"), (symbol("s", "c c n"), symbol("s", "c c n"))),
+        **dict.fromkeys(("conv2d", "conv_transpose2d"), (symbol("s", "c c n n"), symbol("s", "c c n n"))),
+        "conv1d_weight": (symbol("s", "c c n"), symbol("s", "c c n"), 1),
+        "conv2d_weight": (symbol("s", "c c n n"), symbol("s", "c c n n"), (1, 1)),
     }
     axis = {"softmax": {"axis": 0}, "log_softmax": {"axis": 0}, "logsumexp": {"axis": 1}}
     several = {"maximum": 2, "minimum": 2, "where": 3, "clip": 3}

@@ -54,6 +54,12 @@ if TYPE_CHECKING:
     from gradstep.operations.choices import hardtanh as hardtanh
     from gradstep.operations.choices import relu6 as relu6
     from gradstep.operations.choices import where as where
+    from gradstep.operations.convolutions import conv1d as conv1d
+    from gradstep.operations.convolutions import conv1d_weight as conv1d_weight
+    from gradstep.operations.convolutions import conv2d as conv2d
+    from gradstep.operations.convolutions import conv2d_weight as conv2d_weight
+    from gradstep.operations.convolutions import conv_transpose1d as conv_transpose1d
+    from gradstep.operations.convolutions import conv_transpose2d as conv_transpose2d
     from gradstep.operations.cumulative import cumsum as cumsum
     from gradstep.operations.cumulative import prod as prod
     from gradstep.operations.cumulative import prod_others as prod_others
@@ -126,6 +132,8 @@ if TYPE_CHECKING:
     from gradstep.operations.trigonometry import cos as cos
     from gradstep.operations.trigonometry import sin as sin
     from gradstep.operations.trigonometry import tan as tan
+    from gradstep.operations.windows import overlap_add as overlap_add
+    from gradstep.operations.windows import windows as windows
     from gradstep.public import derive as derive
     from gradstep.public import hessian as hessian
     from gradstep.public import hvp as hvp
@@ -176,6 +184,10 @@ _ROOMS = {
     "gradstep.operations.triangles": ["tril", "triu"],
     "gradstep.operations.inverses": ["inv", "det", "logdet", "solve", "matrix_power"],
     "gradstep.operations.sums": ["sum", "mean", "var"],
+    "gradstep.operations.windows": ["overlap_add", "windows"],
+    "gradstep.operations.convolutions": [
+        "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "conv1d_weight", "conv2d_weight",
+    ],
     "gradstep.operations.cumulative": ["cumsum", "prod", "prod_others"],
     "gradstep.operations.entries": ["concatenate", "embed", "ravel", "reshape", "stack"],
     "gradstep.operations.extremes": ["hardmax", "max", "min"],

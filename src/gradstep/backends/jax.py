@@ -48,6 +48,47 @@ HELPERS: Mapping[str, str] = {
         "    length = jnp.sqrt(jnp.sum(jnp.square(x), axis=axes, keepdims=True))\n"
         "    return x / jnp.where(length == 0, 1, length)\n"
     ),
+    "windows": (
+        "def windows(x, lengths, strides, dilations):\n"
+        "    first = x.ndim - len(lengths)\n"
+        "    for k, (m, s, d) in enumerate(zip(lengths, strides, dilations)):\n"
+        "        count = (x.shape[first + k] - d * (m - 1) - 1) // s + 1\n"
+        "        at = s * jnp.arange(count)[:, None] + d * jnp.arange(m)\n"
+        "        x = jnp.moveaxis(jnp.take(x, at, axis=first + k), first + k + 1, -1)\n"
+        "    return x\n"
+    ),
+    "overlap_add": (
+        "def overlap_add(windows, lengths, strides, dilations):\n"
+        "    axes = len(lengths)\n"
+        "    whole = jnp.zeros((*windows.shape[: -2 * axes], *lengths), windows.dtype)\n"
+        "    counts = windows.shape[-2 * axes : -axes]\n"
+        "    for place in itertools.product(*map(range, windows.shape[-axes:])):\n"
+        "        along = zip(place, counts, strides, dilations)\n"
+        "        at = [slice(d * j, d * j + s * (count - 1) + 1, s) for j, count, s, d in along]\n"
+        "        whole = whole.at[(..., *at)].add(windows[(..., *place)])\n"
+        "    return whole\n"
+    ),
+    "conv": (
+        "def convolved(x, w, strides, paddings, dilations):\n"
+        "    around = [(p, p) for p in paddings]\n"
+        "    return jax.lax.conv_general_dilated(x, w, strides, around, rhs_dilation=dilations)\n"
+    ),
+    "conv_transpose": (
+        "def convolved_back(g, w, strides, paddings, dilations, beyond):\n"
+        "    reach = [d * (m - 1) for m, d in zip(w.shape[2:], dilations)]\n"
+        "    around = [(r - p, r - p + more) for r, p, more in zip(reach, paddings, beyond)]\n"
+        "    turned = jnp.flip(jnp.swapaxes(w, 0, 1), tuple(range(2, w.ndim)))\n"
+        "    return jax.lax.conv_general_dilated(\n"
+        "        g, turned, (1,) * len(strides), around, lhs_dilation=strides, rhs_dilation=dilations\n"
+        "    )\n"
+    ),
+    "conv_weight": (
+        "def convolved_weights(x, g, lengths, strides, paddings, dilations):\n"
+        "    around = [(p, p) for p in paddings]\n"
+        "    signal, window = jnp.swapaxes(x, 0, 1), jnp.swapaxes(g, 0, 1)\n"
+        "    whole = jax.lax.conv_general_dilated(signal, window, dilations, around, rhs_dilation=strides)\n"
+        "    return jnp.swapaxes(whole, 0, 1)[(..., *map(slice, lengths))]\n"
+    ),
     "embed": (
         "def embed(part, shape, places):\n"
         "    return jnp.zeros(shape, jnp.asarray(part).dtype).at[places].set(part)\n"
@@ -58,7 +99,7 @@ HELPERS: Mapping[str, str] = {
 class JaxSpeller(Speller):
     """Writes expressions with `jax.numpy`."""
 
-    imports = ("import jax", "import jax.numpy as jnp")
+    imports = ("import itertools", "import jax", "import jax.numpy as jnp")
 
     def template(self, expr: Expr) -> tuple[str, str]:
         name = expr.op.name

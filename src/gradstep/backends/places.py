@@ -17,6 +17,7 @@ from gradstep.operations.entries import concatenate_op, embed_op, reshape_op, sl
 from gradstep.operations.flips import flip_op
 from gradstep.operations.leaves import eye_op, number_op, pi_op, size_op, symbol_op, triangle_op
 from gradstep.operations.lookups import one_hot_op, take_op
+from gradstep.operations.windows import windows_op
 
 Index = Sequence[str]
 Spelled = tuple[str, int]
@@ -84,6 +85,15 @@ def _embedded(writing: Entries, node: Expr, index: Index, holds: int) -> Spelled
             place = f"({language.quotient.format(place, step)})"
         inner.append(place)
     return f"{' && '.join(tests)} ? {writing.entry(node.args[0], inner)} : {language.number(0)}", CHOICE
+
+
+def _window(writing: Entries, node: Expr, index: Index, holds: int) -> Spelled:
+    """Place j of window i is x at s i + d j."""
+    _, paces = node.params
+    axes = len(paces)
+    slid = zip(index[-2 * axes : -axes], index[-axes:], paces, strict=True)
+    places = [f"({i if s == 1 else f'{s} * {i}'} + {j if d == 1 else f'{d} * {j}'})" for i, j, (s, d) in slid]
+    return writing.entry(node.args[0], [*index[: -2 * axes], *places], holds), holds
 
 
 def _joined(writing: Entries, node: Expr, index: Index, holds: int) -> Spelled:
@@ -170,6 +180,7 @@ PLACES: Mapping[object, Place] = {
     embed_op: _embedded,
     concatenate_op: _joined,
     flip_op: _flipped,
+    windows_op: _window,
     reshape_op: _reshaped,
     diagonal_matrix_op: _diagonal_matrix,
     take_op: _taken,

@@ -21,12 +21,13 @@ from gradstep.expression.shapes import Shape, Size, minus, size_names
 from gradstep.expression.shapes import renamed as with_names
 from gradstep.operations.arithmetic import negate_op, scale
 from gradstep.operations.broadcasting import repeat_op, squeeze_op
-from gradstep.operations.entries import needs, reshape_op, slice_op
+from gradstep.operations.entries import reshape_op, slice_op
 from gradstep.operations.evaluation import mentioned, variables
 from gradstep.operations.flips import flip_op
 from gradstep.operations.guards import guarded
 from gradstep.operations.improving import Improvement, improved
 from gradstep.operations.leaves import NAME, is_constant, size_op, symbol_op
+from gradstep.operations.lengths import needs
 from gradstep.operations.lookups import lookups
 from gradstep.operations.permutations import transpose_op
 from gradstep.operations.stabilising import stabilised

@@ -23,6 +23,7 @@ from gradstep.operations.activations import minimum
 from gradstep.operations.arithmetic import equal, exp, power_op
 from gradstep.operations.broadcasting import repeat, repeat_op
 from gradstep.operations.coded import deviations_op
+from gradstep.operations.convolutions import CHANNELS, FRONT
 from gradstep.operations.cumulative import cumsum_op, prod_op, prod_others_op
 from gradstep.operations.entries import concatenate_op, embed_op, reshape_op, slice_op
 from gradstep.operations.extremes import hardmax_op, max_op, min_op
@@ -34,6 +35,7 @@ from gradstep.operations.norms import norm_op, unit_op
 from gradstep.operations.precise import log1p
 from gradstep.operations.rowwise import log_softmax_op, logsumexp_op, softmax_op
 from gradstep.operations.sums import mean, sum
+from gradstep.operations.windows import overlap_add_op, windows_op
 
 Combine = Literal["sum", "max", "min", "norm", "logsumexp", "prod"]  # how totals of two blocks make one
 
@@ -175,7 +177,7 @@ def _meets(node: Expr, size: Size) -> Combine | None:
         raise _Whole(f"{op.name} makes an array with entries for each row")
     if op.slopes is not None or op.shape is same_shape or op is power_op or not carried:
         return None
-    if op.indices is not None:
+    if op.indices is not None or (op in FRONT and all(size not in arg.shape[CHANNELS:] for arg in carried)):
         return _summed(node, size)
     at = carried[0].shape.index(size)
     if op in ALONG:
@@ -187,6 +189,8 @@ def _meets(node: Expr, size: Size) -> Combine | None:
     if (
         (op is slice_op and node.params[at] == whole)
         or (op is embed_op and node.params[0][at] == whole)
+        or (op is windows_op and at < node.args[0].rank - len(node.params[1]))
+        or (op is overlap_add_op and at < node.rank - len(node.params[1]))
         or (op is reshape_op and at == 0 and node.shape[:1] == (size,))
         or (op in (take_op, one_hot_op) and carried == [node.args[-1]])
     ):
@@ -196,12 +200,13 @@ def _meets(node: Expr, size: Size) -> Combine | None:
 
 def _summed(node: Expr, size: Size) -> Combine | None:
     """Of an operation that is linear in each operand: whether the index of the rows is summed over."""
-    assert node.op.indices is not None
-    inputs, output = node.op.indices(node.params, *(arg.rank for arg in node.args)).split("->")
+    front, stated = FRONT.get(node.op), node.op.indices
+    indices = front or (stated(node.params, *(arg.rank for arg in node.args)) if stated else "")
+    inputs, output = indices.split("->")
     found = {
         letter
         for letters, arg in zip(inputs.split(","), node.args, strict=True)
-        for letter, length in zip(letters, arg.shape, strict=True)
+        for letter, length in zip(letters, arg.shape, strict=front is None)
         if length == size
     }
     if len(found) != 1:

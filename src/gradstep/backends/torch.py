@@ -66,6 +66,23 @@ def _reshaped(expr: Expr) -> str:
     return f"torch.reshape({{0}}, ({', '.join(map(str, expr.shape))}{',' * (expr.rank == 1)}))"
 
 
+def _convolved(name: str) -> Template:
+    """A function of PyTorch's for each number of axes; the weights of a window have the sizes said here."""
+
+    def code(expr: Expr) -> str:
+        paces, *sizes = expr.params
+        strides, paddings, dilations = map(tuple, zip(*paces, strict=True))
+        operands, options = "{0}, {1}", f"stride={strides}, padding={paddings}, dilation={dilations}"
+        if expr.op.name == "conv_weight":
+            lengths = ", ".join(map(str, sizes[0]))
+            operands = f"{{0}}, ({{1}}.shape[1], {{0}}.shape[1], {lengths}), {{1}}"
+        elif sizes:
+            options += f", output_padding={tuple(sizes[0])}"
+        return f"torch.nn.{name.format(len(paces))}({operands}, {options})"
+
+    return code
+
+
 # Operations that PyTorch calls otherwise or has for itself.
 OTHERWISE: Mapping[str, Template] = {
     **{name: f"torch.{name}({{0}})" for name in ("exp", "log", "log1p", "expm1", "sqrt", "abs", "sign")},
@@ -105,6 +122,9 @@ OTHERWISE: Mapping[str, Template] = {
     "softmax": _along("torch.softmax"),
     "log_softmax": _along("torch.log_softmax"),
     "logsumexp": _along("torch.logsumexp"),
+    "conv": _convolved("functional.conv{}d"),
+    "conv_transpose": _convolved("functional.conv_transpose{}d"),
+    "conv_weight": _convolved("grad.conv{}d_weight"),
     "take": "{0}[{1}.long()]",
     "softplus": "softplus({0})",
     "bell": "torch.sigmoid({0}) * torch.sigmoid(-{0})",
@@ -128,6 +148,25 @@ HELPERS: Mapping[str, str] = {
         "def embed(part, shape, *places):\n"
         "    whole = torch.zeros(shape, dtype=part.dtype, device=part.device)\n"
         "    whole[places] = part\n"
+        "    return whole\n"
+    ),
+    "windows": (
+        "def windows(x, lengths, strides, dilations):\n"
+        "    first = x.dim() - len(lengths)\n"
+        "    for k, (m, s, d) in enumerate(zip(lengths, strides, dilations)):\n"
+        "        x = x.unfold(first + k, d * (m - 1) + 1, s)[..., ::d]\n"
+        "    return x\n"
+    ),
+    "overlap_add": (
+        "def overlap_add(windows, lengths, strides, dilations):\n"
+        "    axes = len(lengths)\n"
+        "    shape = (*windows.shape[: -2 * axes], *lengths)\n"
+        "    whole = torch.zeros(shape, dtype=windows.dtype, device=windows.device)\n"
+        "    counts = windows.shape[-2 * axes : -axes]\n"
+        "    for place in itertools.product(*map(range, windows.shape[-axes:])):\n"
+        "        along = zip(place, counts, strides, dilations)\n"
+        "        at = [slice(d * j, d * j + s * (count - 1) + 1, s) for j, count, s, d in along]\n"
+        "        whole[(..., *at)] += windows[(..., *place)]\n"
         "    return whole\n"
     ),
     "one_hot": (
@@ -165,7 +204,7 @@ HELPERS: Mapping[str, str] = {
 class TorchSpeller(Speller):
     """Writes expressions with PyTorch's functions."""
 
-    imports = ("import math", "import torch")
+    imports = ("import itertools", "import math", "import torch")
     some_kind = "torch.float64"
 
     def template(self, expr: Expr) -> tuple[str, str]:

@@ -21,12 +21,13 @@ from gradstep.operations.extremes import hardmax_op
 from gradstep.operations.flips import flip_op
 from gradstep.operations.leaves import triangle_op
 from gradstep.operations.lookups import one_hot_op
+from gradstep.operations.windows import overlap_add_op, windows_op
 
 if TYPE_CHECKING:
     from gradstep.calculus.field import Point
 
 # Linear, and exact in the field: they move as their values are made.
-MOVING_ENTRIES = LINEAR | {cumsum_op}
+MOVING_ENTRIES = LINEAR | {cumsum_op, windows_op, overlap_add_op}
 PICKING = frozenset({hardmax_op, one_hot_op})  # piecewise constant
 
 
@@ -133,6 +134,32 @@ def _one_hot(point: Point, node: Expr, a: Array) -> Array:
     return [weight for x in a for weight in point.place(x, length)]
 
 
+def _seen(point: Point, whole: Expr, parts: Expr, paces: Sequence[tuple[int, int]]) -> list[int]:
+    """For each entry of `parts`, which are windows of `whole`, the place that it is seen at."""
+    axes = len(paces)
+    dims, shape = point.dims(whole.shape), point.dims(parts.shape)
+    strides = [prod(dims[k + 1 :]) for k in range(len(dims))]
+    lead = len(dims) - axes
+    steps = [*strides[:lead]]
+    steps += [s * strides[lead + k] for k, (s, _) in enumerate(paces)]
+    steps += [d * strides[lead + k] for k, (_, d) in enumerate(paces)]
+    found = [0]
+    for length, step in zip(shape, steps, strict=True):
+        found = [before + k * step for before in found for k in range(length)]
+    return found
+
+
+def _windows(point: Point, node: Expr, a: Array) -> Array:
+    return [a[k] for k in _seen(point, node.args[0], node, node.params[1])]
+
+
+def _overlap_add(point: Point, node: Expr, a: Array) -> Array:
+    result = [0] * point.entries(node.shape)
+    for k, x in zip(_seen(point, node, node.args[0], node.params[1]), a, strict=True):
+        result[k] += x
+    return [x % point.prime for x in result]
+
+
 def _triangle(point: Point, node: Expr) -> Array:
     side, _, _, k = node.params
     rows, columns = point.dims(node.shape)
@@ -144,6 +171,8 @@ ENTRIES_VALUES: dict[Operation, Callable[..., Array]] = {
     slice_op: _slice,
     embed_op: _embed,
     flip_op: _flip,
+    windows_op: _windows,
+    overlap_add_op: _overlap_add,
     reshape_op: lambda point, node, a: a,
     concatenate_op: _concatenate,
     cumsum_op: _cumsum,

@@ -33,7 +33,6 @@ from gradstep.operations.arithmetic import (
     subtract_op,
 )
 from gradstep.operations.cumulative import prod_op
-from gradstep.operations.entries import COUNTING, needs
 from gradstep.operations.inverses import det_op, inv_op
 from gradstep.operations.leaves import (
     MOST_EXPONENT,
@@ -46,6 +45,7 @@ from gradstep.operations.leaves import (
     triangle_op,
     value_of,
 )
+from gradstep.operations.lengths import COUNTING, counted, needs
 from gradstep.operations.pseudoinverses import pinv_op
 from gradstep.operations.toeplitz import diagonal_sums_op
 from gradstep.operations.trigonometry import cos_op, sin_op
@@ -119,7 +119,7 @@ def draw_sizes(nodes: Iterable[Expr], draws: int, rng: Random, literal: bool = F
     """
     met: set[tuple[Shape, ...]] = set()
     meeting = []
-    counted: set[Size] = set()
+    numbers: set[Size] = set()
     exact: set[Size] = set()
     sums: set[Size] = set()
     needed: set[Size] = set()
@@ -136,11 +136,11 @@ def draw_sizes(nodes: Iterable[Expr], draws: int, rng: Random, literal: bool = F
             if names and names != (size,):
                 sums.add(size)
         if node.op in COUNTING:
-            exact.update(found)
+            exact.update(name for size in counted(node) for name in (size_names(size) or (size,)))
             needed.update(needs(node))
         if node.op is size_op:
             found[str(node.params[0])] = None
-            counted.update(found)
+            numbers.update(found)
         if found:
             sizes.update(found)
             meeting.append(tuple(found))
@@ -153,7 +153,7 @@ def draw_sizes(nodes: Iterable[Expr], draws: int, rng: Random, literal: bool = F
         colours = {s: k for k, s in enumerate(free)}
     else:
         neighbours: dict[Size, set[Size]] = {s: set() for s in sizes}
-        for group in (*set(meeting), tuple(counted)):
+        for group in (*set(meeting), tuple(numbers)):
             for s in group:
                 neighbours[s].update(group)
         colours = {}

@@ -12,14 +12,15 @@ from functools import reduce
 
 from gradstep.calculus.derivation import moving_nodes
 from gradstep.calculus.laws import zeros
-from gradstep.calculus.networks import Network, Terms, composed
+from gradstep.calculus.networks import Network, Terms
 from gradstep.calculus.rewriting import Book, Simplifier
 from gradstep.calculus.steps import Change, Rewrite
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, describe, replace, walk
 from gradstep.expression.records import replaced
-from gradstep.operations.arithmetic import add
-from gradstep.operations.leaves import symbol_op
+from gradstep.operations.arithmetic import add, scale
+from gradstep.operations.leaves import eye_op, symbol_op
+from gradstep.operations.products import matmul, outer
 
 MATRIX = 2  # axes: what has more has no matrix notation
 
@@ -212,3 +213,23 @@ def is_nothing(change: Expr) -> bool:
     """Whether a change is written as zero."""
     inner = change.args[0] if change.op.name == "repeat" else change
     return inner.op.name == "number" and inner.params[0] == 0
+
+
+def composed(outer_map: Expr, inner_map: Expr, middle: int) -> Expr | None:
+    """The array of one linear map after another, where both are vectors or matrices: the chain rule.
+
+    `middle` is the number of axes in between (0 or 1). None where it takes more than two axes to say it.
+    """
+    if middle == 0:
+        if not outer_map.rank:
+            return scale(outer_map, inner_map)
+        if not inner_map.rank:
+            return scale(inner_map, outer_map)
+        if outer_map.rank == inner_map.rank == 1:
+            return outer(outer_map, inner_map)
+        return None
+    if outer_map.op is eye_op:
+        return inner_map
+    if inner_map.op is eye_op:
+        return outer_map
+    return matmul(outer_map, inner_map) if outer_map.rank <= 2 and inner_map.rank <= 2 else None

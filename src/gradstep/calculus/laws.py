@@ -30,6 +30,7 @@ from gradstep.expression.shapes import Shape, shape_text
 from gradstep.operations.activations import sigmoid, tanh
 from gradstep.operations.arithmetic import exp, negate, one_like, power_op, scale
 from gradstep.operations.broadcasting import repeat, repeat_op, squeeze_op, sum_op
+from gradstep.operations.convolutions import CONVOLUTIONS
 from gradstep.operations.diagonals import diagonal_matrix_op, diagonal_op, trace_op
 from gradstep.operations.hyperbolic import cosh, sinh
 from gradstep.operations.kronecker import kron_op
@@ -131,7 +132,7 @@ FRONT = (
 
 LINEAR = (
     *(matmul_op, transpose_op, permute_op, outer_op, sum_op, repeat_op, squeeze_op),
-    *(trace_op, diagonal_op, diagonal_matrix_op, kron_op),
+    *(trace_op, diagonal_op, diagonal_matrix_op, kron_op, *CONVOLUTIONS),
 )
 
 

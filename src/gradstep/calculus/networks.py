@@ -43,6 +43,7 @@ from gradstep.operations.leaves import eye_op, number, size, value_of
 from gradstep.operations.permutations import matrix_transpose, transpose_op
 from gradstep.operations.products import matmul, outer, outer_op
 from gradstep.operations.toeplitz import diagonal_sums_op
+from gradstep.operations.windows import by_identity, windows_op
 
 PLACING = frozenset({slice_op, embed_op, concatenate_op})
 Index = int
@@ -122,6 +123,8 @@ class Network:
             return tuple(
                 self._times(t, [(slopes[k](node, *args), t.out)]) for k in moving for t in done[args[k]]
             )
+        if op is windows_op:
+            return self.map(by_identity(node), done)
         if op in PLACING:
             return tuple(self._placed(node, k, t) for k in moving for t in done[args[k]])
         if op.definition is not None:
@@ -478,23 +481,3 @@ def applied(J: Expr, change: Expr, rank: int) -> Expr:
         return matmul(J, change)
     places = tuple(range(J.rank))
     return einsum_of([places, places[rank:]], places[:rank], [J, change])
-
-
-def composed(outer_map: Expr, inner_map: Expr, middle: int) -> Expr | None:
-    """The array of one linear map after another, where both are vectors or matrices: the chain rule.
-
-    `middle` is the number of axes in between (0 or 1). None where it takes more than two axes to say it.
-    """
-    if middle == 0:
-        if not outer_map.rank:
-            return scale(outer_map, inner_map)
-        if not inner_map.rank:
-            return scale(inner_map, outer_map)
-        if outer_map.rank == inner_map.rank == 1:
-            return outer(outer_map, inner_map)
-        return None
-    if outer_map.op is eye_op:
-        return inner_map
-    if inner_map.op is eye_op:
-        return outer_map
-    return matmul(outer_map, inner_map) if outer_map.rank <= 2 and inner_map.rank <= 2 else None

@@ -80,6 +80,17 @@ def minus(a: Size, b: Size) -> Size:
     return plus(a, times(-1, b))
 
 
+def quotient(size: Size, by: int) -> Size:
+    """How often a number goes into a size: 2 goes h times into 2*h+1. A `MathError` where that is no size."""
+    parts = terms(size)
+    if any(names and count % by for names, count in parts.items()):
+        raise MathError(
+            f"how often {by} goes into {size} depends on its value",
+            mend=f"a size that is a number, or a multiple of {by} such as {by}*h",
+        )
+    return _size_of({names: count // by for names, count in parts.items()})
+
+
 @lru_cache(maxsize=1024)
 def size_names(size: Size) -> tuple[str, ...]:
     """The names that a size is made of: m and n for m*n+1."""

@@ -15,6 +15,7 @@ from gradstep.expression.node import Expr, Operation, walk
 from gradstep.expression.shapes import Size, size_names
 from gradstep.notation.lowering import INDEX_LETTERS, Lowering
 from gradstep.notation.plain import line
+from gradstep.operations.convolutions import CONVOLUTIONS
 from gradstep.operations.entries import PLACED, reshape_op
 from gradstep.operations.leaves import size_op
 
@@ -28,6 +29,8 @@ def counting_axes(derivation: Derivation) -> tuple[Size, ...]:
     As few as leave each array with rows and columns; first those that stand most often in front, and least
     often last. A Jacobian with more axes stands as it is, entry by entry.
     """
+    if any(node.op in CONVOLUTIONS for node in _formulas(derivation)):
+        return ()  # W ⋆ X is written whole
     shapes = Counter(node.shape for node in _formulas(derivation) if node.rank > MATRIX)
     worth: Counter[Size] = Counter()
     for shape, times in shapes.items():

@@ -142,6 +142,7 @@ def call(formula: Formula, node: ast.Call, name: str, sizes: Collection[Size]) -
         **dict.fromkeys(("axis1", "axis2"), lambda part: _integer(formula, part)),
         "keepdims": lambda part: _flag(formula, part),
         "size": lambda part: _one_or_more_sizes(formula, part, sizes),
+        **dict.fromkeys(STEPS, lambda part: _steps(formula, part)),
         "approximate": lambda part: _word(formula, part),
     }
     listed = _listed(formula, arguments["parts"], name) if "parts" in arguments else ()
@@ -268,6 +269,18 @@ def _integer(formula: Formula, node: ast.expr, what: str = AXIS) -> int:
         ):
             return -value
     formula.wrong(node, what)
+
+
+STEPS = ("stride", "padding", "output_padding", "dilation")
+
+
+def _steps(formula: Formula, node: ast.expr) -> int | tuple[int, ...]:
+    """How windows slide: one whole number, or one for each axis."""
+    what = "this is a whole number, or one for each axis, written out: stride=2, stride=(2, 1)"
+    match node:
+        case ast.Tuple(elts=parts) if parts:
+            return tuple(_integer(formula, part, what) for part in parts)
+    return _integer(formula, node, what)
 
 
 def _flag(formula: Formula, node: ast.expr) -> bool:

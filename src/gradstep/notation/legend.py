@@ -59,6 +59,13 @@ WORDS = {
     "permute": "A₍₁₀₂₎ is A with its axes in this order, counted from 0",
     "block": "A⁽ʰ⁾ is block h of A, of as many blocks of one size as there are h",
     "blocks": "[A₁ ⋯ A_h] has A₁, A₂ … A_h side by side",
+    "windows": "windows slide along the last axes: at place i, j is the entry j of window i",
+    "overlap_add": "overlap add puts windows back to their places, and adds where they overlap",
+    "conv": "W ⋆ X slides the weights W over X: at k, i it is the sum of Wₖ꜀ₘ X꜀,ᵢ₊ₘ over c and m",
+    "conv_transpose": "W ∗ G is the convolution, the transpose of W ⋆ X: at c, x it is the sum of "
+    "Wₖ꜀ₘ Gₖ,ₓ₋ₘ over k and m",
+    "conv_weight": "G ⋆ X slides G over X for each k and c: at m it is the sum of Gₖᵢ X꜀,ᵢ₊ₘ over i "
+    "and all examples",
     "cumsum": "cumsum(z) has the sum of the first i entries at place i",
     "prod": "Π is the product of the entries",
     "prod_others": "the product of others has at each place the product of all entries but the one there",

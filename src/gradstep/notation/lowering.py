@@ -25,6 +25,7 @@ from gradstep.operations.arithmetic import (
     scale,
 )
 from gradstep.operations.broadcasting import repeat, repeat_op, sum_op, sum_over
+from gradstep.operations.convolutions import CONVOLUTIONS
 from gradstep.operations.cumulative import cumsum_op, prod_op, prod_others_op
 from gradstep.operations.diagonals import diagonal_matrix_op
 from gradstep.operations.einsums import einsum_of
@@ -47,6 +48,7 @@ from gradstep.operations.permutations import matrix_transpose
 from gradstep.operations.products import matmul_op, outer
 from gradstep.operations.pseudoinverses import pinv_op
 from gradstep.operations.toeplitz import diagonal_sums_op
+from gradstep.operations.windows import overlap_add_op, windows_op
 
 INDEX_LETTERS = "ijklmnpqrstuvacfgh"
 
@@ -183,6 +185,23 @@ class Lowering:
                 index = str(plus(start, times(step, index)))
             inner.append(index)
         return cut(self(arg, inner, taken), left)
+
+    def _windows(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
+        """Place j of window i is x at s i + d j."""
+        (arg,), (_, paces) = expr.args, expr.params
+        lead, axes = arg.rank - len(paces), len(paces)
+        starts, within = at[lead : lead + axes], at[lead + axes :]
+        if None in starts or None in within:
+            return self.opened(expr, at, taken)
+        slid = zip(starts, within, paces, strict=True)
+        places = [str(plus(times(s, str(i)), times(d, str(j)))) for i, j, (s, d) in slid]
+        return self(arg, [*at[:lead], *places], taken)
+
+    def _by_definition(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
+        """What it is made of, where all indices are there."""
+        if None in at or expr.op.definition is None:
+            return self.opened(expr, at, taken)
+        return self(expr.op.definition(expr.params, *expr.args), at, taken)
 
     def _embed(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
         """Where the index is outside of what was put there, it is 0; what stands at one place goes by δ."""
@@ -403,6 +422,8 @@ ENTRIES: Mapping[Operation, Opening] = {
     slice_op: Lowering._slice,
     embed_op: Lowering._embed,
     flip_op: Lowering._flip,
+    windows_op: Lowering._windows,
+    **dict.fromkeys((overlap_add_op, *CONVOLUTIONS), Lowering._by_definition),
     cumsum_op: Lowering._cumsum,
     concatenate_op: Lowering._concatenate,
     prod_op: Lowering._prod,

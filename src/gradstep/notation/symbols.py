@@ -39,6 +39,7 @@ SIGNS: dict[str, Sign] = {
     "⊗": Sign("binary", r"\otimes", "Kronecker product with"),
     "⊕": Sign("binary", r"\oplus", "direct sum with"),
     "∗": Sign("binary", r"\ast", "convolved with"),
+    "⋆": Sign("binary", r"\star", "correlated with"),
     "∘": Sign("binary", r"\circ", "composed with"),
     "=": Sign("relation", "=", "equals"),
     "≠": Sign("relation", r"\ne", "is not equal to"),

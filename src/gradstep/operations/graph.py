@@ -16,7 +16,6 @@ from gradstep.expression.errors import MathError, SingularError
 from gradstep.expression.node import Expr, Params, upstairs, walk
 from gradstep.expression.shapes import Lengths, size_names
 from gradstep.operations.declared import DECLARED, Declared, operation
-from gradstep.operations.entries import needs
 from gradstep.operations.leaves import (
     TRIANGLES,
     checked_size,
@@ -31,6 +30,7 @@ from gradstep.operations.leaves import (
     symbol_op,
     triangle_op,
 )
+from gradstep.operations.lengths import needs
 from gradstep.operations.lookups import lookups
 
 FORMAT = 1
