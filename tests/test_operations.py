@@ -316,6 +316,7 @@ def test_every_function_makes_operations_of_the_table(name):
         "take": (x, symbol("places_", "m")),
         "one_hot": (symbol("places_", "m"), "k"),
         "windows": (x, 1),
+        **{f"{kind}_pool{axes}d": (x, 1) for kind in ("max", "avg") for axes in (1, 2)},
         "overlap_add": (x, "n"),
         **dict.fromkeys(("conv1d", "conv_transpose1d"), (symbol("s", "c c n"), symbol("s", "c c n"))),
         **dict.fromkeys(("conv2d", "conv_transpose2d"), (symbol("s", "c c n n"), symbol("s", "c c n n"))),

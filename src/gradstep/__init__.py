@@ -105,6 +105,10 @@ if TYPE_CHECKING:
     from gradstep.operations.norms import unit as unit
     from gradstep.operations.permutations import swapaxes as swapaxes
     from gradstep.operations.permutations import transpose as transpose
+    from gradstep.operations.pooling import avg_pool1d as avg_pool1d
+    from gradstep.operations.pooling import avg_pool2d as avg_pool2d
+    from gradstep.operations.pooling import max_pool1d as max_pool1d
+    from gradstep.operations.pooling import max_pool2d as max_pool2d
     from gradstep.operations.precise import erf as erf
     from gradstep.operations.precise import expm1 as expm1
     from gradstep.operations.precise import log1p as log1p
@@ -184,6 +188,7 @@ _ROOMS = {
     "gradstep.operations.triangles": ["tril", "triu"],
     "gradstep.operations.inverses": ["inv", "det", "logdet", "solve", "matrix_power"],
     "gradstep.operations.sums": ["sum", "mean", "var"],
+    "gradstep.operations.pooling": ["avg_pool1d", "avg_pool2d", "max_pool1d", "max_pool2d"],
     "gradstep.operations.windows": ["overlap_add", "windows"],
     "gradstep.operations.convolutions": [
         "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "conv1d_weight", "conv2d_weight",

@@ -68,6 +68,39 @@ def test_a_convolution_is_certified_with_sizes_by_name():
     assert {"conv_transpose", "conv_weight"} <= {answer.op.name for answer in told.answers.values()}
 
 
+POOLS = [
+    "max_pool1d(X, 2)",
+    "max_pool1d(X, 3, stride=2, dilation=2)",
+    "max_pool2d(X, 2)",
+    "max_pool2d(X, (3, 2), stride=(1, 3), dilation=(2, 1))",
+    "avg_pool1d(X, 3, padding=1)",
+    "avg_pool1d(X, 2, stride=1)",
+    "avg_pool2d(X, (2, 3), padding=(1, 0))",
+    "avg_pool2d(X, 3, stride=2)",
+]
+
+
+@each("pool", POOLS)
+def test_pooling_is_that_of_pytorch(pool):
+    torch = pytest.importorskip("torch")
+    values = NUMBERS((2, 3, 9, 11) if "2d" in pool else (2, 3, 9))
+    X = torch.tensor(values, requires_grad=True)
+    functional = {name: getattr(torch.nn.functional, name) for name in (pool.partition("(")[0],)}
+    found = eval(pool, {**functional, "X": X})
+    (found**3).sum().backward()
+    told = gs.derive(gs.parse(f"sum({pool}**3)", X=values.shape), "X", certify="1d" in pool)
+    assert "2d" in pool or told.certificate.verdict
+    np.testing.assert_allclose(
+        gs.evaluate(gs.parse(pool, X=values.shape), X=values), found.detach(), rtol=1e-10, atol=1e-10
+    )
+    np.testing.assert_allclose(gs.evaluate(told.answers["X"], X=values), X.grad, rtol=1e-10, atol=1e-10)
+
+
+def test_entries_of_a_window_that_tie_share_the_slope():
+    told = gs.derive(gs.parse("sum(max_pool1d(x, 2))", x="4"), "x")
+    np.testing.assert_array_equal(gs.evaluate(told.answers["x"], x=[1, 1, 0, 2]), [0.5, 0.5, 0, 1])
+
+
 CLAIMS = {
     "W: 2*conv1d_weight(X, conv1d(X, W, padding=1), 3, padding=1)": True,
     "X: 2*conv_transpose1d(conv1d(X, W, padding=1), W, padding=1)": True,
@@ -96,6 +129,9 @@ REFUSED = {
     "conv2d(X, W)": "conv2d takes arrays with 4 axes",
     "conv1d(S, T)": "does not fit into",
     "conv_transpose1d(X, W, output_padding=1)": "output_padding",
+    "max_pool1d(X, n)": "needs a stride",
+    "max_pool2d(b, 2)": "slides along 2 axes",
+    "max_pool2d(X, (1, 1, 1))": "one size for all axes",
     "windows(S, 9)": "does not fit into",
     "overlap_add(S, 9)": "windows",
 }
@@ -104,7 +140,7 @@ REFUSED = {
 @each("text", REFUSED)
 def test_what_is_no_convolution_is_refused(text):
     with pytest.raises(MathError, match=REFUSED[text]):
-        gs.parse(text, X="N c n", W="c c m", V="k d m", S="N c 4", T="k c 5")
+        gs.parse(text, X="N c n", W="c c m", V="k d m", b="n", S="N c 4", T="k c 5")
 
 
 def test_a_number_goes_into_a_size():

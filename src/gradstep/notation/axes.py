@@ -15,9 +15,9 @@ from gradstep.expression.node import Expr, Operation, walk
 from gradstep.expression.shapes import Size, size_names
 from gradstep.notation.lowering import INDEX_LETTERS, Lowering
 from gradstep.notation.plain import line
-from gradstep.operations.convolutions import CONVOLUTIONS
 from gradstep.operations.entries import PLACED, reshape_op
 from gradstep.operations.leaves import size_op
+from gradstep.operations.lengths import SLIDING
 
 MATRIX = 2  # axes that notation has: rows and columns
 FEW = 2  # variables that a sentence lists
@@ -29,7 +29,7 @@ def counting_axes(derivation: Derivation) -> tuple[Size, ...]:
     As few as leave each array with rows and columns; first those that stand most often in front, and least
     often last. A Jacobian with more axes stands as it is, entry by entry.
     """
-    if any(node.op in CONVOLUTIONS for node in _formulas(derivation)):
+    if any(node.op in SLIDING for node in _formulas(derivation)):
         return ()  # W ⋆ X is written whole
     shapes = Counter(node.shape for node in _formulas(derivation) if node.rank > MATRIX)
     worth: Counter[Size] = Counter()

@@ -29,6 +29,7 @@ from gradstep.operations.windows import (
     WINDOWS,
     Whole,
     count_of,
+    named,
     options_box,
     options_text,
     overlap_add_op,
@@ -429,13 +430,7 @@ def _conv_weight(axes: int) -> Callable[..., Expr]:
     return conv_weight
 
 
-def _named(name: str, door: Callable[..., Expr], says: str) -> Callable[..., Expr]:
-    door.__name__ = door.__qualname__ = name
-    door.__doc__ = says
-    return door
-
-
-conv1d = _named(
+conv1d = named(
     "conv1d",
     _conv(1),
     """PyTorch's conv1d: N×c×n signals and windows of weights k×c×m give N×k×i.
@@ -444,7 +439,7 @@ conv1d = _named(
     dilation d and p zeros on either side. `bias` has a number for each of k channels.
     """,
 )
-conv2d = _named(
+conv2d = named(
     "conv2d",
     _conv(2),
     """PyTorch's conv2d: N×c×p×q images and windows of weights k×c×r×s give N×k×i×j; see `conv1d`.
@@ -452,22 +447,22 @@ conv2d = _named(
     Stride, padding and dilation are one number, or one for each of the two axes.
     """,
 )
-conv_transpose1d = _named(
+conv_transpose1d = named(
     "conv_transpose1d",
     _conv_transpose(1),
     """PyTorch's conv_transpose1d, the transpose of `conv1d`: N×k×i and k×c×m give N×c×n.""",
 )
-conv_transpose2d = _named(
+conv_transpose2d = named(
     "conv_transpose2d",
     _conv_transpose(2),
     """PyTorch's conv_transpose2d, the transpose of `conv2d`: N×k×i×j and k×c×r×s give N×c×p×q.""",
 )
-conv1d_weight = _named(
+conv1d_weight = named(
     "conv1d_weight",
     _conv_weight(1),
     """What arrives at the weights of `conv1d` where G arrives at its result; windows have this size.""",
 )
-conv2d_weight = _named(
+conv2d_weight = named(
     "conv2d_weight",
     _conv_weight(2),
     """What arrives at the weights of `conv2d` where G arrives at its result; windows have this size.""",

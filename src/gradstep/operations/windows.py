@@ -7,7 +7,7 @@ the two are each other's adjoint.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gradstep.expression.boxes import ATOM, Box, Fence, Row, Sub, Sym, Written
@@ -273,3 +273,10 @@ def unpadded(x: Expr, paddings: Sequence[int]) -> Expr:
     lead = x.rank - len(paddings)
     ends = zip(x.shape, (*[0] * lead, *paddings), strict=True)
     return cut(x, [(p, minus(n, 2 * p), 1) for n, p in ends])
+
+
+def named(name: str, door: Callable[..., Expr], says: str) -> Callable[..., Expr]:
+    """A door that was made for a number of axes, with its name and its docstring."""
+    door.__name__ = door.__qualname__ = name
+    door.__doc__ = says
+    return door
