@@ -182,7 +182,18 @@ def diffusion(torch: Any, F: Any, v: dict[str, Any]) -> Any:
     return F.mse_loss(H @ v["V"] + v["c"], v["E"])
 
 
+def convolutional(torch: Any, F: Any, v: dict[str, Any]) -> Any:
+    A = F.max_pool2d(F.relu(F.conv2d(v["X"], v["W"], v["a"])), 2)
+    B = F.avg_pool2d(F.relu(F.conv2d(A, v["U"], v["b"])), 2)
+    return F.cross_entropy(B.flatten(1) @ v["V"] + v["v"], v["Y"])
+
+
 PEERS: dict[str, Torch] = {
+    "convolution of signals": lambda torch, F, v: (v["G"] * F.conv1d(v["X"], v["W"], v["b"])).sum(),
+    "convolution of images": lambda torch, F, v: (
+        v["G"] * F.conv2d(v["X"], v["W"], v["b"], stride=2, padding=1)
+    ).sum(),
+    "convolutional network": convolutional,
     "perceptron": perceptron,
     "classifier": lambda torch, F, v: F.cross_entropy(v["X"] @ v["W"] + v["b"], v["Y"]),
     "attention": lambda torch, F, v: (
