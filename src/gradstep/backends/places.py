@@ -13,7 +13,7 @@ from gradstep.expression.node import Expr
 from gradstep.expression.shapes import plus, times
 from gradstep.operations.broadcasting import repeat_op
 from gradstep.operations.diagonals import diagonal_matrix_op
-from gradstep.operations.entries import concatenate_op, embed_op, reshape_op, slice_op
+from gradstep.operations.entries import concatenate_op, embed_op, is_whole, reshape_op, slice_op
 from gradstep.operations.flips import flip_op
 from gradstep.operations.leaves import eye_op, number_op, pi_op, size_op, symbol_op, triangle_op
 from gradstep.operations.lookups import one_hot_op, take_op
@@ -69,10 +69,13 @@ def _cut(writing: Entries, node: Expr, index: Index, holds: int) -> Spelled:
 
 
 def _embedded(writing: Entries, node: Expr, index: Index, holds: int) -> Spelled:
-    cuts, _ = node.params
     language = writing.language
     tests, inner = [], []
-    for letter, (first, count, step) in zip(index, cuts, strict=True):
+    for letter, part, size in zip(index, *node.params, strict=True):
+        first, count, step = part
+        if is_whole(part, size):
+            inner.append(letter)
+            continue
         start = language.size(first)
         if count == 0:
             tests.append(f"{letter} {language.equals} {_tight(start)}")
