@@ -87,6 +87,8 @@ def _embedded(writing: Entries, node: Expr, index: Index, holds: int) -> Spelled
             tests.append(f"{place} % {step} {language.equals} 0")
             place = f"({language.quotient.format(place, step)})"
         inner.append(place)
+    if not tests:
+        return writing.entry(node.args[0], inner, holds), holds
     return f"{' && '.join(tests)} ? {writing.entry(node.args[0], inner)} : {language.number(0)}", CHOICE
 
 
