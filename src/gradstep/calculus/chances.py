@@ -21,7 +21,7 @@ from gradstep.calculus.steps import Line
 from gradstep.calculus.unfolding import unfolded
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
-from gradstep.expression.shapes import Lengths, Shape, Size, size_names
+from gradstep.expression.shapes import Lengths, Shape, Size, minus, size_names
 from gradstep.operations.activations import sqrt_op
 from gradstep.operations.arithmetic import (
     add_op,
@@ -160,6 +160,7 @@ def draw_sizes(nodes: Iterable[Expr], draws: int, rng: Random, literal: bool = F
         for s in free:
             taken = {colours[t] for t in neighbours[s] if t in colours}
             colours[s] = next(k for k in range(len(free)) if k not in taken)
+    needed.update(minus(size, 1) for size in sums)  # an axis without entries would prove nothing
     lengths = [n for n in range(2, len(free) + len(fixed) + 5) if n not in fixed.values()]
     lengths = lengths[: max(3, 1 + max(colours.values(), default=0))]
     start = rng.randrange(len(lengths))
