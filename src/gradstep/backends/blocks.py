@@ -29,7 +29,7 @@ Array: TypeAlias = NDArray[Any]
 Values: TypeAlias = dict[str, Any]
 
 BLOCK = 1 << 20  # bytes: what one core keeps in its cache while it is read twice
-FEWEST = 64  # rows of a block, so that products of matrices stay products
+FEWEST = 64  # rows of a block, so that products with matrices stay products
 GROUPS = 64  # at most so many totals are kept; the smallest piece of work that a thread takes
 KEPT = 1 << 26  # bytes of them
 
@@ -123,9 +123,9 @@ class Division:
         return [cuts[k : k + self.blocks] for k in range(0, len(cuts), self.blocks)]
 
 
-def divided(count: int, bytes_a_row: float, bytes_of_totals: float) -> Division:
+def divided(count: int, bytes_a_row: float, bytes_of_totals: float, fewest: int = FEWEST) -> Division:
     """The division of so many rows; it depends on nothing but these numbers."""
-    rows = max(FEWEST, int(BLOCK / max(bytes_a_row, 1)) // 16 * 16)
+    rows = max(fewest, int(BLOCK / max(bytes_a_row, 1)) // min(16, fewest) * min(16, fewest))
     blocks = max(1, math.ceil(count / rows))
     groups = max(1, min(GROUPS, blocks, int(KEPT / max(bytes_of_totals, 1))))
     return Division(count, rows, math.ceil(blocks / groups))
@@ -274,7 +274,17 @@ class Blocked:
             shapes += [line.value.shape for line in lines if self.rows.size in line.value.shape]
             rows.append(room(shapes))
             totals.append(room(line.value.shape for line in lines if line.name in step.totals))
-        return divided(source.count, max(rows), 2 * max(totals))
+        return divided(source.count, max(rows), 2 * max(totals), 1 if self.stacked else FEWEST)
+
+    @property
+    def stacked(self) -> bool:
+        """Whether a row is a matrix, such as a head of attention: its products need no others beside it."""
+        return any(
+            len(given.symbol.shape) > 2
+            for step in self.rows.passes
+            for given in step.program.inputs
+            if given.name in self.rows.axes
+        )
 
     def told(self) -> list[str]:
         """How it runs, in words."""

@@ -26,6 +26,7 @@ else:
     rows = late("gradstep.backends.rows")
 
 MANY = 8 << 20  # bytes of data; below that blocks save nothing
+MANY_MATRICES = 1 << 20  # the same where each row is a matrix: products of two have more entries than they
 
 
 class Run:
@@ -52,7 +53,7 @@ class Run:
     @property
     def many(self) -> int:
         """From how many bytes of data on it runs in blocks."""
-        return MANY
+        return MANY_MATRICES if self.blocked is not None and self.blocked.stacked else MANY
 
     def in_blocks(self, rows: Rows, program: Program | None = None) -> blocks.Blocked:
         """Who runs it, or another program that is cut so, over its rows."""

@@ -91,8 +91,11 @@ _LOG_TOTAL = (
 )
 SOFTMAX = (
     f"{_EXPONENTIALS}\n\n{_FINITE_MAX}\n\ndef softmax(z, axis):\n"
-    "    e = exponentials(z, finite_max(z, axis))\n"
-    "    return e / e.sum(axis=axis, keepdims=True)\n"
+    "    limit = np.log(np.finfo(z.dtype).max) / 2.1\n"
+    "    small = -limit < z.min() and z.max() < limit\n"
+    "    e = np.exp(z) if small else exponentials(z, finite_max(z, axis))\n"
+    "    e /= e.sum(axis=axis, keepdims=True)\n"
+    "    return e\n"
 )
 LOG_SOFTMAX = (
     f"{_LOG_TOTAL}\n\ndef log_softmax(z, axis):\n"
