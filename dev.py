@@ -44,7 +44,7 @@ TYPES = ["mypy", "--strict"]
 TESTS = ["pytest", "-n", "auto", "--dist", "worksteal"]
 
 # The questions of speed, each a script in benchmarks/.
-MEASURED = ["start", "derivation", "certificates", "neuron", "perceptron", "descent", "solvers"]
+MEASURED = ["start", "derivation", "certificates", "neuron", "perceptron", "attention", "descent", "solvers"]
 MEASURED += ["sweep", "out_of_core", "first_result"]
 
 BROWSERS = [
