@@ -41,8 +41,7 @@ class Run:
         self.names = [str(given.symbol.params[0]) for given in program.inputs]
         self.slopes = list(program.gradients)
         self.threads = options.threads or cores()
-        matrices = any(given.symbol.rank > 2 for given in program.inputs)
-        self.least = MANY_MATRICES if matrices else MANY
+        self.matrices = any(given.symbol.rank > 2 for given in program.inputs)
         self.why_whole = ""
         self.size: int | None = None  # bytes of the data of the last call
         if options.batch:
@@ -55,7 +54,7 @@ class Run:
     @property
     def many(self) -> int:
         """From how many bytes of data on it runs in blocks."""
-        return self.least
+        return MANY_MATRICES if self.matrices else MANY
 
     def in_blocks(self, rows: Rows, program: Program | None = None) -> blocks.Blocked:
         """Who runs it, or another program that is cut so, over its rows."""

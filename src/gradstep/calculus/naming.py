@@ -6,7 +6,7 @@ A name is a view and a fence: a renderer prints the name, and the rewriter does 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from itertools import chain, count
 
 from gradstep.calculus.compounds import normalisation
@@ -72,11 +72,13 @@ def _is_linear(node: Expr, inner: Container[Expr]) -> bool:
     return node.op.name == "matmul" and any(arg in inner for arg in node.args)
 
 
-def _is_affine(node: Expr, inner: Container[Expr]) -> bool:
-    """Products plus a bias: X w + b, W x + U h + b."""
-    return node.op.name == "add" and any(
-        _is_linear(arg, inner) or (arg.op.name == "add" and _is_affine(arg, inner)) for arg in node.args
-    )
+def _affine(order: Iterable[Expr], inner: Container[Expr]) -> set[Expr]:
+    """The parts that are products plus a bias: X w + b, W x + U h + b; operands come first in `order`."""
+    found: set[Expr] = set()
+    for node in order:
+        if node.op.name == "add" and any(_is_linear(arg, inner) or arg in found for arg in node.args):
+            found.add(node)
+    return found
 
 
 def _is_error(node: Expr) -> bool:
@@ -115,21 +117,22 @@ def roles(of: Expr, inner: Container[Expr]) -> dict[Expr, str]:
             note(node.args[0], "error")
         if counts.get(node, 0) > 1 and _is_error(node):
             note(node, "error")
-    terms = {arg for node in order if _is_affine(node, inner) for arg in node.args if counts[arg] == 1}
+    affine = _affine(order, inner)
+    terms = {arg for node in affine for arg in node.args if counts[arg] == 1}
     for node in order:
         name = node.op.name
         if name in BENDS or name in DECLARED:
             for arg in node.args:
                 if arg.op.name not in PLUMBING and not _is_function(arg.op):
-                    role = "affine function" if _is_affine(arg, inner) else "argument"
+                    role = "affine function" if arg in affine else "argument"
                     note(arg, "linear function" if _is_linear(arg, inner) else role)
         if name in ACTIVATIONS:
             note(node, ACTIVATIONS[name])
-        elif name in DECLARED and any(_is_affine(arg, inner) or _is_linear(arg, inner) for arg in node.args):
+        elif name in DECLARED and any(arg in affine or _is_linear(arg, inner) for arg in node.args):
             note(node, f"activation ({name})")
         elif name == "softmax":
             note(node, "softmax")
-        elif _is_affine(node, inner):
+        elif node in affine:
             if node not in terms and not any(map(is_constant, node.args)):
                 note(node, "affine function")
         elif _is_linear(node, inner):
@@ -212,7 +215,8 @@ def _all_parts(
 
     if any(node.op.name == "sigmoid" for node in walk(of)):
         used.add("sigma")
-    parts = {node: Part(name, describe(node, inner)) for node, name in given.items()}
+    affine = _affine(walk(of), inner)
+    parts = {node: Part(name, describe(node, inner, affine)) for node, name in given.items()}
     layers: dict[Expr, str] = {}
     for letters, nodes in kinds.items():
         own = {node: layers.get(node.args[0], "") for node in nodes}
@@ -290,7 +294,7 @@ def _letters(role: str) -> Sequence[str]:
     return LETTERS[role.split(" (")[0]]
 
 
-def describe(node: Expr, inner: Container[Expr]) -> str:
+def describe(node: Expr, inner: Container[Expr], affine: Container[Expr]) -> str:
     """What a part is, in words: for one that the user named."""
     name = node.op.name
     if name in ACTIVATIONS:
@@ -301,7 +305,7 @@ def describe(node: Expr, inner: Container[Expr]) -> str:
         return "inverse"
     if normalisation(node) is not None:
         return "normalised"
-    if _is_affine(node, inner):
+    if node in affine:
         return "affine function"
     if _is_linear(node, inner):
         return "linear function"

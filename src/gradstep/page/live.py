@@ -71,6 +71,8 @@ def path_of(fit: Fit, units: Coordinates) -> list[dict[str, Array]]:
 
 def rows_of(fit: Fit) -> tuple[dict[str, Array], tuple[str, ...]]:
     """The data of the rows trained with, at most some thousand of them; and which data have rows."""
+    if not len(fit.rows):
+        return dict(fit.data), ()
     batch = batch_size(fit.derivation)
     declared = variables(fit.of)
     along = tuple(name for name in fit.data if name in declared and declared[name].shape[:1] == (batch,))
