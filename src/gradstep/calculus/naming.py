@@ -107,7 +107,7 @@ def roles(of: Expr, inner: Container[Expr]) -> dict[Expr, str]:
         if node in inner and node.args and node is not of:
             found.setdefault(node, role)
 
-    for node in order:
+    for node in order if not of.rank else ():  # a Jacobian is followed forward, through each operation
         if (whole := normalisation(node)) is not None and whole.opens(inner):
             note(node, "normalised")
             note(whole.deviation, "deviation")
