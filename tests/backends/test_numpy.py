@@ -194,7 +194,7 @@ def examples():
 @each("expr", list(examples()), ids=lambda expr: f"{expr.op.name} {expr.shape}", tests=2)
 def test_every_operation_can_be_written_and_means_the_same(expr):
     rng = np.random.default_rng(0)
-    values, lengths = {}, Lengths({"m": 4, "n": 3, "k": 2, "h": 5})
+    values, lengths = {}, Lengths({"m": 3, "n": 4, "k": 2, "h": 5})
     witness = {f"size_{s}": symbol(f"size_{s}", s) for s in lengths}
     for name, variable in (variables(expr) | witness).items():
         values[name] = rng.uniform(0.5, 1.5, [lengths[s] for s in variable.shape])

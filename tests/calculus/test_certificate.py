@@ -15,7 +15,7 @@ import gradstep as gs
 from gradstep.calculus.certificate import certify
 from gradstep.calculus.derivation import derive
 from gradstep.calculus.duals import STANDING_STILL
-from gradstep.calculus.floating import compare_moves
+from gradstep.calculus.floating import compare_lines, compare_moves
 from gradstep.calculus.laws import zeros
 from gradstep.calculus.steps import Derivation, Rewrite, Step
 from gradstep.calculus.verdicts import Certificate
@@ -572,3 +572,12 @@ def test_what_has_no_value_anywhere_is_not_called_wrong(text):
     """A matrix without an inverse at any point has none at fifty digits either: rounding leaves no 0."""
     d = gs.derive(gs.parse(text, w="n", u="n"), "w", seed=1)
     assert d.certificate.verdict is None
+
+
+def test_a_curve_that_bends_within_the_step_is_no_fault():
+    """Differences of sin 300 p are wrong by a hundredth with a step of 1e-3, but not with a smaller one."""
+    p = symbol("p", "n")
+    loss = sum(sin(300 * p))
+    for factor, verdict in ((300, True), (number(Fraction(30001, 100)), False)):
+        lines = ((number(1), loss),), ((factor * cos(300 * p), p),)
+        assert compare_lines(*lines, {p, loss}, Random(3))[0] is verdict

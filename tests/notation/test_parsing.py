@@ -171,9 +171,16 @@ def test_every_function_can_be_called_in_text(name):
         "embed": "w, zeros(d, N)[:, 0]",
         "take": "X, y",
         "one_hot": "y, 3",
+        "windows": "y, 2",
+        "overlap_add": "windows(y, 2), N",
+        **{f"conv{d}d": f"I{d}, K{d}" for d in (1, 2)},
+        **{f"conv_transpose{d}d": f"J{d}, K{d}" for d in (1, 2)},
+        **{f"conv{d}d_weight": f"I{d}, J{d}, 2" for d in (1, 2)},
+        **{f"{kind}_pool{d}d": f"I{d}, 2" for kind in ("max", "avg") for d in (1, 2)},
     }
+    images = {"I1": "N k 7", "K1": "d k 2", "J1": "N d 6", "I2": "N k 6 7", "K2": "d k 2 2", "J2": "N d 5 6"}
     places = [place for place in inspect.signature(FUNCTIONS[name]).parameters if place in ("x", "a", "b")]
-    parse(f"{name}({arguments.get(name, ', '.join('y' for _ in places))})", **SHAPES)
+    parse(f"{name}({arguments.get(name, ', '.join('y' for _ in places))})", **SHAPES, **images)
 
 
 @pytest.mark.parametrize("shape", ["N d", "N,d", " N , d ", ("N", "d"), ["N", "d"]])

@@ -7,7 +7,8 @@ about 1e-11. Distinct sizes have distinct lengths, and integer sizes are taken a
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from math import prod
+from functools import partial
+from math import inf, isfinite, prod
 from random import Random
 from typing import Any
 
@@ -74,13 +75,40 @@ def compare_lines(before: Line, after: Line, moving: Collection[Expr], rng: Rand
         steps = {part: generator.uniform(-1, 1, value.shape) for part, value in free.items()}
         if near_a_kink(np, [N for _, N in (*before, *after)], sizes, {**still, **free}):
             continue
-        (left, one), (right, other) = (
-            _worth(np, line, sizes, values, still, free, steps) for line in (before, after)
-        )
-        if not abs(left - right) <= TOLERANCE * max(one, other):
+        one = partial(_worth, np, before, sizes, values, still, free, steps)
+        other = partial(_worth, np, after, sizes, values, still, free, steps)
+        verdict, left, right = _told_apart(one, other)
+        if verdict is False:
             return False, left, right
-        agreed += 1
+        agreed += verdict is True
     return (True if agreed else None), 0.0, 0.0
+
+
+Worth = Callable[[float], tuple[float, float]]  # a value, and how large what is added is; by the step
+
+
+def _told_apart(before: Worth, after: Worth) -> Comparison:
+    """Whether both sides are the same number, by differences with ever smaller steps.
+
+    They are as soon as they agree for one of them. They are not if they differ and a smaller step changes
+    neither: where a curve bends much within a step, as log does near zero, none of them has to be right.
+    """
+    last: tuple[float, float] | None = None
+    left = right = moved = inf
+    scale = 0.0
+    for step in (STEP, STEP / 8, STEP / 64):
+        (left, one), (right, other) = before(step), after(step)
+        if not isfinite(left):
+            continue
+        scale = scale or max(one, other)  # a smaller step may not be less exact than the first
+        if abs(left - right) <= TOLERANCE * scale:
+            return True, left, right
+        if last is not None:
+            moved = max(abs(left - last[0]), abs(right - last[1]))
+            if not moved > TOLERANCE * scale:
+                break
+        last = left, right
+    return (False if last and not moved >= abs(left - right) / 2 else None), left, right
 
 
 def compare_moves(
@@ -144,20 +172,27 @@ def compare_slopes(
 
 
 def _worth(
-    np: Any, line: Line, sizes: Mapping[Size, int], values: Values, still: Values, free: Values, steps: Values
+    np: Any,
+    line: Line,
+    sizes: Mapping[Size, int],
+    values: Values,
+    still: Values,
+    free: Values,
+    steps: Values,
+    step: float = STEP,
 ) -> tuple[float, float]:
     """Σ ⟨G, dN⟩, and the sum of the absolute values of what is added, rounding of N itself included."""
     parts = [N for _, N in line]
     stencil = [
-        compute(np, parts, sizes, {**still, **{part: free[part] + k * STEP * steps[part] for part in free}})
+        compute(np, parts, sizes, {**still, **{part: free[part] + k * step * steps[part] for part in free}})
         for k in (-2, -1, 1, 2)
     ]
     total = size = 0.0
     for k, G in enumerate(compute(np, [G for G, _ in line], sizes, values)):
         a, b, c, d = (at[k] for at in stencil)
-        entries = G * (a - 8 * b + 8 * c - d) / (12 * STEP)
+        entries = G * (a - 8 * b + 8 * c - d) / (12 * step)
         total += float(entries.sum())
-        rounded = ROUNDING / TOLERANCE * np.abs(G) * np.abs(a)
+        rounded = ROUNDING * STEP / step / TOLERANCE * np.abs(G) * np.abs(a)
         size += float((np.abs(entries) + rounded).sum())
     return total, size
 

@@ -424,6 +424,7 @@ def _conv_weight(axes: int) -> Callable[..., Expr]:
         dilation: Whole = 1,
     ) -> Expr:
         sizes = tuple(map(checked_size, listed_sizes(size)))
+        sizes *= axes if len(sizes) == 1 else 1  # one number is said of all axes
         params = _paces(axes, stride, padding, dilation), sizes
         return conv_weight_op(expression(X), expression(G), params=params)
 
