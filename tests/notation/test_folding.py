@@ -7,6 +7,11 @@ import re
 import pytest
 
 import gradstep as gs
+from gradstep.expression.boxes import Box, Row, row
+from gradstep.notation.folding import folded
+from gradstep.notation.plain import line as plain
+from gradstep.notation.presentation import Presentation, Said, Section
+from gradstep.notation.symbols import symbol
 from gradstep.operations.evaluation import variables
 
 BLOCK = (
@@ -114,3 +119,39 @@ def test_what_a_layer_opens_to_is_told_for_it() -> None:
         said for s in told.sections for said in s.lines if said.where == "(l = 4 … 1)" and said.number
     )
     assert line.details and line.proof
+
+
+def drawn(*terms: str) -> Box:
+    """A sum of products of numbered letters, as it is printed: "A1 B", "+ A2 B"."""
+    box: Box | None = None
+    for term in terms:
+        made: Box = Row(tuple(symbol(letter, "matrix") for letter in term.lstrip("+- ").split()))
+        box = made if box is None else row(box, "−" if term[0] == "-" else "+", made)
+    assert box is not None
+    return box
+
+
+@pytest.mark.parametrize(
+    ("terms", "shown"),
+    [
+        (("A1 B", "+ A2 B", "+ A3 B"), "Σₗ Aₗ B"),
+        (("A3 B", "+ A2 B", "+ A1 B", "+ C"), "Σₗ Aₗ B + C"),
+        (("A1 B", "- C", "+ A2 B", "+ A3 B"), "A₁ B − C + A₂ B + A₃ B"),
+        (("C", "- A1 B", "- A2 B", "- A3 B"), "C − A₁ B − A₂ B − A₃ B"),
+        (("A1 B", "+ A2 B", "- C", "+ A3 B", "+ A4 B", "+ A5 B"), "A₁ B + A₂ B − C + Σₗ Aₗ B"),
+        (("A1 B", "+ A2 B", "+ A4 B"), "A₁ B + A₂ B + A₄ B"),
+    ],
+)
+def test_only_terms_that_follow_each_other_are_a_sum(terms: tuple[str, ...], shown: str) -> None:
+    told = Presentation("matrix", "partials", (Section("", (Said(None, (drawn(*terms),)),)),))
+    ((said,),) = (section.lines for section in folded(told).sections)
+    assert plain(said.forms[0]) == shown
+
+
+def test_what_has_a_name_of_its_own_is_not_called_by_another() -> None:
+    """A0 is a variable here: the first layer, which takes X, is told by itself."""
+    lines = [f"Z{k} = {'X' if k == 1 else f'A{k - 1}'} @ W{k}; A{k} = tanh(Z{k})" for k in range(1, 6)]
+    shapes = {f"W{k}": "d d" for k in range(1, 6)} | dict.fromkeys(("X", "Y", "A0"), "N d")
+    loss = gs.parse("; ".join([*lines, "mean((Y - A5 - A0)**2)"]), **shapes)
+    told = gs.derive(loss, [f"W{k}" for k in range(1, 6)]).text()
+    assert "A₀ = X" not in told and "Z₁ = X W₁" in told and "(l = 2 … 5)" in told

@@ -11,12 +11,12 @@ A sum over many layers, of terms that differ in that number alone, is written wi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Container, Iterator, Sequence
+from itertools import pairwise, takewhile
 
 from gradstep.expression.boxes import Accent, Big, Box, Fence, Of, Row, Sub, Sym, parts_of
 from gradstep.expression.records import record, replaced
-from gradstep.notation.layering import Seen, Shifted, layers, letters_of
+from gradstep.notation.layering import Seen, Shifted, layers, letters_of, numbered_in
 from gradstep.notation.plain import line as plain
 from gradstep.notation.presentation import Presentation, Said, Section
 from gradstep.notation.wording import numbered
@@ -35,7 +35,8 @@ def folded(presentation: Presentation, letters: str = LAYERS) -> Presentation:
     letter = next((letter for letter in letters if letter not in used), None)
     if letter is None:
         return presentation
-    folding = _Folding(letter)
+    lines = [said for section in presentation.sections for said in section.lines]
+    folding = _Folding(letter, {box for said in lines for box in numbered_in(Shifted(0).line(said))})
     sections = tuple(map(folding.section, presentation.sections))
     if sections == presentation.sections:
         return presentation
@@ -71,7 +72,8 @@ class _Run:
 class _Folding:
     """Folds section after section; what stands in the place of a layer that is not there keeps its name."""
 
-    def __init__(self, letter: str) -> None:
+    def __init__(self, letter: str, taken: Container[Box]) -> None:
+        self.taken = taken  # what has a number already: A₀ may be a variable of its own
         self.letter = letter
         self.named: Names = {}
         self.looks: dict[object, int] = {}
@@ -150,7 +152,7 @@ class _Folding:
         for model, line in zip(lines[start : start + size], lines[at : at + size], strict=True):
             if not _alike(shifted.line(model.said), line.said, names):
                 return None
-        return names
+        return None if any(name in self.taken for name in names if name not in self.named) else names
 
     # ------------------------------------------------------------------------------- one line
 
@@ -202,9 +204,10 @@ class _Folding:
         shown: list[tuple[Box | None, Box]] = []
         k = 0
         while k < len(terms):
-            looks = [self.look(term) for sign, term in terms[k:] if sign is terms[k][0] or _is_plus(sign)]
-            count = _equal(looks) if _is_plus(terms[k][0]) or terms[k][0] is None else 1
-            if count < FEWEST or count > len(terms) - k:
+            added = [terms[k], *takewhile(lambda term: _is_plus(term[0]), terms[k + 1 :])]
+            looks = [self.look(term) for _, term in added]
+            count = _equal(looks) if terms[k][0] is None or _is_plus(terms[k][0]) else 1
+            if count < FEWEST:
                 shown.append(terms[k])
                 k += 1
                 continue
@@ -233,7 +236,8 @@ def _join(told: list[tuple[_Keyed, list[_Keyed]]], one: _Keyed, same: list[_Keye
     """Adds a line that is told for `same`; what says the same of the layer before or after goes with it."""
     for k, (_, others) in enumerate(told):
         run = [line for line in (*others, *same) if line.layer is not None]
-        steps = {after.layer - before.layer for before, after in pairwise(run)}  # type: ignore[operator]
+        numbers = [line.layer for line in run if line.layer is not None]
+        steps = {after - before for before, after in pairwise(numbers)}
         if len(run) < FEWEST or steps not in ({1}, {-1}) or not others or not same:
             continue
         longest = max(others, same, key=len)

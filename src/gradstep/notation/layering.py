@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 
 from gradstep.expression.boxes import (
@@ -28,16 +29,16 @@ DIGITS = "₀₁₂₃₄₅₆₇₈₉"
 LOWERED = str.maketrans("0123456789+−ltrsuv", "₀₁₂₃₄₅₆₇₈₉₊₋ₗₜᵣₛᵤᵥ")
 
 
-class Renumbering:
+class Renumbering(ABC):
     """Writes formulas and sentences with every number of a layer written anew."""
 
+    @abstractmethod
     def index(self, number: int) -> Box:
         """How the number of a layer is written as an index."""
-        raise NotImplementedError
 
+    @abstractmethod
     def lowered(self, number: int) -> str:
         """How it is written in a sentence, in small letters."""
-        raise NotImplementedError
 
     def line(self, said: Said) -> Said:
         """A line written anew; so is what it opens to."""
@@ -112,6 +113,16 @@ def letters_of(said: Said) -> Iterable[str]:
         box = stack.pop()
         if isinstance(box, Sym):
             yield box.text
+        stack += parts_of(box)
+
+
+def numbered_in(said: Said) -> Iterable[Box]:
+    """What stands in a line with the number of a layer: Z₁, A₀."""
+    stack = [*said.forms, *([said.left] if said.left is not None else [])]
+    while stack:
+        box = stack.pop()
+        if isinstance(box, Sub) and _number(box.index) is not None:
+            yield box
         stack += parts_of(box)
 
 
