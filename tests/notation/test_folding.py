@@ -12,6 +12,7 @@ from gradstep.notation.folding import folded
 from gradstep.notation.plain import line as plain
 from gradstep.notation.presentation import Presentation, Said, Section
 from gradstep.notation.symbols import symbol
+from gradstep.notation.views import present
 from gradstep.operations.evaluation import variables
 
 BLOCK = (
@@ -112,8 +113,6 @@ def test_lines_that_are_named_are_earlier_or_of_the_same_layer(told_transformer:
 
 def test_what_a_layer_opens_to_is_told_for_it() -> None:
     """In a page a line for all layers opens to its steps and its proof, for the same l."""
-    from gradstep.notation.views import present
-
     told = present(transformer(4), fold=True, opened=True)
     line = next(
         said for s in told.sections for said in s.lines if said.where == "(l = 4 … 1)" and said.number

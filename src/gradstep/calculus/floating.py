@@ -81,7 +81,7 @@ def compare_lines(before: Line, after: Line, moving: Collection[Expr], rng: Rand
         if verdict is False:
             return False, left, right
         agreed += verdict is True
-    return (True if agreed else None), 0.0, 0.0
+    return (True if agreed >= POINTS else None), 0.0, 0.0
 
 
 Worth = Callable[[float], tuple[float, float]]  # a value, and how large what is added is; by the step
