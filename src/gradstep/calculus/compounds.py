@@ -1,9 +1,9 @@
 """Which parts are opened as a whole? What a layer normalises: x̂ = (x − mean x)/√(var x + ε).
 
 The rules of its operations, one after the other, lead through the mean and the variance to what every paper
-prints: x̂ moves neither when all entries of a row move alike, nor when the row is stretched. The parts of a
-gradient along these two directions are taken away, and what is left is divided by σ. With `centred` left out
-the same is root mean square normalisation.
+prints. Where ε is small x̂ moves neither when all entries of a row move alike, nor when the row is stretched:
+the parts of a gradient along these two directions are taken away, and what is left is divided by σ. The
+formula is exact for any ε. Where nothing is centred the same is root mean square normalisation.
 
 Ioffe and Szegedy, Batch Normalization (2015); Ba, Kiros and Hinton, Layer Normalization (2016); Zhang and
 Sennrich, Root Mean Square Layer Normalization (2019).
@@ -33,10 +33,8 @@ from gradstep.operations.norms import norm_op
 from gradstep.operations.sums import mean, sum
 
 RULE = "normalisation rule"
-CENTRED = (
-    "x̂ stays as it is when a whole row moves alike or is stretched: G loses its mean and its part along x̂"
-)
-STRETCHED = "x̂ stays as it is when a whole row is stretched: G loses its part along x̂"
+CENTRED = "the mean and σ move with x: through the mean G loses its own mean, through σ its part along x̂"
+STRETCHED = "σ moves with x: through it G loses its part along x̂"
 
 
 @record
