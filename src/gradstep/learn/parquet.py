@@ -16,6 +16,7 @@ from gradstep.learn import stores
 from gradstep.learn.columns import Table, listed, nearest, shown
 from gradstep.learn.data import from_arrays
 from gradstep.learn.files import not_found
+from gradstep.learn.prints import footer, print_of
 from gradstep.learn.stores import Array, Share, Store, called, cuts, within
 
 BUFFER = 1 << 18  # bytes that are read of a column at a time
@@ -218,6 +219,9 @@ class ParquetStore(Store):
                 start, stop = (at - window[0] for at in within(window, share))
                 if start < stop:
                     yield self._arrays(table.slice(start, stop - start), names)
+
+    def prints(self) -> dict[str, str]:
+        return {path: print_of(path, footer) for path in self.paths}
 
     def _arrays(self, table: Any, names: Sequence[str]) -> dict[str, Array]:
         found: dict[str, Array] = {}

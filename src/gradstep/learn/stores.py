@@ -25,6 +25,7 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.shapes import shape_text
 from gradstep.learn.columns import shown
 from gradstep.learn.files import not_found
+from gradstep.learn.prints import print_of
 
 Array: TypeAlias = NDArray[Any]
 Window: TypeAlias = tuple[int, int]
@@ -38,7 +39,7 @@ LONGEST_HEADER = 10_000
 
 
 class Store(ABC):
-    """Arrays in files, by name, with rows along their first axes.
+    """Arrays in files, by name, with rows along their first axes: a description, which can be pickled.
 
     source    what messages call it
     count     how many rows there are
@@ -65,7 +66,14 @@ class Store(ABC):
 
     @abstractmethod
     def read(self, unit: int, names: Sequence[str], share: Share) -> Iterator[dict[str, Array]]:
-        """The windows of a unit, of each the rows in its share: arrays by name."""
+        """The windows of a unit, of each the rows in its share: arrays by name.
+
+        It depends on this description and on the files alone, so any process that sees them may read.
+        """
+
+    @abstractmethod
+    def prints(self) -> dict[str, str]:
+        """What each file is known by, by its path: another print means other rows."""
 
     def __repr__(self) -> str:
         return f"<{self.count:,} rows of {', '.join(self.names)} in {self.source}>"
@@ -357,6 +365,10 @@ class NpyStore(Store):
             start, stop = within(window, share)
             if start < stop:
                 yield self._rows(start, stop, names)
+
+    def prints(self) -> dict[str, str]:
+        paths = {file.path for array in self.arrays.values() for file in array.files}
+        return {path: print_of(path) for path in sorted(paths)}
 
     def _rows(self, start: int, stop: int, names: Sequence[str]) -> dict[str, Array]:
         """Rows by name; what several arrays take from one file is mapped once."""
