@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from gradstep.operations.evaluation import sizes_of
 
 Array: TypeAlias = NDArray[Any]
 Values: TypeAlias = dict[str, Any]
+T = TypeVar("T")
 
 BLOCK = 1 << 20  # bytes: what one core keeps in its cache while it is read twice
 FEWEST = 64  # rows of a block, so that products with matrices stay products
@@ -44,10 +45,10 @@ class Source(Protocol):
 
 
 class InMemory:
-    """Arrays, cut along the axes of their rows."""
+    """Arrays, cut along the axes of their rows; the first is row `at` of all that there are."""
 
-    def __init__(self, arrays: Mapping[str, Array], axes: Mapping[str, int]) -> None:
-        self.arrays, self.axes = arrays, axes
+    def __init__(self, arrays: Mapping[str, Array], axes: Mapping[str, int], at: int = 0) -> None:
+        self.arrays, self.axes, self.at = arrays, axes, at
         for name, axis in axes.items():
             if name in arrays:
                 self.count = arrays[name].shape[axis]
@@ -66,8 +67,16 @@ def along(axis: int, start: int, stop: int) -> tuple[slice, ...]:
     return (*(slice(None),) * axis, slice(start, stop))
 
 
+class Work(Protocol[T]):
+    """What is to be found out about many rows: about each window of them, and of two neighbours together."""
+
+    def __call__(self, window: InMemory) -> T: ...
+
+    def added(self, one: T, other: T) -> T: ...
+
+
 class Stream(ABC):
-    """More rows than fit into memory: they come in windows that do, one after the other."""
+    """More rows than fit into memory: they come in windows that do, always cut at the same places."""
 
     count: int
 
@@ -76,8 +85,8 @@ class Stream(ABC):
         """These rows of the named data; only the first ones are asked for."""
 
     @abstractmethod
-    def windows(self, names: Sequence[str]) -> Iterator[Source]:
-        """All rows of the named data, always cut at the same places."""
+    def total(self, work: Work[T], names: Sequence[str]) -> T:
+        """What the work finds out about all windows of the named data, made one in a `Tree`."""
 
 
 # ------------------------------------------------------------------------------------------- totals
@@ -207,18 +216,11 @@ class Blocked:
         known.update(zip(program.outputs, found, strict=True))
 
     def over_windows(self, number: int, stream: Stream, known: Values, kind: np.dtype[Any]) -> Values:
-        """One pass over all windows, which are added in their order."""
-        step = self.rows.passes[number]
-        names = [given.name for given in step.program.inputs if given.name in self.rows.axes]
-        total: Values = {}
-        joined: dict[str, list[Array]] = {name: [] for name in step.joined}
-        for window in stream.windows(names):
-            found = self.over_rows(number, window, known, kind)
-            for name, arrays in joined.items():
-                arrays.append(found.pop(name))
-            total = added(step.totals, total, found) if total else found
-        whole = {name: np.concatenate(arrays, axis=step.joined[name]) for name, arrays in joined.items()}
-        return total | whole
+        """One pass over all windows."""
+        given = [each.name for each in self.rows.passes[number].program.inputs]
+        used = {*given, *(str(each.symbol.params[0]) for each in self.program.inputs)}
+        work = OverWindows(self, number, {name: known[name] for name in known if name in used}, kind)
+        return stream.total(work, [name for name in given if name in self.rows.axes])
 
     def over_rows(self, number: int, source: Source, known: Values, kind: np.dtype[Any]) -> Values:
         """One pass over all rows."""
@@ -297,6 +299,26 @@ class Blocked:
             blocks = _counted(math.ceil(division.count / division.rows), "block")
             lines.append(f"{which}{division.count:,} rows in {blocks} of {division.rows:,}")
         return lines
+
+
+@record
+class OverWindows:
+    """A pass of a program over windows: the totals of each, and what has entries for its rows."""
+
+    blocked: Blocked
+    number: int
+    known: Values
+    kind: np.dtype[Any]
+
+    def __call__(self, window: InMemory) -> Values:
+        return self.blocked.over_rows(self.number, window, self.known, self.kind)
+
+    def added(self, one: Values, other: Values) -> Values:
+        step = self.blocked.rows.passes[self.number]
+        whole = {
+            name: np.concatenate([one[name], other[name]], axis=axis) for name, axis in step.joined.items()
+        }
+        return added(step.totals, one, other) | whole
 
 
 def _counted(count: int, thing: str) -> str:

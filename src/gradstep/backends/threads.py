@@ -65,9 +65,10 @@ _TAKEN = threading.Lock()
 
 def _forget() -> None:
     """A process that was forked has no threads but its own."""
-    global _TAKEN
+    global _TAKEN, _SETTLED
     _HELPERS.clear()
     _TAKEN = threading.Lock()
+    _SETTLED = _Settled()
 
 
 if hasattr(os, "register_at_fork"):
@@ -124,18 +125,38 @@ def _libraries() -> list[Any]:
     return found
 
 
+class _Settled:
+    """How many are inside `one_thread_each`, and the threads that the first of them put away."""
+
+    def __init__(self) -> None:
+        self.lock, self.inside = threading.Lock(), 0
+        self.before: list[tuple[Any, int]] = []
+
+
+_SETTLED = _Settled()
+
+
 @contextmanager
 def one_thread_each() -> Iterator[None]:
-    """Products of matrices by the thread that asks for them, and by no other."""
-    before = [(library, library.num_threads) for library in _libraries()]
-    many = [(library, count) for library, count in before if count and count > 1]
-    for library, _ in many:
-        library.set_num_threads(1)
+    """Products of matrices by the thread that asks for them, and by no other.
+
+    Where several threads are inside at a time, the last to leave puts back what the first has found.
+    """
+    with _SETTLED.lock:
+        if not _SETTLED.inside:
+            found = [(library, library.num_threads) for library in _libraries()]
+            _SETTLED.before = [(library, count) for library, count in found if count and count > 1]
+            for library, _ in _SETTLED.before:
+                library.set_num_threads(1)
+        _SETTLED.inside += 1
     try:
         yield
     finally:
-        for library, count in many:
-            library.set_num_threads(count)
+        with _SETTLED.lock:
+            _SETTLED.inside -= 1
+            if not _SETTLED.inside:
+                for library, count in _SETTLED.before:
+                    library.set_num_threads(count)
 
 
 def kernels_told() -> list[str]:

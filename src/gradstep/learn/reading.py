@@ -11,7 +11,8 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
-from gradstep.backends.blocks import InMemory, Stream
+from gradstep.backends.blocks import InMemory, Stream, Work
+from gradstep.backends.trees import Tree
 from gradstep.learn.stores import WHOLE, Array, Share, Store, within
 from gradstep.operations.memory import spoken
 
@@ -154,8 +155,8 @@ class Part(Stream):
         self.kind = None if kind is None else np.dtype(kind)
         self.changes = dict(changes or {})
         self.clock = clock or Clock()
-        parts = [within(window, share) for window in store.windows()]
-        self.count = sum(stop - start for start, stop in parts)
+        self.parts = [within(window, share) for window in store.windows()]
+        self.count = sum(stop - start for start, stop in self.parts)
         self.firsts: dict[str, Array] = {}
 
     def block(self, names: Sequence[str], start: int, stop: int) -> list[Array]:
@@ -180,8 +181,16 @@ class Part(Stream):
         return self.clock.timed(self.arrays(names, units), _length, self.count, size)
 
     def windows(self, names: Sequence[str]) -> Iterator[InMemory]:
-        for arrays in self.timed(names):
-            yield InMemory(arrays, dict.fromkeys(arrays, 0))
+        """The windows one after the other, each with the number of its first row in the store."""
+        starts = (start for start, stop in self.parts if start < stop)
+        for arrays, at in zip(self.timed(names), starts, strict=False):
+            yield InMemory(arrays, dict.fromkeys(arrays, 0), at)
+
+    def total(self, work: Work[T], names: Sequence[str]) -> T:
+        tree: Tree[T] = Tree(work.added)
+        for number, window in enumerate(self.windows(names)):
+            tree.put(number, 1, work(window))
+        return tree.top()
 
 
 def _length(arrays: Mapping[str, Array]) -> int:
