@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,60 +15,18 @@ from gradstep.backends.threads import cores, one_thread_each, shared_out
 from gradstep.expression.errors import MathError
 from gradstep.learn.arrays import LARGEST
 from gradstep.learn.columns import shown
+from gradstep.learn.moments import FLAT, MOST_DISTINCT, Columns, Products, paired
 from gradstep.learn.reading import Part
 from gradstep.learn.scaling import Array, Rows, Scaler
 from gradstep.learn.stores import Share, Store
 from gradstep.learn.structure import Affine, Linear, Output
 
-CHUNK = 1 << 20  # bytes
+CHUNK = 1 << 22  # bytes
 MOST_LINES = 256  # features, for a straight line by normal equations
-MOST_DISTINCT = 101
 SAMPLE = 10_000  # rows
 FEW = 5
-FLAT = 1e-12
-
-
-@dataclass(eq=False)
-class Columns:
-    """The columns of one array, flattened: what was added up over the rows to learn from.
-
-    Sums are those of what is beyond `shift`, a first guess at the mean; a missing value adds nothing.
-    `low` and `high` are those of all rows.
-    """
-
-    shape: tuple[int, ...]
-    shift: Array
-    count: NDArray[np.intp]
-    total: Array
-    squares: Array
-    low: Array
-    high: Array
-    missing: NDArray[np.intp]
-    distinct: set[float] = field(default_factory=set)
-
-    @classmethod
-    def of(cls, shape: tuple[int, ...], shift: Array) -> Columns:
-        d = len(shift)
-        zeros, none = np.zeros(d), np.zeros(d, dtype=np.intp)
-        return cls(
-            shape, shift, none.copy(), zeros, zeros.copy(), np.full(d, np.inf), np.full(d, -np.inf), none
-        )
-
-    @property
-    def mean(self) -> Array:
-        """The mean of each column, of the values that are there."""
-        return np.asarray(self.shift + self.total / np.maximum(self.count, 1))
-
-    def variance(self, rows: int) -> Array:
-        """The mean square about the mean, where a missing value is taken as the mean."""
-        count = np.maximum(self.count, 1)
-        return np.asarray(np.maximum(self.squares - self.total**2 / count, 0) / rows)
-
-    @property
-    def constant(self) -> NDArray[np.intp]:
-        """The columns that are the same in every row."""
-        size = np.maximum(np.abs(self.low), np.abs(self.high))
-        return np.flatnonzero(self.high - self.low <= FLAT * size)
+GUESSED = 64  # rows for a guess at the mean
+FAR_OFF = 1e4  # times the variance: a guess that costs digits
 
 
 @dataclass(eq=False)
@@ -77,6 +36,10 @@ class Sample:
     parts: dict[str, list[Array]] = field(default_factory=dict)
     places: list[NDArray[np.intp]] = field(default_factory=list)
     lengths: list[NDArray[np.intp]] = field(default_factory=list)
+
+    def __add__(self, other: Sample) -> Sample:
+        parts = {name: [*parts, *other.parts[name]] for name, parts in self.parts.items()}
+        return Sample(parts, [*self.places, *other.places], [*self.lengths, *other.lengths])
 
     def take(self, arrays: Mapping[str, Array], at: int, every: int) -> None:
         """Every so many rows of a window that begins at a row."""
@@ -103,15 +66,34 @@ class Sample:
 class Survey:
     """What one pass over the rows has found: `rows` of them to learn from, and each array's columns.
 
-    `products` are Σ zᵢzⱼ over those rows for the columns of `lined` beyond their shifts and a last one of
-    ones, from which a straight line follows; None where there are too many columns, or missing values.
+    `products` are those of the columns of `lined`, from which a straight line follows; None where there are
+    too many columns, or missing values. Surveys of two runs of rows add up to that of both.
     """
 
     rows: int
     columns: dict[str, Columns]
     lined: tuple[str, ...]
-    products: Array | None
+    products: Products | None
     sample: Sample = field(default_factory=Sample)
+
+    def __add__(self, other: Survey) -> Survey:
+        both = self.products is not None and other.products is not None
+        return Survey(
+            self.rows + other.rows,
+            {name: found + other.columns[name] for name, found in self.columns.items()},
+            self.lined,
+            self.products + other.products if both else None,  # type: ignore[operator]
+            self.sample + other.sample,
+        )
+
+    @property
+    def means(self) -> dict[str, Array]:
+        """What a missing value is taken as, in the arrays that have some."""
+        return {
+            name: found.mean.reshape(found.shape)
+            for name, found in self.columns.items()
+            if found.missing.any()
+        }
 
     def rename(self, old: str, new: str) -> None:
         """Calls an array by another name."""
@@ -156,13 +138,12 @@ class Survey:
         """The weights and the level of the straight line nearest to the last column of `lined`."""
         if self.products is None:
             return None
-        S, n = self.products, self.products[-1, -1]
-        centred = S[:-1, :-1] - np.outer(S[:-1, -1], S[-1, :-1]) / n
-        scale = np.sqrt(np.maximum(np.diag(centred)[:-1], 0))
-        scale = np.where(scale > FLAT * np.sqrt(np.diag(S)[:-2] + 1e-300), scale, np.inf)
-        normal = centred[:-1, :-1] / np.outer(scale, scale)
-        w = np.linalg.lstsq(normal, centred[:-1, -1] / scale, rcond=1e-12)[0] / scale
-        means = np.concatenate([self.columns[name].mean for name in self.lined])
+        about, means, n = self.products.about, self.products.mean, self.rows
+        scale = np.sqrt(np.diag(about)[:-1])
+        size = np.sqrt(n * means[:-1] ** 2 + np.diag(about)[:-1] + 1e-300)
+        scale = np.where(scale > FLAT * size, scale, np.inf)
+        normal = about[:-1, :-1] / np.outer(scale, scale)
+        w = np.linalg.lstsq(normal, about[:-1, -1] / scale, rcond=1e-12)[0] / scale
         return w, float(means[-1] - means[:-1] @ w)
 
     def said(self, store: Store, name: str) -> Iterator[str]:
@@ -192,127 +173,128 @@ class Survey:
         return worst
 
 
-@dataclass(eq=False)
-class _Chunk:
-    """What one chunk of rows adds, by array."""
-
-    rows: int
-    sums: dict[str, tuple[Array, ...]]
-    products: Array | None
-
-
 def surveyed(part: Part, names: Sequence[str], learnt: float, target: str | None) -> Survey:
     """The survey of a whole store; the first share `learnt` of each window is to learn from.
 
     What is not a finite number, and not marked as missing by the file, is a `MathError` that says where.
     """
     store = part.store
-    features = [name for name in names if name != target]
-    lined = (*features, target) if target is not None and features else ()
-    firsts = next(iter(part.arrays(names)))
-    shapes = {name: firsts[name].shape[1:] for name in names}
-    shifts = {name: _first_guess(firsts[name]) for name in names}
-    if all(array.dtype == np.float32 for array in firsts.values()):  # then what is beyond it is exact enough
-        shifts = {name: shift.astype(np.float32).astype(np.float64) for name, shift in shifts.items()}
-    del firsts
-    columns = {name: Columns.of(shapes[name], shifts[name]) for name in names}
-    width = sum(math.prod(shapes[name]) for name in lined)
-    survey = Survey(0, columns, lined, np.zeros((width + 1,) * 2) if 0 < width <= MOST_LINES else None)
-    every = max(1, -(-store.count // SAMPLE))
-    starts = iter([start for start, _ in store.windows()])
+    starts = (start for start, _ in store.windows())
     with one_thread_each():
-        for arrays in part.timed(names):
-            at = next(starts)
-            survey.sample.take(arrays, at, every)
-            _window(survey, arrays, learnt, at, part, target)
-    if any(found.missing.any() for found in columns.values()):
-        survey.products = None
-    store.filled = {
-        name: found.mean.reshape(shapes[name]) for name, found in columns.items() if found.missing.any()
-    }
+        windows = (survey_of(store, arrays, next(starts), learnt, target) for arrays in part.timed(names))
+        survey = paired(windows, operator.add)
+    assert survey is not None  # a store has rows
+    store.filled = survey.means
     return survey
 
 
-def _first_guess(array: Array) -> Array:
-    flat = array[:1000].reshape(min(len(array), 1000), -1).astype(np.float64)
-    good = np.isfinite(flat) & (np.abs(flat) < LARGEST)
-    return np.asarray(np.where(good, flat, 0).sum(axis=0) / np.maximum(good.sum(axis=0), 1))
-
-
-def _window(
-    survey: Survey, arrays: Mapping[str, Array], learnt: float, at: int, part: Part, target: str | None
-) -> None:
+def survey_of(
+    store: Store, arrays: Mapping[str, Array], at: int, learnt: float, target: str | None
+) -> Survey:
+    """The survey of one window, whose first row is number `at`."""
+    features = [name for name in arrays if name != target]
+    lined = (*features, target) if target is not None and features else ()
+    width = sum(math.prod(array.shape[1:]) for array in arrays.values())
     count = len(next(iter(arrays.values())))
     mine = math.floor(count * learnt + 1e-9)
-    width = sum(math.prod(array.shape[1:]) for array in arrays.values())
     rows = max(16, CHUNK // (8 * width))
-    borders = sorted({*range(0, count, rows), mine, count})
-    chunks = list(itertools.pairwise(borders))
-    gaps = part.store.gaps
+    chunks = list(itertools.pairwise(sorted({*range(0, count, rows), mine, count})))
+    products = lined if width <= MOST_LINES else ()
 
-    def one(number: int) -> _Chunk:
+    def one(number: int) -> Survey:
         start, stop = chunks[number]
-        return _added(survey, {n: a[start:stop] for n, a in arrays.items()}, stop <= mine, gaps)
+        found = {name: array[start:stop] for name, array in arrays.items()}
+        columns, beside = _added(found, stop <= mine, store.gaps, products)
+        for name, array in found.items():
+            _check(store, name, array, columns[name], at + start)
+        if target is not None and found[target].ndim == 1:
+            columns[target].distinct = _values_of(found[target])
+        return Survey(stop - start if stop <= mine else 0, columns, lined, beside)
 
-    for (start, stop), chunk in zip(chunks, shared_out(one, len(chunks), cores()), strict=True):
-        for name, (low, high, *sums) in chunk.sums.items():
-            found = survey.columns[name]
-            found.low, found.high = np.minimum(found.low, low), np.maximum(found.high, high)
-            bad = ~((low >= -LARGEST) & (high <= LARGEST))
-            if name in gaps:
-                bad &= ~(np.isposinf(low) & np.isneginf(high))
-            if bad.any():
-                _refuse(part, name, arrays[name][start:stop], at + start)
-            if sums:
-                count_, total, squares = sums
-                found.count = found.count + count_.astype(np.intp)
-                found.total, found.squares = found.total + total, found.squares + squares
-                found.missing = found.missing + (stop - start) - count_.astype(np.intp)
-        if chunk.products is not None and survey.products is not None:
-            survey.products += chunk.products
-        survey.rows += chunk.rows
-    if target is not None and len(survey.columns[target].distinct) <= MOST_DISTINCT:
-        y = arrays[target]
-        if y.ndim == 1:
-            seen = survey.columns[target].distinct
-            for start, stop in chunks:
-                if len(seen) <= MOST_DISTINCT:
-                    seen.update(np.unique(y[start:stop]).tolist())
+    survey = paired(shared_out(one, len(chunks), cores()), operator.add)
+    assert survey is not None
+    survey.sample.take(arrays, at, max(1, -(-store.count // SAMPLE)))
+    return survey
 
 
-def _added(survey: Survey, arrays: Mapping[str, Array], learn: bool, gaps: Collection[str]) -> _Chunk:
-    """What one chunk adds; NaN in an array with `gaps` is a missing value, elsewhere it shows in the ends."""
+def _values_of(array: Array) -> frozenset[float]:
+    """The different values of a target, or some of them where they are many."""
+    few = np.unique(array[: 10 * MOST_DISTINCT])
+    return frozenset((few if len(few) > MOST_DISTINCT else np.unique(array))[:MOST_DISTINCT].tolist())
+
+
+def _added(
+    arrays: Mapping[str, Array],
+    learn: bool,
+    gaps: Collection[str],
+    lined: Sequence[str],
+    means: Mapping[str, Array] | None = None,
+) -> tuple[dict[str, Columns], Products | None]:
+    """What one chunk adds; NaN in an array with `gaps` is a missing value, elsewhere it shows in the ends.
+
+    Sums are those of what lies beside a guess at the mean; where that was far off, once more beside the mean.
+    """
     count = len(next(iter(arrays.values())))
     flat = {name: array.reshape(count, -1) for name, array in arrays.items()}
+    places = dict(zip(lined, _places([flat[name].shape[1] for name in lined]), strict=True))
+    width = max((place.stop for place in places.values()), default=0)
+    short = all(flat[name].dtype == np.float32 for name in lined)
+    z = np.ones((count if learn else 0, width + 1), np.float32 if short else np.float64)
+    guesses, theres, besides, found = {}, {}, {}, {}
     with np.errstate(all="ignore"):
-        sums: dict[str, tuple[Array, ...]] = {name: _ends(rows, name in gaps) for name, rows in flat.items()}
-        if not learn:
-            return _Chunk(0, sums, None)
-        lined = survey.lined if survey.products is not None else ()
-        short = all(flat[name].dtype == np.float32 for name in lined)
-        z = np.ones(
-            (count, 1 + sum(flat[name].shape[1] for name in lined)), np.float32 if short else np.float64
-        )
-        at, places = 0, {}
-        for name in lined:
-            places[name] = slice(at, at := at + flat[name].shape[1])
         for name, rows in flat.items():
-            beyond = z[:, places[name]] if name in places else np.empty(rows.shape)
-            np.subtract(rows, survey.columns[name].shift.astype(beyond.dtype), out=beyond, casting="unsafe")
-            there = np.full(rows.shape[1], count)
-            if name in gaps:
-                holes = np.isnan(beyond)
-                there = count - holes.sum(axis=0)
-                beyond[holes] = 0
-            if name not in places:
-                sums[name] += (there, beyond.sum(axis=0), np.einsum("ij,ij->j", beyond, beyond))
+            rows = rows[: len(z)]
+            beside = z[:, places[name]] if name in places else np.empty(rows.shape)
+            guess = _guess(rows) if means is None else means[name]
+            guesses[name], besides[name] = guess.astype(beside.dtype).astype(np.float64), beside
+            theres[name] = _set_beside(rows, guesses[name], beside, name in gaps)
+        about = (z.T @ z).astype(np.float64)
+        for name, beside in besides.items():
+            if name in places:
+                total, squares = about[-1, places[name]], np.diag(about)[places[name]]
             else:
-                sums[name] += (there,)
-        products = (z.T @ z).astype(np.float64) if lined else None
-    if products is not None:
-        for name, place in places.items():
-            sums[name] += (products[-1, place], np.diag(products)[place])
-    return _Chunk(count, sums, products)
+                total, squares = beside.sum(axis=0), np.einsum("ij,ij->j", beside, beside)
+            there, ends = theres[name], _ends(flat[name], name in gaps)
+            off = total / np.maximum(there, 1)
+            squares = np.maximum(squares - total * off, 0)
+            mean = guesses[name] + off
+            if means is None and (total * off > FAR_OFF * (squares + there * (1e-7 * mean) ** 2)).any():
+                near = {
+                    each: guesses[each] + one.sum(axis=0) / np.maximum(theres[each], 1)
+                    for each, one in besides.items()
+                }
+                return _added(arrays, learn, gaps, lined, near)
+            shape = arrays[name].shape[1:]
+            found[name] = Columns(shape, there, mean, squares, *ends, len(z) - there)
+        if not lined or any((theres[name] < len(z)).any() for name in lined):
+            return found, None
+        total = about[-1, :-1] / math.sqrt(max(len(z), 1))
+        mean = np.concatenate([found[name].mean for name in lined])
+        return found, Products(len(z), mean, about[:-1, :-1] - np.outer(total, total))
+
+
+def _guess(rows: Array) -> Array:
+    """The mean of each column over a few rows."""
+    few = rows[:: max(1, len(rows) // GUESSED)].astype(np.float64)
+    good = np.isfinite(few)
+    return np.asarray(np.where(good, few, 0).sum(axis=0) / np.maximum(good.sum(axis=0), 1))
+
+
+def _set_beside(rows: Array, guess: Array, beside: Array, gaps: bool) -> NDArray[np.intp]:
+    """Puts what lies beside the guess into `beside`, 0 where a value is missing, and counts what is there."""
+    np.subtract(rows, guess.astype(beside.dtype), out=beside, casting="unsafe")
+    count = np.full(rows.shape[1], len(rows), dtype=np.intp)
+    holes = np.isnan(beside) if gaps else np.zeros(0, dtype=bool)
+    if holes.any():
+        beside[holes] = 0
+        count -= holes.sum(axis=0)
+    return count
+
+
+def _places(widths: Sequence[int]) -> list[slice]:
+    """Where arrays of so many columns lie beside each other."""
+    ends = [0, *itertools.accumulate(widths)]
+    return [slice(*pair) for pair in itertools.pairwise(ends)]
 
 
 def _ends(rows: Array, gaps: bool) -> tuple[Array, Array]:
@@ -324,20 +306,23 @@ def _ends(rows: Array, gaps: bool) -> tuple[Array, Array]:
     return low, high
 
 
-def _refuse(part: Part, name: str, rows: Array, at: int) -> None:
-    """Says where the first number is that cannot be used."""
-    with np.errstate(all="ignore"):
-        bad = np.argwhere(~(np.abs(rows.astype(np.float64)) <= LARGEST))
-    if not len(bad):
+def _check(store: Store, name: str, rows: Array, found: Columns, at: int) -> None:
+    """Raises where the first number is that cannot be used."""
+    bad = ~((found.low >= -LARGEST) & (found.high <= LARGEST))
+    if name in store.gaps:
+        bad &= ~(np.isposinf(found.low) & np.isneginf(found.high))
+    if not bad.any():
         return
-    row, *column = (int(k) for k in bad[0])
-    value = float(rows[tuple(bad[0])])
-    names = part.store.columns.get(name)
+    with np.errstate(all="ignore"):
+        places = np.argwhere(~(np.abs(rows.astype(np.float64)) <= LARGEST))
+    row, *column = (int(k) for k in places[0])
+    value = float(rows[tuple(places[0])])
+    names = store.columns.get(name)
     which = f"the column {shown(names[column[0] if column else 0])}" if names else name
-    where = part.store.place(at + row) + ("" if names or not column else f", column {column[0]}")
-    facts = [f"the rows are those of {part.store.source}"]
-    if math.isnan(value) and part.store.gaps:
-        raise MathError(f"{which} has no value {where}", facts=facts, mend=part.store.mend)
+    where = store.place(at + row) + ("" if names or not column else f", column {column[0]}")
+    facts = [f"the rows are those of {store.source}"]
+    if math.isnan(value) and store.gaps:
+        raise MathError(f"{which} has no value {where}", facts=facts, mend=store.mend)
     why = "too large to train on" if math.isfinite(value) else "not a finite number"
-    mend = part.store.mend if math.isnan(value) else None
+    mend = store.mend if math.isnan(value) else None
     raise MathError(f"{which} holds {value:.3g} {where}: {why}", facts=facts, mend=mend)

@@ -1,0 +1,101 @@
+"""Means, spreads and products of columns, so that those of two runs of rows are put together without loss.
+
+What lies beside the mean is added up beside that of the rows at hand, never beside zero, and moved when two
+runs meet: Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample
+variances" (1979). With a mean of 10⁸ and a spread of 1 no digit of the spread is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradstep.learn.scaling import Array
+
+T = TypeVar("T")
+
+FLAT = 1e-12
+MOST_DISTINCT = 101
+
+
+def paired(items: Iterable[T], add: Callable[[T, T], T]) -> T | None:
+    """All items added in a tree: the first and the second, the third and the fourth, and so on upwards.
+
+    No more than log₂ of their number are kept at a time; None where there are none.
+    """
+    kept: list[tuple[int, T]] = []
+    for item in items:
+        size = 1
+        while kept and kept[-1][0] == size:
+            item, size = add(kept.pop()[1], item), 2 * size
+        kept.append((size, item))
+    while len(kept) > 1:
+        _, last = kept.pop()
+        size, one = kept.pop()
+        kept.append((size, add(one, last)))
+    return kept[0][1] if kept else None
+
+
+@dataclass(eq=False)
+class Columns:
+    """The columns of one array, flattened: what was added up over the rows to learn from.
+
+    `squares` are those of what lies beside the mean; a missing value adds nothing. `low` and `high` are those
+    of all rows, and so are the `distinct` values, of which no more than a few are kept.
+    """
+
+    shape: tuple[int, ...]
+    count: NDArray[np.intp]
+    mean: Array
+    squares: Array
+    low: Array
+    high: Array
+    missing: NDArray[np.intp]
+    distinct: frozenset[float] = field(default_factory=frozenset)
+
+    def __add__(self, other: Columns) -> Columns:
+        count = self.count + other.count
+        between = other.mean - self.mean
+        part = other.count / np.maximum(count, 1)
+        distinct = self.distinct
+        if len(distinct) < MOST_DISTINCT:
+            distinct |= other.distinct
+        return Columns(
+            self.shape,
+            count,
+            self.mean + between * part,
+            self.squares + other.squares + between**2 * (part * self.count),
+            np.minimum(self.low, other.low),
+            np.maximum(self.high, other.high),
+            self.missing + other.missing,
+            distinct,
+        )
+
+    def variance(self, rows: int) -> Array:
+        """The mean square about the mean, where a missing value is taken as the mean."""
+        return np.asarray(self.squares / max(rows, 1))
+
+    @property
+    def constant(self) -> NDArray[np.intp]:
+        """The columns that are the same in every row."""
+        size = np.maximum(np.abs(self.low), np.abs(self.high))
+        return np.flatnonzero(self.high - self.low <= FLAT * size)
+
+
+@dataclass(eq=False)
+class Products:
+    """Σ (xᵢ − mᵢ)(xⱼ − mⱼ) over some rows, m the means of the columns."""
+
+    rows: int
+    mean: Array
+    about: Array
+
+    def __add__(self, other: Products) -> Products:
+        rows = self.rows + other.rows
+        between, part = other.mean - self.mean, other.rows / max(rows, 1)
+        about = self.about + other.about + np.outer(between, between) * (part * self.rows)
+        return Products(rows, self.mean + between * part, about)
