@@ -1,14 +1,8 @@
-"""What does a column hold? Numbers or categories: cells of text become one or the other, or an error.
-
-Everything that turns text into values is here, with the words that the messages about data share.
-"""
+"""What is a column? A name, numbers or categories, and words that the messages about data share."""
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -18,8 +12,6 @@ from gradstep.expression.errors import MathError, resembling
 from gradstep.expression.records import record, replaced
 
 Kind: TypeAlias = Literal["number", "category"]
-MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "?", "-", "."})
-"""Cells that stand for a missing value, in any case."""
 
 
 @record
@@ -73,182 +65,6 @@ class Table:
     def place(self, row: int) -> str:
         """Where a row stood: "in line 7" or "at index 5"."""
         return f"{self.unit} {self.lines[row]}"
-
-
-# --- From cells to a column. ---
-
-
-@record
-class Style:
-    """How numbers are written."""
-
-    decimal: str
-    thousands: str
-
-    def __post_init__(self) -> None:
-        if self.decimal not in (".", ","):
-            raise MathError(
-                f"the decimal mark is a point or a comma, not {self.decimal!r}", mend='decimal=","'
-            )
-        if (
-            self.thousands not in ("", ",", ".", "'", " ", "_", "\u00a0", "\u202f")
-            or self.thousands == self.decimal
-        ):
-            raise MathError(f"{self.thousands!r} cannot separate thousands here", mend='thousands=","')
-
-    def number(self, cell: str) -> float | None:
-        """The number in a cell; None if it is none. Beyond the largest 64-bit number it is infinite."""
-        if self.thousands and self.thousands in cell:
-            whole, mark, rest = cell.partition(self.decimal)
-            head, *groups = whole.split(self.thousands)
-            if len(head.lstrip("+-")) > 3 or any(len(group) != 3 for group in groups):
-                return None
-            cell = head + "".join(groups) + mark + rest
-        if self.decimal != ".":
-            if "." in cell:
-                return None
-            cell = cell.replace(self.decimal, ".")
-        return plain_number(cell)
-
-
-def plain_number(cell: str) -> float | None:
-    try:
-        value = float(cell.replace("−", "-"))
-    except ValueError:
-        return None
-    return None if "_" in cell or math.isnan(value) else value
-
-
-def is_missing(cell: str) -> bool:
-    return cell.strip().casefold() in MISSING
-
-
-def counts_rows(numbers: Sequence[float | None]) -> bool:
-    return list(numbers) in (list(range(len(numbers))), list(range(1, len(numbers) + 1)))
-
-
-_DATE = r"\d{4}-\d\d(-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?)?"
-_DRESSED = r"[$€£¥]? ?[+−-]?[$€£¥]?\d+([.,'  ]\d{3})*([.,]\d+)? ?[%$€£¥]?"
-
-
-def column_of(
-    name: str, cells: Sequence[str], wanted: Kind | None, style: Style, table: Table
-) -> tuple[Column, list[str]]:
-    """The column that these cells are, with what had to be said about it."""
-    if wanted != "category" and style == Style(".", ""):
-        values = _all_numbers(cells)
-        if values is not None:
-            return Column(name, "number", values), []
-    stripped = [cell.strip() for cell in cells]
-    present = [row for row, cell in enumerate(stripped) if cell.casefold() not in MISSING]
-    if wanted == "category":
-        return _categories(name, stripped, present), []
-    numbers = {row: style.number(stripped[row]) for row in present}
-    faults = [row for row, number in numbers.items() if number is None]
-    if wanted == "number" or _mostly(len(present) - len(faults), len(present)):
-        if faults:
-            raise _text_among_numbers(name, stripped, faults, len(present), table)
-        values = np.full(len(stripped), np.nan)
-        values[present] = [numbers[row] for row in present]
-        check_finite(name, values, table, stripped)
-        return Column(name, "number", values), []
-    dates = [row for row in present if re.fullmatch(_DATE, stripped[row])]
-    if _mostly(len(dates), len(present)):
-        if len(dates) < len(present):
-            odd = next(row for row in present if not re.fullmatch(_DATE, stripped[row]))
-            raise MathError(
-                f"the column {shown(name)} holds dates, but {shown(stripped[odd])} {table.place(odd)}",
-                mend=f'a date such as 2001-12-31 there, or kinds={{"{name}": "category"}}',
-            )
-        values = np.full(len(stripped), np.nan)
-        values[present] = [year(name, stripped[row], table.place(row)) for row in present]
-        return Column(name, "number", values), [f"{shown(name)} holds dates: read as years with decimals"]
-    dressed = [row for row in faults if re.fullmatch(_DRESSED, stripped[row])]
-    if dressed and 10 * (len(present) - len(faults) + len(dressed)) >= 9 * len(present):
-        raise _dressed_numbers(name, stripped, dressed, table)
-    return _categories(name, stripped, present), []
-
-
-def _all_numbers(cells: Sequence[str]) -> NDArray[np.float64] | None:
-    """The quick way for the commonest column: nothing but finite numbers."""
-    try:
-        values = np.fromiter(map(float, cells), np.float64, len(cells))
-    except ValueError:
-        return None
-    return values if np.isfinite(values).all() and "_" not in "".join(cells) else None
-
-
-def _mostly(good: int, all_: int) -> bool:
-    """Nine in ten, or all but one or two and more than half; an empty column counts as numbers."""
-    bad = all_ - good
-    return bad == 0 or (bad < good and bad <= max(2, all_ / 10))
-
-
-def _categories(name: str, cells: Sequence[str], present: Sequence[int]) -> Column:
-    values = np.full(len(cells), None, dtype=object)
-    for row in present:
-        values[row] = cells[row]
-    return Column(name, "category", values)
-
-
-def check_finite(
-    name: str, values: NDArray[np.float64], table: Table, cells: Sequence[object] | NDArray[Any]
-) -> None:
-    infinite = np.flatnonzero(np.isinf(values))
-    if infinite.size:
-        row = int(infinite[0])
-        more = f" and {infinite.size - 1} more" if infinite.size > 1 else ""
-        held = f"{cells[row]!s:.40} {table.place(row)}"
-        raise MathError(
-            f"the column {shown(name)} holds {held}{more}: not a finite number",
-            mend="a number, or an empty cell for a missing value",
-        )
-
-
-def _text_among_numbers(
-    name: str, cells: Sequence[str], faults: Sequence[int], present: int, table: Table
-) -> MathError:
-    row = faults[0]
-    facts = [f"{present - len(faults)} of its {present} values are numbers"]
-    if len(faults) > 1:
-        facts.append("also " + ", ".join(f"{shown(cells[r])} {table.place(r)}" for r in faults[1:4]))
-    mend = f'a number or an empty cell there, or kinds={{"{name}": "category"}}'
-    if re.fullmatch(r"[+-]?\d+,\d+", cells[row]):
-        mend = f"{cells[row].replace(',', '.')} there"
-    what = f"text in a number column: {shown(name)} holds {shown(cells[row])} {table.place(row)}"
-    return MathError(what, facts=facts, mend=mend)
-
-
-def _dressed_numbers(name: str, cells: Sequence[str], dressed: Sequence[int], table: Table) -> MathError:
-    values = [cells[row] for row in dressed]
-    example = values[0]
-    bare = re.sub(r"[^\d,.+-]", "", example.replace("−", "-"))
-    if all(re.fullmatch(r"[+-]?\d+,\d+", value) for value in values):
-        groups = all(re.fullmatch(r"[+-]?\d{1,3},\d{3}", value) for value in values)
-        mend = 'decimal=","' + (' or thousands=","' if groups else "") + f", or {bare.replace(',', '.')}"
-    elif all(re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?|[+-]?\d+(\.\d+)?", value) for value in values):
-        mend = f'thousands=",", or {bare.replace(",", "")}'
-    else:
-        mend = f'plain numbers without signs and units, or kinds={{"{name}": "category"}}'
-    return MathError(
-        f"the column {shown(name)} holds numbers as {shown(example)} ({table.place(dressed[0])})",
-        facts=["gradstep reads numbers as 1234.5 or 1.2e3"],
-        mend=mend,
-    )
-
-
-def year(name: str, cell: str, place: str) -> float:
-    """A date as a year with decimals: the middle of 2001 is 2001.5."""
-    try:
-        moment = datetime.fromisoformat(cell if len(cell) > 7 else cell + "-01")
-        moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
-    except (ValueError, OverflowError):
-        raise MathError(
-            f"the column {shown(name)} holds {shown(cell)} {place}: there is no such date"
-        ) from None
-    start = datetime(moment.year, 1, 1)
-    days = 366 if moment.year % 4 == 0 and (moment.year % 100 != 0 or moment.year % 400 == 0) else 365
-    return moment.year + (moment - start).total_seconds() / (86_400 * days)
 
 
 # --- Words for messages. ---

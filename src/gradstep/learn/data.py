@@ -21,20 +21,18 @@ from numpy.typing import NDArray
 
 from gradstep.expression.errors import MathError
 from gradstep.expression.records import replaced
-from gradstep.learn.columns import (
-    Column,
-    Kind,
+from gradstep.learn.cells import (
+    PLAIN,
+    READ_AS_YEARS,
     Style,
-    Table,
     check_finite,
     column_of,
     counts_rows,
     is_missing,
-    listed,
     plain_number,
-    shown,
     year,
 )
+from gradstep.learn.columns import Column, Kind, Table, listed, shown
 from gradstep.learn.files import content, decoded
 
 __all__ = ["Column", "Kind", "Table", "from_arrays", "read_table"]
@@ -286,15 +284,15 @@ def _array_column(
     if kind == "M":
         days = array.astype("datetime64[s]").astype(object)
         values = np.array([math.nan if day is None else year(name, day.isoformat(), "it") for day in days])
-        return Column(name, "number", values), [f"{shown(name)} holds dates: read as years with decimals"]
+        return Column(name, "number", values), [f"{shown(name)} {READ_AS_YEARS}"]
     if kind in "fiu" and wanted != "category":
         values = array.astype(np.float64)
-        check_finite(name, values, table, array)
+        check_finite(name, values, table.place, array)
         return Column(name, "number", values), []
     if kind not in "fiubUSO":
         raise MathError(f"the column {shown(name)} should hold numbers or text, not {array.dtype}")
     cells = [_cell(name, value, table.place(row)) for row, value in enumerate(array.tolist())]
-    return column_of(name, cells, wanted, Style(".", ""), table)
+    return column_of(name, cells, wanted, PLAIN, table)
 
 
 def _cell(name: str, value: object, place: str) -> str:

@@ -7,10 +7,9 @@ itself back into the weights, so that the trained formula works on the raw featu
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,23 @@ from numpy.typing import NDArray
 from gradstep.expression.errors import MathError
 from gradstep.expression.records import record
 from gradstep.learn.columns import Column, Kind, Table, listed, nearest, shown
-from gradstep.learn.saved import fields, number_of, spoiled, text_of, texts_of
+from gradstep.learn.features import (
+    EMPTY,
+    Category,
+    Encoded,
+    Feature,
+    Number,
+    Numbers,
+    as_texts,
+    category_feature,
+    check_size,
+    feature_json,
+    feature_of,
+    in_rows,
+    label,
+    number_feature,
+)
+from gradstep.learn.saved import fields, spoiled, text_of, texts_of
 from gradstep.learn.scaling import Scaler, distinct, split
 
 __all__ = ["Category", "Encoded", "Encoder", "Number", "Prepared", "Scaler", "Task", "split"]
@@ -27,10 +42,8 @@ Array: TypeAlias = NDArray[np.float64]
 Rows: TypeAlias = NDArray[np.intp]
 Task: TypeAlias = Literal["regression", "classification"]
 
-NO_VALUE, OTHER = "(missing)", "(other)"
-_MOST_LEVELS = 30
+FORMAT = 1
 _MOST_CLASSES = 100
-_LARGEST = 1e100
 
 
 @record
@@ -54,84 +67,6 @@ class Prepared:
     encoder: Encoder
 
     __eq__, __hash__ = object.__eq__, object.__hash__  # holds arrays
-
-
-class Encoded(NamedTuple):
-    """New rows as numbers, with what had to be said about them."""
-
-    X: Array
-    notes: tuple[str, ...]
-
-
-@record
-class Number:
-    """A column of numbers is one feature; a missing value becomes the mean of the training rows."""
-
-    column: str
-    mean: float
-
-    kind: Literal["number"] = "number"
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    def encode(self, column: Column, table: Table) -> Encoded:
-        if column.kind != "number" and not column.missing.all():
-            row = int(np.flatnonzero(~column.missing)[0])
-            raise MathError(
-                f"the column {shown(self.column)} should hold numbers, as in training",
-                facts=[f"it holds {shown(column.values[row])} {table.place(row)}"],
-            )
-        missing = column.missing
-        values = np.full(len(missing), self.mean) if column.kind != "number" else column.values
-        _check_size(self.column, values, table)
-        notes: tuple[str, ...] = ()
-        if missing.any():
-            notes = (
-                f"{shown(self.column)} has no value in {_rows(int(missing.sum()))}: "
-                f"taken as {self.mean:.6g}, the mean in training",
-            )
-        return Encoded(np.where(missing, self.mean, values)[:, None], notes)
-
-
-@record
-class Category:
-    """A column of categories is one 0/1 feature for each of its levels but one, the reference.
-
-    The reference is the commonest level and is all zeros: with a bias in the model, a column for it would add
-    nothing but a direction in which the loss is flat. A level never seen in training counts as `(other)`
-    where rare levels were pooled under that name, else as the reference. A missing value is a level too.
-    """
-
-    column: str
-    levels: tuple[str, ...]
-    reference: str
-
-    kind: Literal["category"] = "category"
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(f"{self.column}={level}" for level in self.levels)
-
-    def encode(self, column: Column, table: Table) -> Encoded:
-        place = {level: at for at, level in enumerate(self.levels)} | {self.reference: -1}
-        unknown = place.get(OTHER, -1)
-        texts = [NO_VALUE if text is None else text for text in _texts(column)]
-        at = np.array([place.get(text, unknown) for text in texts], dtype=np.intp)
-        X = np.zeros((len(texts), len(self.levels)))
-        X[at >= 0, at[at >= 0]] = 1.0
-        unseen = Counter(text for text in texts if text not in place)
-        notes: tuple[str, ...] = ()
-        if unseen and OTHER not in place:
-            notes = (
-                f"{shown(self.column)} has levels that training did not have "
-                f"({listed(list(unseen), 4)}; {_rows(unseen.total())}): taken as {shown(self.reference)}",
-            )
-        return Encoded(X, notes)
-
-
-Feature: TypeAlias = Number | Category
 
 
 @record
@@ -163,21 +98,26 @@ class Encoder:
             found = "no row" if not len(known) else "only one row"
             raise MathError(
                 f"{table.source} has {found} with a value for {shown(target)}: nothing to learn from",
-                facts=[f"it has {_rows(table.rows)} in all"],
+                facts=[f"it has {in_rows(table.rows)} in all"],
             )
         table = table.take(known)
         notes = list(table.notes)
         if len(known) < len(goal.values):
-            notes.append(f"{_rows(len(goal.values) - len(known))} without {shown(target)} left out")
+            notes.append(f"{in_rows(len(goal.values) - len(known))} without {shown(target)} left out")
         goal = table.column(target)
-        classes, said = classes_of(goal, task, table)
+        classes, said = classes_of(
+            goal.name,
+            distinct(goal.values) if goal.kind == "number" else sorted(set(map(str, goal.values))),
+            table.rows,
+            task,
+        )
         notes += said
         labels = None if classes is None else _indices(goal, classes, table)
         train, test = split(table.rows, holdout, seed, labels)
         if len(test):
-            notes.append(f"{len(test)} of {_rows(table.rows)} held out to judge the fit")
+            notes.append(f"{len(test)} of {in_rows(table.rows)} held out to judge the fit")
         elif holdout:
-            notes.append(f"no rows held out: {_rows(table.rows)} are too few")
+            notes.append(f"no rows held out: {in_rows(table.rows)} are too few")
         seen = table.take(train)
         features: list[Feature] = []
         reasons: defaultdict[str, list[str]] = defaultdict(list)
@@ -202,7 +142,7 @@ class Encoder:
         notes += [*left_out, *said_now]
         if len(train) <= X.shape[1]:
             notes.append(
-                f"{X.shape[1]} features for {_rows(len(train))} in training: a perfect fit may mean nothing"
+                f"{X.shape[1]} features for {in_rows(len(train))} in training: a perfect fit may mean nothing"
             )
         return Prepared(
             X=X,
@@ -251,7 +191,7 @@ class Encoder:
         if self.classes is None:
             if column.kind != "number":
                 raise MathError(f"the target {shown(self.target)} should hold numbers, as in training")
-            _check_size(self.target, column.values, table)
+            check_size(self.target, column.values, table)
             return column.values.astype(np.float64)
         at = _indices(column, self.classes, table)
         return at.astype(np.float64) if len(self.classes) == 2 else np.eye(len(self.classes))[at]
@@ -259,20 +199,20 @@ class Encoder:
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain values, which `from_json` reads back."""
         return {
-            "format": _FORMAT,
+            "format": FORMAT,
             "target": self.target,
             "task": self.task,
             "classes": None if self.classes is None else list(self.classes),
-            "features": [_feature_json(feature) for feature in self.features],
+            "features": [feature_json(feature) for feature in self.features],
         }
 
     @classmethod
     def from_json(cls, data: object) -> Encoder:
         """The encoder that `to_json` wrote; anything else is an error, and nothing in it is ever run."""
         given = fields(data, ("format", "target", "task", "classes", "features"), "an encoder")
-        if given["format"] != _FORMAT:
+        if given["format"] != FORMAT:
             raise MathError(
-                f"this encoder has format {given['format']!r}, and this gradstep reads {_FORMAT}",
+                f"this encoder has format {given['format']!r}, and this gradstep reads {FORMAT}",
                 mend="a newer gradstep" if isinstance(given["format"], int) else None,
             )
         task: Task = "classification" if given["classes"] is not None else "regression"
@@ -282,7 +222,7 @@ class Encoder:
             raise spoiled("it has no features")
         classes = None if given["classes"] is None else texts_of(given["classes"], "classes", least=2)
         encoder = cls(
-            text_of(given["target"], "target"), task, classes, tuple(map(_feature_of, given["features"]))
+            text_of(given["target"], "target"), task, classes, tuple(map(feature_of, given["features"]))
         )
         if len(encoder.kinds) != len(encoder.features) or encoder.target in encoder.kinds:
             raise spoiled("a column occurs twice")
@@ -295,87 +235,60 @@ class Encoder:
 def _feature(column: Column, table: Table) -> tuple[Feature | str, list[str]]:
     """The feature for a column of the training rows with what is to be said; or why it is left out."""
     present = column.values[~column.missing]
-    name = shown(column.name)
+    if column.kind == "category":
+        counts = Counter(map(str, present))
+        return category_feature(column.name, counts, len(column.values) - len(present))
+    check_size(column.name, column.values, table)
     if not len(present):
-        return "no values", []
-    if column.kind == "number":
-        _check_size(column.name, column.values, table)
-        low, high = float(present.min()), float(present.max())
-        if high - low <= 1e-12 * max(abs(low), abs(high)):
-            return _CONSTANT, []
-        numbering = len(distinct(present)) == table.rows and bool((present == np.round(present)).all())
-        if numbering and column.name.casefold() in _ROW_NAMES:
-            return "it numbers the rows", []
-        return Number(column.name, float(present.mean())), []
-    counts = Counter(NO_VALUE if text is None else str(text) for text in column.values)
-    real = [
-        level
-        for level, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-        if level != NO_VALUE
-    ]
-    if len(counts) == 1:
-        return _CONSTANT, []
-    if len(real) == len(present) > 2 or (len(real) > _MOST_LEVELS and 2 * len(real) > len(present)):
-        return "text that differs from row to row", []
-    reference, *others = real
-    notes = []
-    if len(real) > _MOST_LEVELS:
-        pooled = others[_MOST_LEVELS - 2 :]
-        others = [*others[: _MOST_LEVELS - 2], OTHER]
-        notes.append(
-            f"{name} has {len(real)} levels: the {len(pooled)} rarest and any new one count as {OTHER}"
-        )
-    levels = sorted(others, key=lambda level: (level == OTHER, level))
-    if NO_VALUE in counts:
-        levels.append(NO_VALUE)
-        notes.append(f"{name} has no value in {_rows(counts[NO_VALUE])}: a level of its own")
-    notes.append(f"{name} becomes {_count(len(levels), 'column')} of 0 and 1, all 0 for {shown(reference)}")
-    return Category(column.name, tuple(levels), reference), notes
+        return EMPTY, []
+    counting = len(distinct(present)) == table.rows and bool((present == np.round(present)).all())
+    found = Numbers(len(present), float(present.min()), float(present.max()), float(present.mean()), counting)
+    return number_feature(column.name, found), []
 
 
-_CONSTANT = "the same in every row"
-_ROW_NAMES = frozenset({"id", "index", "idx", "row", "rows", "rownames", "row_id", "no", "nr", "unnamed: 0"})
+def classes_of(
+    goal: str, found: Array | Sequence[str], rows: int, task: Task | None
+) -> tuple[tuple[str, ...] | None, list[str]]:
+    """The classes of a target, or None where it is a quantity; and what is to be said about it.
 
-
-def classes_of(goal: Column, task: Task | None, table: Table) -> tuple[tuple[str, ...] | None, list[str]]:
-    """The classes of the target, or None where it is a quantity; and what is to be said about it."""
-    name = shown(goal.name)
-    if goal.kind == "number":
-        found = distinct(goal.values)
+    `found` are its different values, numbers in order or texts, which it takes in so many rows.
+    """
+    name = shown(goal)
+    if isinstance(found, np.ndarray):
         if len(found) == 1:
-            raise MathError(
-                f"the target {name} is {_label(found[0])} in every row: there is nothing to learn"
-            )
+            raise MathError(f"the target {name} is {label(found[0])} in every row: there is nothing to learn")
         whole = bool((found == np.round(found)).all())
-        counted = whole and np.array_equal(found, np.arange(len(found)))
-        enough = len(goal.values) >= 10 * len(found)
+        counting = whole and np.array_equal(found, np.arange(len(found)))
+        enough = rows >= 10 * len(found)
         if task == "regression" or (
-            task is None and not (enough and ((whole and len(found) == 2) or (counted and len(found) <= 20)))
+            task is None and not (enough and ((whole and len(found) == 2) or (counting and len(found) <= 20)))
         ):
             few = task is None and whole and enough and len(found) <= 20
             said = f"{name} takes {len(found)} whole values: fitted as a number"
             return None, [said + ' (task="classification" for classes)'] if few else []
-        labels = [_label(value) for value in found]
+        labels = [label(value) for value in found]
         said = f"{name} takes the values {listed(labels)}: read as {len(labels)} classes"
         notes = [] if task else [said + ' (task="regression" to fit a number)']
     else:
+        labels = sorted(found)
         if task == "regression":
             raise MathError(
                 f"the target {name} holds text, so it cannot be fitted as a number",
-                facts=[f"it holds {listed(sorted(set(map(str, goal.values))), 4)}"],
+                facts=[f"it holds {listed(labels, 4)}"],
                 mend='task="classification"',
             )
-        labels = sorted(set(map(str, goal.values)))
         if len(labels) == 1:
             raise MathError(
                 f"the target {name} is {shown(labels[0])} in every row: there is nothing to learn"
             )
         notes = [f"{name} is a category: {len(labels)} classes ({listed(labels, 6)})"]
-    if len(labels) > _MOST_CLASSES or 2 * len(labels) > table.rows:
+    if len(labels) > _MOST_CLASSES or 2 * len(labels) > rows:
         raise MathError(
-            f"the target {name} has {len(labels)} values in {_rows(table.rows)}: too many for classes",
+            f"the target {name} has {len(labels)} values in {in_rows(rows)}: too many for classes",
             facts=[f"such as {listed(labels, 4)}"],
-            mend='task="regression"' if goal.kind == "number" else "a column with fewer values as the target",
+            mend='task="regression"'
+            if isinstance(found, np.ndarray)
+            else "a column with fewer values as the target",
         )
     if len(labels) == 2:
         notes.append(f"the model gives the probability of {shown(labels[1])}")
@@ -384,7 +297,7 @@ def classes_of(goal: Column, task: Task | None, table: Table) -> tuple[tuple[str
 
 def _indices(column: Column, classes: Sequence[str], table: Table) -> Rows:
     place = {label: at for at, label in enumerate(classes)}
-    texts = _texts(column)
+    texts = as_texts(column)
     for row, text in enumerate(texts):
         if text not in place:
             raise MathError(
@@ -392,65 +305,3 @@ def _indices(column: Column, classes: Sequence[str], table: Table) -> Rows:
                 facts=[f"{shown(text)} {table.place(row)}", f"the classes are {listed(classes)}"],
             )
     return np.array([place[str(text)] for text in texts], dtype=np.intp)
-
-
-def _texts(column: Column) -> list[str | None]:
-    """The values as text, numbers included; None where there is none."""
-    if column.kind == "category":
-        return [None if value is None else str(value) for value in column.values]
-    return [None if math.isnan(value) else _label(value) for value in column.values]
-
-
-def _label(value: float) -> str:
-    number = float(value)
-    return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
-
-
-def _rows(count: int) -> str:
-    return _count(count, "row")
-
-
-def _count(count: int, thing: str) -> str:
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
-
-
-def _check_size(name: str, values: Array, table: Table) -> None:
-    """Squares of numbers beyond 1e100 overflow: better an error now than a NaN later."""
-    large = np.flatnonzero(np.abs(values) > _LARGEST)
-    if large.size:
-        row = int(large[0])
-        raise MathError(
-            f"the column {shown(name)} holds {values[row]:.3g} {table.place(row)}: too large to train on",
-            mend="a column in larger units, or its logarithm",
-        )
-
-
-# --- To JSON and back. ---
-
-_FORMAT = 1
-
-
-def _feature_json(feature: Feature) -> dict[str, Any]:
-    if isinstance(feature, Number):
-        return {"kind": feature.kind, "column": feature.column, "mean": feature.mean}
-    return {
-        "kind": feature.kind,
-        "column": feature.column,
-        "levels": list(feature.levels),
-        "reference": feature.reference,
-    }
-
-
-def _feature_of(data: object) -> Feature:
-    kind = data.get("kind") if isinstance(data, Mapping) else None
-    if kind == "number":
-        given = fields(data, ("kind", "column", "mean"), "a feature")
-        return Number(text_of(given["column"], "column"), number_of(given["mean"], "mean"))
-    if kind == "category":
-        given = fields(data, ("kind", "column", "levels", "reference"), "a feature")
-        reference = text_of(given["reference"], "reference")
-        levels = texts_of(given["levels"], "levels", least=1)
-        if reference in levels:
-            raise spoiled("a reference level has a column of its own")
-        return Category(text_of(given["column"], "column"), levels, reference)
-    raise spoiled(f"a feature has the kind {kind!r}")

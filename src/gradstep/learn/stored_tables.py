@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from gradstep.expression.errors import MathError
 from gradstep.expression.records import replaced
-from gradstep.learn.columns import Column, Table
 from gradstep.learn.encoding import Encoder, Number, Prepared, Task, classes_of
 from gradstep.learn.fit import Fit
 from gradstep.learn.models import Model
@@ -24,8 +23,6 @@ from gradstep.learn.streaming import Shares, train_stored
 from gradstep.learn.survey import Survey, surveyed
 from gradstep.learn.training import careful
 from gradstep.operations.evaluation import mentioned
-
-FEW_CLASSES = 2000  # rows are enough to see what the target is
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +64,7 @@ def prepared_rows(
     survey = surveyed(Part(store, clock=clock), ["X", "y"], shares.learnt[1], "y")
     goal = survey.columns["y"]
     distinct = np.array(sorted(goal.distinct))
-    shown_values = np.resize(distinct, min(store.count, max(FEW_CLASSES, 10 * len(distinct))))
-    seen = Table({}, store.count, store.source, np.arange(0), "at index")
-    classes, said = classes_of(Column(target, "number", shown_values), task, seen)
+    classes, said = classes_of(target, distinct, store.count, task)
     notes = [*store.notes, *said, *survey.said(store, "X")]
     held = Part(store, shares.held).count
     if held:
