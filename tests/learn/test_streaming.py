@@ -119,6 +119,30 @@ def test_a_fit_is_that_of_the_same_rows_in_memory(tmp_path, stored):
     assert len(fit.data["y"]) == fit.row_count == 2000  # a sample, which is all of them here
 
 
+def test_several_targets_have_a_straight_line_each(tmp_path):
+    X, y = rows(kind="f8")
+    loss = gs.parse("mean((Y - (X @ W + b))**2)", X="N d", W="d k", b="k", Y="N k")
+    store = as_two_files(tmp_path, X, np.column_stack([y, X[:, 0] - y, y**2]))
+    store.rename("y", "Y")
+    network, line, _ = gs.train(loss, store, tolerance=1e-12).scores
+    assert network.training["mean squared error"] == pytest.approx(line.training["mean squared error"])
+
+
+@pytest.mark.parametrize(("of_X", "of_y"), [(1e30, 1), (1e-30, 1), (1, 1e30), (1, 1e-30)])
+def test_float32_is_not_computed_with_where_it_holds_no_squares(tmp_path, of_X, of_y):
+    X, y = rows()
+    fit = gs.train(LINE, as_two_files(tmp_path, X * np.float32(of_X), y * np.float32(of_y)))
+    assert any("computed in float64" in note for note in fit.notes)
+    assert fit.loss == pytest.approx(of_y**2 * gs.train(LINE, {"X": X, "y": y}).loss, rel=1e-3)
+
+
+def test_a_column_in_a_file_is_a_vector(tmp_path):
+    X, y = rows()
+    fit = gs.train(LINE, as_two_files(tmp_path, X, y[:, None]))
+    assert any("taken as 2,000 numbers" in note for note in fit.notes)
+    assert fit.loss == gs.train(LINE, as_two_files(tmp_path, X, y)).loss
+
+
 def fit_held_out(fit):
     assert 0.19 < len(fit.held_out) / fit.row_count < 0.21
     return fit.held_out

@@ -332,6 +332,12 @@ FAULTS = {
     "three axes": ({"X": X[None], "y": Y}, {}, "X should be a matrix"),
     "words": ({"X": X, "y": ["a", *map(str, Y[1:])]}, {}, 'but it holds "a" in row 0'),
     "complex": ({"X": X + 1j, "y": Y}, {}, "complex128"),
+    "masked": (
+        {"X": np.ma.masked_greater(X, 1100), "y": Y},
+        {},
+        r"X holds nan in row \d+.* more such: masked",
+    ),
+    "endless": ({"X": X, "y": [10**400] * 60}, {}, "in row 0"),
     "objects": ({"X": X, "y": [object()] * 60}, {}, "in row 0"),
     "ragged": ({"X": [[1], [2, 3]], "y": Y}, {}, "different lengths"),
     "no rows": ({"X": X[:0], "y": Y[:0]}, {}, "X is empty"),
@@ -380,6 +386,7 @@ REMARKS = {
     "unused data": ({"X": X, "y": Y, "q": Y}, "q is not used by the loss"),
     "a constant column": ({"X": np.c_[X, np.ones(60)], "y": Y}, "column 3 of X: the same in every row"),
     "one row": ({"X": X[:1], "y": Y[:1]}, "one row alone"),
+    "large whole numbers": ({"X": (X * 1e15).astype(int), "y": Y}, "only the first 15 digits"),
     "far from zero": ({"X": X * [1, 1, 1000] + 1e15, "y": Y}, "lies far from zero"),
 }
 

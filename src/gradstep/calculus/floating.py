@@ -281,12 +281,12 @@ def draw_symbol(np: Any, generator: Any, node: Expr, lengths: Sequence[int], sig
 def near_a_kink(np: Any, parts: Sequence[Expr], sizes: Mapping[Size, int], known: Values) -> bool:
     """Whether an operation with a kink between `known` and `parts` sits too near to it to be moved."""
     bent = [node for node in walk(*parts, stop=known.__contains__) if node.op.kink and node not in known]
-    near = (_distance(np, node, *compute(np, node.args, sizes, known)) < MARGIN for node in bent)
+    near = (distance_from_kink(np, node, *compute(np, node.args, sizes, known)) < MARGIN for node in bent)
     return any(some.any() for some in near)
 
 
-def _distance(np: Any, node: Expr, first: Any, *others: Any) -> Any:
-    """How far the operands of `node` are from its kink."""
+def distance_from_kink(np: Any, node: Expr, first: Any, *others: Any) -> Any:
+    """How far the operands of `node` are from its kink; 0 on it."""
     if node.op in (norm_op, unit_op):
         return np.asarray(norm_op.meaning(np, {}, node.params, first)) / FURTHER
     if node.op in (max_op, min_op, hardmax_op):  # the two largest, or the two smallest, tie

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -16,14 +17,20 @@ from gradstep.learn.scaling import Array
 from gradstep.operations.evaluation import sizes_of
 
 LARGEST = 1e100  # the squares of larger numbers overflow
+EXACT = 2**53  # float64 rounds larger whole numbers
+RESERVED = {"M": "days or years since a date, as numbers", "m": "days or years, as numbers", "c": "{0}.real"}
 
 
 class Checked(NamedTuple):
-    """Arrays of float64 by name, the sizes that they tell, and what had to be said about them."""
+    """Arrays of float64 by name, the sizes that they tell, and what had to be said about them.
+
+    `kinds` are the types of their numbers as they were given.
+    """
 
     arrays: dict[str, Array]
     sizes: Lengths
     notes: tuple[str, ...]
+    kinds: Mapping[str, np.dtype[Any]]
 
 
 def checked(data: Mapping[str, Any], declared: Mapping[str, Expr], parameters: Sequence[str]) -> Checked:
@@ -44,53 +51,104 @@ def checked(data: Mapping[str, Any], declared: Mapping[str, Expr], parameters: S
             mend=nearest(absent[0], [name for name in data if name not in declared]),
         )
     notes = [f"{name} is not used by the loss" for name in data if name not in declared]
-    arrays = {}
+    arrays, kinds = {}, {}
     for name, variable in declared.items():
         if name in data:
             arrays[name], said = array_of(name, data[name], variable.shape)
+            kinds[name] = np.dtype(getattr(data[name], "dtype", None) or np.float64)
             notes += said
     if not arrays:
         raise MathError("there are no data to train on", mend='data={"X": X, "y": y}')
-    sizes = sizes_of(declared, arrays)
+    sizes = _sizes_of(declared, arrays)
     empty = next((name for name, array in arrays.items() if not array.size), None)
     if empty is not None:
         raise MathError(
             f"there is nothing to train on: {empty} is empty",
             facts=[f"{empty} is {shape_text(arrays[empty].shape)}"],
+            mend="at least one row, and one column",
         )
-    return Checked(arrays, sizes, tuple(notes))
+    return Checked(arrays, sizes, tuple(notes), kinds)
 
 
-def array_of(name: str, value: Any, shape: Shape) -> tuple[Array, list[str]]:
-    """`value` as finite float64 of that many axes, and what had to be said."""
-    array = _numbers(name, value)
+def _sizes_of(declared: Mapping[str, Expr], arrays: Mapping[str, Array]) -> Lengths:
+    """The sizes that the arrays tell; where they do not fit, whether one of them lies on its side."""
+    try:
+        return sizes_of(declared, arrays)
+    except MathError as error:
+        error.mend = error.mend or "arrays with a row for each example, the same rows in all"
+        for name, array in arrays.items():
+            if array.ndim == 2:
+                with contextlib.suppress(MathError):
+                    sizes_of(declared, {**arrays, name: array.T})
+                    error.mend = f"{name}.T"
+        raise
+
+
+def array_of(
+    name: str, value: Any, shape: Shape, absent: str = "rows without missing values"
+) -> tuple[Array, list[str]]:
+    """`value` as finite float64 of that many axes, and what had to be said; `absent` mends what is NaN."""
+    given = _numbers(name, value)
+    array = given.astype(np.float64)
     notes = []
     rank = len(shape)
     if array.ndim == rank + 1 and array.shape[-1] == 1:
-        notes.append(
-            f"{name} was given with the shape {shape_text(array.shape)}: taken as {array.shape[0]} numbers"
-        )
+        notes.append(taken_as_numbers(name, array.shape))
         array = array[..., 0]
     if array.ndim != rank:
-        raise MathError(
-            f"{name} should be {_axes(rank)}, as declared: {shape_text(shape)}",
-            facts=[f"it is {shape_text(array.shape)}"],
-            mend=f"{name}.reshape(-1, 1)" if (array.ndim, rank) == (1, 2) else None,
-        )
-    _check_entries(name, array, ~np.isfinite(array), "not a finite number")
-    _check_entries(name, array, np.abs(array) > LARGEST, "too large to train on")
+        raise wrong_axes(name, array.shape, shape)
+    _check_entries(name, array, ~np.isfinite(array), "not a finite number", absent)
+    _check_entries(name, array, np.abs(array) > LARGEST, "too large to train on", "a larger unit")
+    if given.dtype.kind in "iu" and given.dtype.itemsize == 8 and array.size:
+        notes += rounded_whole(name, np.abs(array).max())
     return array, notes
 
 
-def _numbers(name: str, value: Any) -> Array:
+def taken_as_numbers(name: str, shape: tuple[int, ...]) -> str:
+    """What is said of a column where a vector was declared."""
+    return f"{name} was given with the shape {shape_text(shape)}: taken as {shape[0]:,} numbers"
+
+
+def wrong_axes(name: str, found: tuple[int, ...], declared: Shape) -> MathError:
+    """An array has more or fewer axes than were declared."""
+    rank = len(declared)
+    mend = "an array with the declared axes, or another declaration"
+    if (len(found), rank) == (1, 2):
+        mend = f"{name}.reshape(-1, 1)"
+    elif sum(length != 1 for length in found) == rank:
+        mend = f"{name}.squeeze()"
+    elif (len(found), rank) == (2, 1):
+        mend = f"one of its {found[1]} columns, {name}[:, 0]; or a loss of a matrix {name}"
+    return MathError(
+        f"{name} should be {_axes(rank)}, as declared: {shape_text(declared)}",
+        facts=[f"it is {shape_text(found)}"],
+        mend=mend,
+    )
+
+
+def rounded_whole(name: str, largest: float) -> list[str]:
+    """What is said of whole numbers that float64 cannot hold."""
+    if largest <= EXACT:
+        return []
+    return [f"{name} holds whole numbers up to {largest:.3g}: float64 keeps only the first 15 digits of each"]
+
+
+def _numbers(name: str, value: Any) -> NDArray[Any]:
+    """`value` as an array of a type that float64 can hold."""
     if value.__class__.__module__.partition(".")[0] == "scipy":
         value = value.toarray() if hasattr(value, "toarray") else value
     try:
         array: NDArray[Any] = np.asarray(value)
     except (ValueError, TypeError):
-        raise MathError(f"{name} should be an array of numbers: its rows have different lengths") from None
+        raise MathError(
+            f"{name} should be an array of numbers: its rows have different lengths",
+            mend="rows of one length",
+        ) from None
+    if value.__class__.__module__.startswith("numpy.ma"):
+        hidden = np.broadcast_to(value.mask, array.shape)
+        _check_entries(name, np.where(hidden, np.nan, 0.0), hidden, "masked", "rows without masked entries")
     if array.dtype.kind in "biuf":
-        return array.astype(np.float64)
+        return array
     if array.dtype.kind in "OUS":
         for at, entry in np.ndenumerate(array):
             if not _is_number(entry):
@@ -98,10 +156,13 @@ def _numbers(name: str, value: Any) -> Array:
                     f"{name} should be an array of numbers, but it holds {shown(entry)} in {place(at)}",
                     mend="numbers in its place; the command `gradstep train` turns categories into numbers"
                     if isinstance(entry, str)
-                    else None,
+                    else "numbers in its place",
                 )
         return array.astype(np.float64)
-    raise MathError(f"{name} should be an array of real numbers, not of {array.dtype}")
+    raise MathError(
+        f"{name} should be an array of real numbers, not of {array.dtype}",
+        mend=RESERVED.get(array.dtype.kind, "numbers").format(name),
+    )
 
 
 def _is_number(entry: object) -> bool:
@@ -109,12 +170,12 @@ def _is_number(entry: object) -> bool:
         return False
     try:
         float(entry)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
     return True
 
 
-def _check_entries(name: str, array: Array, bad: NDArray[np.bool_], why: str) -> None:
+def _check_entries(name: str, array: Array, bad: NDArray[np.bool_], why: str, mend: str) -> None:
     count = int(bad.sum())
     if count:
         at = tuple(int(k) for k in np.argwhere(bad)[0])
@@ -122,7 +183,7 @@ def _check_entries(name: str, array: Array, bad: NDArray[np.bool_], why: str) ->
         raise MathError(
             f"{name} holds {array[at]:.3g} in {place(at)}{more}: {why}",
             facts=[f"{name} is {shape_text(array.shape)}"],
-            mend="rows without missing values" if np.isnan(array[at]) else None,
+            mend=mend,
         )
 
 

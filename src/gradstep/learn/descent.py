@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from gradstep.expression.errors import MathError
 from gradstep.expression.late import late
-from gradstep.learn.log import FAR_BELOW, FAR_OUT, RUN_AWAY, Log, Snapshots, Stopped
+from gradstep.learn.log import FAR_OUT, RUN_AWAY, Log, Snapshots, Stopped
 from gradstep.learn.optimisers import GRADIENT_DESCENT, Array, Optimiser, Rule, optimiser_named
 from gradstep.learn.progress import Progress, progress_bar
 from gradstep.learn.rounding import noise_in, places_near
@@ -275,11 +275,12 @@ def _check_point(
     point: Point, rate: float, log: Log, rule: Optimiser, loss: Measured, layout: Layout
 ) -> None:
     step = log.steps + 1
-    if point.finite and (point.loss < FAR_BELOW or np.abs(point.x).max() > FAR_OUT):
+    if point.finite and (point.loss < log.bottomless or np.abs(point.x).max() > FAR_OUT):
         raise MathError(
             "the loss falls without bound: it has no lowest point",
             facts=[f"after step {step} the loss is {point.loss:.3g}", *layout.sizes(point.x)],
-            mend="a loss that is bounded below, such as one with squares or a penalty",
+            mend="a loss that is bounded below, such as one with squares or a penalty; or targets that it is "
+            "made for, such as 0 and 1 for a probability",
         )
     start, lowest = log.start.loss, log.lowest.loss
     steep = norm_of(log.start.gradient)

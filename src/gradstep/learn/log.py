@@ -49,6 +49,7 @@ class Snapshots:
 
 LOOK_BACK, CRAWL, LONG = 50, 150, 300
 FAR_BELOW, FAR_OUT, RUN_AWAY = -1e100, 1e150, 1e6
+BOTTOMLESS = 1e12  # times as deep as the loss was high, or steep
 SEEN = 10  # steps that show that nothing is seen any more
 VISIBLE, EPSILON = (
     1e-8,
@@ -110,6 +111,12 @@ class Log:
             return point is self.lowest
         self.watched.append(self.watch(point.x))
         return point.loss <= self.start.loss and self.watched[-1] < self.watched[self.best_step]
+
+    @property
+    def bottomless(self) -> float:
+        """The loss below which there is no lowest point."""
+        size = max(abs(self.start.loss), norm_of(self.start.gradient) * (1 + norm_of(self.start.x)))
+        return max(FAR_BELOW, -BOTTOMLESS * size)
 
     def scale(self) -> float:
         """What a gain is measured by: the loss itself, or what has been gained, whichever is less."""

@@ -19,6 +19,7 @@ from gradstep.learn.scaling import Array
 T = TypeVar("T")
 
 FLAT = 1e-12
+SHORT = 1e-10, 1e15  # where the largest number of a column lies, float32 holds squares of what is in it
 MOST_DISTINCT = 101
 
 
@@ -80,10 +81,21 @@ class Columns:
         return np.asarray(self.squares / max(rows, 1))
 
     @property
+    def fits_short(self) -> bool:
+        """Whether float32 holds the squares of what is in each column."""
+        return fits_short(self.low, self.high)
+
+    @property
     def constant(self) -> NDArray[np.intp]:
         """The columns that are the same in every row."""
         size = np.maximum(np.abs(self.low), np.abs(self.high))
         return np.flatnonzero(self.high - self.low <= FLAT * size)
+
+
+def fits_short(low: Array, high: Array) -> bool:
+    """Whether float32 holds the squares of numbers between these ends, column by column."""
+    size = np.maximum(np.abs(low), np.abs(high))
+    return bool(((size == 0) | ~np.isfinite(size) | ((SHORT[0] < size) & (size < SHORT[1]))).all())
 
 
 @dataclass(eq=False)

@@ -71,6 +71,16 @@ def planned(
     labels = _labels(target, prediction, given)
     rest, held_out = _parted(np.arange(count), holdout, seed, labels)
     train, watched = _parted(rest, watch, seed + 1, labels)
+    for share, taken, there, what in (
+        (holdout, held_out, count, "held out"),
+        (watch, watched, len(rest), "watched"),
+    ):
+        if np.ndim(share) == 0 and share and not len(taken):
+            notes.append(f"no rows are {what}: a share of {share:g} of {there} rows is too few")
+    if len(train) == 1 < count:
+        notes.append(
+            f"one row alone of {count} is left to train with: whatever fits it says nothing about others"
+        )
     if len(watched):
         notes.append(
             f"{len(watched)} of {count - len(held_out)} rows tell when to stop and are not trained with"

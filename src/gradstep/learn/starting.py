@@ -88,11 +88,14 @@ def start_of(
         return first, ()
     given = units.to_user(first)
     for name, value in start.items():
-        given[name], _ = array_of(f"the start of {name}", value, derivation.parameters[name].shape)
+        given[name], _ = array_of(
+            f"the start of {name}", value, derivation.parameters[name].shape, "finite starting values"
+        )
         if given[name].shape != shapes[name]:
             raise MathError(
                 f"the start of {name} should be {shape_text(shapes[name])}",
                 facts=[f"it is {shape_text(given[name].shape)}"],
+                mend="no start, or one of that shape",
             )
     return units.to_training(given), tuple(start)
 

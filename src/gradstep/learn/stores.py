@@ -277,10 +277,15 @@ def npy(path: str | os.PathLike[str]) -> Npy:
     found = Npy(where, tuple(shape), kind, fortran, head.tell())
     if kind.kind not in "biuf":
         what = "Python objects" if kind.hasobject else "named columns" if kind.names else f"{kind}"
-        raise MathError(f"{called(where)} should hold real numbers, but it holds {what}")
+        raise MathError(
+            f"{called(where)} should hold real numbers, but it holds {what}",
+            mend="an array of float64, or float32",
+        )
     if not shape or not math.prod(shape):
         raise MathError(
-            f"{called(where)} has no rows", facts=[f"its shape is {shape_text(shape) or 'that of a number'}"]
+            f"{called(where)} has no {'rows' if not shape or not shape[0] else 'columns'}",
+            facts=[f"its shape is {shape_text(shape) or 'that of a number'}"],
+            mend="at least one row, and one column",
         )
     with open(where, "rb") as file:
         found.check(file.fileno())
@@ -335,6 +340,7 @@ class NpyStore(Store):
             raise MathError(
                 f"{first} and {other} should have the same number of rows",
                 facts=[f"{first} has {self.count:,},  {other} has {counts[other]:,}"],
+                mend="files with a row for each example, the same rows in all",
             )
         self.shapes = {name: array.row for name, array in arrays.items()}
         self.kinds = {name: array.files[0].kind for name, array in arrays.items()}

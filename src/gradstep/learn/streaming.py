@@ -24,8 +24,7 @@ from gradstep.backends.threads import one_thread_each
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
-from gradstep.expression.shapes import shape_text
-from gradstep.learn.arrays import checked
+from gradstep.learn.arrays import checked, taken_as_numbers, wrong_axes
 from gradstep.learn.choices import Choice, derived, translated
 from gradstep.learn.columns import listed
 from gradstep.learn.comparison import Score, remarks
@@ -126,6 +125,7 @@ def train_stored(
     chosen = [name for name in used if name not in given and name not in fixed] if wrt is None else wrt
     task = (loss, chosen if isinstance(chosen, str) else tuple(chosen), tuple((names or {}).items()))
     derivation = derived(task)
+    changes = {**_columns_as_numbers(store, declared, given), **(changes or {})}
     _check_rows(derivation, declared, given, Part(store, changes=changes))
     with shown_by(progress, reading_bar) as show:
         clock.show = getattr(show, "reading", None)
@@ -138,7 +138,7 @@ def train_stored(
                 shares.learnt[1],
                 target if target in given else None,
             )
-        training = _Training(store, derivation, declared, given, fixed, shares, survey, changes or {}, clock)
+        training = _Training(store, derivation, declared, given, fixed, shares, survey, changes, clock)
         language = "native" if backend != "numpy" and engine.available() else "numpy"
         training.function = translated(task, backend if backend == "native" else language, threads)
         training.prepare(seed, prediction, standardise, sizes, start)
@@ -156,6 +156,10 @@ def train_stored(
         )
         clock.show = None
         unused = [f"{name} is not used by the loss" for name in strangers]
+        unused += [
+            taken_as_numbers(name, (store.count, *store.shapes[name]))
+            for name in _columns_as_numbers(store, declared, given)
+        ]
         return training.fit(found, unused)
 
 
@@ -174,13 +178,20 @@ def _check_rows(
     for name, first in zip(given, part.block(given, 0, 1), strict=True):
         if name in derivation.parameters:
             raise MathError(f"{name} is given as data, but it is to be trained")
-        rank = first.ndim
-        shape = declared[name].shape
-        if len(shape) != rank:
-            raise MathError(
-                f"{name} should have {len(shape)} axes, as declared: {shape_text(shape)}",
-                facts=[f"in {store.source} it has {rank}"],
-            )
+        if first.ndim != declared[name].rank:
+            raise wrong_axes(name, (store.count, *first.shape[1:]), declared[name].shape)
+
+
+def _columns_as_numbers(
+    store: Store, declared: Mapping[str, Expr], given: Sequence[str]
+) -> dict[str, Change]:
+    """A column in a file is a vector where a vector was declared."""
+    rows = {name: store.shapes[name] for name in given}
+    return {
+        name: lambda array: array[..., 0]
+        for name, row in rows.items()
+        if len(row) == declared[name].rank and row[-1:] == (1,)
+    }
 
 
 @dataclass(eq=False)
@@ -246,13 +257,17 @@ class _Training:
     def _kind(self) -> Any:
         """float32 where features are kept so and lie near enough to zero, else float64."""
         kinds = [self.store.kinds[name] for name in self.given if name != self.plan.target]
-        short = all(np.can_cast(kind, np.float32) for kind in kinds)
-        far = self.survey.offset()
-        if short and far > FAR:
-            self.notes.append(
-                f"some column lies {far:.3g} times its spread from zero: computed in float64, which is slower"
-            )
-        return np.dtype(np.float32 if short and far <= FAR else np.float64)
+        if not all(np.can_cast(kind, np.float32) for kind in kinds):
+            return np.dtype(np.float64)
+        far, survey = self.survey.offset(), self.survey.columns
+        why = f"some column lies {far:.3g} times its spread from zero" if far > FAR else None
+        wide = next((name for name in self.given if not survey[name].fits_short), None)
+        if wide is not None:
+            size = np.maximum(np.abs(survey[wide].low), np.abs(survey[wide].high))
+            why = f"{wide} holds numbers whose squares float32 cannot hold (up to {size.max():.3g})"
+        if why is not None:
+            self.notes.append(f"{why}: computed in float64, which is slower")
+        return np.dtype(np.float32 if why is None else np.float64)
 
     def _in_blocks(self) -> Blocked:
         run = self.function.raw

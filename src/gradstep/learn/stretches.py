@@ -23,7 +23,6 @@ from gradstep.learn import optimisers
 from gradstep.learn.log import (
     CRAWL,
     EPSILON,
-    FAR_BELOW,
     FAR_OUT,
     LONG,
     LOOK_BACK,
@@ -317,7 +316,11 @@ class Judged:
             high = start.loss + RUN_AWAY * np.maximum(abs(start.loss), rates * steepness)
             high = high if self.patience is None else np.minimum(high, self.patience.ceiling)
             fine = (
-                (loss > FAR_BELOW) & (loss <= high) & (farthest <= FAR_OUT) & (steep > TINY) & (steep < HUGE)
+                (loss > self.log.bottomless)
+                & (loss <= high)
+                & (farthest <= FAR_OUT)
+                & (steep > TINY)
+                & (steep < HUGE)
             )
         return len(table) if fine.all() else int(np.argmin(fine))
 

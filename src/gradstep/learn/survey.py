@@ -15,7 +15,7 @@ from gradstep.backends.threads import cores, one_thread_each, shared_out
 from gradstep.expression.errors import MathError
 from gradstep.learn.arrays import LARGEST
 from gradstep.learn.columns import shown
-from gradstep.learn.moments import FLAT, MOST_DISTINCT, Columns, Products, paired
+from gradstep.learn.moments import FLAT, MOST_DISTINCT, Columns, Products, fits_short, paired
 from gradstep.learn.reading import Part
 from gradstep.learn.scaling import Array, Rows, Scaler
 from gradstep.learn.stores import Share, Store
@@ -134,17 +134,19 @@ class Survey:
         size = math.sqrt(float((variance + (mean - shift) ** 2).mean()))
         return shift, size if size > FLAT * top else 1.0
 
-    def line(self) -> tuple[Array, float] | None:
-        """The weights and the level of the straight line nearest to the last column of `lined`."""
-        if self.products is None:
+    def line(self) -> tuple[Array, Array] | None:
+        """The weights (d, …) and the level (…) of the straight line nearest to the target."""
+        if self.products is None or not np.isfinite(self.products.about).all():
             return None
+        goal = self.columns[self.lined[-1]].shape
+        k = math.prod(goal)
         about, means, n = self.products.about, self.products.mean, self.rows
-        scale = np.sqrt(np.diag(about)[:-1])
-        size = np.sqrt(n * means[:-1] ** 2 + np.diag(about)[:-1] + 1e-300)
+        scale = np.sqrt(np.diag(about)[:-k])
+        size = np.sqrt(n * means[:-k] ** 2 + np.diag(about)[:-k] + 1e-300)
         scale = np.where(scale > FLAT * size, scale, np.inf)
-        normal = about[:-1, :-1] / np.outer(scale, scale)
-        w = np.linalg.lstsq(normal, about[:-1, -1] / scale, rcond=1e-12)[0] / scale
-        return w, float(means[-1] - means[:-1] @ w)
+        normal = about[:-k, :-k] / np.outer(scale, scale)
+        w = np.linalg.lstsq(normal, (about[:-k, -k:].T / scale).T, rcond=1e-12)[0].T / scale
+        return w.T.reshape(-1, *goal), np.asarray(means[-k:] - w @ means[:-k]).reshape(goal)
 
     def said(self, store: Store, name: str) -> Iterator[str]:
         """What has to be said of the columns of an array: those that never change, and missing values."""
@@ -168,8 +170,8 @@ class Survey:
         worst = 0.0
         for found in self.columns.values():
             spread = np.sqrt(found.variance(self.rows))
-            moving = spread > FLAT * np.abs(found.mean)
-            worst = max(worst, float((np.abs(found.mean[moving]) / spread[moving]).max(initial=0.0)))
+            unit = np.where(spread > FLAT * np.abs(found.mean), spread, 1.0)
+            worst = max(worst, float((np.abs(found.mean) / unit).max(initial=0.0)))
         return worst
 
 
@@ -238,7 +240,8 @@ def _added(
     flat = {name: array.reshape(count, -1) for name, array in arrays.items()}
     places = dict(zip(lined, _places([flat[name].shape[1] for name in lined]), strict=True))
     width = max((place.stop for place in places.values()), default=0)
-    short = all(flat[name].dtype == np.float32 for name in lined)
+    ends = {name: _ends(rows, name in gaps) for name, rows in flat.items()}
+    short = all(flat[name].dtype == np.float32 and fits_short(*ends[name]) for name in lined)
     z = np.ones((count if learn else 0, width + 1), np.float32 if short else np.float64)
     guesses, theres, besides, found = {}, {}, {}, {}
     with np.errstate(all="ignore"):
@@ -254,7 +257,7 @@ def _added(
                 total, squares = about[-1, places[name]], np.diag(about)[places[name]]
             else:
                 total, squares = beside.sum(axis=0), np.einsum("ij,ij->j", beside, beside)
-            there, ends = theres[name], _ends(flat[name], name in gaps)
+            there = theres[name]
             off = total / np.maximum(there, 1)
             squares = np.maximum(squares - total * off, 0)
             mean = guesses[name] + off
@@ -265,7 +268,7 @@ def _added(
                 }
                 return _added(arrays, learn, gaps, lined, near)
             shape = arrays[name].shape[1:]
-            found[name] = Columns(shape, there, mean, squares, *ends, len(z) - there)
+            found[name] = Columns(shape, there, mean, squares, *ends[name], len(z) - there)
         if not lined or any((theres[name] < len(z)).any() for name in lined):
             return found, None
         total = about[-1, :-1] / math.sqrt(max(len(z), 1))
@@ -324,5 +327,5 @@ def _check(store: Store, name: str, rows: Array, found: Columns, at: int) -> Non
     if math.isnan(value) and store.gaps:
         raise MathError(f"{which} has no value {where}", facts=facts, mend=store.mend)
     why = "too large to train on" if math.isfinite(value) else "not a finite number"
-    mend = store.mend if math.isnan(value) else None
+    mend = store.mend if math.isnan(value) else "finite numbers, of a larger unit where they are huge"
     raise MathError(f"{which} holds {value:.3g} {where}: {why}", facts=facts, mend=mend)

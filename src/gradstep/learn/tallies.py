@@ -41,11 +41,12 @@ def scored(
         if methods["the network"].shape != y.shape or not np.isfinite(methods["the network"]).all():
             return ()
         if line is not None:
-            methods["straight line"] = np.full(len(y), line[1])
+            methods["straight line"] = np.array(np.broadcast_to(line[1], y.shape))
             at = 0
             for name in survey.lined[:-1]:
                 X = arrays[name].reshape(len(y), -1)
-                methods["straight line"] += X @ line[0][at : at + X.shape[1]].astype(X.dtype)
+                kind = X.dtype if survey.columns[name].fits_short else np.float64
+                methods["straight line"] += X @ line[0][at : at + X.shape[1]].astype(kind)
                 at += X.shape[1]
         border = math.floor(len(y) * learnt + 1e-9)
         for name, found in methods.items():

@@ -144,16 +144,23 @@ def evaluate(expr: Expr, /, **values: Any) -> Any:
         raise MathError(
             f"evaluate takes an expression, not {type(expr).__name__}", mend='gs.parse(text, X="N d", …)'
         )
-    declared = variables(expr)
-    expr = ready(expr)
+    result = np.asarray(worked_out([expr], values)[ready(expr)], dtype=np.float64)
+    return result if result.ndim else float(result)
+
+
+def worked_out(exprs: Sequence[Expr], values: Mapping[str, Any]) -> dict[Expr, Any]:
+    """What every part of some expressions is worth, in the safe forms that `ready` gives them."""
+    import numpy as np
+
+    declared, roots = variables(*exprs), [ready(expr) for expr in exprs]
     arrays = as_arrays(values)
-    missing = sorted(v.params[0] for v in walk(expr) if v.op is symbol_op and v.params[0] not in arrays)
+    missing = sorted(v.params[0] for v in walk(*roots) if v.op is symbol_op and v.params[0] not in arrays)
     if missing:
         raise MathError(f"{missing[0]} has no value", mend=f"giving one: {missing[0]}=…")
     sizes = sizes_of(declared, arrays)
     done: dict[Expr, Any] = {}
     with np.errstate(all="ignore"):
-        for node in walk(expr):
+        for node in walk(*roots):
             if node.op is symbol_op:
                 done[node] = arrays[str(node.params[0])]
                 continue
@@ -165,5 +172,4 @@ def evaluate(expr: Expr, /, **values: Any) -> Any:
                     f"the size {error.args[0]} is not known",
                     mend="the value of a variable that has this size",
                 ) from None
-    result = np.asarray(done[expr], dtype=np.float64)
-    return result if result.ndim else float(result)
+    return done

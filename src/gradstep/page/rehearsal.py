@@ -80,7 +80,7 @@ def _trained(drawn: MadeUp, start: Mapping[str, Array], bounded: bool) -> Fit:
         raise MathError("no step from where it begins leads further down")
     if bounded and (found.loss < -FAR * abs(first) or far > FAR * (1 + _length(start.values()))):
         raise MathError("the loss falls without bound: it has no lowest point")
-    plan = planned(derivation, Checked(dict(data), drawn.sizes, ()), 0.0, 0.0, drawn.seed, None)
+    plan = planned(derivation, Checked(dict(data), drawn.sizes, (), {}), 0.0, 0.0, drawn.seed, None)
     return Fit(
         of=derivation.of,
         parameters={name: v if v.ndim else float(v) for name, v in found.parameters.items()},
