@@ -299,7 +299,7 @@ def test_who_has_gathered_waits_for_all_and_hears_no_ctrl_c():
 
     def answer(requests):
         rounds.append(list(requests))
-        convoy.interrupts += len(rounds) == 3  # when the first has gathered
+        convoy.interrupts.count += len(rounds) == 3  # when the first has gathered
         return requests
 
     convoy = Convoy([task(1, 2), task(4, 2), task(0, 1)], answer)

@@ -10,19 +10,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
+
+from gradstep.learn.memories import Heading
 from gradstep.learn.optimisers import Array
 from gradstep.learn.quasi_newton import searched
 from gradstep.learn.surface import Along, Measured, Point, norm_of
-from gradstep.learn.walks import FIRST_MOVE, Walk, rate_of
+from gradstep.learn.walks import FIRST_MOVE, Taken, Walk, rate_of
 
 _TRIALS = 30
 _LEVEL = 1e-3  # a slope that is such a share of the first one has ended
 _FARTHEST = 10.0
 
 
-def conjugate_walk(loss: Measured, here: Point, line: Callable[[Array, Array], Along]) -> Walk:
+def conjugate_walk(
+    loss: Measured, here: Point, line: Callable[[Array, Array], Along], memory: Heading | None = None
+) -> Walk:
     """Steps along conjugate directions (Polak & Ribière 1969); none where no step lowers the loss."""
-    direction, kept, length = -here.gradient, 0.0, FIRST_MOVE * max(1.0, norm_of(here.x))
+    first = Heading(-here.gradient, 0.0, FIRST_MOVE * max(1.0, norm_of(here.x)))
+    direction, kept, length = memory or first
     while True:
         if not float(direction @ here.gradient) < 0:
             direction, kept = -here.gradient, 0.0
@@ -36,12 +42,14 @@ def conjugate_walk(loss: Measured, here: Point, line: Callable[[Array, Array], A
                 return None
             direction, kept = -here.gradient, 0.0
             continue
-        yield there, rate_of(here, there)
-        length = norm_of(there.x - here.x)
-        change = there.gradient - here.gradient
-        kept = max(0.0, float(there.gradient @ change) / float(here.gradient @ here.gradient))
-        direction = -there.gradient + kept * direction
+        rate = rate_of(here, there)
+        with np.errstate(all="ignore"):
+            length = norm_of(there.x - here.x)
+            change = there.gradient - here.gradient
+            kept = max(0.0, float(there.gradient @ change) / float(here.gradient @ here.gradient))
+            direction = -there.gradient + kept * direction
         here = there
+        yield Taken(here, rate, Heading(direction, kept, length))
 
 
 def lowest(along: Along, guess: float) -> float | None:

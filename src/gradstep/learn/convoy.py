@@ -7,11 +7,11 @@ and nothing ever happens twice at once.
 
 from __future__ import annotations
 
-import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
+
+from gradstep.learn.interrupts import Interrupts
 
 Result = TypeVar("Result")
 Ask: TypeAlias = Callable[[Any], Any]
@@ -70,14 +70,14 @@ class Traveller(threading.Thread, Generic[Result]):
         self.request = GATHERING
         self.waiting.set()
         self.wait()
-        self.heard = self.convoy.interrupts
+        self.heard = self.convoy.interrupts.count
         if isinstance(self.answer, BaseException):
             raise self.answer
 
     def listen(self) -> None:
         """Raises `KeyboardInterrupt` once for each Ctrl-C."""
-        if self.heard < self.convoy.interrupts:
-            self.heard = self.convoy.interrupts
+        if self.heard < self.convoy.interrupts.count:
+            self.heard = self.convoy.interrupts.count
             raise KeyboardInterrupt
 
     def go_on(self, answer: Any = None) -> None:
@@ -101,14 +101,14 @@ class Convoy(Generic[Result]):
     def __init__(self, tasks: Sequence[Task[Result]], answer: Callable[[list[Any]], list[Any]]) -> None:
         self.travellers = [Traveller(task, self) for task in tasks]
         self.answer = answer
-        self.interrupts = 0
+        self.interrupts = Interrupts()
 
     def run(self, *expected: type[BaseException]) -> list[Result | BaseException | None]:
         """What every task returned, or the error that it raised, where it is one that is `expected`.
 
         Any other error ends all tasks. After Ctrl-C tasks that have not begun never do: None.
         """
-        with self.interruptible():
+        with self.interrupts.heard():
             for traveller in self.travellers:
                 if not self.interrupts:
                     self.on(traveller, None, expected)
@@ -135,23 +135,3 @@ class Convoy(Generic[Result]):
                 while other.begun and not other.over:
                     other.go_on(_Cancelled())
             raise traveller.error
-
-    @contextmanager
-    def interruptible(self) -> Iterator[None]:
-        """Ctrl-C is noted, and heard by every task in its turn."""
-        usual = signal.getsignal(signal.SIGINT)
-        if (
-            threading.current_thread() is not threading.main_thread()
-            or usual is not signal.default_int_handler
-        ):
-            yield
-            return
-
-        def note(number: int, frame: object) -> None:
-            self.interrupts += 1
-
-        signal.signal(signal.SIGINT, note)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, usual)

@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike
 
 from gradstep.expression.errors import MathError
 from gradstep.expression.late import late
-from gradstep.learn.log import FAR_OUT, RUN_AWAY, Log, Snapshots, Stopped
+from gradstep.learn.interrupts import Interrupts
+from gradstep.learn.log import FAR_OUT, RUN_AWAY, Keeper, Log, Seen, Snapshots, Stopped
 from gradstep.learn.optimisers import GRADIENT_DESCENT, Array, Optimiser, Rule, optimiser_named
 from gradstep.learn.progress import Progress, progress_bar
 from gradstep.learn.rounding import noise_in, places_near
@@ -106,6 +107,7 @@ def descend(
     machine: stretches.Machine | None = None,
     trial: tuple[Objective, Batches | None] | None = None,
     snapshots: int = 400,
+    keeper: Keeper | None = None,
 ) -> Descent:
     """Walk down the slope of `objective`, which turns {name: array} into (loss, {name: gradient}).
 
@@ -122,17 +124,20 @@ def descend(
     levenberg-marquardt does, and `line` is the loss along a line, for conjugate gradients. A `machine`
     measures in the place of `objective`, and walks many steps at a time; `progress` is then called after
     some of them. `trial` is a cheaper objective, with batches, to try
-    learning rates and to see rounding errors with. Ctrl-C returns what was reached.
+    learning rates and to see rounding errors with. A `keeper` is given what is needed to go on, now and then,
+    and gives it back to a descent that does. Ctrl-C returns what was reached, after the step that is under
+    way; pressed twice, it does so at once.
     """
     rule = optimiser_named(optimiser)
     rate, count, goal = _rate(learning_rate), _count("steps", steps, 1), _tolerance(tolerance)
-    layout = Layout.of(start)
-    loss = Measured(objective if machine is None else machine.objective(layout), layout)
-    here = loss.at(layout.start)
-    _check_start(here, layout)
+    layout, heard = Layout.of(start), Interrupts(patience=1)
 
-    pictures = Snapshots.at_most(_count("snapshots", snapshots, 2), here.x.size)
+    def listen() -> None:
+        if heard:
+            raise KeyboardInterrupt
 
+    loss = Measured(objective if machine is None else machine.objective(layout), layout, listen)
+    pictures = Snapshots.at_most(_count("snapshots", snapshots, 2), layout.start.size)
     near = loss if trial is None else Measured(trial[0], layout)
 
     def rounding(x: Array) -> float:
@@ -140,10 +145,21 @@ def descend(
 
     if machine is not None and machine.eye is not None:
         watch = machine.watching(layout)
-    log = Log(here, _watching(watch, layout), pictures, rule.needs in ("curvature", "residuals"), rounding)
+    watched = _watching(watch, layout)
+    seen = None if keeper is None else keeper.seen(layout)
+    if seen is None:
+        here = loss.at(layout.start)
+        _check_start(here, layout)
+        first = [] if watched is None else [watched(here.x)]
+        seen = Seen.at(here, first, pictures, rule.needs in ("curvature", "residuals"))
+    else:
+        loss.count = seen.evaluations
+        if watched is not None:
+            watched(seen.start.x)  # what is watched may be measured by its first value
+    log = Log(seen, watched, rounding)
     walk = way(rule, loss, log, Knowledge(rate, goal, batches, curvature, residuals, line, trial))
     fitted = rate is None and rule is GRADIENT_DESCENT and batches is None
-    if not here.gradient.any():
+    if not log.start.gradient.any():
         return _finished(log, layout, loss, rule, "stuck")
 
     def look(point: Point, rate: float) -> None:
@@ -153,36 +169,59 @@ def descend(
         if progress is not None:
             progress(log.steps, count, log.lowest.loss)
 
+    def ended() -> Stopped | None:
+        stopped = log.verdict(goal) if log.steps else None
+        return stopped or ("steps" if log.steps >= count else None)
+
+    def rest() -> None:
+        """Between two steps."""
+        log.evaluations = loss.count
+        if keeper is not None and keeper.due(log.steps):
+            keeper.keep(log.seen())
+        listen()
+
     def walked() -> Stopped:
         """Walks to the end, and says which it was."""
+        if log.stopped not in (None, "steps"):
+            return log.stopped
+        stopped = ended()
+        if stopped is not None:
+            return stopped
+        rest()
         if machine is not None and isinstance(rule, Rule) and machine.alone(fitted, watch is not None):
-            walking = stretches.Walking(machine, loss, log, goal, count, look, show)
+            walking = stretches.Walking(machine, loss, log, goal, count, look, show, rest, keeper)
             if fitted:
                 return walking.fitted()
-            return walking.tuned(rule, log.start) if rate is None else walking.steadily(rate)
+            return walking.tuned(rule) if rate is None else walking.steadily(rate)
         while True:
             try:
                 taken = next(walk)
             except StopIteration as end:
-                ended: Ended = end.value
-                return ended or ("converged" if log.flat() else "stalled")
-            look(*taken)
+                how: Ended = end.value
+                return how or ("converged" if log.flat() else "stalled")
+            look(taken.point, taken.rate)
             log.add(*taken)
             show()
-            stopped = log.verdict(goal)
+            stopped = ended()
             if stopped is not None:
                 return stopped
-            if log.steps == count:
-                return "steps"
+            rest()
 
     stopped: Stopped
-    try:
-        stopped = walked()
-    except KeyboardInterrupt:
-        stopped = "interrupted"
-    if stopped != "interrupted" and log.lowest is here and log.last.loss > here.loss + 1e-6 * abs(here.loss):
-        what = f"the loss never fell below its starting value in {_steps(log.steps)}"
-        raise _diverged(what, log.rates[-1], log, rule, loss)
+    with heard.heard():
+        try:
+            stopped = walked()
+        except KeyboardInterrupt:
+            stopped = "interrupted"
+        start_loss = log.start.loss
+        unmoved = log.lowest.loss == start_loss and log.last.loss > start_loss + 1e-6 * abs(start_loss)
+        if stopped != "interrupted" and unmoved:
+            what = f"the loss never fell below its starting value in {_steps(log.steps)}"
+            raise _diverged(what, log.rates[-1], log, rule, loss)
+        if keeper is not None and not heard.impatient:
+            if stopped != "interrupted":
+                log.evaluations, log.stopped = loss.count, stopped
+            keeper.keep(log.seen())
     return _finished(log, layout, loss, rule, stopped)
 
 

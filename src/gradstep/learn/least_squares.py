@@ -15,9 +15,10 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
+from gradstep.learn.memories import Damping
 from gradstep.learn.optimisers import Array
 from gradstep.learn.surface import Measured, Point, norm_of
-from gradstep.learn.walks import Enough, Walk, rate_of
+from gradstep.learn.walks import Enough, Taken, Walk, rate_of
 
 Residuals: TypeAlias = Callable[[Array], tuple[Array, Array]]
 """The residuals r (m) and their Jacobian J (m, n) at a place; the loss is ⟨r, r⟩ and a constant."""
@@ -82,6 +83,7 @@ def least_squares_walk(
     *,
     alike: bool = False,
     straight: bool = False,
+    memory: Damping | None = None,
 ) -> Walk:
     """Steps of Levenberg and Marquardt, each of which lowers the loss.
 
@@ -89,10 +91,12 @@ def least_squares_walk(
     The model tells gains that rounding errors have long `hidden`: only where no step is left do those matter.
     """
     r, J = residuals(here.x)
-    D, reach = _lengths(J), math.inf if straight else 0.0
-    if alike:
-        D = np.full_like(D, norm_of(D) / math.sqrt(D.size))
-    while np.isfinite(J).all() and np.isfinite(r).all():
+    if memory is None:
+        D = _lengths(J)
+        D = np.full_like(D, norm_of(D) / math.sqrt(D.size)) if alike else D
+        memory = Damping(D, math.inf if straight else 0.0, False)
+    D, reach, last = memory
+    while not last and np.isfinite(J).all() and np.isfinite(r).all():
         D = D if alike else np.maximum(D, _lengths(J))
         model = Straight.of(r, J, np.where(D > 0, D, 1.0))
         reach = reach or max(norm_of(D * here.x), (_SMALL if here.x.any() else 1.0) * norm_of(r))
@@ -115,12 +119,11 @@ def least_squares_walk(
                 there = None
                 if last:
                     return "converged"
-        yield there, rate_of(here, there)
-        if last:
-            return "converged"
-        here = there
-        r, J = residuals(here.x)
-    return "stalled"
+        rate, here = rate_of(here, there), there
+        yield Taken(here, rate, Damping(D, reach, last))
+        if not last:
+            r, J = residuals(here.x)
+    return "converged" if last else "stalled"
 
 
 def _lengths(J: Array) -> Array:

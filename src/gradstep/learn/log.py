@@ -7,15 +7,18 @@ import math
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, field, fields
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
+from gradstep.expression.errors import MathError
+from gradstep.learn.memories import Memory, Tuning
 from gradstep.learn.optimisers import Array
-from gradstep.learn.surface import Point, norm_of
+from gradstep.learn.surface import Layout, Point, norm_of
 from gradstep.learn.walks import SPEED_UP
 
+Kind = TypeVar("Kind", bound=Memory)
 Stopped: TypeAlias = Literal["converged", "steps", "early", "interrupted", "stalled", "stuck"]
 
 
@@ -57,37 +60,92 @@ VISIBLE, EPSILON = (
 )  # shares of a loss: surely, and never more than rounding errors
 
 
-class Log:
+@dataclass
+class Seen:
+    """All that a descent knows at one of its points: what it goes on from, and what is told of it at the end.
+
+    `memory` is that of its walk; none at the start, and where a walk over kinks is about to begin. `stopped`
+    is the reason why there are no further points, where there are none.
+    """
+
+    start: Point
+    last: Point
+    lowest: Point
+    best: Point
+    snapshots: Snapshots
+    history: list[float]
+    rates: list[float]
+    watched: list[float]
+    reaches: deque[float]
+    lows: deque[float]
+    slope: float
+    steepest: float
+    knowing: bool
+    steps: int = 0
+    best_step: int = 0
+    kink_step: int | None = None
+    noise: tuple[float, float] | None = None  # the rounding error, and the loss where it was measured
+    memory: Memory | None = None
+    evaluations: int = 0
+    stopped: Stopped | None = None
+
+    @classmethod
+    def at(cls, start: Point, watched: Sequence[float], snapshots: Snapshots, knowing: bool) -> Seen:
+        """Before the first step; with `knowing` the walk itself knows what is left to gain."""
+        slope = norm_of(start.gradient)
+        snapshots.add(0, start.x)
+        return cls(
+            *(start, start, start, start, snapshots, [start.loss], [], list(watched)),
+            *(deque(maxlen=LOOK_BACK), deque([start.loss], maxlen=LONG), slope, slope, knowing),
+        )
+
+
+class Keeper(Protocol):
+    """Who keeps what a descent has seen, so that it can go on from there another time."""
+
+    def seen(self, layout: Layout) -> Seen | None:
+        """What to go on from, for parameters of these shapes; none for a descent that begins."""
+
+    def due(self, steps: int) -> bool:
+        """Is it time, after so many steps, to keep what was seen?"""
+
+    def ahead(self, steps: int) -> int:
+        """At most so many steps more may be taken, after so many, until it is time."""
+
+    def keep(self, seen: Seen) -> None:
+        """Keeps it."""
+
+
+class Log(Seen):
     """The best point, the losses, the snapshots, and how much there may still be to gain."""
 
     def __init__(
         self,
-        start: Point,
-        watch: Callable[[Array], float] | None,
-        snapshots: Snapshots,
-        knowing: bool = False,
+        seen: Seen,
+        watch: Callable[[Array], float] | None = None,
         rounding: Callable[[Array], float] | None = None,
     ) -> None:
-        """With `knowing` the walk itself knows what is left to gain, and it is not guessed here.
+        """`watch` is a loss on other rows; `rounding` tells the rounding error of the loss at a place."""
+        super().__init__(**vars(seen))
+        self.watch, self.rounding = watch, rounding
 
-        `rounding` tells the rounding error of the loss at a place.
-        """
-        self.start = self.last = self.lowest = self.best = start
-        self.steps = self.best_step = 0
-        self.kink_step: int | None = None
-        self.history, self.rates = [start.loss], list[float]()
-        self.watch, self.knowing, self.rounding = watch, knowing, rounding
-        self.noise: tuple[float, float] | None = (
-            None  # the rounding error, and the loss where it was measured
-        )
-        self.watched = [watch(start.x)] if watch else []
-        self.snapshots = snapshots
-        self.snapshots.add(0, start.x)
-        self.slope = self.steepest = norm_of(start.gradient)
-        self.reaches: deque[float] = deque(maxlen=LOOK_BACK)
-        self.lows = deque([start.loss], maxlen=LONG)
+    def seen(self) -> Seen:
+        """What is known now."""
+        return Seen(**{each.name: getattr(self, each.name) for each in fields(Seen)})
 
-    def add(self, point: Point, rate: float) -> None:
+    def remembered(self, kind: type[Kind]) -> Kind | None:
+        """The memory of a walk, if it has begun."""
+        if self.memory is None or (self.kink_step is not None and kind is not Tuning):
+            return None
+        if not isinstance(self.memory, kind):
+            raise MathError(
+                f"this descent went another way: what it remembers is {type(self.memory).__name__.lower()}",
+                mend="the optimiser that it began with",
+            )
+        return self.memory
+
+    def add(self, point: Point, rate: float, memory: Memory | None = None) -> None:
+        watched = self.watch(point.x) if self.watch else None  # what may fail comes before all changes
         move, change = point.x - self.last.x, point.gradient - self.last.gradient
         with np.errstate(all="ignore"):
             bend, length = float(move @ change), float(move @ move)
@@ -103,14 +161,15 @@ class Log:
         if point.loss < self.lowest.loss:
             self.lowest = point
         self.lows.append(self.lowest.loss)
-        if self._is_best(point):
+        if self._is_best(point, watched):
             self.best, self.best_step = point, self.steps
+        self.memory = memory
 
-    def _is_best(self, point: Point) -> bool:
-        if self.watch is None:
+    def _is_best(self, point: Point, watched: float | None) -> bool:
+        if watched is None:
             return point is self.lowest
-        self.watched.append(self.watch(point.x))
-        return point.loss <= self.start.loss and self.watched[-1] < self.watched[self.best_step]
+        self.watched.append(watched)
+        return point.loss <= self.start.loss and watched < self.watched[self.best_step]
 
     @property
     def bottomless(self) -> float:
@@ -159,7 +218,7 @@ class Log:
 
     def go_on_over_kinks(self) -> None:
         """From here on goes a walk that does not know what is left, and has its own time to show a gain."""
-        self.kink_step = self.steps
+        self.kink_step, self.memory = self.steps, None
         if self.knowing:
             self.knowing = False
             self.lows.clear()

@@ -15,10 +15,11 @@ from typing import TypeAlias
 
 import numpy as np
 
+from gradstep.learn.memories import Trust
 from gradstep.learn.optimisers import Array
 from gradstep.learn.quasi_newton import searched
 from gradstep.learn.surface import Measured, Point, norm_of
-from gradstep.learn.walks import Enough, Walk, rate_of
+from gradstep.learn.walks import Enough, Taken, Walk, rate_of
 
 Product: TypeAlias = Callable[[Array], Array]
 _GOOD, _FAIR = 0.75, 0.25
@@ -27,11 +28,16 @@ _EXACT = 1e-13
 
 
 def newton_walk(
-    loss: Measured, here: Point, products: Callable[[Array], Product], enough: Enough, straight: bool = False
+    loss: Measured,
+    here: Point,
+    products: Callable[[Array], Product],
+    enough: Enough,
+    straight: bool = False,
+    memory: Trust | None = None,
 ) -> Walk:
     """Steps of Newton's method; `straight` where the curvature is the same everywhere: one step is all."""
-    reach, steepest = math.inf, norm_of(here.gradient)
-    while True:
+    reach, steepest, last = memory or Trust(math.inf, norm_of(here.gradient), False)
+    while not last:
         slope = norm_of(here.gradient)
         accuracy = _EXACT if straight else min(0.5, math.sqrt(slope / steepest))
         product = products(here.x)
@@ -40,10 +46,7 @@ def newton_walk(
         there = searched(loss, here, step, 1.0) if step.any() else None
         if there is None:
             return "converged" if last else None
-        yield there, rate_of(here, there)
-        if last:
-            return "converged"
-        length, gone = norm_of(step), norm_of(there.x - here.x)
+        rate, length, gone = rate_of(here, there), norm_of(step), norm_of(there.x - here.x)
         share = (here.loss - there.loss) / promised if promised > 0 else 0.0
         if gone < 0.99 * length or share < _FAIR:
             reach = min(gone, 0.5 * length)
@@ -51,6 +54,8 @@ def newton_walk(
             reach = max(2 * length, gone)
         steepest = max(steepest, slope)
         here = there
+        yield Taken(here, rate, Trust(reach, steepest, last))
+    return "converged"
 
 
 def conjugate(

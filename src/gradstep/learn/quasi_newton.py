@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import math
 import sys
-from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from gradstep.learn.memories import Move, Moves
 from gradstep.learn.optimisers import Array
 from gradstep.learn.surface import Measured, Point, norm_of
-from gradstep.learn.walks import FIRST_MOVE, Walk, rate_of
+from gradstep.learn.walks import FIRST_MOVE, Taken, Walk, rate_of
 
 _MOVES = 10
 _LOWER, _FLATTER = 1e-4, 0.9  # the constants of the Wolfe conditions
@@ -25,35 +25,28 @@ _TRIALS, _WIDEST = 30, 10.0
 _EPSILON = sys.float_info.epsilon
 
 
-class Move(NamedTuple):
-    """A step that was taken, and how the gradient changed on it; ⟨step, change⟩ > 0."""
-
-    step: Array
-    change: Array
-    bend: float
-
-
-def quasi_newton_walk(loss: Measured, here: Point) -> Walk:
+def quasi_newton_walk(loss: Measured, here: Point, memory: Moves | None = None) -> Walk:
     """Steps of L-BFGS; none where no step along the direction, nor down the gradient, lowers the loss."""
-    moves: deque[Move] = deque(maxlen=_MOVES)
+    (moves,) = memory or Moves(())
     while True:
         direction = -bent(here.gradient, moves)
         if not here.gradient @ direction < 0:
-            moves.clear()
-            direction = -here.gradient
+            moves, direction = (), -here.gradient
         first = 1.0 if moves else FIRST_MOVE * max(1.0, norm_of(here.x)) / norm_of(here.gradient)
         there = searched(loss, here, direction, first)
         if there is None:
             if not moves:
                 return None
-            moves.clear()
+            moves = ()
             continue
-        yield there, rate_of(here, there)
-        step, change = there.x - here.x, there.gradient - here.gradient
-        bend = float(step @ change)
+        rate = rate_of(here, there)
+        with np.errstate(all="ignore"):
+            step, change = there.x - here.x, there.gradient - here.gradient
+            bend = float(step @ change)
         if bend > _EPSILON * norm_of(step) * norm_of(change):
-            moves.append(Move(step, change, bend))
+            moves = (*moves, Move(step, change, bend))[-_MOVES:]
         here = there
+        yield Taken(here, rate, Moves(moves))
 
 
 def bent(gradient: Array, moves: Sequence[Move]) -> Array:

@@ -155,8 +155,11 @@ class Layout:
 class Measured:
     """The user's objective as a function of one vector, with a count of its evaluations."""
 
-    def __init__(self, objective: Objective, layout: Layout) -> None:
-        self.objective, self.layout, self.count = objective, layout, 0
+    def __init__(
+        self, objective: Objective, layout: Layout, listen: Callable[[], None] = lambda: None
+    ) -> None:
+        """`listen` raises `KeyboardInterrupt` where the descent is to end, whatever is being tried."""
+        self.objective, self.layout, self.count, self.listen = objective, layout, 0, listen
 
     def __call__(self, x: Array) -> tuple[float, Array]:
         return self.of(self.objective, x)

@@ -1,25 +1,38 @@
-"""Which way does a descent take? Each walk yields the next point and the rate that led there, or ends."""
+"""Which way does a descent take? Each walk yields the next point and the rate that led there, or ends.
+
+With each point a walk yields its memory: all that its next steps depend on beside the point. A walk that
+begins from a point and a memory goes on to the same bits.
+"""
 
 from __future__ import annotations
 
-import itertools
 import math
 import sys
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
+from gradstep.learn.memories import Fitting, Memory, Steady, Tuning
 from gradstep.learn.optimisers import Array, Rule, State
 from gradstep.learn.surface import Measured, Objective, Point, norm_of
 
 Batches: TypeAlias = Callable[[int], Iterable[Objective]]
 Ended: TypeAlias = Literal["converged", "stalled"] | None
-Walk: TypeAlias = Generator[tuple[Point, float], None, Ended]
 Enough: TypeAlias = Callable[[float], bool]
 """Is so little left to gain that the walk may end?"""
+
+
+class Taken(NamedTuple):
+    """A step that was taken: where it led, with what rate, and what the walk remembers now."""
+
+    point: Point
+    rate: float
+    memory: Memory
+
+
+Walk: TypeAlias = Generator[Taken, None, Ended]
 
 
 def rate_of(here: Point, there: Point) -> float:
@@ -54,13 +67,13 @@ class Stepper:
         return list(zip(self.loss.all_at(xs), states, strict=True))
 
 
-def plain_walk(step: Stepper, here: Point, rule: Rule, rate: float) -> Walk:
+def plain_walk(step: Stepper, here: Point, rule: Rule, rate: float, memory: Steady | None = None) -> Walk:
     """The optimiser as its formula says, with a constant rate."""
-    state = rule.init(here.x)
-    for k in itertools.count():
+    k, state = memory or Steady(0, rule.init(here.x))
+    while True:
         here, state = step(here, state, rate, k)
-        yield here, rate
-    return None
+        k += 1
+        yield Taken(here, rate, Steady(k, state))
 
 
 MEMORY = 10  # a step may rise above the last loss, but never above the highest of the last ten
@@ -69,24 +82,22 @@ FIRST_MOVE = 0.1
 SPEED_UP = 5.0
 
 
-def fitted_walk(loss: Measured, here: Point) -> Walk:
+def fitted_walk(loss: Measured, here: Point, memory: Fitting | None = None) -> Walk:
     """Gradient descent whose rate is fitted to the last step, and safe.
 
     The rate is 1/curvature along the last move, twice by the long formula of Barzilai & Borwein (1988) and
     then once by their short one. It is shortened until the loss is clearly below the highest of the last ten
     (Grippo, Lampariello & Lucidi 1986), so that the loss can never pass its starting value.
     """
-    recent, rate = deque([here.loss], maxlen=MEMORY), first_rate(here)
-    for k in itertools.count():
+    k, rate, recent = memory or Fitting(0, first_rate(here), (here.loss,))
+    while True:
         found = accepted(loss, here, rate, max(recent))
         if found is None:
-            break
-        there, rate = found
-        yield there, rate
-        rate = next_rate(k, here, there, rate)
-        here = there
-        recent.append(here.loss)
-    return None
+            return None
+        there, taken = found
+        rate = next_rate(k, here, there, taken)
+        k, here, recent = k + 1, there, (*recent, there.loss)[-MEMORY:]
+        yield Taken(here, taken, Fitting(k, rate, recent))
 
 
 def first_rate(here: Point) -> float:
@@ -96,11 +107,12 @@ def first_rate(here: Point) -> float:
 
 def next_rate(k: int, here: Point, there: Point, rate: float) -> float:
     """The rate after step k, which went from here to there."""
-    move, change = there.x - here.x, there.gradient - here.gradient
-    bend = float(move @ change)
-    if bend <= 0:  # the slope grew on the way down
+    with np.errstate(all="ignore"):
+        move, change = there.x - here.x, there.gradient - here.gradient
+        bend, length, sway = float(move @ change), float(move @ move), float(change @ change)
+    if bend <= 0 or not sway:  # the slope grew on the way down
         return rate * SPEED_UP
-    return float(move @ move) / bend if k % 3 < 2 else bend / float(change @ change)
+    return length / bend if k % 3 < 2 else bend / sway
 
 
 def accepted(loss: Measured, here: Point, rate: float, ceiling: float) -> tuple[Point, float] | None:
@@ -138,24 +150,32 @@ PATIENCE = 30
 HALVINGS = 40
 
 
-def tuned_walk(step: Stepper, here: Point, rule: Rule, ceiling: float, trial: Stepper | None = None) -> Walk:
+def tuned_walk(
+    step: Stepper,
+    here: Point,
+    rule: Rule,
+    ceiling: float,
+    trial: Stepper | None = None,
+    memory: Tuning | None = None,
+) -> Walk:
     """An optimiser with a rate that short trial runs chose, halved whenever 30 steps bring no lower loss.
 
     `trial` is a cheaper step to try rates with.
     """
-    start = best = here
-    rate = tried_rate(rule, here, lambda rates: _trials(trial or step, start, rule, rates))
-    count = itertools.count()
-    for _ in range(HALVINGS):
-        here, state, idle = best, rule.init(best.x), 0
+    if memory is None:
+        rate = tried_rate(rule, here, lambda rates: _trials(trial or step, here, rule, rates))
+        memory = Tuning(0, rate, 0, 0, rule.init(here.x), here)
+    k, rate, halved, idle, state, best = memory
+    while halved < HALVINGS:
         while idle < PATIENCE:
-            here, state = step(here, state, rate, next(count))
+            here, state = step(here, state, rate, k)
+            k += 1
             if not here.finite or here.loss > ceiling:
                 break
             idle = idle + 1 if here.loss >= best.loss else 0
             best = here if here.loss < best.loss else best
-            yield here, rate
-        rate /= 2
+            yield Taken(here, rate, Tuning(k, rate, halved, idle, state, best))
+        here, state, idle, rate, halved = best, rule.init(best.x), 0, rate / 2, halved + 1
     return None
 
 
@@ -181,6 +201,7 @@ def _trials(step: Stepper, start: Point, rule: Rule, rates: Sequence[float]) -> 
     lowest = dict.fromkeys(rates, math.inf)
     places = {rate: (start, rule.init(start.x)) for rate in rates}
     for k in range(TRIAL_STEPS):
+        step.loss.listen()
         live = list(places)
         at, states = [places[rate][0] for rate in live], [places[rate][1] for rate in live]
         for rate, (here, state) in zip(live, step.several(at, states, live, k), strict=True):

@@ -9,6 +9,7 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.late import late
 from gradstep.expression.records import record
 from gradstep.learn.log import Log
+from gradstep.learn.memories import Damping, Fitting, Heading, Moves, Steady, Trust, Tuning
 from gradstep.learn.optimisers import (
     CONJUGATE_GRADIENTS,
     GRADIENT_DESCENT,
@@ -65,19 +66,21 @@ class Knowledge:
         if self.trial is None:
             return None
         objective, batches = self.trial
-        return Stepper(optimiser, Measured(objective, loss.layout), batches if self.batches else None)
+        measured = Measured(objective, loss.layout, loss.listen)
+        return Stepper(optimiser, measured, batches if self.batches else None)
 
 
 def way(optimiser: Optimiser, loss: Measured, log: Log, known: Knowledge) -> Walk:
-    """The walk of an optimiser from the start of the log; one that lacks what it needs is a `MathError`."""
+    """The walk of an optimiser from where the log is; one that lacks what it needs is a `MathError`."""
     if not isinstance(optimiser, Rule):
         return _with_kinks(_curved(optimiser, loss, log, known), loss, log, known)
     step = Stepper(optimiser, loss, known.batches)
     if known.rate is not None:
-        return plain_walk(step, log.start, optimiser, known.rate)
+        return plain_walk(step, log.last, optimiser, known.rate, log.remembered(Steady))
     if optimiser is GRADIENT_DESCENT and known.batches is None:
-        return _with_kinks(fitted_walk(loss, log.start), loss, log, known)
-    return tuned_walk(step, log.start, optimiser, log.start.loss, known.stepper(optimiser, loss))
+        return _with_kinks(fitted_walk(loss, log.last, log.remembered(Fitting)), loss, log, known)
+    trial = known.stepper(optimiser, loss)
+    return tuned_walk(step, log.last, optimiser, log.start.loss, trial, log.remembered(Tuning))
 
 
 def _curved(optimiser: Optimiser, loss: Measured, log: Log, known: Knowledge) -> Walk:
@@ -89,26 +92,33 @@ def _curved(optimiser: Optimiser, loss: Measured, log: Log, known: Knowledge) ->
             f"{optimiser.name} needs all rows in each step, not mini-batches", mend='optimiser="adam"'
         )
     if optimiser is L_BFGS:
-        return quasi_newton.quasi_newton_walk(loss, log.start)
+        return quasi_newton.quasi_newton_walk(loss, log.last, log.remembered(Moves))
     if optimiser is CONJUGATE_GRADIENTS and known.line is not None:
-        return conjugate.conjugate_walk(loss, log.start, loss.layout.lines(known.line))
+        line = loss.layout.lines(known.line)
+        return conjugate.conjugate_walk(loss, log.last, line, log.remembered(Heading))
     if optimiser is LEVENBERG_MARQUARDT and known.residuals is not None:
         return least_squares.least_squares_walk(
             loss,
-            log.start,
+            log.last,
             loss.layout.residuals(known.residuals),
             _last_digits(log, known.tolerance),
             log.hidden,
             straight=known.residuals.constant,
             alike=any(len(shape) > 1 for shape in loss.layout.shapes.values()),
+            memory=log.remembered(Damping),
         )
     if known.curvature is None:
         raise MathError(
             f"{optimiser.name} needs the {optimiser.needs} of the loss", mend=f'optimiser="{L_BFGS.name}"'
         )
-    products = loss.layout.products(known.curvature)
-    enough = _some_digits(log, known.tolerance)
-    return newton.newton_walk(loss, log.start, products, enough, known.curvature.constant)
+    return newton.newton_walk(
+        loss,
+        log.last,
+        loss.layout.products(known.curvature),
+        _some_digits(log, known.tolerance),
+        known.curvature.constant,
+        log.remembered(Trust),
+    )
 
 
 def _some_digits(log: Log, tolerance: float) -> Enough:
@@ -127,15 +137,18 @@ def _last_digits(log: Log, tolerance: float) -> Enough:
 def _with_kinks(walk: Walk, loss: Measured, log: Log, known: Knowledge) -> Walk:
     """A walk; where the loss has kinks that stop it, steps along the mean of the last gradients go on."""
     ended: Ended = None
-    while not log.crawls(known.tolerance):
+    while log.kink_step is None and not log.crawls(known.tolerance):
         try:
             taken = next(walk)
         except StopIteration as end:
             ended = end.value
             break
         yield taken
-    if ended is None and not log.flat():
+    if log.kink_step is None and ended is None and not log.flat():
         log.go_on_over_kinks()
+    if log.kink_step is not None:
         step, trial = Stepper(MOMENTUM, loss), known.stepper(MOMENTUM, loss)
-        yield from tuned_walk(step, log.lowest, MOMENTUM, log.start.loss, trial)
+        memory = log.remembered(Tuning)
+        here = log.lowest if memory is None else log.last
+        yield from tuned_walk(step, here, MOMENTUM, log.start.loss, trial, memory)
     return ended

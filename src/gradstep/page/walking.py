@@ -71,7 +71,7 @@ class Walker:
         if self.walk is None or self.walk[0] != settings:
             self.walk = dict(settings), self._way(settings)
         try:
-            there, rate = next(self.walk[1])
+            there, rate, _ = next(self.walk[1])
         except StopIteration:
             self.walk = None
             return False

@@ -190,6 +190,19 @@ class Strider:
         self.at["best_x"][:], self.at["best_g"][:] = self.at["x"], self.at["g"]
         self.best_loss = self.loss
 
+    def remembered(self, rule: Rule) -> dict[str, Array]:
+        """The memory of the optimiser, as its formulas know it: numbers, and vectors of all entries."""
+        numbers = {name: np.array(value) for name, value in self.numbers.items()}
+        return {name: self.vector(name) for name in self.vectors} | numbers
+
+    def remember(self, state: Mapping[str, Array]) -> None:
+        """The same the other way."""
+        for name, value in state.items():
+            if np.ndim(value):
+                self.put(name, value)
+            else:
+                self.numbers[name] = float(value)
+
     def saved(self) -> Any:
         """Where it is, to come back to."""
         return self.memory.copy(), dict(self.numbers), self.loss, self.best_loss

@@ -108,7 +108,7 @@ class Walker:
     # ------------------------------------------------------------------------------------- where it is
 
     def vector(self, name: str) -> Array:
-        """All entries of "x", "g", "best_x" or "best_g", end to end."""
+        """All entries of "x", "g", "best_x", "best_g" or the memory of the optimiser, end to end."""
         found: Array = self.memory[self.code.place(OWN + name) + self.code.index]
         return found
 
@@ -138,6 +138,20 @@ class Walker:
             here, best = code.place(OWN + name), code.place(OWN + "best_" + name)
             self.memory[best : best + size] = self.memory[here : here + size]
         self.memory[code.place(OWN + "best_loss")] = self.loss
+
+    def remembered(self, rule: Rule) -> dict[str, Array]:
+        """The memory of the optimiser, as its formulas know it: numbers, and vectors of all entries."""
+        first = rule.begin(np.zeros(1))
+        return {
+            name: self.vector(name) if np.ndim(value) else np.array(self.memory[self.code.place(OWN + name)])
+            for name, value in first.items()
+        }
+
+    def remember(self, state: Mapping[str, Array]) -> None:
+        """The same the other way."""
+        for name, value in state.items():
+            place = self.code.place(OWN + name)
+            self.memory[place + self.code.index if np.ndim(value) else place] = value
 
     def saved(self) -> Any:
         """Where it is, to come back to."""

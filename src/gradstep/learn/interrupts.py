@@ -1,0 +1,46 @@
+"""How is Ctrl-C heard? Once: what is under way is finished first. Twice: it stops at once."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass
+class Interrupts:
+    """How often Ctrl-C was pressed; beyond `patience` times it is a `KeyboardInterrupt` as usual."""
+
+    patience: float = math.inf
+    count: int = 0
+
+    def __bool__(self) -> bool:
+        return self.count > 0
+
+    @property
+    def impatient(self) -> bool:
+        """Whether something was broken off in its middle."""
+        return self.count > self.patience
+
+    @contextmanager
+    def heard(self) -> Iterator[Interrupts]:
+        """Counts, in the main thread and where Ctrl-C is not heard by somebody else."""
+        usual = signal.getsignal(signal.SIGINT)
+        main = threading.current_thread() is threading.main_thread()
+        if not main or usual is not signal.default_int_handler:
+            yield self
+            return
+
+        def note(number: int, frame: object) -> None:
+            self.count += 1
+            if self.impatient:
+                raise KeyboardInterrupt
+
+        signal.signal(signal.SIGINT, note)
+        try:
+            yield self
+        finally:
+            signal.signal(signal.SIGINT, usual)
