@@ -73,6 +73,11 @@ GOOD = {
         {"thousands": ","},
         {"a": [1234.5, -12345678, 7], "b": [1, 2, 3]},
     ),
+    "dates where numbers are wanted": (
+        "a,b\n2001-07-02T12:00,1\n2001-01,2\n",
+        {"kinds": {"a": "number"}},
+        {"a": [2001.5, 2001], "b": [1, 2]},
+    ),
     "German": ("a;b\n1.234,5;1\n7;2\n", {"decimal": ",", "thousands": "."}, {"a": [1234.5, 7], "b": [1, 2]}),
     "mostly text is a category": ("a\n1\nx\ny\nz\n", {}, {"a": ["1", "x", "y", "z"]}),
     "codes as categories": ("a\n1\n02\n3\n", {"kinds": {"a": "category"}}, {"a": ["1", "02", "3"]}),

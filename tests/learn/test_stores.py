@@ -3,16 +3,21 @@
 import operator
 import os
 import pickle
+import re
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from gradstep.learn import stores
+from gradstep.learn import opening, selection, stores
+from gradstep.learn.encoding import Encoder
+from gradstep.learn.models import default_model
 from gradstep.learn.moments import paired
 from gradstep.learn.opening import open_rows, whole
+from gradstep.learn.reading import Part
+from gradstep.learn.stored_tables import answered, prepared_rows, train_stored_model
 from gradstep.learn.stores import WHOLE
-from gradstep.learn.survey import survey_of
+from gradstep.learn.survey import survey_of, surveyed
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +54,13 @@ def parquet(folder, columns):
     return folder / "t.parquet", "y"
 
 
-NUMBERS = {"npy": npy, "npy by name": npy_by_name, "parquet": parquet}
+def arrow(folder, columns, rows=500):
+    table = pytest.importorskip("pyarrow").table(columns)
+    pytest.importorskip("pyarrow.feather").write_feather(table, folder / "t.arrow", chunksize=rows)
+    return folder / "t.arrow", "y"
+
+
+NUMBERS = {"npy": npy, "npy by name": npy_by_name, "parquet": parquet, "arrow": arrow}
 
 
 @pytest.mark.parametrize("written", NUMBERS.values(), ids=NUMBERS)
@@ -144,3 +155,89 @@ def test_what_is_added_in_pairs_is_added_in_one_tree(count):
         tree = level(tree)
     assert paired(iter(items), lambda a, b: f"({a}{b})") == tree[0]
     assert paired([], operator.add) is None
+
+
+# ------------------------------------------------------------------------------------------- kinds of columns
+
+
+def mixed(count=900, seed=0):
+    """A table with a column of every kind, some values missing."""
+    random = np.random.default_rng(seed)
+
+    def holed(values, missing=None):
+        gone = random.uniform(size=count) < 0.1
+        return [missing if hole else value for value, hole in zip(values, gone, strict=True)]
+
+    size = random.normal(3, 2, count)
+    colour = random.choice(["red", "green", "blue"], count, p=[0.5, 0.3, 0.2])
+    day = np.datetime64("2001-03-01") + random.integers(0, 4000, count)
+    return {
+        "size": holed(size.tolist(), None),
+        "short": size.astype(np.float32) ** 2,
+        "whole": holed(random.integers(-5, 5, count).tolist()),
+        "colour": holed(colour.tolist()),
+        "day": holed(day.tolist()),
+        "written": holed([f"{value:.2f}" for value in random.normal(size=count)], "NA"),
+        "dated": [str(each) for each in day[::-1]],
+        "truth": holed((size > 3).tolist()),
+        "many": [f"m{k}" for k in random.geometric(0.05, count)],
+        "text": [f"text {k}" for k in range(count)],
+        "same": ["s"] * count,
+        "constant": [2.5] * count,
+        "none": [None] * count,
+        "id": list(range(count)),
+        "y": holed((size + 2 * (colour == "red") + random.normal(size=count)).tolist()),
+    }
+
+
+def in_folder(folder, columns):
+    """Several Parquet files in a folder."""
+    arrow_ = pytest.importorskip("pyarrow")
+    from pyarrow.parquet import write_table
+
+    (folder / "t").mkdir()
+    table = arrow_.table(columns)
+    for k, (start, stop) in enumerate([(0, 400), (400, 400), (400, 701), (701, 900)]):
+        write_table(table.slice(start, stop - start), folder / "t" / f"part-{k}.parquet", row_group_size=150)
+    (folder / "t" / "_SUCCESS").write_text("")
+    return folder / "t", "y"
+
+
+TABLES = {"parquet": parquet, "arrow": arrow, "a folder": in_folder}
+
+
+def without_place(note):
+    return re.sub(r"m\d+|[\d,.]+", "#", note)
+
+
+@pytest.mark.parametrize("written", TABLES.values(), ids=TABLES)
+@pytest.mark.parametrize("target", ["y", "colour", "truth"])
+def test_columns_become_in_files_what_they_become_in_memory(tmp_path, written, target, monkeypatch):
+    source, _ = written(tmp_path, mixed())
+    table = opening.table_or_rows(str(source), target)
+    prepared = Encoder.fit(table, target, holdout=0)
+    store = open_rows(source, target)
+    assert store.columns["X"] == prepared.feature_names and len(store.units) > 1
+    assert store.classes == prepared.classes and store.count == len(prepared.y)
+    surveyed(Part(store), ["X", "y"], 1.0, "y")
+    found = whole(store)
+    assert np.array_equal(found["y"], prepared.y)
+    assert found["X"] == pytest.approx(prepared.X, rel=1e-12)
+    said = set(map(without_place, store.notes))
+    assert {note for note in map(without_place, prepared.notes) if "has no value" not in note} <= said
+
+
+def test_a_table_in_files_is_trained_on_and_answered_as_one_in_memory(tmp_path, monkeypatch):
+    source, _ = in_folder(tmp_path, mixed())
+    monkeypatch.setattr(opening, "EASY", 1000)
+    store = opening.table_or_rows(str(source), "y")
+    rows = prepared_rows(store, "y", task=None, holdout=0.2)
+    fit = train_stored_model(default_model(rows.prepared), rows, steps=5)
+    assert fit.encoder.feature_names == fit.feature_names == store.columns["X"]
+    monkeypatch.undo()
+    table = opening.table_or_rows(str(source), "y")
+    answers = fit.predictor.predict(table)
+    stored = selection.applied(opening.frame_of(opening.paths(source)), fit.encoder)
+    found = np.concatenate([one.values for _, one in answered(fit.predictor, stored)])
+    assert found == pytest.approx(answers, rel=1e-5) and len(found) == 900
+    assert [value for part in stored.beside() for value in part].count("") == 900 - store.count

@@ -50,7 +50,7 @@ def _predict(model: str, data: str, out: str | None, style: dict[str, Any]) -> N
             f"{shown(model)} was trained on arrays, so it does not know the columns of a table",
             mend='gradstep.load("…").predict(…) in Python',
         )
-    table = read_any(data, style, None, encoder.kinds, list(encoder.kinds))
+    table = read_any(data, style, None, encoder.kinds, encoder)
     if isinstance(table, Store):
         if out is None:
             raise MathError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,13 +22,15 @@ if TYPE_CHECKING:
     import pathlib
     import shlex
 
-    from gradstep.learn import stored_tables
+    from gradstep.learn import stored_tables, tabular
+    from gradstep.learn.encoding import Encoder
     from gradstep.learn.predicting import Answers, Predictor
     from gradstep.learn.stores import Store
 else:
     pathlib = late("pathlib")
     shlex = late("shlex")
     stored_tables = late("gradstep.learn.stored_tables")
+    tabular = late("gradstep.learn.tabular")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -109,10 +112,10 @@ def read_any(
     style: Mapping[str, Any],
     target: str | None,
     kinds: Mapping[str, str] | None = None,
-    features: Sequence[str] | None = None,
+    encoder: Encoder | None = None,
 ) -> Table | Store:
-    """The table at `path`, or its rows where a .npy or Parquet file is too large for memory."""
-    return table_or_rows(path, target, kinds, features) if is_stored(path) else read(path, style, kinds)
+    """The table at `path`, or its rows where they are too many for memory."""
+    return table_or_rows(path, target, kinds, encoder) if is_stored(path) else read(path, style, kinds)
 
 
 def kinds_of(given: Sequence[str]) -> dict[str, str]:
@@ -155,11 +158,12 @@ def predictions_of(predictor: Predictor, store: Store) -> Iterator[bytes]:
     if encoder is None:
         raise MathError("this model was trained on arrays, so it does not know the columns of a table")
     at = 0
-    for arrays, answers in stored_tables.answered(predictor, store):
+    truths = store.beside() if isinstance(store, tabular.TableStore) else itertools.repeat(None)
+    for (arrays, answers), truth in zip(stored_tables.answered(predictor, store), truths, strict=False):
         count = len(answers.values)
         beside: dict[str, Sequence[Any]] = {"row": range(at, at + count)}
-        if "y" in arrays:
-            beside[encoder.target] = arrays["y"].tolist()
+        if truth is not None or "y" in arrays:
+            beside[encoder.target] = arrays["y"].tolist() if truth is None else truth
         text = answers_csv(answers, encoder.target, encoder.classes, beside)
         yield (text if not at else text.partition("\n")[2]).encode()
         at += count

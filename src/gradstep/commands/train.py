@@ -24,7 +24,6 @@ from gradstep.learn.columns import Table, listed, shown
 from gradstep.learn.encoding import Encoder, Prepared
 from gradstep.learn.fit import Fit
 from gradstep.learn.models import Model, default_model
-from gradstep.learn.opening import open_rows
 from gradstep.learn.optimisers import AUTOMATIC_STEP, GRADIENT_DESCENT, OPTIMISERS, optimiser_named
 from gradstep.learn.penalty import L2
 from gradstep.learn.progress import progress_bar, reading_bar
@@ -187,7 +186,9 @@ def _from_files(
         fit = stored_tables.train_stored_model(model, rows, progress=show, **settings)
 
     def predictions(path: str) -> None:
-        saving.write_whole(path, predictions_of(fit.predictor, open_rows(words[0], options["target"])))
+        rows = read_any(words[0], options, options["target"], None, fit.encoder)
+        assert not isinstance(rows, Table)  # as before
+        saving.write_whole(path, predictions_of(fit.predictor, rows))
 
     _told(fit, words, options, say, predictions)
     return fit

@@ -88,7 +88,7 @@ def read_table(
     kept, dropped = _named(header, cells)
     notes = [*notes, *dropped]
     _check_names(kept, source)
-    wanted = _wanted(kinds, kept)
+    wanted = wanted_kinds(kinds, kept)
     table = Table({}, len(rows), source, np.array(lines, dtype=np.intp), "in line")
     columns = {}
     for at, name in kept.items():
@@ -121,7 +121,7 @@ def from_arrays(
     if not rows:
         raise MathError(f"{source} has no rows", facts=["columns: " + listed(sizes)])
     _check_names(dict(enumerate(name.strip() for name in arrays)), source)
-    wanted = _wanted(kinds, dict(enumerate(values)))
+    wanted = wanted_kinds(kinds, dict(enumerate(values)))
     table = Table({}, rows, source, np.arange(rows), "at index")
     columns, notes = {}, []
     for name, value in values.items():
@@ -240,7 +240,7 @@ def _check_names(header: Mapping[int, str], source: str) -> None:
         )
 
 
-def _wanted(kinds: Mapping[str, str] | None, header: Mapping[int, str]) -> dict[str, Kind]:
+def wanted_kinds(kinds: Mapping[str, str] | None, header: Mapping[int, str]) -> dict[str, Kind]:
     wanted: dict[str, Kind] = {}
     if not isinstance(kinds, Mapping | None):
         raise MathError("kinds are given by the name of a column", mend='kinds={"code": "category"}')

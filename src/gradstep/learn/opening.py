@@ -19,17 +19,27 @@ from gradstep.operations.memory import memory, spoken
 if TYPE_CHECKING:
     import glob
 
-    from gradstep.learn import parquet, stores
+    from gradstep.learn import batches, parquet, selection, stores
+    from gradstep.learn.encoding import Encoder
+    from gradstep.learn.frames import Frame
 else:
     glob = late("glob")
+    batches = late("gradstep.learn.batches")
     parquet = late("gradstep.learn.parquet")
+    selection = late("gradstep.learn.selection")
     stores = late("gradstep.learn.stores")
 
 Path: TypeAlias = str | os.PathLike[str]
 
 EASY = 1 << 28  # bytes as float64: below, rows are read whole
 SHARE = 20  # of the memory, where it is little
-SUFFIXES = (".npy", ".parquet")
+FORMATS = {
+    ".npy": "npy",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
+}
 
 
 def open_rows(
@@ -37,13 +47,19 @@ def open_rows(
     target: str | int | None = None,
     *,
     features: Sequence[str | int] | None = None,
+    kinds: Mapping[str, str] | None = None,
 ) -> stores.Store:
     """Rows in files, as data for `train`, which reads them window by window and never all at once.
 
-    `source` is a .npy or a .parquet file, several of the same columns (a list, or a pattern such as
-    "part-*.parquet"), or files by the names in the loss: {"X": "X.npy", "y": "y.npy"}. In one table the
-    column `target` becomes y, and all other columns of numbers, or `features`, become X. A column of a .npy
-    file is told by its number.
+    `source` is a .npy, Parquet or Arrow (Feather) file, a folder or several files of the same columns (a
+    list, or a pattern such as "part-*.parquet"), or .npy files by the names in the loss: {"X": "X.npy", "y":
+    "y.npy"}. In one table the column `target` becomes y, and all other columns, or `features`, become X. A
+    column of a .npy file is told by its number.
+
+    In tables with names the columns become what they become in a small table (`Encoder.fit`): a category is a
+    column of 0 and 1 for each level but the commonest, a missing number the mean, a date a year, and rows
+    without target are left out; a target of texts becomes 0 and 1, or one-hot for three classes or more.
+    `kinds={"code": "category"}` settles what a column is. A folder called year=2020 adds a column.
     """
     if isinstance(source, Mapping):
         if target is not None or features is not None:
@@ -59,8 +75,8 @@ def open_rows(
     if features is not None and (isinstance(features, str) or not isinstance(features, Sequence)):
         raise MathError(f"features are a list of columns, not {features!r:.40}", mend="features=[0, 1]")
     found = paths(source)
-    if all(path.endswith(".parquet") for path in found):
-        return parquet.ParquetStore(found, target, features)
+    if format_of(found) != "npy":
+        return selection.selected(frame_of(found, source), target, features, kinds=kinds)
     files = tuple(map(stores.npy, found))
     name = os.path.basename(found[0]) + (f" and {len(found) - 1} more" if len(found) > 1 else "")
     arrays = _table(files, target, features, name)
@@ -69,21 +85,69 @@ def open_rows(
     return stores.NpyStore(arrays, name, columns)
 
 
+def format_of(paths: Sequence[str]) -> str:
+    """The format of files, which is the same for all of them, by how their names end."""
+    found = {path: FORMATS.get(os.path.splitext(path)[1].casefold(), "npy") for path in paths}
+    other = next((path for path, each in found.items() if each != found[paths[0]]), None)
+    if other is not None:
+        raise MathError(
+            "the files of a table should have one format",
+            facts=[f"{stores.called(paths[0])} and {stores.called(other)} have two"],
+            mend=f'a pattern, "*{os.path.splitext(paths[0])[1]}"',
+        )
+    return found[paths[0]]
+
+
+def frame_of(paths: Sequence[str], source: object = "") -> Frame:
+    """Files with named columns, as a table; in the `source` asked for, names of folders may say more."""
+    if format_of(paths) == "parquet":
+        return parquet.ParquetFrame(paths, _root(source))
+    return batches.ArrowFrame(paths)
+
+
 def paths(source: object) -> list[str]:
-    """The files of a path, a list of paths, or a pattern with * in it."""
+    """The files of a path, a folder, a list of paths, or a pattern with * in it."""
     if isinstance(source, str | os.PathLike):
         where = os.fspath(source)
         if not isinstance(where, str):
             raise MathError("a path is text, not bytes", mend='"X.npy"')
+        if os.path.isdir(where):
+            return _inside(where)
         if os.path.exists(where) or not any(mark in where for mark in "*?["):
             return [where]
-        found = sorted(glob.glob(where))
+        found = sorted(glob.glob(where, recursive=True))
         if not found:
             raise not_found(where)
         return found
     if isinstance(source, Sequence) and source:
         return [path for each in source for path in paths(each)]
     raise MathError(f"a path is text, not {type(source).__name__}", mend='"X.npy"')
+
+
+def _inside(folder: str) -> list[str]:
+    """The files of data in a folder and in those in it, in order; what begins with . or _ is none."""
+    found = []
+    for where, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name[0] not in "._")
+        found += [os.path.join(where, name) for name in files if name[0] not in "._" and is_stored(name)]
+    if not found:
+        raise MathError(
+            f"{stores.called(folder)} is a folder without files of data",
+            facts=["files of data end in " + ", ".join(FORMATS)],
+        )
+    return sorted(found)
+
+
+def _root(source: object) -> str:
+    """The folder from which on names of folders may say key=value: the part of a path without a pattern."""
+    if not isinstance(source, str | os.PathLike) or not source:
+        return ""
+    where = os.fspath(source)
+    if not isinstance(where, str) or os.path.isfile(where):
+        return ""
+    parts = where.split(os.sep)
+    marked = next((k for k, part in enumerate(parts) if any(mark in part for mark in "*?[")), len(parts))
+    return os.sep.join(parts[:marked]) or (os.sep if where.startswith(os.sep) else os.curdir)
 
 
 def _table(
@@ -145,27 +209,33 @@ def _is_file(value: object) -> bool:
 
 
 def is_stored(path: str) -> bool:
-    """Whether a file is one of those whose rows can be read window by window."""
-    return path.casefold().endswith(SUFFIXES)
+    """Whether a file, or what a pattern finds, is one of those whose rows can be read window by window."""
+    return os.path.splitext(path)[1].casefold() in FORMATS or os.path.isdir(path)
 
 
 def table_or_rows(
     path: str,
     target: str | None,
     kinds: Mapping[str, str] | None = None,
-    features: Sequence[str] | None = None,
+    encoder: Encoder | None = None,
 ) -> Table | stores.Store:
-    """A small file, or a few of them, as a table; a large one as rows that stay where they are."""
+    """A small file, or a few of them, as a table; a large one as rows that stay where they are.
+
+    With an `encoder` they are the rows that it makes of the table.
+    """
     found = paths(path)
     most = min(EASY, memory() // SHARE)
-    if found[0].casefold().endswith(".parquet"):
-        if sum(parquet.size_of_parquet(each) for each in found) <= most:
-            return parquet.read_parquet(found, kinds)
-        return open_rows(found, target, features=features)
+    if format_of(found) != "npy":
+        frame = frame_of(found, path)
+        if frame.size() <= most:
+            return frame.table(kinds)
+        if encoder is not None:
+            return selection.applied(frame, encoder)
+        return selection.selected(frame, target, kinds=kinds)
     files = tuple(map(stores.npy, found))
     name = os.path.basename(found[0])
     if sum(8 * math.prod(file.shape) for file in files) > most:
-        return open_rows(found, target, features=features)
+        return open_rows(found, target, features=None if encoder is None else list(encoder.kinds))
     if len(files[0].shape) != 2:
         raise MathError(
             f"{name} should be a matrix, a row for each example", facts=[f"it has {len(files[0].shape)} axes"]

@@ -64,14 +64,13 @@ def prepared_rows(
     survey = surveyed(Part(store, clock=clock), ["X", "y"], shares.learnt[1], "y")
     goal = survey.columns["y"]
     distinct = np.array(sorted(goal.distinct))
-    classes, said = classes_of(target, distinct, store.count, task)
-    notes = [*store.notes, *said, *survey.said(store, "X")]
+    found = distinct if store.classes is None else store.classes
+    classes, said = classes_of(target, found, store.count, task)
+    notes = list(dict.fromkeys([*store.notes, *said, *survey.said(store, "X")]))
     held = Part(store, shares.held).count
     if held:
         notes.append(f"{held:,} of {store.count:,} rows held out to judge the fit: the last of each window")
-    names = store.columns["X"]
-    means = survey.columns["X"].mean
-    features = tuple(Number(name, float(mean)) for name, mean in zip(names, means, strict=True))
+    features = store.encoded("X", survey.columns["X"].mean)
     encoder = Encoder(target, "regression" if classes is None else "classification", classes, features)
     sample = survey.filled(["X", "y"])
     y = sample["y"]
@@ -80,7 +79,7 @@ def prepared_rows(
     prepared = Prepared(
         X=sample["X"],
         y=y,
-        feature_names=names,
+        feature_names=store.columns["X"],
         target=target,
         task=encoder.task,
         classes=classes,
@@ -90,7 +89,8 @@ def prepared_rows(
         notes=tuple(notes),
         encoder=encoder,
     )
-    return StoredTable(store, survey, prepared, None if classes is None else distinct, holdout)
+    labels = None if classes is None or goal.shape else distinct
+    return StoredTable(store, survey, prepared, labels, holdout)
 
 
 def train_stored_model(model: Model, table: StoredTable, **settings: Any) -> Fit:
@@ -130,9 +130,8 @@ def train_stored_model(model: Model, table: StoredTable, **settings: Any) -> Fit
 def answered(predictor: Predictor, store: Store) -> Iterator[tuple[dict[str, Array], Answers]]:
     """The answers for stored rows, window by window, with the columns that they were given for."""
     encoder = predictor.encoder
-    means = (
-        [each.mean if isinstance(each, Number) else np.nan for each in encoder.features] if encoder else []
-    )
+    features = encoder.features if encoder else ()
+    means = [f.mean if isinstance(f, Number) else np.nan for f in features for _ in f.names]
     for arrays in Part(store).timed(store.names):
         X = np.asarray(arrays["X"], dtype=np.float64)
         X = np.where(np.isnan(X), means, X)

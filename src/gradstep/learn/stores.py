@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from gradstep.expression.errors import MathError
 from gradstep.expression.shapes import shape_text
 from gradstep.learn.columns import shown
+from gradstep.learn.features import Feature, Number
 from gradstep.learn.files import not_found
 from gradstep.learn.prints import print_of
 
@@ -50,6 +51,7 @@ class Store(ABC):
     notes     what had to be said about the files
     gaps      arrays in which NaN is a missing value
     filled    what a missing value is taken as, once that is known
+    classes   of the target, where the file holds texts
     mend      how to come by rows without missing values
     """
 
@@ -62,6 +64,7 @@ class Store(ABC):
     notes: tuple[str, ...] = ()
     gaps: Set[str] = frozenset()
     filled: Mapping[str, Array]
+    classes: tuple[str, ...] | None = None
     mend: str = "rows without missing values"
 
     @abstractmethod
@@ -93,6 +96,11 @@ class Store(ABC):
     def bytes_of(self, names: Sequence[str]) -> int:
         """How many bytes a row of these has."""
         return sum(math.prod(self.shapes[name]) * self.kinds[name].itemsize for name in names)
+
+    def encoded(self, name: str, means: Array) -> tuple[Feature, ...]:
+        """What the columns of an array with names were made from, and the means for missing values."""
+        pairs = zip(self.columns[name], means.tolist(), strict=True)
+        return tuple(Number(column, mean) for column, mean in pairs)
 
     def place(self, row: int) -> str:
         """Where a row stands: "in row 5"."""

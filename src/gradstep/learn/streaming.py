@@ -30,7 +30,7 @@ from gradstep.learn.columns import listed
 from gradstep.learn.comparison import Score, remarks
 from gradstep.learn.coordinates import Coordinates, coordinates_by
 from gradstep.learn.descent import Descent, descend
-from gradstep.learn.encoding import Encoder, Number
+from gradstep.learn.encoding import Encoder, Task
 from gradstep.learn.fit import Fit
 from gradstep.learn.objective import needed, objective, watch_of
 from gradstep.learn.optimisers import optimiser_named
@@ -471,8 +471,8 @@ class _Training:
         if not names or not goal or not alone:
             return None
         means = self.survey.columns[plan.features or ""].mean
-        features = tuple(Number(name, float(mean)) for name, mean in zip(names, means, strict=True))
-        return Encoder(goal[0], "regression", None, features)
+        task: Task = "regression" if store.classes is None else "classification"
+        return Encoder(goal[0], task, store.classes, store.encoded(plan.features or "", means))
 
 
 def _rows(rows: Array | Any) -> Any:
