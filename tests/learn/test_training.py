@@ -311,7 +311,7 @@ def test_a_start_asleep_is_an_error_with_a_mend():
 def test_negative_targets_of_a_relu_are_said():
     X, y = table()
     fit = train(gs.parse(NEURON, **SHAPES), {"X": X, "y": y - np.median(y)}, ["w", "b"])
-    assert any(note.startswith("50 % of y < 0; a ReLU output can never reach them") for note in fit.notes)
+    assert any(note.startswith("50 % of y is below 0; relu(X @ w + b) never is") for note in fit.notes)
 
 
 # ------------------------------------------------------------------------------------------- what cannot be
@@ -386,7 +386,7 @@ REMARKS = {
     "unused data": ({"X": X, "y": Y, "q": Y}, "q is not used by the loss"),
     "a constant column": ({"X": np.c_[X, np.ones(60)], "y": Y}, "column 3 of X: the same in every row"),
     "one row": ({"X": X[:1], "y": Y[:1]}, "one row alone"),
-    "large whole numbers": ({"X": (X * 1e15).astype(int), "y": Y}, "only the first 15 digits"),
+    "large whole numbers": ({"X": (X * 1e15).astype(int), "y": Y}, "the first 15 digits"),
     "far from zero": ({"X": X * [1, 1, 1000] + 1e15, "y": Y}, "lies far from zero"),
 }
 

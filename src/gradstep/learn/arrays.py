@@ -17,7 +17,6 @@ from gradstep.learn.scaling import Array
 from gradstep.operations.evaluation import sizes_of
 
 LARGEST = 1e100  # the squares of larger numbers overflow
-EXACT = 2**53  # float64 rounds larger whole numbers
 RESERVED = {"M": "days or years since a date, as numbers", "m": "days or years, as numbers", "c": "{0}.real"}
 
 
@@ -84,12 +83,21 @@ def _sizes_of(declared: Mapping[str, Expr], arrays: Mapping[str, Array]) -> Leng
         raise
 
 
+def column_names(data: Mapping[str, Any], arrays: Mapping[str, Array]) -> dict[str, tuple[str, ...]]:
+    """The names of the columns of data that have some, as a data frame has."""
+    found = {}
+    for name, array in arrays.items():
+        names = getattr(data[name], "columns", None)
+        if array.ndim == 2 and names is not None and len(names) == array.shape[1]:
+            found[name] = tuple(map(str, names))
+    return found
+
+
 def array_of(
     name: str, value: Any, shape: Shape, absent: str = "rows without missing values"
 ) -> tuple[Array, list[str]]:
     """`value` as finite float64 of that many axes, and what had to be said; `absent` mends what is NaN."""
-    given = _numbers(name, value)
-    array = given.astype(np.float64)
+    array = _numbers(name, value).astype(np.float64)
     notes = []
     rank = len(shape)
     if array.ndim == rank + 1 and array.shape[-1] == 1:
@@ -99,8 +107,6 @@ def array_of(
         raise wrong_axes(name, array.shape, shape)
     _check_entries(name, array, ~np.isfinite(array), "not a finite number", absent)
     _check_entries(name, array, np.abs(array) > LARGEST, "too large to train on", "a larger unit")
-    if given.dtype.kind in "iu" and given.dtype.itemsize == 8 and array.size:
-        notes += rounded_whole(name, np.abs(array).max())
     return array, notes
 
 
@@ -124,13 +130,6 @@ def wrong_axes(name: str, found: tuple[int, ...], declared: Shape) -> MathError:
         facts=[f"it is {shape_text(found)}"],
         mend=mend,
     )
-
-
-def rounded_whole(name: str, largest: float) -> list[str]:
-    """What is said of whole numbers that float64 cannot hold."""
-    if largest <= EXACT:
-        return []
-    return [f"{name} holds whole numbers up to {largest:.3g}: float64 keeps only the first 15 digits of each"]
 
 
 def _numbers(name: str, value: Any) -> NDArray[Any]:
@@ -195,16 +194,3 @@ def place(at: Sequence[int]) -> str:
 
 def _axes(rank: int) -> str:
     return ("a number", "a vector", "a matrix")[rank] if rank < 3 else f"an array of {rank} axes"
-
-
-def constant_columns(name: str, array: Array) -> tuple[str, ...]:
-    """A note for columns that are the same in every row."""
-    if array.ndim != 2 or len(array) < 2:
-        return ()
-    low, high = array.min(axis=0), array.max(axis=0)
-    flat = np.flatnonzero(high - low <= 1e-12 * np.maximum(np.abs(low), np.abs(high)))
-    if not flat.size:
-        return ()
-    which = ", ".join(map(str, flat[:5])) + (" …" if flat.size > 5 else "")
-    columns = "columns" if flat.size > 1 else "column"
-    return (f"{columns} {which} of {name}: the same in every row, so nothing to learn there",)

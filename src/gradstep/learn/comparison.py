@@ -14,12 +14,12 @@ from gradstep.calculus.steps import Derivation
 from gradstep.expression.node import Expr
 from gradstep.expression.records import record
 from gradstep.learn.descent import descend
-from gradstep.learn.models import Model, network, share_below_zero
+from gradstep.learn.models import Model, network
 from gradstep.learn.objective import compiled, objective, watch_of
 from gradstep.learn.plan import Plan
 from gradstep.learn.scaling import Array, Rows, Scaler
 from gradstep.learn.structure import affine, parents
-from gradstep.operations.activations import relu_op, sigmoid_op
+from gradstep.operations.activations import sigmoid_op
 from gradstep.operations.leaves import symbol_op
 from gradstep.operations.rowwise import softmax_op
 
@@ -27,6 +27,7 @@ Measures: TypeAlias = dict[str, float]
 
 LEAST_PROBABILITY = 1e-15
 # Where a plane parts the classes the loss falls for ever, and the network grows surer than it should be:
+WORSE = 1.5  # times the measure of the mean
 SURE_ENOUGH = 0.02  # a loss below this share of the first one is as good as zero
 
 
@@ -79,14 +80,24 @@ def remarks(plan: Plan, scores: Sequence[Score]) -> Iterator[str]:
     """What the answers themselves give reason to say."""
     if plan.prediction is None or plan.target is None:
         return
-    if plan.prediction.op is relu_op:
-        y = plan.data[plan.target]
-        if (y < 0).any():
-            yield f"{share_below_zero(y)} of {plan.target} < 0; a ReLU output can never reach them"
     if scores and scores[0].training.get("right") == 1 and not len(plan.watched):
         yield (
             "all rows trained with are told right: then the loss falls for ever as the weights grow, and the "
             "network becomes surer than it should be; a penalty such as + 0.001*sum(w**2) bounds them"
+        )
+
+
+def worse_than_nothing(plan: Plan, scores: Sequence[Score]) -> Iterator[str]:
+    """A note where the mean, or the commonest class, does better than the network."""
+    if len(scores) < 2 or plan.target is None:
+        return
+    network, mean = scores[0], scores[-1]
+    measure = next(name for name in network.training if name != "right")
+    mine, other = network.training[measure], mean.training[measure]
+    if mine > WORSE * other > 0 and np.ptp(plan.data[plan.target][plan.train], axis=0).any():
+        yield (
+            f"{mean.name} alone does better than the network ({measure} {other:.4g}, not {mine:.4g}): "
+            "it has learnt nothing that counts yet"
         )
 
 

@@ -108,6 +108,7 @@ def descend(
     trial: tuple[Objective, Batches | None] | None = None,
     snapshots: int = 400,
     keeper: Keeper | None = None,
+    explain: Callable[[Parameters], tuple[str, str] | None] | None = None,
 ) -> Descent:
     """Walk down the slope of `objective`, which turns {name: array} into (loss, {name: gradient}).
 
@@ -126,7 +127,8 @@ def descend(
     some of them. `trial` is a cheaper objective, with batches, to try
     learning rates and to see rounding errors with. A `keeper` is given what is needed to go on, now and then,
     and gives it back to a descent that does. Ctrl-C returns what was reached, after the step that is under
-    way; pressed twice, it does so at once.
+    way; pressed twice, it does so at once. `explain(parameters)` says which part of the loss has no value or
+    no slope there, and what would mend it.
     """
     rule = optimiser_named(optimiser)
     rate, count, goal = _rate(learning_rate), _count("steps", steps, 1), _tolerance(tolerance)
@@ -149,7 +151,7 @@ def descend(
     seen = None if keeper is None else keeper.seen(layout)
     if seen is None:
         here = loss.at(layout.start)
-        _check_start(here, layout)
+        _check_start(here, layout, explain)
         first = [] if watched is None else [watched(here.x)]
         seen = Seen.at(here, first, pictures, rule.needs in ("curvature", "residuals"))
     else:
@@ -294,20 +296,23 @@ def _notes(log: Log, stopped: Stopped) -> Iterator[str]:
 # --- What can go wrong. ---
 
 
-def _check_start(here: Point, layout: Layout) -> None:
+def _check_start(
+    here: Point, layout: Layout, explain: Callable[[Parameters], tuple[str, str] | None] | None
+) -> None:
+    if here.finite:
+        return
+    told = explain(layout.open(here.x)) if explain is not None else None
+    facts, mend = ([told[0]], told[1]) if told is not None else ([], None)
+    facts += layout.sizes(here.x)
     if not math.isfinite(here.loss):
-        raise MathError(
-            f"the loss is {here.loss} at the start",
-            facts=layout.sizes(here.x),
-            mend="smaller starting values, or data without NaN, infinity or huge numbers",
-        )
+        mend = mend or "smaller starting values, or data without NaN, infinity or huge numbers"
+        raise MathError(f"the loss is {here.loss} at the start", facts=facts, mend=mend)
     bad = [name for name, part in layout.open(here.gradient).items() if not np.isfinite(part).all()]
-    if bad:
-        raise MathError(
-            f"the loss is {here.loss:.6g} at the start, but the gradient for {bad[0]} is not finite",
-            facts=layout.sizes(here.x),
-            mend="another start: the loss may have no slope there",
-        )
+    raise MathError(
+        f"the loss is {here.loss:.6g} at the start, but the gradient for {bad[0]} is not finite",
+        facts=facts,
+        mend=mend or "another start: the loss may have no slope there",
+    )
 
 
 def _check_point(

@@ -52,7 +52,7 @@ class Fit:
     rounding       the size of the rounding errors in that loss
     history        the loss after each step, `history[0]` at the start
     stopped        why the descent ended (see `Descent`); `converged` if nothing was left to gain
-    notes          what had to be said on the way
+    notes          what had to be said on the way; `faults` are those of them that deserve a second look
     derivation     the gradient, line by line, with its certificate; `source` is the code that ran
     scores         the network beside the mean and a straight line
     descent        the way, in the units of training: what `coordinates` change from and to
@@ -91,6 +91,7 @@ class Fit:
     ran: tuple[str, ...] = ()
     stored: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    faults: tuple[str, ...] = ()
 
     @property
     def row_count(self) -> int:

@@ -16,11 +16,20 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.late import late
 from gradstep.expression.node import Expr
 from gradstep.expression.records import replaced
-from gradstep.learn.arrays import Checked, checked
+from gradstep.learn.arrays import Checked, checked, column_names
 from gradstep.learn.choices import Choice, Task, derived, order_of, translated
-from gradstep.learn.comparison import Score, baselines, compared, is_linear, judges_classes, remarks
+from gradstep.learn.comparison import (
+    Score,
+    baselines,
+    compared,
+    is_linear,
+    judges_classes,
+    remarks,
+    worse_than_nothing,
+)
 from gradstep.learn.coordinates import Coordinates, coordinates
 from gradstep.learn.descent import Batches, Descent, descend
+from gradstep.learn.faults import Known, Span, at_first, at_last
 from gradstep.learn.fit import Fit
 from gradstep.learn.objective import check_memory, needed, objective, watch_of, worth
 from gradstep.learn.optimisers import Optimiser, optimiser_named
@@ -29,7 +38,7 @@ from gradstep.learn.plan import Plan, planned
 from gradstep.learn.progress import Progress
 from gradstep.learn.rounding import noise_in, places_near
 from gradstep.learn.scaling import Array
-from gradstep.learn.starting import alive, shapes_of, silent_units, start_of
+from gradstep.learn.starting import alive, shapes_of, silent_units, start_of, undefined_part
 from gradstep.learn.surface import Layout, Measured, Objective
 from gradstep.operations.evaluation import mentioned, variables
 
@@ -120,6 +129,19 @@ class Ground:
     units: Coordinates
     mine: Mapping[str, Array]
     inside: Mapping[str, Array]
+    columns: Mapping[str, Sequence[str]]
+
+    @cached_property
+    def seen(self) -> Known:
+        """What is known of the data before the first step."""
+        plan = self.plan
+        spans = {name: Span.of(plan.data[name]) for name in plan.along}
+        return Known(plan, self.plain, self.units, spans, self.given.kinds, self.columns, len(plan.train))
+
+    @cached_property
+    def faults(self) -> tuple[str, ...]:
+        """What may be wrong with the data and the loss."""
+        return at_first(self.seen)
 
     @cached_property
     def rivals(self) -> dict[str, Array]:
@@ -153,7 +175,11 @@ class Ground:
     ) -> Fit:
         """One training on this ground, with other `numbers` among the data."""
         own, by = dict(numbers or {}), measure or Alone()
-        found, function, notes, ran = self._walked(manner, show, own, by)
+        try:
+            found, function, notes, ran = self._walked(manner, show, own, by)
+        except MathError as error:
+            error.facts = (*error.facts, *self.faults)
+            raise
         by.walked()
         asked = {"learning_rate": manner.learning_rate, "batch": manner.batch, "seed": manner.seed}
         return replace(self._fitted(found, function, notes, ran, own, by), settings=asked)
@@ -171,7 +197,7 @@ class Ground:
         shapes = shapes_of(self.plain, self.given.sizes, manner.sizes, manner.start)
         check_memory(function, {**inside, **{name: np.empty(shape) for name, shape in shapes.items()}})
         first, from_user = start_of(self.plain, shapes, manner.start, units, plan, manner.seed)
-        first = alive(self.plain, first, inside, set(from_user))
+        first = alive(self.plain, first, inside, set(from_user), units)
         known, more = _beyond(way.optimiser, derivation, inside, first)
         machine: Machine | str = why
         if language == "native":
@@ -190,6 +216,7 @@ class Ground:
             batches=self._batches(function, inside, manner, by),
             **known,
             machine=None if isinstance(machine, str) else machine,
+            explain=partial(undefined_part, self.plain, plan.along, inside),
         )
         notes = (*self.given.notes, *plan.notes, *units.notes, *derivation.notes, *more, *found.notes)
         ran = way.told(language, why, machine, function, inside, watching is not None)
@@ -269,6 +296,11 @@ class Ground:
         if len(plan.held_out):
             held = _worth_of(by.whole(function, {**self.held_rows, **own}), arrays)
         scores = self._scores(arrays, own)
+        faults = (
+            *self.faults,
+            *at_last(self.seen, found, {**self.inside, **own}),
+            *worse_than_nothing(plan, scores),
+        )
         return Fit(
             of=self.derivation.of,
             parameters={name: value if value.ndim else float(value) for name, value in arrays.items()},
@@ -279,7 +311,8 @@ class Ground:
             steps=found.steps,
             converged=found.converged,
             stopped=found.stopped,
-            notes=tuple(dict.fromkeys((*notes, *remarks(plan, scores)))),
+            notes=tuple(dict.fromkeys((*faults, *notes, *remarks(plan, scores)))),
+            faults=faults,
             derivation=self.derivation,
             function=function,
             scores=scores,
@@ -292,6 +325,7 @@ class Ground:
             prediction=plan.prediction,
             target=plan.target,
             features=plan.features,
+            feature_names=tuple(self.columns.get(plan.features or "", ())),
             ran=tuple(ran),
         )
 
@@ -319,6 +353,7 @@ def ground_for(
     seed: int,
     prediction: Expr | None,
     l2: float | None = None,
+    columns: Mapping[str, Sequence[str]] | None = None,
 ) -> Ground:
     """The ground of a loss (with a penalty) and its data; what does not fit is a `MathError`."""
     if not isinstance(data, Mapping):
@@ -334,8 +369,9 @@ def ground_for(
     mine = plan.of(plan.train)
     units = coordinates(loss, mine, plan.target, plain.parameters) if standardise else Coordinates()
     inside = units.data(mine)
+    named = {**column_names(data, given.arrays), **(columns or {})}
     if l2 is None:
-        return Ground(task, plain, plain, given, plan, units, mine, inside)
+        return Ground(task, plain, plain, given, plan, units, mine, inside, named)
     penalty = penalised(loss, plain.parameters, units, l2)
     task = (penalty.loss, plain.wrt, task[2])
     given = given._replace(arrays={**given.arrays, **penalty.data})
@@ -343,7 +379,7 @@ def ground_for(
     ones = {name: np.ones_like(penalty.data[name]) for name in penalty.spreads}
     mine, inside = {**mine, **penalty.data}, {**inside, **penalty.data, **ones}
     units = replaced(units, spreads=penalty.spreads)
-    return Ground(task, derived(task), plain, given, plan, units, mine, inside)
+    return Ground(task, derived(task), plain, given, plan, units, mine, inside, named)
 
 
 def _beyond(

@@ -12,7 +12,7 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.expression.records import record
 from gradstep.expression.shapes import Size
-from gradstep.learn.arrays import Checked, constant_columns
+from gradstep.learn.arrays import Checked
 from gradstep.learn.scaling import Array, Rows, distinct, split
 from gradstep.learn.structure import entrances, prediction_of
 from gradstep.operations.evaluation import mentioned, variables
@@ -63,11 +63,9 @@ def planned(
     axis = _rows_axis(declared, derivation, target)
     along = tuple(name for name, v in declared.items() if axis is not None and v.shape[:1] == (axis,))
     count = given.sizes[axis] if isinstance(axis, str) else 0
-    notes = [note for name in along for note in constant_columns(name, given.arrays[name])]
+    notes = []
     if axis is None and (np.size(holdout) > 1 or holdout or np.size(watch) > 1 or watch):
         raise MathError("no rows can be held out: the data have no axis that the parameters do not have")
-    if count == 1:
-        notes.append("one row alone: whatever fits it says nothing about others")
     labels = _labels(target, prediction, given)
     rest, held_out = _parted(np.arange(count), holdout, seed, labels)
     train, watched = _parted(rest, watch, seed + 1, labels)
@@ -77,10 +75,6 @@ def planned(
     ):
         if np.ndim(share) == 0 and share and not len(taken):
             notes.append(f"no rows are {what}: a share of {share:g} of {there} rows is too few")
-    if len(train) == 1 < count:
-        notes.append(
-            f"one row alone of {count} is left to train with: whatever fits it says nothing about others"
-        )
     if len(watched):
         notes.append(
             f"{len(watched)} of {count - len(held_out)} rows tell when to stop and are not trained with"

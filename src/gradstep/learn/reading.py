@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeAlias, TypeVar
@@ -64,7 +64,9 @@ class Clock:
             f"{100 * waiting:.0f} % of the time was spent waiting for rows: bound by {bound}"
         )
 
-    def timed(self, windows: Iterator[T], size: Callable[[T], int], of: int, bytes_a_row: int) -> Iterator[T]:
+    def timed(
+        self, windows: Iterator[T], size: Callable[[T], int], of: int, bytes_a_row: int
+    ) -> Generator[T, None, None]:
         """The windows, read ahead and timed."""
         began, from_disk, rows = time.perf_counter(), bytes_from_disk(), 0
         reader = ahead(windows, self.read)
@@ -175,7 +177,9 @@ class Part(Stream):
                         found[name] = change(found[name])
                 yield {name: np.require(array, self.kind, "A") for name, array in found.items()}
 
-    def timed(self, names: Sequence[str], units: Sequence[int] | None = None) -> Iterator[dict[str, Array]]:
+    def timed(
+        self, names: Sequence[str], units: Sequence[int] | None = None
+    ) -> Generator[dict[str, Array], None, None]:
         """The same, read ahead by a thread and timed."""
         size = self.store.bytes_of(names)
         return self.clock.timed(self.arrays(names, units), _length, self.count, size)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
-from gradstep.expression.node import Expr
+from gradstep.expression.node import Expr, describe
 from gradstep.expression.shapes import Lengths, shape_text, size_names
 from gradstep.learn.arrays import array_of
 from gradstep.learn.coordinates import Coordinates, unit_of
@@ -17,7 +17,9 @@ from gradstep.learn.descent import Descent, start_parameters
 from gradstep.learn.plan import Plan
 from gradstep.learn.scaling import Array, median
 from gradstep.learn.structure import affine, name_of, output, parents, rectifiers
-from gradstep.operations.evaluation import evaluate, mentioned
+from gradstep.operations.arithmetic import divide_op
+from gradstep.operations.domains import CONDITIONS
+from gradstep.operations.evaluation import evaluate, mentioned, variables, worked_out
 from gradstep.operations.rowwise import softmax_op
 
 MOST_ROWS = 2000  # enough to see who is awake
@@ -100,7 +102,9 @@ def start_of(
     return units.to_training(given), tuple(start)
 
 
-def alive(derivation: Derivation, first: dict[str, Array], data: Arrays, fixed: set[str]) -> dict[str, Array]:
+def alive(
+    derivation: Derivation, first: dict[str, Array], data: Arrays, fixed: set[str], units: Coordinates
+) -> dict[str, Array]:
     """The same start with biases moved until every ReLU is on for at least half of the rows.
 
     A bias that the user gave stays as it is; a whole layer that is off for every row is a `MathError`.
@@ -113,39 +117,80 @@ def alive(derivation: Derivation, first: dict[str, Array], data: Arrays, fixed: 
             continue
         place = affine(node.args[0], above, trained)
         asleep = (z > 0).mean(axis=0) < FEWEST_AWAKE
-        if place is not None and name_of(place.bias) not in fixed and np.any(asleep):
-            middle = median(z)
-            slack = np.abs(z - middle).mean(axis=0) + 1e-3
-            bias = name_of(place.bias)
-            found[bias] = np.where(asleep, found[bias] - middle + 0.1 * slack, found[bias])
+        bias = name_of(place.bias) if place is not None else None
+        if bias is not None and bias not in fixed and np.any(asleep):
+            found[bias] = _awake(found[bias], z, asleep)
         elif not (z > 0).any():
             called = derivation.names.get(node, str(node))
+            awake = (
+                None if bias is None else units.to_user({**found, bias: _awake(found[bias], z, asleep)})[bias]
+            )
+            if not z.any():
+                mend = "no start, so that the weights are random"
+            elif awake is not None and not awake.ndim:
+                mend = f'start={{"{bias}": {awake:.3g}}}, on for half of the rows, no start, or leaky_relu'
+            else:
+                mend = "a start with a larger bias, no start at all, or leaky_relu"
             raise MathError(
                 f"{called} is off at the start for all {len(z)} rows: every z ≤ 0, so the slope of max(0, z) "
                 "is 0 and no step can be taken",
                 facts=[f"the largest z is {z.max():.3g}"],
-                mend="a start with a larger bias, no start at all, or leaky_relu",
+                mend=mend,
             )
     return found
 
 
+def _awake(bias: Array, z: Array, asleep: Array) -> Array:
+    """The bias with which units that sleep are on for half of the rows."""
+    middle = median(z)
+    slack = np.abs(z - middle).mean(axis=0) + 1e-3
+    return np.where(asleep, bias - middle + 0.1 * slack, bias)
+
+
+def undefined_part(
+    derivation: Derivation, along: Collection[str], data: Arrays, parameters: Arrays
+) -> tuple[str, str] | None:
+    """The first part of a loss, or of its gradient, that is no finite number, and what would mend that."""
+    arrays = {name: value[:MOST_ROWS] if name in along else value for name, value in data.items()}
+    for formula in (derivation.of, *derivation.answers.values()):
+        needed = variables(formula)
+        done = worked_out(
+            [formula], {name: v for name, v in {**arrays, **parameters}.items() if name in needed}
+        )
+        for node, value in done.items():
+            bad = ~np.isfinite(value)
+            if bad.any():
+                operand = node.args[-1] if node.op is divide_op else node.args[0] if node.args else node
+                asks = CONDITIONS.get(node.op.domain) if node.args else None
+                found = np.asarray(value)[bad].flat[0]
+                where = f" in {int(bad.sum()):,} of {bad.size:,} entries" if node.rank else ""
+                mend = "smaller starting values, and features of spread about 1"
+                if asks is not None or node.op is divide_op:
+                    wish = asks(describe(operand)) if asks is not None else f"{describe(operand)} ≠ 0"
+                    mend = f"a start, or data, with {wish}"
+                return f"{describe(node)} is {found:.3g}{where}", mend
+    return None
+
+
 def silent_units(derivation: Derivation, found: Descent, data: Arrays) -> Iterator[str]:
-    """A note for ReLUs that are off for every row, or on for few, where the descent ended."""
-    for node in rectifiers(derivation.of, set(derivation.parameters.values())):
-        z = values_of(node.args[0], found.parameters, data)
-        if z is None:
-            continue
-        called = derivation.names.get(node, "a ReLU")
+    """A note for ReLUs that are off for some rows, or in a layer, for every row, where the descent ended."""
+    for called, z in rectified(derivation, found, data):
         if z.ndim == 1:
             on = int((z > 0).sum())
-            if not on:
-                yield f"{called} is off for every row: it answers 0 throughout (leaky_relu stays awake)"
-            elif on < len(z):
+            if 0 < on < len(z):
                 yield f"the ReLU is off (z ≤ 0, answer 0) for {len(z) - on} of {len(z)} rows"
         else:
             off = int((~(z > 0).any(axis=0)).sum())
             if off:
                 yield f"{off} of {z.shape[-1]} units of {called} are off for every row: they do nothing"
+
+
+def rectified(derivation: Derivation, found: Descent, data: Arrays) -> Iterator[tuple[str, Array]]:
+    """What each layer of ReLUs is called, and what it gets for the first rows, where a descent ended."""
+    for node in rectifiers(derivation.of, set(derivation.parameters.values())):
+        z = values_of(node.args[0], found.parameters, data)
+        if z is not None:
+            yield derivation.names.get(node, "a ReLU"), z
 
 
 def values_of(node: Expr, parameters: Arrays, data: Arrays) -> Array | None:

@@ -18,8 +18,9 @@ from gradstep.learn.predicting import Answers, Predictor
 from gradstep.learn.progress import Progress
 from gradstep.learn.reading import Change, Clock, Part
 from gradstep.learn.scaling import Array
+from gradstep.learn.shares import Shares
 from gradstep.learn.stores import Store
-from gradstep.learn.streaming import Shares, train_stored
+from gradstep.learn.streaming import train_stored
 from gradstep.learn.survey import Survey, surveyed
 from gradstep.learn.training import careful
 from gradstep.operations.evaluation import mentioned

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -27,10 +28,11 @@ from gradstep.expression.node import Expr
 from gradstep.learn.arrays import checked, taken_as_numbers, wrong_axes
 from gradstep.learn.choices import Choice, derived, translated
 from gradstep.learn.columns import listed
-from gradstep.learn.comparison import Score, remarks
+from gradstep.learn.comparison import Score, remarks, worse_than_nothing
 from gradstep.learn.coordinates import Coordinates, coordinates_by
 from gradstep.learn.descent import Descent, descend
 from gradstep.learn.encoding import Encoder, Task
+from gradstep.learn.faults import Known, Span, at_first, at_last
 from gradstep.learn.fit import Fit
 from gradstep.learn.objective import needed, objective, watch_of
 from gradstep.learn.optimisers import optimiser_named
@@ -39,7 +41,8 @@ from gradstep.learn.progress import Progress, reading_bar, shown_by
 from gradstep.learn.reading import Change, Clock, Part
 from gradstep.learn.rounding import rounding_error
 from gradstep.learn.scaling import Array
-from gradstep.learn.starting import alive, shapes_of, silent_units, start_of
+from gradstep.learn.shares import Shares
+from gradstep.learn.starting import alive, shapes_of, silent_units, start_of, undefined_part
 from gradstep.learn.stores import WHOLE, Share, Store
 from gradstep.learn.surface import Layout, Objective, Parameters
 from gradstep.learn.survey import Survey, surveyed
@@ -49,35 +52,6 @@ from gradstep.operations.memory import spoken
 
 FAR = 30.0  # spreads from zero: beyond, float32 loses too many digits
 REMEMBERED = 4
-
-
-@dataclass(frozen=True)
-class Shares:
-    """Which part of every window trains, tells when to stop, and judges; `learnt` is both of the first."""
-
-    train: Share
-    watched: Share
-    learnt: Share
-    held: Share
-
-    @classmethod
-    def of(cls, holdout: object, watch: object) -> Shares:
-        """The last share `holdout` of each window is held out; the last of what is before it is watched."""
-        held, watched = _share("held-out", "holdout", holdout), _share("watched", "watch", watch)
-        learnt = 1 - held
-        train = learnt * (1 - watched)
-        return cls((0.0, train), (train, learnt), (0.0, learnt), (learnt, 1.0))
-
-
-def _share(what: str, name: str, value: object) -> float:
-    real = isinstance(value, int | float) and not isinstance(value, bool)
-    if real and 0 <= float(value) < 1:  # type: ignore[arg-type]
-        return float(value)  # type: ignore[arg-type]
-    raise MathError(
-        f"of rows in files the {what} ones are a share, a number from 0 to below 1",
-        facts=[f"{name} is {value!r:.60}"],
-        mend=f"{name}=0.2",
-    )
 
 
 def train_stored(
@@ -142,7 +116,7 @@ def train_stored(
         language = "native" if backend != "numpy" and engine.available() else "numpy"
         training.function = translated(task, backend if backend == "native" else language, threads)
         training.prepare(seed, prediction, standardise, sizes, start)
-        found = descend(
+        found = training.walked(
             training.over(shares.train),
             training.first,
             optimiser=optimiser,
@@ -251,7 +225,7 @@ class _Training:
         self.sample = self.units.data(plan.of(plan.train))
         shapes = shapes_of(derivation, given.sizes, sizes, start)
         first, from_user = start_of(derivation, shapes, start, self.units, plan, seed)
-        self.first = alive(derivation, first, self.sample, set(from_user))
+        self.first = alive(derivation, first, self.sample, set(from_user), self.units)
         self.notes += [*given.notes, *self._said(), *self.units.notes, *derivation.notes]
 
     def _kind(self) -> Any:
@@ -399,6 +373,29 @@ class _Training:
         arrays = {name: np.asarray(mine[name], dtype=self.kind) for name in self.given}
         return self._objective(InMemory(arrays, dict.fromkeys(arrays, 0)))
 
+    @cached_property
+    def seen(self) -> Known:
+        """What is known of the data before the first step."""
+        survey, store, plan = self.survey, self.store, self.plan
+        spans = {name: Span.surveyed(survey.columns[name], survey.rows) for name in self.given}
+        rows = self._count(self.shares.train)
+        sampled = len(plan.data[self.given[0]]) < store.count
+        return Known(plan, self.derivation, self.units, spans, store.kinds, store.columns, rows, sampled)
+
+    @cached_property
+    def faults(self) -> tuple[str, ...]:
+        """What may be wrong with the data and the loss."""
+        return at_first(self.seen)
+
+    def walked(self, loss: Objective, first: Parameters, **settings: Any) -> Descent:
+        """The way down; what cannot be walked is told with what may be wrong with the data."""
+        explain = partial(undefined_part, self.derivation, self.plan.along, self.sample)
+        try:
+            return descend(loss, first, explain=explain, **settings)
+        except MathError as error:
+            error.facts = (*error.facts, *self.faults)
+            raise
+
     # What is told afterwards.
 
     def fit(self, found: Descent, notes: Sequence[str]) -> Fit:
@@ -415,7 +412,9 @@ class _Training:
                 self.part(WHOLE), plan, self.survey, self.shares.learnt[1], {**self._beside(), **arrays}
             )
         silent = [f"{note} (in the sample)" for note in silent_units(self.derivation, found, self.sample)]
+        faults = (*self.faults, *at_last(self.seen, found, self.sample), *worse_than_nothing(plan, scores))
         all_notes = [
+            *faults,
             *notes,
             *self.notes,
             *found.notes,
@@ -451,6 +450,7 @@ class _Training:
             stored=self.store.count,
             ran=tuple(self.blocked.told()),
             rounding=units.loss * self.rounding(found),
+            faults=faults,
         )
 
     def rounding(self, found: Descent) -> float:

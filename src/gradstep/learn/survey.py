@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import operator
@@ -149,15 +150,8 @@ class Survey:
         return w.T.reshape(-1, *goal), np.asarray(means[-k:] - w @ means[:-k]).reshape(goal)
 
     def said(self, store: Store, name: str) -> Iterator[str]:
-        """What has to be said of the columns of an array: those that never change, and missing values."""
+        """What has to be said of the missing values in an array."""
         found, names = self.columns[name], store.columns.get(name)
-        flat = found.constant
-        if len(flat) and len(store.shapes[name]) == 1:
-            which = ", ".join(names[k] if names else str(k) for k in flat[:5]) + (
-                " …" if len(flat) > 5 else ""
-            )
-            columns = "columns" if len(flat) > 1 else "column"
-            yield f"{columns} {which} of {name}: the same in every row, so nothing to learn there"
         for k in np.flatnonzero(found.missing)[:FEW] if names else ():
             count = int(found.missing[k])
             yield (
@@ -182,8 +176,8 @@ def surveyed(part: Part, names: Sequence[str], learnt: float, target: str | None
     """
     store = part.store
     starts = (start for start, _ in store.windows())
-    with one_thread_each():
-        windows = (survey_of(store, arrays, next(starts), learnt, target) for arrays in part.timed(names))
+    with one_thread_each(), contextlib.closing(part.timed(names)) as read:
+        windows = (survey_of(store, arrays, next(starts), learnt, target) for arrays in read)
         survey = paired(windows, operator.add)
     assert survey is not None  # a store has rows
     store.filled = survey.means

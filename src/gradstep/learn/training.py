@@ -64,6 +64,7 @@ def train(
     seed: int = 0,
     prediction: Expr | None = None,
     names: Mapping[Expr, str] | None = None,
+    columns: Mapping[str, Sequence[str]] | None = None,
     backend: str = "fastest",
     threads: int | None = None,
     sweep: None = None,
@@ -92,6 +93,7 @@ def train(
     seed: int = 0,
     prediction: Expr | None = None,
     names: Mapping[Expr, str] | None = None,
+    columns: Mapping[str, Sequence[str]] | None = None,
     backend: str = "fastest",
     threads: int | None = None,
     sweep: Mapping[str, Sequence[Any]],
@@ -119,6 +121,7 @@ def train(
     seed: int = 0,
     prediction: Expr | None = None,
     names: Mapping[Expr, str] | None = None,
+    columns: Mapping[str, Sequence[str]] | None = None,
     backend: str = "fastest",
     threads: int | None = None,
     sweep: Mapping[str, Sequence[Any]] | None = None,
@@ -134,7 +137,8 @@ def train(
     and the target to size 1, wherever that can be folded back into the weights; `learning_rate` then acts on
     those. `l2` adds a penalty, so many times the sum of the squared weights in these units (not of biases).
     `batch` is the number of rows of a mini-batch. `prediction` is what the network answers, where the
-    loss does not show it. `backend` is "numpy", "native" (machine code, by the package llvmlite), or the
+    loss does not show it; `columns` are the names of the columns of an array, to speak of them.
+    `backend` is "numpy", "native" (machine code, by the package llvmlite), or the
     "fastest" of them, with so many `threads`; `fit.report()` says which trained and why.
 
     `sweep` trains a variant for every combination of the values that it lists by name, each as it would be
@@ -163,7 +167,15 @@ def train(
                 )
             return streaming.train_stored(loss, store, beside, wrt, **settings)
         return _changed(
-            train(loss, {**beside, **whole(store)}, wrt, sweep=sweep, l2=l2, **settings),
+            train(
+                loss,
+                {**beside, **whole(store)},
+                wrt,
+                sweep=sweep,
+                l2=l2,
+                columns={**store.columns, **(columns or {})},
+                **settings,
+            ),
             lambda fit: replace(fit, notes=(read_whole(store), *fit.notes)),
         )
     if not isinstance(data, Mapping):
@@ -191,6 +203,7 @@ def train(
         seed=seed,
         prediction=prediction,
         l2=l2,
+        columns=columns,
     )
     with shown_by(progress) as show:
         return sweeps.train_variants(ground, manner, each, show) if each else ground.fit(manner, show)
@@ -232,6 +245,7 @@ def train_model(
         holdout=prepared.test,
         prediction=model.prediction,
         names=model.names,
+        columns={model.features: prepared.feature_names},
         sweep=sweep,
         **settings,
     )

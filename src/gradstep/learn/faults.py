@@ -1,0 +1,455 @@
+"""What may be wrong, though a training runs? One line for each fault: which column, how many rows, why.
+
+`AT_FIRST` are the checks of data and loss, before a step is taken; `AT_LAST` those of where it has ended.
+What no training can run on (NaN, shapes that do not fit, no rows) is a `MathError` long before: `arrays.py`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradstep.calculus.floating import distance_from_kink
+from gradstep.calculus.steps import Derivation
+from gradstep.expression.node import Expr, describe, walk
+from gradstep.expression.shapes import size_names
+from gradstep.learn.columns import shown
+from gradstep.learn.coordinates import Coordinates
+from gradstep.learn.descent import Descent
+from gradstep.learn.moments import FLAT, Columns
+from gradstep.learn.plan import Plan
+from gradstep.learn.scaling import Array, distinct
+from gradstep.learn.starting import rectified, values_of
+from gradstep.learn.structure import moving
+from gradstep.learn.twins import Twin, twins
+from gradstep.operations.activations import sigmoid_op
+from gradstep.operations.domains import ranges
+from gradstep.operations.evaluation import mentioned, variables
+from gradstep.operations.ranges import Range
+from gradstep.operations.rowwise import softmax_op
+
+Place: TypeAlias = tuple[str, int]  # a column of an array
+
+EXACT = 2**53  # float64 rounds larger whole numbers
+MOST_ROWS = 2000  # are looked at where a look costs time
+MOST_PAIRS = 1000
+MOST_TOLD = 3
+COARSE = 0.01  # of a spread: numbers that lie no nearer to each other are rounded too much
+UNLIKE = 1e4
+FAR = 1e3  # spreads
+SLACK = 1e-9
+TINY = 1e-290
+MANY = 0.5  # of the units of a layer
+
+
+@dataclass(frozen=True)
+class Span:
+    """What each column of an array spans: the ends of all rows, and mean and spread."""
+
+    low: Array
+    high: Array
+    mean: Array
+    spread: Array
+
+    @classmethod
+    def of(cls, values: Array) -> Span:
+        """Of the rows of an array; mean and spread of some of them."""
+        flat = values.reshape(len(values), -1)
+        some = flat[:: max(1, len(flat) // MOST_ROWS)]
+        top = np.abs(some).max(axis=0, initial=0.0)
+        unit = np.where(top > 0, top, 1.0)
+        scaled = some / unit
+        return cls(flat.min(axis=0), flat.max(axis=0), scaled.mean(axis=0) * unit, scaled.std(axis=0) * unit)
+
+    @classmethod
+    def surveyed(cls, found: Columns, rows: int) -> Span:
+        """Of what a survey has found."""
+        return cls(found.low, found.high, found.mean, np.sqrt(found.variance(rows)))
+
+    @property
+    def size(self) -> Array:
+        """The largest number of each column, without its sign."""
+        return np.maximum(np.abs(self.low), np.abs(self.high))
+
+    @property
+    def flat(self) -> NDArray[np.bool_]:
+        """Which columns are the same in every row."""
+        return np.asarray(self.high - self.low <= FLAT * self.size)
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What is known before the first step.
+
+    plan        the rows at hand: all of them, or a sample of those in files
+    derivation  of the loss
+    units       in which it is trained
+    spans       what the columns of each array span
+    kinds       the types of numbers as they were given
+    names       the names of the columns of an array, where they have names
+    rows        how many rows there are to train with
+    sampled     whether the rows at hand are a sample
+    """
+
+    plan: Plan
+    derivation: Derivation
+    units: Coordinates
+    spans: Mapping[str, Span]
+    kinds: Mapping[str, np.dtype[Any]]
+    names: Mapping[str, Sequence[str]]
+    rows: int
+    sampled: bool = False
+
+    def told(self, name: str, column: int) -> str:
+        """A column as a note calls it: "column 3 of X", or by its own name."""
+        if name in self.names and not self.names[name][column].isdigit():
+            return shown(self.names[name][column])
+        return f"column {column} of {name}" if self.plan.data[name].ndim > 1 else name
+
+    def both(self, one: Place, other: Place) -> str:
+        """Two columns as a note calls them: "columns 1 and 3 of X"."""
+        first, second = self.told(*one), self.told(*other)
+        if one[0] == other[0] and first.startswith("column "):
+            return f"columns {one[1]} and {other[1]} of {one[0]}"
+        return f"{first} and {second}"
+
+    @cached_property
+    def features(self) -> list[str]:
+        """The arrays with a number, or a row of numbers, for each row; not the target."""
+        return [name for name in self.plan.along if name != self.target and self.plan.data[name].ndim < 3]
+
+    @property
+    def target(self) -> str | None:
+        """What is predicted for each row."""
+        return self.plan.target if self.plan.target in self.plan.along else None
+
+    @property
+    def goal(self) -> Array | None:
+        """The target, a column for each number of a row."""
+        values = None if self.target is None else self.plan.data[self.target]
+        return None if values is None else values.reshape(len(values), -1)
+
+    @cached_property
+    def reach(self) -> Range | None:
+        """Where the answers of the network surely lie, with the ends."""
+        answer = self.plan.prediction
+        return None if answer is None else ranges(answer)[answer].closed()
+
+    @property
+    def classes(self) -> bool:
+        """Whether the network answers with probabilities."""
+        return self.plan.prediction is not None and self.plan.prediction.op in (sigmoid_op, softmax_op)
+
+    @property
+    def where(self) -> str:
+        """For what is known of the sample alone."""
+        return " (in the sample)" if self.sampled else ""
+
+
+# ------------------------------------------------------------------------------------------- data and loss
+
+
+def unvarying(seen: Known) -> Iterator[str]:
+    """Features that are the same in every row."""
+    for name in seen.features if seen.rows > 1 else ():
+        flat = np.flatnonzero(seen.spans[name].flat)
+        if not len(flat):
+            continue
+        if seen.plan.data[name].ndim == 1:
+            yield f"{name} is the same in every row, so there is nothing to learn from it"
+            continue
+        called = [seen.names[name][k] if name in seen.names else str(k) for k in flat[:5]]
+        more = " …" if len(flat) > 5 else ""
+        columns = "columns" if len(flat) > 1 else "column"
+        yield (
+            f"{columns} {', '.join(called)}{more} of {name}: the same in every row, so nothing to learn there"
+        )
+
+
+def one_value(seen: Known) -> Iterator[str]:
+    """A target that does not vary, or a class that never occurs."""
+    if seen.target is None or seen.rows < 2:
+        return
+    target, span = seen.target, seen.spans[seen.target]
+    values = span.low if span.flat.all() else span.low[:0]
+    if len(values) and seen.classes:
+        one = f"of class {int(values.argmax())}" if len(values) > 1 else f"{values[0]:g}"
+        yield f"{target} is {one} in every row: one class alone, for which the loss falls for ever"
+    elif len(values):
+        yield f"{target} is {_listed(values)} in every row: there is nothing to learn but that"
+    else:
+        for k in np.flatnonzero(span.flat)[:MOST_TOLD]:
+            none = ": no row is of that class" if seen.classes and not span.low[k] else ""
+            yield f"{seen.told(target, int(k))} is {span.low[k]:g} in every row{none}"
+
+
+def twin_columns(seen: Known) -> Iterator[str]:
+    """Features that tell the same, and features that tell the target."""
+    found = list(itertools.islice(_alike(seen), 3 * MOST_TOLD))
+    goal = seen.target
+    leaks = [each for each in found if each[2][0] == goal and each[0].exact]
+    alone = sum(len(seen.spans[name].flat) - int(seen.spans[name].flat.sum()) for name in seen.features) == 1
+    for twin, first, second in leaks[:MOST_TOLD]:
+        if twin.equal or not alone:
+            yield (
+                f"{seen.told(*second)} is {_line(twin, seen.told(*first))} in every row{seen.where}: "
+                "is the answer among the features?"
+            )
+    pairs = [each for each in found if each[2][0] != goal]
+    for exact, how, what in (
+        (True, "tell the same", "their weights cannot be told apart, only what they add up to"),
+        (False, "tell nearly the same", "their weights can hardly be told apart"),
+    ):
+        told = [seen.both(a, b) for twin, a, b in pairs if twin.exact == exact]
+        if told:
+            more = " …" if len(told) > MOST_TOLD else ""
+            yield f"{'; '.join(told[:MOST_TOLD])}{more} {how} in every row{seen.where}: {what}"
+
+
+def out_of_reach(seen: Known) -> Iterator[str]:
+    """Targets that the answers of the network never come to, whatever is learnt."""
+    if seen.goal is None or seen.reach is None or seen.plan.prediction is None:
+        return
+    span, y = seen.spans[seen.target or ""], seen.goal
+    slack = SLACK * float(span.size.max(initial=0.0))
+    low, high = float(seen.reach.low), float(seen.reach.high)
+    answer = _called(seen.plan.prediction, seen)
+    values = distinct(y)
+    two = len(values) == 2 and math.isfinite(high - low)
+    for outside, share, end, word in (
+        (span.low.min() < low - slack, y < low - slack, low, "below"),
+        (span.high.max() > high + slack, y > high + slack, high, "above"),
+    ):
+        if outside:
+            hint = f" (as {low:g} and {high:g}: {_scaled(seen, values, low, high)})" if two else ""
+            yield f"{_percent(share)} of {seen.target} is {word} {end:g}; {answer} never is{hint}"
+            two = False
+
+
+def unequal_sums(seen: Known) -> Iterator[str]:
+    """Rows of a target that do not add up to 1, as the probabilities of a softmax do."""
+    answer = seen.plan.prediction
+    if seen.goal is None or answer is None or answer.op is not softmax_op or seen.goal.shape[1] < 2:
+        return
+    total = seen.goal.sum(axis=1)
+    off = np.abs(total - 1) > 1e-6
+    if off.any():
+        ends = dict.fromkeys(f"{end:.4g}" for end in (total[off].min(), total[off].max()))
+        yield (
+            f"{int(off.sum()):,} of {len(off):,} rows of {seen.target} add up to {' … '.join(ends)}"
+            f"{seen.where}, not to 1 as probabilities do"
+        )
+
+
+def coarse(seen: Known) -> Iterator[str]:
+    """Columns that lie so far from zero that their numbers are rounded."""
+    for name in (*seen.features, *([seen.target] if seen.target else [])):
+        span, kind = seen.spans[name], seen.kinds[name]
+        largest = float(span.size.max(initial=0.0))
+        if kind.kind in "iu" and largest > EXACT:
+            yield f"{name} holds whole numbers up to {largest:.3g}: float64 keeps the first 15 digits of each"
+        step = float(np.finfo(kind).eps) if kind.kind == "f" else 2.0**-52
+        far = np.abs(span.mean) / np.where(span.spread > FLAT * np.abs(span.mean), span.spread, np.inf)
+        for k in np.flatnonzero(step * far > COARSE)[:MOST_TOLD]:
+            yield (
+                f"{seen.told(name, int(k))} lies {far[k]:.2g} times its spread from zero: {kind} keeps "
+                f"{max(1.0, 1 / (step * far[k])):.0f} steps in a spread, and all if measured from the middle"
+            )
+
+
+def unlike_sizes(seen: Known) -> Iterator[str]:
+    """Features that are trained on as they are, and not of like size."""
+    loss, taken = seen.derivation.of, {each.data for each in seen.units.entrances}
+    moves = moving(loss, set(seen.derivation.parameters.values()))
+    declared = variables(loss)
+    for name in seen.features:
+        meets = any(declared[name] in node.args and node in moves for node in walk(loss))
+        span = seen.spans[name]
+        (there,) = np.nonzero(~span.flat)
+        if name in taken or not meets or not len(there):
+            continue
+        size, spread = span.size[there], span.spread[there]
+        least, most = int(size.argmin()), int(size.argmax())
+        if size[most] > UNLIKE * size[least]:
+            large, small = (seen.told(name, int(there[k])) for k in (most, least))
+            yield (
+                f"{large} is {size[most] / size[least]:.2g} times as large as {small}, and {name} is not "
+                "standardised: steps that suit one do nothing to the other"
+            )
+        far = np.abs(span.mean[there]) / np.where(spread > 0, spread, np.inf)
+        if far.max() > FAR:
+            called = seen.told(name, int(there[far.argmax()]))
+            yield (
+                f"{called} lies {far.max():.2g} times its spread from zero, and {name} is not standardised: "
+                "its weight and a bias pull against each other"
+            )
+
+
+def vanishing(seen: Known) -> Iterator[str]:
+    """A loss in the units of the data that is too small to be written down."""
+    unit = seen.units.unit
+    if unit is not None and seen.units.loss < TINY:
+        yield f"{unit.data} is so small, about {unit.size:.2g}, that the loss is 0 in float64: a smaller unit"
+
+
+AT_FIRST: tuple[Callable[[Known], Iterator[str]], ...] = (
+    *(one_value, out_of_reach, unequal_sums, twin_columns),
+    *(unvarying, coarse, unlike_sizes, vanishing),
+)
+
+
+def at_first(seen: Known) -> tuple[str, ...]:
+    """What may be wrong with the data and the loss."""
+    return tuple(note for check in AT_FIRST for note in check(seen))
+
+
+# ------------------------------------------------------------------------------------------- where it ended
+
+
+def few_rows(seen: Known, found: Descent, data: Mapping[str, Array]) -> Iterator[str]:
+    """One row alone, or more to learn than rows to learn from."""
+    count = sum(np.size(value) for value in found.parameters.values())
+    if seen.rows == 1:
+        yield "one row alone to train with: whatever fits it says nothing about others"
+    elif count > seen.rows and not len(seen.plan.watched):
+        yield f"{count:,} parameters for {seen.rows:,} rows: a perfect fit may mean nothing"
+
+
+def alike_units(seen: Known, found: Descent, data: Mapping[str, Array]) -> Iterator[str]:
+    """Units of a layer that began alike and get the same slopes for ever: all work as one."""
+    told = {size for name, v in mentioned(seen.derivation.of).items() if name in data for size in v.shape}
+    carried: dict[str, list[tuple[str, int]]] = {}
+    for name, parameter in seen.derivation.parameters.items():
+        for axis, size in enumerate(parameter.shape):
+            if isinstance(size, str) and size not in told and size_names(size) == (size,):
+                carried.setdefault(size, []).append((name, axis))
+    for size, places in carried.items():
+        name, axis = places[0]
+        count = found.parameters[name].shape[axis]
+        ends = [
+            (value[name], axis) for name, axis in places for value in (found.parameters, _first_of(found))
+        ]
+        if count > 1 and all(_is_repeated(values, axis) for values, axis in ends):
+            yield (
+                f"all {count} units of {size} began alike and stay so, as one unit: random weights part them "
+                "(no start)"
+            )
+
+
+def dead_units(seen: Known, found: Descent, data: Mapping[str, Array]) -> Iterator[str]:
+    """Layers of which most ReLUs are off for every row, and a descent that no slope leads anywhere."""
+    for called, z in rectified(seen.derivation, found, data):
+        off = ~(z > 0).any(axis=0)
+        if z.ndim == 1 and off:
+            yield f"{called} is off for every row: it answers 0 throughout (leaky_relu stays awake)"
+        elif z.ndim > 1 and off.mean() >= MANY:
+            yield f"{int(off.sum())} of {off.size} units of {called} are off for every row: they do nothing"
+    if found.stuck and found.loss > 0:
+        yield "the slope is exactly zero where it ended, and the loss is not: another start may do better"
+
+
+def on_kinks(seen: Known, found: Descent, data: Mapping[str, Array]) -> Iterator[str]:
+    """Rows that lie exactly where the loss has no slope."""
+    loss = seen.derivation.of
+    moves = moving(loss, set(seen.derivation.parameters.values()))
+    for node in walk(loss):
+        if not node.op.kink or node not in moves or not node.rank:
+            continue
+        values = [values_of(arg, found.parameters, data) for arg in node.args]
+        if any(value is None for value in values):
+            continue
+        met = np.asarray(distance_from_kink(np, node, *values)) == 0
+        rows = met.reshape(len(met), -1).any(axis=1)
+        if rows.any():
+            yield (
+                f"{int(rows.sum()):,} of {len(rows):,} rows lie exactly on a kink of {_called(node, seen)}: "
+                f"{node.op.kink}"
+            )
+
+
+AT_LAST: tuple[Callable[[Known, Descent, Mapping[str, Array]], Iterator[str]], ...] = (
+    *(few_rows, dead_units, alike_units, on_kinks),
+)
+
+
+def at_last(seen: Known, found: Descent, data: Mapping[str, Array]) -> tuple[str, ...]:
+    """What may be wrong with where a descent has ended; `data` in the units of training."""
+    with np.errstate(all="ignore"):
+        return tuple(note for check in AT_LAST for note in check(seen, found, data))
+
+
+# ------------------------------------------------------------------------------------------- words
+
+
+def _alike(seen: Known) -> Iterator[tuple[Twin, Place, Place]]:
+    """The twins among the features, and of a feature and the target, as arrays and columns of these."""
+    plan, goal = seen.plan, seen.target
+    if not seen.features:
+        return
+    names = [*seen.features, *([goal] if goal is not None and plan.data[goal].ndim < 3 else [])]
+    rows = plan.train[:: max(1, len(plan.train) // MOST_ROWS)]
+    columns = {name: plan.data[name].reshape(len(plan.data[name]), -1) for name in names}
+    places = [(name, k) for name in names for k in range(columns[name].shape[1])]
+    for twin in itertools.islice(twins(np.hstack([columns[name][rows] for name in names])), MOST_PAIRS):
+        first, second = places[twin.first], places[twin.second]
+        if first[0] == goal:  # of the target's own columns nothing has to be told
+            continue
+        x, y = (columns[name][plan.train, k] for name, k in (first, second))
+        if len(rows) == len(plan.train) or _holds(twin, x, y):
+            yield twin, first, second
+
+
+def _holds(twin: Twin, x: Array, y: Array) -> bool:
+    """Whether what was seen of some rows is so in all of them."""
+    if twin.equal:
+        return np.array_equal(x, y)
+    most = (1e-5 if twin.exact else 1e-2) * float(y.std())
+    return bool((np.abs(y - twin.factor * x - twin.shift) <= most).all())
+
+
+def _line(twin: Twin, name: str) -> str:
+    """2 × column 3 of X − 1."""
+    factor = "" if math.isclose(twin.factor, 1) else f"{twin.factor:.4g} × "
+    size = abs(twin.shift)
+    shift = f" {'+' if twin.shift > 0 else '−'} {size:.4g}" if size > 1e-12 * abs(twin.factor) else ""
+    return f"{factor}{name}{shift}"
+
+
+def _scaled(seen: Known, values: Array, low: float, high: float) -> str:
+    """Two values in the place of two others: (y + 1)/2."""
+    first, width = float(values[0]), float(values[1] - values[0]) / (high - low)
+    moved = f"{seen.target} {'−' if first > 0 else '+'} {abs(first):g}" if first else f"{seen.target}"
+    scaled = f"({moved})/{width:g}" if first and width != 1 else f"{moved}/{width:g}" if width != 1 else moved
+    return f"{scaled} {'+' if low > 0 else '−'} {abs(low):g}" if low else scaled
+
+
+def _percent(chosen: NDArray[np.bool_]) -> str:
+    share = 100 * float(chosen.mean())
+    return f"{share:.0f} %" if share >= 1 else "less than 1 %"
+
+
+def _listed(values: Array) -> str:
+    return ", ".join(f"{value:.6g}" for value in values[:5]) + (" …" if len(values) > 5 else "")
+
+
+def _called(node: Expr, seen: Known) -> str:
+    """A part of the loss: as it is written where that is short, else by its name."""
+    text = describe(node)
+    return text if not text.endswith("…") else seen.derivation.names.get(node, f"{node.op.name}(…)")
+
+
+def _first_of(found: Descent) -> dict[str, Array]:
+    return {name: stack[0] for name, stack in found.path.items()}
+
+
+def _is_repeated(values: Array, axis: int) -> bool:
+    """Whether all slices along an axis are the same, but for rounding errors."""
+    slices = np.moveaxis(np.asarray(values), axis, 0)
+    return bool(np.allclose(slices, slices[:1], rtol=1e-9, atol=0))
