@@ -1,5 +1,6 @@
 """Does a saved model come back to the same answers, and does nothing else come through?"""
 
+import hashlib
 import json
 import struct
 
@@ -10,11 +11,12 @@ from safetensors.numpy import save as pack
 
 import gradstep as gs
 from gradstep.expression.errors import MathError
-from gradstep.learn import saving
+from gradstep.learn import packing, saving
 from gradstep.learn.data import from_arrays
 from gradstep.learn.encoding import Encoder
 from gradstep.learn.models import default_model
-from gradstep.learn.saving import fingerprint, load, write_whole
+from gradstep.learn.packing import fingerprint, write_whole
+from gradstep.learn.saving import load
 from gradstep.learn.training import train, train_model
 
 
@@ -114,7 +116,7 @@ def resealed(file, change, tensors=None):
     description["tensors"] = {name: fingerprint(value) for name, value in given.items()}
     change(description)
     text = json.dumps(description)
-    digest = saving.hashlib.sha256(text.encode()).hexdigest()
+    digest = hashlib.sha256(text.encode()).hexdigest()
     file.write_bytes(pack(given, metadata={"gradstep": text, "sha256": digest}))
     return file
 
@@ -176,7 +178,7 @@ def test_what_is_no_model_is_refused(tmp_path, content):
 
 def test_deep_json_under_a_true_fingerprint_is_refused(tmp_path):
     text = "[" * 100_000
-    digest = saving.hashlib.sha256(text.encode()).hexdigest()
+    digest = hashlib.sha256(text.encode()).hexdigest()
     path = tmp_path / "m.safetensors"
     path.write_bytes(pack({"w": np.zeros(3)}, metadata={"gradstep": text, "sha256": digest}))
     with pytest.raises(MathError, match="no JSON"):
@@ -199,7 +201,7 @@ def test_a_failed_write_leaves_the_old_file(file, monkeypatch):
     def full(handle):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(saving.os, "fsync", full)
+    monkeypatch.setattr(packing.os, "fsync", full)
     with pytest.raises(MathError, match="no space left"):
         write_whole(file, b"new")
     assert file.read_bytes() == before

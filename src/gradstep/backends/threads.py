@@ -159,6 +159,13 @@ def one_thread_each() -> Iterator[None]:
                     library.set_num_threads(count)
 
 
+def kernels() -> str:
+    """Whose products of matrices these are, and for which processor: "openblas 0.3.31 SkylakeX"."""
+    told = ({**library.info()} for library in _libraries())
+    words = [[each.get(key) or "" for key in ("internal_api", "version", "architecture")] for each in told]
+    return ", ".join(sorted({" ".join(filter(None, each)) for each in words})) or "none"
+
+
 def kernels_told() -> list[str]:
     """What is to be said about the kernels that NumPy's products use."""
     found = {advice(str(library.info().get("architecture", ""))) for library in _libraries()}

@@ -19,8 +19,9 @@ from gradstep.expression.errors import MathError
 from gradstep.learn.columns import Table, shown
 from gradstep.learn.comparison import measures
 from gradstep.learn.encoding import Encoder
+from gradstep.learn.packing import write_whole
 from gradstep.learn.predicting import Answers
-from gradstep.learn.saving import load, write_whole
+from gradstep.learn.saving import load
 from gradstep.learn.stores import Store
 
 

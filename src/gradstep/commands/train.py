@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gradstep.commands import models, sweeping
-    from gradstep.learn import saving, stored_tables, variants
+    from gradstep.learn import packing, stored_tables, variants
     from gradstep.learn.stores import Store
     from gradstep.notation import declaring, plain, views
     from gradstep.notation.presentation import Said
@@ -43,7 +43,7 @@ else:
     shlex = late("shlex")
     models = late("gradstep.commands.models")
     sweeping = late("gradstep.commands.sweeping")
-    saving = late("gradstep.learn.saving")
+    packing = late("gradstep.learn.packing")
     stored_tables = late("gradstep.learn.stored_tables")
     variants = late("gradstep.learn.variants")
     declaring = late("gradstep.notation.declaring")
@@ -164,7 +164,7 @@ def _trained(data: str, shapes: Sequence[str], options: dict[str, Any]) -> tuple
         say("")
 
     def predictions(path: str) -> None:
-        saving.write_whole(path, _predictions(fit, table, prepared).encode())
+        packing.write_whole(path, _predictions(fit, table, prepared).encode())
 
     _told(fit, [data, *shapes], options, say, predictions)
     return fit, interrupted
@@ -188,7 +188,7 @@ def _from_files(
     def predictions(path: str) -> None:
         rows = read_any(words[0], options, options["target"], None, fit.encoder)
         assert not isinstance(rows, Table)  # as before
-        saving.write_whole(path, predictions_of(fit.predictor, rows))
+        packing.write_whole(path, predictions_of(fit.predictor, rows))
 
     _told(fit, words, options, say, predictions)
     return fit

@@ -19,9 +19,17 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.late import late
 from gradstep.learn.interrupts import Interrupts
 from gradstep.learn.log import FAR_OUT, RUN_AWAY, Keeper, Log, Seen, Snapshots, Stopped
-from gradstep.learn.optimisers import GRADIENT_DESCENT, Array, Optimiser, Rule, optimiser_named
+from gradstep.learn.optimisers import (
+    GRADIENT_DESCENT,
+    MOMENTUM,
+    Array,
+    Optimiser,
+    Rule,
+    optimiser_named,
+)
 from gradstep.learn.progress import Progress, progress_bar
 from gradstep.learn.rounding import noise_in, places_near
+from gradstep.learn.saved import CHECKPOINT
 from gradstep.learn.scaling import median
 from gradstep.learn.surface import (
     Curvature,
@@ -155,6 +163,7 @@ def descend(
         first = [] if watched is None else [watched(here.x)]
         seen = Seen.at(here, first, pictures, rule.needs in ("curvature", "residuals"))
     else:
+        _check_memory(seen, rule)
         loss.count = seen.evaluations
         if watched is not None:
             watched(seen.start.x)  # what is watched may be measured by its first value
@@ -203,6 +212,7 @@ def descend(
                 return how or ("converged" if log.flat() else "stalled")
             look(taken.point, taken.rate)
             log.add(*taken)
+            log.evaluations = loss.count
             show()
             stopped = ended()
             if stopped is not None:
@@ -313,6 +323,15 @@ def _check_start(
         facts=facts,
         mend=mend or "another start: the loss may have no slope there",
     )
+
+
+def _check_memory(seen: Seen, rule: Optimiser) -> None:
+    """What the optimiser remembers is of the kind that its formulas make."""
+    going = rule if seen.kink_step is None else MOMENTUM
+    state = getattr(seen.memory, "state", None)
+    first = going.init(seen.start.x) if isinstance(going, Rule) else {}
+    if state is not None and {n: v.shape for n, v in state.items()} != {n: v.shape for n, v in first.items()}:
+        raise CHECKPOINT.spoiled(f"it is not the memory of {going.name}")
 
 
 def _check_point(

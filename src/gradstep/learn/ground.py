@@ -17,6 +17,7 @@ from gradstep.expression.late import late
 from gradstep.expression.node import Expr
 from gradstep.expression.records import replaced
 from gradstep.learn.arrays import Checked, checked, column_names
+from gradstep.learn.checkpoints import Checkpoint
 from gradstep.learn.choices import Choice, Task, derived, order_of, translated
 from gradstep.learn.comparison import (
     Score,
@@ -33,8 +34,10 @@ from gradstep.learn.faults import Known, Span, at_first, at_last
 from gradstep.learn.fit import Fit
 from gradstep.learn.objective import check_memory, needed, objective, watch_of, worth
 from gradstep.learn.optimisers import Optimiser, optimiser_named
-from gradstep.learn.penalty import penalised
+from gradstep.learn.penalty import L2, penalised
+from gradstep.learn.plain_data import plain
 from gradstep.learn.plan import Plan, planned
+from gradstep.learn.prints import digest
 from gradstep.learn.progress import Progress
 from gradstep.learn.rounding import noise_in, places_near
 from gradstep.learn.scaling import Array
@@ -69,6 +72,21 @@ class Manner:
     backend: str
     threads: int | None
     variants: int = 1
+
+    def told(self) -> dict[str, Any]:
+        """What another training has to have in common with this one to go on with it, as plain data."""
+        own = (
+            "optimiser",
+            "learning_rate",
+            "tolerance",
+            "batch",
+            "seed",
+            "enough",
+            "backend",
+            "sizes",
+            "start",
+        )
+        return {name: plain(getattr(self, name)) for name in own}
 
     @cached_property
     def choice(self) -> Choice:
@@ -172,11 +190,14 @@ class Ground:
         show: Progress | None,
         numbers: Mapping[str, Array] | None = None,
         measure: Measure | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> Fit:
         """One training on this ground, with other `numbers` among the data."""
         own, by = dict(numbers or {}), measure or Alone()
+        if checkpoint is not None:
+            self._belongs(checkpoint, manner, own)
         try:
-            found, function, notes, ran = self._walked(manner, show, own, by)
+            found, function, notes, ran = self._walked(manner, show, own, by, checkpoint)
         except MathError as error:
             error.facts = (*error.facts, *self.faults)
             raise
@@ -185,13 +206,21 @@ class Ground:
         return replace(self._fitted(found, function, notes, ran, own, by), settings=asked)
 
     def _walked(
-        self, manner: Manner, show: Progress | None, own: Mapping[str, Array], by: Measure
+        self,
+        manner: Manner,
+        show: Progress | None,
+        own: Mapping[str, Array],
+        by: Measure,
+        checkpoint: Checkpoint | None,
     ) -> tuple[Descent, Compiled, Sequence[str], Sequence[str]]:
         """The way down, by what code, what has to be said of it, and who went it."""
         derivation, plan, units = self.derivation, self.plan, self.units
         inside = {**self.inside, **own}
         way = manner.choice
         language, why = way.language(inside, len(plan.train), manner.variants)
+        if checkpoint is not None:
+            began = checkpoint.recall("language", str, partial(str, language))
+            language, why = (language, why) if began == language else (began, "as it began")
         function = translated(self.task, language, manner.threads)
         needed(function, {*self.given.arrays, *derivation.wrt})
         shapes = shapes_of(self.plain, self.given.sizes, manner.sizes, manner.start)
@@ -217,10 +246,26 @@ class Ground:
             **known,
             machine=None if isinstance(machine, str) else machine,
             explain=partial(undefined_part, self.plain, plan.along, inside),
+            keeper=checkpoint,
         )
-        notes = (*self.given.notes, *plan.notes, *units.notes, *derivation.notes, *more, *found.notes)
+        kept = () if checkpoint is None else checkpoint.told()
+        notes = (*self.given.notes, *plan.notes, *units.notes, *derivation.notes, *more, *found.notes, *kept)
         ran = way.told(language, why, machine, function, inside, watching is not None)
         return found, function, (*notes, *silent_units(self.plain, found, inside)), ran
+
+    def _belongs(self, checkpoint: Checkpoint, manner: Manner, own: Mapping[str, Array]) -> None:
+        """The checkpoint is one of this training."""
+        plan, units, given = self.plan, self.units, {**self.given.arrays, **own}
+        made = {*units.spreads, L2} if self.derivation is not self.plain else set()
+        standardised = [each.data for each in units.entrances] + ["the target"] * (units.unit is not None)
+        settings = {**manner.told(), "standardise": ", ".join(standardised)}
+        settings |= {L2: float(given[L2])} if made else {}
+        rows = {"train with": plan.train, "watch": plan.watched, "hold out": plan.held_out}
+        formula = {"formula": str(self.derivation.of), "parameters": ", ".join(self.derivation.wrt)}
+        checkpoint.agree("loss", formula)
+        checkpoint.agree("settings", settings)
+        checkpoint.agree("data", {name: plain(each) for name, each in given.items() if name not in made})
+        checkpoint.agree("rows", {name: digest(each.astype("<i8").tobytes()) for name, each in rows.items()})
 
     def _watch(
         self, function: Compiled, enough: float, own: Mapping[str, Array], by: Measure

@@ -96,7 +96,7 @@ class Seen:
         snapshots.add(0, start.x)
         return cls(
             *(start, start, start, start, snapshots, [start.loss], [], list(watched)),
-            *(deque(maxlen=LOOK_BACK), deque([start.loss], maxlen=LONG), slope, slope, knowing),
+            *(deque(), deque([start.loss]), slope, slope, knowing),
         )
 
 
@@ -127,6 +127,7 @@ class Log(Seen):
     ) -> None:
         """`watch` is a loss on other rows; `rounding` tells the rounding error of the loss at a place."""
         super().__init__(**vars(seen))
+        self.reaches, self.lows = deque(seen.reaches, LOOK_BACK), deque(seen.lows, LONG)
         self.watch, self.rounding = watch, rounding
 
     def seen(self) -> Seen:

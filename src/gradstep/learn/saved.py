@@ -7,15 +7,32 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradstep.expression.errors import MathError
+from gradstep.expression.records import record
+
+
+@record
+class Kept:
+    """What is kept in a file: what it is called, and what to do where it cannot be used."""
+
+    name: str
+    called: str
+    mend: str
+
+    def spoiled(self, why: str) -> MathError:
+        return MathError(f"this {self.called} cannot be used: {why}", mend=self.mend)
+
+
+MODEL = Kept("model", "saved model", "training and saving it again")
+CHECKPOINT = Kept("checkpoint", "checkpoint", "a training from its start, kept elsewhere")
 
 
 def spoiled(why: str) -> MathError:
-    return MathError(f"this saved model cannot be used: {why}", mend="training and saving it again")
+    return MODEL.spoiled(why)
 
 
-def fields(data: object, keys: Sequence[str], what: str) -> Mapping[str, Any]:
+def fields(data: object, keys: Sequence[str], what: str, kept: Kept = MODEL) -> Mapping[str, Any]:
     if not isinstance(data, Mapping) or set(data) != set(keys):
-        raise spoiled(f"{what} should have exactly the fields {', '.join(keys)}")
+        raise kept.spoiled(f"{what} should have exactly the fields {', '.join(keys)}")
     return data
 
 

@@ -26,6 +26,7 @@ from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.learn.arrays import checked, taken_as_numbers, wrong_axes
+from gradstep.learn.checkpoints import Checkpoint, recalled
 from gradstep.learn.choices import Choice, derived, translated
 from gradstep.learn.columns import listed
 from gradstep.learn.comparison import Score, remarks, worse_than_nothing
@@ -36,6 +37,7 @@ from gradstep.learn.faults import Known, Span, at_first, at_last
 from gradstep.learn.fit import Fit
 from gradstep.learn.objective import needed, objective, watch_of
 from gradstep.learn.optimisers import optimiser_named
+from gradstep.learn.plain_data import plain
 from gradstep.learn.plan import Plan, compared_in, planned
 from gradstep.learn.progress import Progress, reading_bar, shown_by
 from gradstep.learn.reading import Change, Clock, Part
@@ -77,6 +79,7 @@ def train_stored(
     names: Mapping[Expr, str] | None = None,
     backend: str = "fastest",
     threads: int | None = None,
+    checkpoint: Checkpoint | None = None,
     changes: Mapping[str, Change] | None = None,
     survey: Survey | None = None,
 ) -> Fit:
@@ -101,20 +104,30 @@ def train_stored(
     derivation = derived(task)
     changes = {**_columns_as_numbers(store, declared, given), **(changes or {})}
     _check_rows(derivation, declared, given, Part(store, changes=changes))
+    settings = {
+        **{"optimiser": optimiser, "learning_rate": learning_rate, "tolerance": tolerance, "batch": batch},
+        **{"seed": seed, "enough": enough, "backend": backend, "sizes": sizes, "start": start},
+        **{"standardise": standardise, "holdout": holdout, "watch": watch},
+    }
+    if checkpoint is not None:
+        checkpoint.agree("files", store.prints())
+        checkpoint.agree("loss", {"formula": str(loss), "parameters": ", ".join(derivation.wrt)})
+        checkpoint.agree("settings", plain(settings))
+        checkpoint.agree("data", {name: plain(np.asarray(value)) for name, value in fixed.items()})
     with shown_by(progress, reading_bar) as show:
         clock.show = getattr(show, "reading", None)
         if survey is None:
             data = {name: v for name, v in declared.items() if name not in derivation.parameters}
             target, _ = compared_in(derivation, data)
-            survey = surveyed(
-                Part(store, changes=changes, clock=clock),
-                given,
-                shares.learnt[1],
-                target if target in given else None,
+            goal, rows = target if target in given else None, Part(store, changes=changes, clock=clock)
+            survey = recalled(
+                checkpoint, "survey", Survey, lambda: surveyed(rows, given, shares.learnt[1], goal)
             )
         training = _Training(store, derivation, declared, given, fixed, shares, survey, changes, clock)
         language = "native" if backend != "numpy" and engine.available() else "numpy"
-        training.function = translated(task, backend if backend == "native" else language, threads)
+        language = backend if backend == "native" else language
+        language = recalled(checkpoint, "language", str, partial(str, language))
+        training.function = translated(task, language, threads)
         training.prepare(seed, prediction, standardise, sizes, start)
         found = training.walked(
             training.over(shares.train),
@@ -127,7 +140,9 @@ def train_stored(
             watch=training.watch(enough),
             batches=training.batches(batch, seed),
             trial=training.trial(batch, seed),
+            keeper=checkpoint,
         )
+        training.notes += () if checkpoint is None else checkpoint.told()
         clock.show = None
         unused = [f"{name} is not used by the loss" for name in strangers]
         unused += [

@@ -226,6 +226,7 @@ class Walking:
     def remember(self, rate: float | None, patience: Patience | None) -> None:
         """Puts down what is needed to go on, where that is kept."""
         log, walker = self.log, self.machine.walker
+        log.evaluations = self.loss.count
         if self.keeper is None:
             return
         if rate is None:

@@ -16,6 +16,7 @@ from gradstep.backends.run import Run
 from gradstep.backends.several import Several, several
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import upstairs
+from gradstep.learn.checkpoints import Checkpoint
 from gradstep.learn.convoy import Ask, Convoy, Traveller
 from gradstep.learn.fit import ENDS, Fit
 from gradstep.learn.ground import Ground, Manner
@@ -136,9 +137,15 @@ class Sweep(Sequence[Fit]):
 
 
 def train_variants(
-    ground: Ground, usual: Manner, variants: Sequence[Variant], show: Progress | None
+    ground: Ground,
+    usual: Manner,
+    variants: Sequence[Variant],
+    show: Progress | None,
+    checkpoint: Checkpoint | None = None,
 ) -> Sweep:
-    """Every variant trained as it would be alone."""
+    """Every variant trained as it would be alone, each with a checkpoint of its own."""
+    if checkpoint is not None:
+        checkpoint.keep(None)
     usual = replace(usual, variants=len(variants))
     manners = [manner_of(variant, usual) for variant in variants]
     numbers = [numbers_of(variant) for variant in variants]
@@ -150,7 +157,8 @@ def train_variants(
             shown_to(k, at, loss)
 
         measure = _InStep(traveller, numbers[k])
-        fit = ground.fit(manners[k], step, numbers[k], measure)
+        kept = None if checkpoint is None else checkpoint.variant(told(variants[k]))
+        fit = ground.fit(manners[k], step, numbers[k], measure, kept)
         shown_to.ended(k)
         return fit
 

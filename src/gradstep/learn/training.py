@@ -6,6 +6,7 @@ the data as they are, or it raises a `MathError` that says what is wrong and wha
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, overload
@@ -17,6 +18,7 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.late import late
 from gradstep.expression.node import Expr
 from gradstep.expression.records import replaced
+from gradstep.learn.checkpoints import SECONDS, Checkpoint
 from gradstep.learn.comparison import SURE_ENOUGH
 from gradstep.learn.encoding import Prepared
 from gradstep.learn.fit import Fit
@@ -38,6 +40,7 @@ FEWEST_TO_WATCH = 100
 SETTINGS = (
     *("optimiser", "steps", "learning_rate", "start", "sizes", "standardise", "holdout", "watch"),
     *("tolerance", "enough", "batch", "progress", "seed", "prediction", "names", "backend", "threads"),
+    "checkpoint",
 )
 ROWS_A_WEIGHT = 20  # with as many rows for each weight a plane does not learn them by heart
 
@@ -67,6 +70,9 @@ def train(
     columns: Mapping[str, Sequence[str]] | None = None,
     backend: str = "fastest",
     threads: int | None = None,
+    checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
+    every: float | str = SECONDS,
+    resume: bool = False,
     sweep: None = None,
 ) -> Fit: ...
 
@@ -96,6 +102,9 @@ def train(
     columns: Mapping[str, Sequence[str]] | None = None,
     backend: str = "fastest",
     threads: int | None = None,
+    checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
+    every: float | str = SECONDS,
+    resume: bool = False,
     sweep: Mapping[str, Sequence[Any]],
 ) -> sweeps.Sweep: ...
 
@@ -124,6 +133,9 @@ def train(
     columns: Mapping[str, Sequence[str]] | None = None,
     backend: str = "fastest",
     threads: int | None = None,
+    checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
+    every: float | str = SECONDS,
+    resume: bool = False,
     sweep: Mapping[str, Sequence[Any]] | None = None,
 ) -> Fit | sweeps.Sweep:
     """Find the parameters `wrt` that make `loss` small on `data`, by its derived and certified gradient.
@@ -147,16 +159,25 @@ def train(
     steps, tolerance, and numbers in the formula, such as δ in a loss of Huber. On many rows the variants
     share their passes over the data.
 
-    Everything in the returned `Fit` is in the units of the data. Ctrl-C returns what was reached. The fit is
-    finite with a loss not above the start, or a `MathError` is raised.
+    `checkpoint` is a folder, or a .safetensors file, in which the training is kept `every` so many seconds,
+    or "500 steps", and when it ends; with `resume` it goes on from there, to the same bits, and begins where
+    nothing is there yet. Another formula, other data or other settings than before are an error; more `steps`
+    are not.
+
+    Everything in the returned `Fit` is in the units of the data. Ctrl-C finishes the step, keeps the
+    checkpoint and returns what was reached; pressed twice, it stops at once. The fit is finite with a loss
+    not above the start, or a `MathError` is raised.
     """
     if not isinstance(loss, Expr):
         raise MathError(
             f"train takes an expression, not {type(loss).__name__}", mend='gs.parse(text, X="N d", …)'
         )
+    checkpoint = Checkpoint.of(checkpoint, every, resume)
     stored = stored_in(data)
     if stored is not None:
         store, beside = stored
+        if checkpoint is not None:
+            checkpoint.agree("files", store.prints())
         settings = {name: value for name, value in locals().items() if name in SETTINGS}
         if not isinstance(data, Mapping) or not is_small(store):
             if l2 is not None:
@@ -206,7 +227,9 @@ def train(
         columns=columns,
     )
     with shown_by(progress) as show:
-        return sweeps.train_variants(ground, manner, each, show) if each else ground.fit(manner, show)
+        if each:
+            return sweeps.train_variants(ground, manner, each, show, checkpoint)
+        return ground.fit(manner, show, checkpoint=checkpoint)
 
 
 def _changed(found: Fit | sweeps.Sweep, change: Callable[[Fit], Fit]) -> Fit | sweeps.Sweep:

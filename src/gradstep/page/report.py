@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
-from gradstep.learn.saving import write_whole
+from gradstep.learn.packing import write_whole
 from gradstep.notation.views import present
 from gradstep.page import controls, pictures
 from gradstep.page.derivations import told_sections
