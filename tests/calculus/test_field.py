@@ -11,12 +11,15 @@ from tables import each
 
 from gradstep.calculus.chances import CERTAIN_BITS, Degrees, bits_needed, draw_sizes, is_prime, random_prime
 from gradstep.calculus.contractions import contraction
+from gradstep.calculus.elimination import multiplied
 from gradstep.calculus.field import Direction, NotInField, Point, Redraw
 from gradstep.expression.node import Operation, walk
 from gradstep.operations import TABLE
 from gradstep.operations.activations import abs, maximum, relu, sigmoid, softplus, sqrt, tanh
 from gradstep.operations.arithmetic import equal, exp, greater, greater_equal, log, power
 from gradstep.operations.broadcasting import ones
+from gradstep.operations.convolutions import CONVOLUTIONS, conv_op, conv_transpose_op, conv_weight_op
+from gradstep.operations.entries import reshape
 from gradstep.operations.families import elementwise, leaf
 from gradstep.operations.leaves import KNOWN_ASSUMPTIONS, number, pi, size, symbol
 from gradstep.operations.norms import norm
@@ -90,6 +93,17 @@ def test_of_many_sizes_those_that_meet_differ_and_stay_small():
         assert all(len({draw[s] for s in node.shape}) == node.rank for node in walk(chain))
 
 
+def test_sizes_of_what_is_put_together_are_shortened_together():
+    """400 = 16 · 5 · 5 stays so where the channels are fewer; what stays in front is as short as any size."""
+    x, y = symbol("x", (64, 16, 5, 5)), symbol("y", (64, 12, 10))
+    flat, heads = reshape(x, (64, 400)), reshape(y, (64, 120))
+    for draw in draw_sizes(walk(flat, heads, symbol("V", (400, 7))), 2, Random(1)):
+        assert draw[400] == 25 * draw[16] < 400 and draw[120] == draw[12] * draw[10] < 120
+        assert draw[64] < 20 and draw[5] == 5
+    (kept,) = draw_sizes(walk(reshape(flat, (80, 320))), 1, Random(1))
+    assert all(kept[size] == size for size in (400, 64, 80, 320))
+
+
 def test_sizes_used_as_numbers_are_the_lengths_of_their_axes():
     x = symbol("x", "N")
     (draw,) = draw_sizes(walk(mean(x)), 1, Random(0))
@@ -123,6 +137,31 @@ def test_contractions_are_those_of_einsum(indices):
         inputs += "," + "".join(missing)
         arrays.append(np.ones([length[x] for x in missing], dtype=int))
     assert list(got) == np.einsum(f"{inputs}->{output}", *arrays).ravel().tolist()
+
+
+def test_rows_packed_into_long_integers_give_the_products_of_numbers():
+    rng, p = Random(2), 2**61 - 1
+    for rows, inner, columns in ((3, 1, 8), (4, 5, 9), (7, 3, 30)):
+        a, b = ([p - 1 - rng.getrandbits(3) for _ in range(n)] for n in (rows * inner, inner * columns))
+        got = contraction("ik,kj->ij", [(rows, inner), (inner, columns)], (rows, columns))(p, a, b)
+        assert list(got) == multiplied(p, a, b, inner)
+
+
+@each("op", CONVOLUTIONS, ids=lambda op: op.name)
+def test_a_convolution_is_in_the_field_what_its_windows_are(op):
+    """Values and changes, for any stride, padding and dilation, along one axis and along two."""
+    for paces in (*product((1, 2, 3), (0, 2), (1, 2)), ((2, 1, 1), (1, 0, 2)), ((3, 2, 2), (2, 1, 1))):
+        paces = paces if isinstance(paces[0], tuple) else (paces,)
+        signal, window = (2, 3, *(8, 9)[: len(paces)]), (4, 3, *(2, 3)[: len(paces)])
+        y = conv_op(symbol("x", signal), symbol("w", window), params=(paces,))
+        if op is conv_transpose_op:
+            beyond = tuple(s - 1 for s, _, _ in paces)
+            y = op(symbol("g", y.shape), symbol("w", window), params=(paces, beyond))
+        elif op is conv_weight_op:
+            y = op(symbol("x", signal), symbol("g", y.shape), params=(paces, window[2:]))
+        at, meant = point(), op.definition(y.params, *y.args)
+        moves = Direction(at, {x: at.draw(x.shape) for x in y.args})
+        assert same(at, y, meant) and list(moves.of(y)) == list(moves.of(meant))
 
 
 @pytest.mark.parametrize("op, params, shapes", [e for e in EXAMPLES if e[0].indices], ids=name)

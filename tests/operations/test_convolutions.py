@@ -68,6 +68,22 @@ def test_a_convolution_is_certified_with_sizes_by_name():
     assert {"conv_transpose", "conv_weight"} <= {answer.op.name for answer in told.answers.values()}
 
 
+LENET = """
+A = relu(conv2d(X, W, a, padding=2))
+B = relu(conv2d(avg_pool2d(A, 2), U, b))
+H = relu(reshape(max_pool2d(B, 2), (64, 400)) @ V + v)
+mean((H @ T - Y)**2)
+"""
+LENET_SHAPES = {"X": "64 1 28 28", "W": "6 1 5 5", "a": "6", "U": "16 6 5 5", "b": "16"}
+LENET_SHAPES |= {"V": "400 120", "v": "120", "T": "120 10", "Y": "64 10"}
+
+
+@each("seed", range(2))
+def test_a_network_for_images_is_certified_exactly_at_its_real_size(seed):
+    told = gs.derive(gs.parse(LENET, **LENET_SHAPES), [*"WaUbVvT"], seed=seed)
+    assert told.certificate.verdict and told.certificate.exact == told.certificate.lines
+
+
 POOLS = [
     "max_pool1d(X, 2)",
     "max_pool1d(X, 3, stride=2, dilation=2)",

@@ -14,6 +14,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from gradstep.calculus.contractions import Array
+from gradstep.calculus.sliding import SLIDING_MOVES, SLIDING_VALUES
 from gradstep.expression.node import Expr, Operation
 from gradstep.operations.cumulative import cumsum_op, prod_op
 from gradstep.operations.entries import LINEAR, concatenate_op, embed_op, places, reshape_op, slice_op
@@ -134,32 +135,6 @@ def _one_hot(point: Point, node: Expr, a: Array) -> Array:
     return [weight for x in a for weight in point.place(x, length)]
 
 
-def _seen(point: Point, whole: Expr, parts: Expr, paces: Sequence[tuple[int, int]]) -> list[int]:
-    """For each entry of `parts`, which are windows of `whole`, the place that it is seen at."""
-    axes = len(paces)
-    dims, shape = point.dims(whole.shape), point.dims(parts.shape)
-    strides = [prod(dims[k + 1 :]) for k in range(len(dims))]
-    lead = len(dims) - axes
-    steps = [*strides[:lead]]
-    steps += [s * strides[lead + k] for k, (s, _) in enumerate(paces)]
-    steps += [d * strides[lead + k] for k, (_, d) in enumerate(paces)]
-    found = [0]
-    for length, step in zip(shape, steps, strict=True):
-        found = [before + k * step for before in found for k in range(length)]
-    return found
-
-
-def _windows(point: Point, node: Expr, a: Array) -> Array:
-    return [a[k] for k in _seen(point, node.args[0], node, node.params[1])]
-
-
-def _overlap_add(point: Point, node: Expr, a: Array) -> Array:
-    result = [0] * point.entries(node.shape)
-    for k, x in zip(_seen(point, node, node.args[0], node.params[1]), a, strict=True):
-        result[k] += x
-    return [x % point.prime for x in result]
-
-
 def _triangle(point: Point, node: Expr) -> Array:
     side, _, _, k = node.params
     rows, columns = point.dims(node.shape)
@@ -171,8 +146,7 @@ ENTRIES_VALUES: dict[Operation, Callable[..., Array]] = {
     slice_op: _slice,
     embed_op: _embed,
     flip_op: _flip,
-    windows_op: _windows,
-    overlap_add_op: _overlap_add,
+    **SLIDING_VALUES,
     reshape_op: lambda point, node, a: a,
     concatenate_op: _concatenate,
     cumsum_op: _cumsum,
@@ -201,4 +175,5 @@ ENTRIES_MOVES: dict[Operation, Callable[..., Array | None]] = {
     **dict.fromkeys(MOVING_ENTRIES, _moves_alike),
     **dict.fromkeys(PICKING, _stands_still),
     prod_op: _move_prod,
+    **SLIDING_MOVES,
 }

@@ -33,6 +33,7 @@ from gradstep.operations.arithmetic import (
     subtract_op,
 )
 from gradstep.operations.cumulative import prod_op
+from gradstep.operations.entries import reshape_op
 from gradstep.operations.inverses import det_op, inv_op
 from gradstep.operations.leaves import (
     MOST_EXPONENT,
@@ -45,7 +46,7 @@ from gradstep.operations.leaves import (
     triangle_op,
     value_of,
 )
-from gradstep.operations.lengths import COUNTING, counted, needs
+from gradstep.operations.lengths import COUNTING, counted, needs, regrouped
 from gradstep.operations.pseudoinverses import pinv_op
 from gradstep.operations.toeplitz import diagonal_sums_op
 from gradstep.operations.trigonometry import cos_op, sin_op
@@ -115,7 +116,7 @@ def draw_sizes(nodes: Iterable[Expr], draws: int, rng: Random, literal: bool = F
     """For each draw a small length for every size of the nodes, another one than in the draw before.
 
     Integer sizes stay as they are if they are small, if they are counted (an axis is cut or joined), or if
-    `literal`; other sizes get other lengths than these.
+    `literal`; other sizes get other lengths than these, and what is put together of them their product.
     """
     met: set[tuple[Shape, ...]] = set()
     meeting = []
@@ -123,6 +124,7 @@ def draw_sizes(nodes: Iterable[Expr], draws: int, rng: Random, literal: bool = F
     exact: set[Size] = set()
     sums: set[Size] = set()
     needed: set[Size] = set()
+    equations: list[tuple[Shape, Shape]] = []
     sizes: dict[Size, None] = {}
     for node in nodes:
         shapes = (node.shape, *[arg.shape for arg in node.args])
@@ -136,7 +138,10 @@ def draw_sizes(nodes: Iterable[Expr], draws: int, rng: Random, literal: bool = F
             if names and names != (size,):
                 sums.add(size)
         if node.op in COUNTING:
-            exact.update(name for size in counted(node) for name in (size_names(size) or (size,)))
+            if node.op is reshape_op:
+                equations.append(regrouped(node))
+            else:
+                exact.update(counted(node))
             needed.update(needs(node))
         if node.op is size_op:
             found[str(node.params[0])] = None
@@ -147,7 +152,8 @@ def draw_sizes(nodes: Iterable[Expr], draws: int, rng: Random, literal: bool = F
     fixed: dict[Size, int] = {
         s: s for s in sizes if isinstance(s, int) and (literal or s <= KEPT or s in exact)
     }
-    free = [s for s in sizes if s not in fixed]
+    made = _made(equations, fixed)
+    free = [s for s in sizes if s not in fixed and s not in made]
     rng.shuffle(free)
     if len(free) <= OWN_LENGTHS:
         colours = {s: k for k, s in enumerate(free)}
@@ -171,7 +177,30 @@ def draw_sizes(nodes: Iterable[Expr], draws: int, rng: Random, literal: bool = F
     for draw in drawn:
         draw.lengthen(needed, len(lengths))
         draw.update({size: draw[size] for size in sums})
+        draw.update({size: prod([draw[part] for part in parts]) for size, parts in made.items()})
     return drawn
+
+
+def _made(equations: Iterable[tuple[Shape, Shape]], fixed: dict[Size, int]) -> dict[Size, Shape]:
+    """The integer sizes that are products of others, where a shape becomes another: 400 = 16 · 5 · 5.
+
+    The sizes of what cannot be read so are `fixed`.
+    """
+    made: dict[Size, Shape] = {}
+    for pair in equations:
+        short, parts = sorted(pair, key=len)
+        whole, *more = short or (1,)
+        numbers = {size for size in (whole, *more, *parts) if isinstance(size, int)}
+        if numbers <= fixed.keys():
+            continue
+        read = not more and len(numbers) == len({whole, *parts})
+        taken = whole in fixed or any(whole in others for others in made.values())
+        if read and not taken and made.keys().isdisjoint(parts) and made.get(whole, parts) == parts:
+            made[whole] = parts
+        else:
+            fixed.update((size, size) for size in numbers)
+            return _made(equations, fixed)
+    return made
 
 
 # ------------------------------------------------------------------------------------------- degrees

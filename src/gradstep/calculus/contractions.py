@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from operator import itemgetter, mul
+from typing import Any
+
+from gradstep.calculus.packing import Packing
 
 Array = Sequence[int]  # row-major, modulo a prime
 Contraction = Callable[..., Array]  # (prime, *arrays) -> array
-MOST_PRODUCTS = 1_000_000  # of entries
+MOST_PRODUCTS = 1_000_000  # of entries, number by number,
+MOST_PACKED = 30_000_000  # and as long integers
+FEW_ROWS, FEW_COLUMNS = 3, 8  # fewer are multiplied number by number
 
 
 class TooMany(Exception):
@@ -33,7 +38,7 @@ def _places(letters: str, over: str, length: Mapping[str, int]) -> list[int]:
     return places
 
 
-def _getter(places: Sequence[int]) -> Callable[[Array], Array]:
+def picker(places: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
     """A function that picks these entries."""
     if not places:
         return itemgetter(slice(0, 0))
@@ -83,7 +88,7 @@ def _picking(outer: list[int], inner: list[int], entries: int) -> Contraction:
             return lambda p, a: [a[0]] * len(outer)
         pick = itemgetter(*outer)
         return lambda p, a: pick(a)
-    groups = [_getter([i + k for k in inner]) for i in outer]
+    groups = [picker([i + k for k in inner]) for i in outer]
     return lambda p, a: [sum(group(a)) % p for group in groups]
 
 
@@ -96,11 +101,21 @@ def _pairing(outer_a: list[int], outer_b: list[int], inner_a: list[int], inner_b
             return lambda p, a, b: [a[0] * x % p for x in pick(p, b)]
         return lambda p, a, b: [a[i] * b[j] % p for i, j in pairs]
     starts_a, starts_b = list(dict.fromkeys(outer_a)), list(dict.fromkeys(outer_b))
-    rows_a = [_getter([i + k for k in inner_a]) for i in starts_a]
-    rows_b = [_getter([j + k for k in inner_b]) for j in starts_b]
+    rows_a = [picker([i + k for k in inner_a]) for i in starts_a]
+    rows_b = [picker([j + k for k in inner_b]) for j in starts_b]
     if pairs == [(i, j) for i in starts_a for j in starts_b]:
+        packs = len(rows_a) >= FEW_ROWS and len(rows_b) >= FEW_COLUMNS
 
         def product(p: int, a: Array, b: Array) -> Array:
+            if packs and isinstance(p, int):
+                packing = Packing(p, len(inner_a))
+                digits = packing.digits(b)
+                packed = [
+                    packing.row(column) for column in zip(*[row(digits) for row in rows_b], strict=True)
+                ]
+                reduced = [x % p for x in a]
+                sums = [packing.sums(row(reduced), packed, len(rows_b)) for row in rows_a]
+                return [x for entries in sums for x in entries]
             right = [row(b) for row in rows_b]
             return [sum(map(mul, x, y)) % p for x in [row(a) for row in rows_a] for y in right]
 

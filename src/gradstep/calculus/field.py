@@ -25,7 +25,7 @@ declares.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
@@ -84,6 +84,9 @@ class Point:
     where it does not exist; without, it is an oracle. With `binary` every mask is 0 or 1. `NotInField` is
     raised for what has no meaning here.
     """
+
+    rules: Mapping[Operation, Callable[..., Array]] = VALUES
+    slopes: Mapping[Operation, Callable[..., Array | None]] = MOVES
 
     def __init__(
         self,
@@ -161,9 +164,12 @@ class Point:
         op = node.op
         if self.entries(node.shape) > MOST_ENTRIES:
             raise NotInField(op.name)
-        rule = VALUES.get(op)
+        rule = self.rules.get(op)
         if rule is not None:
-            return rule(self, node, *args)
+            try:
+                return rule(self, node, *args)
+            except TooMany:
+                raise NotInField(op.name) from None
         if op.indices is not None:
             return self.contraction(node)(self.prime, *args)
         if op.definition is not None:
@@ -200,7 +206,7 @@ class Point:
         if dargs.count(None) == len(dargs):
             return None
         op = node.op
-        rule = MOVES.get(op)
+        rule = self.slopes.get(op)
         args = [sheet.values[arg] for arg in node.args]
         if rule is not None:
             return rule(self, node, sheet.values[node], args, dargs)

@@ -7,23 +7,25 @@ to 50 digits or is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Context, Decimal, InvalidOperation, Overflow, localcontext
 from fractions import Fraction
 from math import isqrt, prod
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from gradstep.calculus.field import NotInField, Point, Redraw
-from gradstep.expression.node import Expr
+from gradstep.expression.node import Expr, Operation
 from gradstep.expression.shapes import Shape, Size
+from gradstep.operations.convolutions import CONVOLUTIONS
 
 DIGITS = 50  # to which two sides must agree
 GUARD = 30  # digits that may be lost on the way
 FURTHEST = 10_000  # exp and powers of larger numbers are not asked for
 
 Array = Sequence[Any]
+Rule = TypeVar("Rule")
 
 
 class Undefined(Redraw):
@@ -97,12 +99,20 @@ FUNCTIONS: dict[str, Callable[[Decimal], Decimal]] = {
 }
 
 
+def _without(table: Mapping[Operation, Rule], ops: Container[Operation]) -> Mapping[Operation, Rule]:
+    return {op: rule for op, rule in table.items() if op not in ops}
+
+
 class RealPoint(Point):
     """Random real values of the variables, and from them the value of any expression, to 60 digits or more.
 
     `sign` is that of the variables, 0 for both; they lie between 1/5 and 2 in size, times `scale`.
     `Undefined` is raised where something has no real value. Work inside `many_digits()`.
     """
+
+    # What is packed into long integers is worked out by its definition here.
+    rules = _without(Point.rules, CONVOLUTIONS)
+    slopes = _without(Point.slopes, CONVOLUTIONS)
 
     def __init__(self, sizes: Mapping[Size, int], rng: Random, sign: int = 0, scale: str = "1") -> None:
         super().__init__(3, sizes, rng)

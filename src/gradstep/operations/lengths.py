@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gradstep.expression.node import Expr
-from gradstep.expression.shapes import Size, minus
+from gradstep.expression.shapes import Shape, Size, minus
 from gradstep.operations import entries
 from gradstep.operations.convolutions import CHANNELS, CONVOLUTIONS, conv_op, conv_transpose_op
+from gradstep.operations.entries import concatenate_op, is_whole, reshape_op, slice_op
 from gradstep.operations.windows import overlap_add_op, windows_op
 
 SLIDING = CONVOLUTIONS | {windows_op, overlap_add_op}
@@ -34,7 +35,31 @@ def _counts(node: Expr) -> tuple[Size, ...]:
 
 
 def counted(node: Expr) -> tuple[Size, ...]:
-    """The sizes whose lengths count: not those of axes that stay as they are in front."""
-    shapes = (node.shape, *(arg.shape for arg in node.args))
-    front = CHANNELS if node.op in CONVOLUTIONS else 0
-    return tuple(size for shape in shapes for size in shape[front:])
+    """The sizes whose lengths count: not those of axes that stay as they are."""
+    arg = node.args[0]
+    if node.op in CONVOLUTIONS:
+        return tuple(
+            size for shape in (node.shape, *(a.shape for a in node.args)) for size in shape[CHANNELS:]
+        )
+    if node.op in SLIDING:
+        lead = min(node.rank, arg.rank) - len(node.params[1])
+        return (*node.shape[lead:], *arg.shape[lead:])
+    if node.op is concatenate_op:
+        return tuple(part.shape[node.params[0]] for part in (node, *node.args))
+    if node.op is reshape_op:
+        return tuple(size for side in regrouped(node) for size in side)
+    cuts, shape = (node.params, arg.shape) if node.op is slice_op else node.params
+    ends = [(count, size) for (start, count, step), size in zip(cuts, shape, strict=True)]
+    return tuple(
+        size for cut, end in zip(cuts, ends, strict=True) if not is_whole(cut, end[1]) for size in end
+    )
+
+
+def regrouped(node: Expr) -> tuple[Shape, Shape]:
+    """The axes of a new shape, and those that they were, without what stays in front and behind."""
+    new, old = node.shape, node.args[0].shape
+    while new and old and new[0] == old[0]:
+        new, old = new[1:], old[1:]
+    while new and old and new[-1] == old[-1]:
+        new, old = new[:-1], old[:-1]
+    return new, old
