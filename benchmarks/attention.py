@@ -40,7 +40,7 @@ def run(threads: int, turns: int) -> None:
     torch.set_num_threads(threads)
     shapes = dict.fromkeys("QKVG", "h n d") | dict.fromkeys("gc", "d")
     derivation = gs.derive(gs.parse(TEXT, **shapes), list("QKVgc"))
-    ours = gs.compile(derivation, threads=threads)
+    ours = gs.compile(derivation, backend="native", threads=threads)
     random = np.random.default_rng(0)
     arrays = {name: random.normal(size=(HEADS, ROWS, FEATURES)).astype("f") for name in "QKVG"}
     arrays |= {name: random.normal(size=FEATURES).astype("f") for name in "gc"}

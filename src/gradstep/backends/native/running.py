@@ -15,6 +15,7 @@ from gradstep.backends.compiled import Compiled
 from gradstep.backends.native import engine
 from gradstep.backends.native.calls import Call
 from gradstep.backends.native.cells import Cells, Unsupported
+from gradstep.backends.native.heads import HeadsCall
 from gradstep.backends.native.kernels import ENTRY, write_pass
 from gradstep.backends.native.layouts import Array, Given, given
 from gradstep.backends.native.matrices import MatrixCall, work_of
@@ -24,15 +25,18 @@ from gradstep.backends.native.repeating import Repeated
 from gradstep.backends.native.unrolling import unrolled
 from gradstep.backends.options import Options
 from gradstep.backends.program import Program
-from gradstep.backends.rows import Rows
+from gradstep.backends.rows import Pass, Rows
 from gradstep.backends.run import Run
 from gradstep.backends.source import executed
 from gradstep.backends.source import write as write
+from gradstep.backends.stacks import NoStack, stack
 from gradstep.expression.node import Expr
+from gradstep.expression.shapes import Lengths
 from gradstep.operations.evaluation import sizes_of
 
 FEW = 1 << 18  # bytes of data; below that NumPy is done before threads have begun
 
+AnyCall = Call | MatrixCall | HeadsCall
 MOST = 32  # sizes and layouts of data that are remembered
 
 
@@ -60,7 +64,7 @@ class Native(Blocked):
         self, program: Program, rows: Rows, threads: int | None = None, exactly: bool = False
     ) -> None:
         super().__init__(program, rows, threads, exactly)
-        self.calls: dict[Any, Call | MatrixCall | str] = {}
+        self.calls: dict[Any, AnyCall | str] = {}
         self.before: dict[Any, Repeated | None] = {}  # by what the arrays of a run were like
         self.functions: dict[str, Callable[[int], None]] = {}
         self.reasons: dict[int, str] = {}  # by pass: why NumPy runs it
@@ -126,14 +130,14 @@ class Native(Blocked):
         for number, names in enumerate(self.cut):
             key = self.key(number, count, {name: arrays[name] for name in names}, arrays, kind)
             call = self.calls.get(key)
-            if call is None or isinstance(call, str):
+            if not isinstance(call, Call | MatrixCall):
                 return None
             calls.append(call)
         return Repeated(self, calls, arrays)
 
     def made(
         self, number: int, source: Source, arrays: Mapping[str, Array], known: Values, kind: np.dtype[Any]
-    ) -> Call | MatrixCall:
+    ) -> AnyCall:
         """The call of a pass for these sizes and layouts; raises `Unsupported`."""
         step = self.rows.passes[number]
         declared = {str(each.symbol.params[0]): each.symbol for each in self.program.inputs}
@@ -160,7 +164,10 @@ class Native(Blocked):
             try:
                 work = work_of(step, self.rows.size, lengths, word, matrix)
             except Unsupported as other:
-                raise (reason if isinstance(other, NoProducts) else other) from None
+                heads = self.heads(step, lengths, source.count, kind)
+                if heads is None:
+                    raise (reason if isinstance(other, NoProducts) else other) from None
+                return heads
             return MatrixCall(work, step, lies, source.count, self.threads)
         layouts = {str(symbol.params[0]): layout(form.cells, symbol) for symbol in inputs}
         fixed = [each.symbol for each in step.program.inputs if each.name not in axes]
@@ -171,6 +178,18 @@ class Native(Blocked):
             self.functions[text] = engine.load(text, ENTRY)
         division = self.division(source, known, kind)
         return Call(plan, self.functions[text], step, lies, division, self.threads)
+
+    def heads(self, step: Pass, lengths: Lengths, count: int, kind: np.dtype[Any]) -> HeadsCall | None:
+        """The call of a pass whose rows are matrices that come apart themselves."""
+
+        def runs(program: Program, rows: Rows, threads: int) -> Native:
+            return Native(program, rows, threads, self.exactly)
+
+        try:
+            found = stack(step, self.rows.size, lengths)
+        except NoStack:
+            return None
+        return HeadsCall(found, step, self.rows.size, count, kind, self.threads, runs)
 
     def told(self) -> list[str]:
         """How it runs, in words."""
