@@ -149,7 +149,6 @@ class _Writer(WorkWriter):
 
     def __init__(self, batches: Batches, sources: Mapping[str, int], parameters: Mapping[str, int]) -> None:
         self.batches, self.sources, self.parameters = batches, sources, parameters
-        self.before = "0.0"  # times that what there is of a total is kept
         super().__init__(batches.work)
         self.fused = batches.fused()
         self.alone = {g.total: g for g in batches.gradients if g.plan is None}

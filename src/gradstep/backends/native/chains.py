@@ -2,7 +2,8 @@
 
 The function takes one address, that of its arguments. Everything that has entries for each row of a block has
 its place in memory that is used again for the next block. Products that are totals come to lie in `totals`;
-where there is a place for `sums`, they are added to it in float64 after each block.
+where there is a place for `sums`, they are added to it in float64 after each block. Where `gather` is not 0 they
+are added up where they lie instead: the blocks are pieces of one.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from gradstep.expression.node import Expr
 from gradstep.expression.records import record
 
 ENTRY = "gradstep_matrices"
-FIRST = ("low", "high", "rows", "gemm", "scratch", "out", "totals", "sums")
+FIRST = ("low", "high", "rows", "gather", "gemm", "copies", "scratch", "out", "totals", "sums")
 INNER = re.compile(r"@(block|stage\d+|one\d+|loop\d+)\(")
 
 
@@ -138,6 +139,7 @@ class WorkWriter:
         self.args = self.argument_places()
         self.places, self.numbers = work.total_places()
         self.here: dict[str, str] = {}  # where the rows of this block begin
+        self.before = "0.0"  # times that what there is of a total is kept
 
     def argument_places(self) -> dict[object, int]:
         return argument_places(self.work)
@@ -165,11 +167,18 @@ class WorkWriter:
         self.add_totals()
         with writer.function(ENTRY, "ptr %a", inner=False):
             low, high, rows = (self.argument(name) for name in ("low", "high", "rows"))
+            self.begin()
+            gather = writer.test("ne", self.argument("gather"), 0)
             with writer.loop(low, high, rows) as loop:
+                later = writer.scalar(f"and i1 {gather}, {writer.test('sgt', loop.at, low)}")
+                self.before = writer.scalar(f"uitofp i1 {later} to {self.work.kind}")
                 end = writer.integer("add", loop.at, rows)
                 stop = writer.scalar(f"select i1 {writer.test('slt', end, high)}, i64 {end}, i64 {high}")
                 self.block(loop.at, writer.integer("sub", stop, loop.at))
             writer.emit("ret void")
+
+    def begin(self) -> None:
+        """What is done once for all blocks: nothing."""
 
     def block(self, row: str, count: str) -> None:
         """The rows from `row` on."""
@@ -220,9 +229,13 @@ class WorkWriter:
         m, n = (self.extent(size, count) for size in product.symbol.shape)
         shape = left.symbol.shape
         k = self.extent(shape[0] if left.turned else shape[1], count)
-        if not product.total and self.lies_turned(product.symbol):
+        if self.is_swapped(product):
             a, b, m, n = (*b[:2], not b[2]), (*a[:2], not a[2]), n, m
         self.multiply(alpha, beta, a, b, (c, far), (m, n, k))
+
+    def is_swapped(self, product: Product) -> bool:
+        """Whether the transpose of a product is asked for."""
+        return not product.total and self.lies_turned(product.symbol)
 
     def multiply(
         self,
@@ -248,7 +261,7 @@ class WorkWriter:
         if not product.total:
             return "1.0", "0.0", self.place(name)
         place = self.writer.at(self.argument("totals", "ptr"), self.places[name] * self.work.item)
-        return "1.0", "0.0", (place, self.length(product.symbol.shape[1]))
+        return "1.0", self.before, (place, self.length(product.symbol.shape[1]))
 
     def length(self, size: object) -> str:
         return str(self.work.cells.lengths[size])  # type: ignore[index]

@@ -52,8 +52,7 @@ class HeadsCall:
         def one(number: int) -> Values:
             blocks = source.block(self.cut, number, number + 1)
             here = fixed | {name: block[0] for name, block in zip(self.cut, blocks, strict=True)}
-            rows = {name: here.pop(name) for name in axes}
-            found = self.inner.run(InMemory(rows, axes), here, self.kind)
+            found = self.inner.of(here)
             for name in self.stack.joined:
                 if name not in joined:
                     joined[name] = np.empty((count, *np.shape(found[name])), self.kind)

@@ -32,15 +32,17 @@ class Rows:
 
     first      the number of the first row
     pointers   for each of the data where each row begins
+    kept       for what is kept from one loop to the next where each row of it begins
     known      numbers a row (of row r), and for all rows (of row −1), in every lane
     """
 
-    __slots__ = ("count", "first", "known", "part", "pointers")
+    __slots__ = ("count", "first", "kept", "known", "part", "pointers")
 
     def __init__(self, part: Part, count: int) -> None:
         self.part, self.count = part, count
         self.first = ""
         self.pointers: dict[str, list[str]] = {}
+        self.kept: dict[Cell, list[str]] = {}
         self.known: dict[tuple[Cell, int], Vec] = {}
 
 
@@ -76,6 +78,11 @@ class Loops:
         back = -part.back * plan.rows
         here = writer.integer("add", "%row", sub)
         rows.first = writer.integer("add", here, back)
+        for cell in plan.kept:
+            if cell in cells:
+                size = plan.padded(cell.wide) * plan.item
+                first = writer.at(writer.at("%s", plan.at["kept", cell]), writer.integer("mul", sub, size))
+                rows.kept[cell] = [writer.at(first, r * size) for r in range(count)]
         for name in dict.fromkeys(cell.params[0] for cell in cells if cell.op == "data"):
             base = self.argument(("data", name), "ptr")
             if size := plan.layouts[name].step(plan.item):
@@ -93,7 +100,8 @@ class Loops:
             )
             for r in range(count):
                 rows.known[cell, r] = writer.load_lane(writer.at(start, r * plan.item), plan.chunk)
-        roots = [arg for cell in cells for arg in cell.args] + plan.loop_roots(part.level)
+        made = [cell for cell in cells if not plan.is_kept(cell, part.level)]
+        roots = [arg for cell in made for arg in cell.args] + plan.loop_roots(part.level)
         for cell in needed([root for root in roots if not root.row and not root.wide]):
             args = [rows.known[arg, -1] for arg in cell.args]
             rows.known[cell, -1] = self.same_for_all(cell, args, plan.chunk)
@@ -194,9 +202,14 @@ class _Chunk:
         for r in range(self.rows.count):
             if cell.op == "data":
                 self.values[cell, r] = self.entry(cell, r)
+            elif self.plan.is_kept(cell, self.level):
+                place = self.writer.at(self.rows.kept[cell][r], self.at)
+                self.values[cell, r] = self.writer.load(place, self.plan.chunk, self.plan.item)
             else:
                 args = [self.value(arg, r) for arg in cell.args]
-                self.values[cell, r] = computed(self.writer, cell, args, self.plan.chunk)
+                value = self.values[cell, r] = computed(self.writer, cell, args, self.plan.chunk)
+                if cell in self.plan.kept:
+                    self.writer.store(value, self.writer.at(self.rows.kept[cell][r], self.at), self.plan.item)
 
     def fixed(self, cell: Cell) -> Vec:
         if cell.op == "fixed":
@@ -227,7 +240,7 @@ class _Chunk:
             for term in s.terms:
                 (ends if s.total.how == "sum" and len(term) == 1 else used).update(term)
         used.update(cell for _, _, cell in plan.wide_joined(self.level, self.axis))
-        return {cell for cell in ends - used if cell.op is multiply_op and cell.wide}
+        return {cell for cell in ends - used - self.plan.kept.keys() if cell.op is multiply_op and cell.wide}
 
     def summed(self, cell: Cell, r: int, before: Vec) -> Vec:
         """A sum along the axis with these features of row r."""

@@ -16,12 +16,13 @@ from gradstep.backends.native.chains import (
     ENTRY,
     ChainPlan,
     Work,
+    WorkWriter,
     argument_places,
     chain_places,
     joined_layouts,
-    write_work,
 )
 from gradstep.backends.native.layouts import Array, Given
+from gradstep.backends.native.near import NearWriter
 from gradstep.backends.native.plan import LINE, Layout, Processor, Room, long_axis
 from gradstep.backends.native.products import Phase, phases
 from gradstep.backends.native.reductions import IDENTITY
@@ -34,6 +35,7 @@ from gradstep.expression.shapes import Lengths, Size
 
 BLOCK = 8 << 20  # bytes of what is computed for the rows of a block
 FEWEST = 64  # rows of a block
+PIECE = 128  # rows of a piece of a matrix, whose products with another one stay in the cache
 SHARED, ENOUGH = 4, 256  # so many blocks there are for threads where each has so many rows
 
 
@@ -109,7 +111,9 @@ class Memory:
     `args` are the arguments of the function, whose places `places` tells, `areas` those of the chains.
     """
 
-    def __init__(self, work: Work, places: Mapping[object, int], rows: int, scratch: int = 0) -> None:
+    def __init__(
+        self, work: Work, places: Mapping[object, int], rows: int, scratch: int = 0, copies: int = 0
+    ) -> None:
         self.places, self.chain_places = places, [chain_places(plan) for plan in work.chains]
         self.kind = np.dtype(np.float32 if work.kind == "float" else np.float64)
         item = self.kind.itemsize
@@ -120,6 +124,7 @@ class Memory:
             if name not in work.moving
         }
         scratch = room.give(max([scratch, *(plan.room for plan in work.chains)]))
+        copied = room.give(copies)
         numbers = work.total_places()[1]
         totals = room.give(numbers * item)
         fixed = [room.give(plan.fixed_size + LINE) for plan in work.chains]
@@ -131,6 +136,7 @@ class Memory:
         self.tell("rows", rows)
         self.tell("gemm", blas().products[work.kind])
         self.tell("scratch", start + scratch)
+        self.tell("copies", start + copied)
         self.tell("totals", start + totals)
         self.totals = self.array(totals, numbers)
         for name, place in given.items():
@@ -169,16 +175,31 @@ class Memory:
 
 
 class MatrixCall:
-    """A pass with products whose code is there, for data of certain sizes that lie in a certain way."""
+    """A pass with products whose code is there, for data of certain sizes that lie in a certain way.
 
-    def __init__(self, work: Work, step: Pass, data: Mapping[str, Given], count: int, threads: int) -> None:
+    `whole` takes all rows as one block, in pieces that are near.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        step: Pass,
+        data: Mapping[str, Given],
+        count: int,
+        threads: int,
+        whole: bool = False,
+    ) -> None:
         self.work, self.step, self.given = work, step, data
         self.kind = np.dtype(np.float32 if work.kind == "float" else np.float64)
         self.places = argument_places(work)
         self.total_places, self.numbers = work.total_places()
-        self.function = engine.loaded(write_work(work), ENTRY)
+        processor = Processor(engine.vector_bytes(), engine.registers())
+        writer = NearWriter(work, processor) if whole else WorkWriter(work)
+        self.function = engine.loaded(writer.text(), ENTRY)
+        self.copies = writer.room if isinstance(writer, NearWriter) else 0
         self.copied = any(one.copied for one in data.values())
-        self.division = self.divided(count)
+        self.division = Division(count, count, 1) if whole else self.divided(count)
+        self.piece = min(count, PIECE) if whole else self.division.rows
         self.groups = self.division.groups()
         self.threads = min(threads, len(self.groups))
         self.results = [[Result(plan, total) for total in plan.unrolled.totals] for plan in work.chains]
@@ -266,7 +287,8 @@ class MatrixCall:
         try:
             memory = self.memories.pop()
         except IndexError:
-            memory = Memory(self.work, self.places, self.division.rows)
+            memory = Memory(self.work, self.places, self.piece, copies=self.copies)
+            memory.tell("gather", int(self.piece < self.division.rows))
         memory.put(known)
         for name, matrix in matrices.items():
             memory.tell(("matrix", name), address(matrix))

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gradstep.backends.native.assembly import BITS, Type
+from gradstep.backends.economy import MASKS
 from gradstep.backends.native.cells import Array, Cell, needed
+from gradstep.backends.native.products import CHEAP
 from gradstep.backends.native.unrolling import Total, Unrolled
 from gradstep.expression.node import Expr
 from gradstep.expression.records import record
 
 LINE = 64  # bytes of a line of the cache
+KEPT = 24 << 10  # bytes of what a group of rows keeps from one loop to the next
 NEARBY, FARTHER = 16 << 10, 512 << 10  # bytes of a group of rows that two caches keep beside all else
 SHORT_ROW = 1280  # bytes; such rows are read in one loop with what is left of the rows before
 NEAR, FAR = 6 << 10, 32 << 10  # bytes by which that loop asks for memory before it reads it, for two caches
@@ -84,6 +87,7 @@ class Plan:
     sums      what is added up over rows; `numbers` numbers in all
     slots     by loop: numbers a row that it uses
     reduced   by loop: what it sums up
+    kept      what a later loop reads where an earlier one has stored it, and which one that is
     at        where things lie in the memory of a thread, in bytes
     """
 
@@ -106,6 +110,7 @@ class Plan:
         self.fixed_at: dict[str, int] = {}
         self.slots: dict[int, list[Cell]] = {}
         self.reduced: dict[int, list[Cell]] = {}
+        self.kept: dict[Cell, int] = {}
         self.fixed_size = self._place_fixed()
         self._place_sums()
         self._order()
@@ -197,11 +202,37 @@ class Plan:
         ]
         wide += [level for level in self.reduced]
         self.loops = 1 + max(wide) if wide else 0
+        self._keep()
         for level in range(self.loops):
             found = self.wide_cells(level)
-            slots = dict.fromkeys(arg for cell in found for arg in cell.args if arg.row and not arg.wide)
+            args = [arg for cell in found if not self.is_kept(cell, level) for arg in cell.args]
+            slots = dict.fromkeys(arg for arg in args if arg.row and not arg.wide)
             own = dict.fromkeys(c for c in self.loop_roots(level) if c.row and not c.wide)
             self.slots[level] = list(slots | own)
+
+    def _keep(self) -> None:
+        """What costs much is computed once for a few rows, and read in later loops."""
+        done: dict[Cell, int] = {}
+        costly: set[Cell] = set()
+        room = KEPT // (self._rows() * self.item)
+        for level in range(self.loops if not self.pipelined else 0):
+            for cell in self.wide_cells(level):
+                own = not isinstance(cell.op, str) and cell.op not in CHEAP
+                if own or not costly.isdisjoint(cell.args):
+                    costly.add(cell)
+            stack, seen = self.loop_roots(level), set[Cell]()
+            while stack:
+                cell = stack.pop()
+                if cell in seen or not cell.wide or not cell.row or cell in self.kept:
+                    continue
+                seen.add(cell)
+                early = done.get(cell, level) < level and cell in costly and cell.op not in MASKS
+                if early and self.padded(cell.wide) <= room:
+                    self.kept[cell] = cell.level
+                    room -= self.padded(cell.wide)
+                else:
+                    stack += cell.args
+            done |= {cell: cell.level for cell in self.wide_cells(level) if cell.level == level}
 
     def roots(self) -> list[Cell]:
         """What is needed in the end."""
@@ -218,8 +249,12 @@ class Plan:
 
     def wide_cells(self, level: int, axis: str | None = None) -> list[Cell]:
         """What a loop computes, in order; of one axis."""
-        inside = needed(self.loop_roots(level), lambda cell: not cell.wide)
+        inside = needed(self.loop_roots(level), lambda cell: not cell.wide or self.is_kept(cell, level))
         return [cell for cell in inside if cell.wide and axis in (None, cell.wide)]
+
+    def is_kept(self, cell: Cell, level: int) -> bool:
+        """Whether a loop reads what an earlier one has stored."""
+        return self.kept.get(cell, level) < level
 
     def loop_axes(self, level: int) -> list[str]:
         axes = [cell.params[1] for cell in self.reduced.get(level, ())]
@@ -288,6 +323,8 @@ class Plan:
         for level, cells in self.slots.items():
             for cell in cells:
                 self.at[cell, level] = room.give(self.rows * self.item)
+        for cell in self.kept:
+            self.at["kept", cell] = room.give(self.rows * self.padded(cell.wide) * self.item)
         return room.used
 
 

@@ -64,6 +64,7 @@ class Native(Blocked):
         self, program: Program, rows: Rows, threads: int | None = None, exactly: bool = False
     ) -> None:
         super().__init__(program, rows, threads, exactly)
+        self.near = False  # whether all rows are one block, in pieces
         self.calls: dict[Any, AnyCall | str] = {}
         self.before: dict[Any, Repeated | None] = {}  # by what the arrays of a run were like
         self.functions: dict[str, Callable[[int], None]] = {}
@@ -168,7 +169,7 @@ class Native(Blocked):
                 if heads is None:
                     raise (reason if isinstance(other, NoProducts) else other) from None
                 return heads
-            return MatrixCall(work, step, lies, source.count, self.threads)
+            return MatrixCall(work, step, lies, source.count, self.threads, self.near)
         layouts = {str(symbol.params[0]): layout(form.cells, symbol) for symbol in inputs}
         fixed = [each.symbol for each in step.program.inputs if each.name not in axes]
         processor = Processor(engine.vector_bytes(), engine.registers())
@@ -183,7 +184,9 @@ class Native(Blocked):
         """The call of a pass whose rows are matrices that come apart themselves."""
 
         def runs(program: Program, rows: Rows, threads: int) -> Native:
-            return Native(program, rows, threads, self.exactly)
+            code = Native(program, rows, threads, self.exactly)
+            code.near = True
+            return code
 
         try:
             found = stack(step, self.rows.size, lengths)
