@@ -7,6 +7,7 @@ apart along one of them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from gradstep.backends.economy import vdot_op
@@ -14,9 +15,9 @@ from gradstep.backends.program import Input, Line, Program
 from gradstep.backends.rows import ALONG, Combine, Pass, Rows, cut
 from gradstep.backends.safe_names import Names
 from gradstep.expression.errors import MathError
-from gradstep.expression.node import Expr, Params, walk
+from gradstep.expression.node import Expr, Params, rebuild, uses, walk
 from gradstep.expression.records import record
-from gradstep.expression.shapes import Shape, Size, renamed, size_names
+from gradstep.expression.shapes import Lengths, Shape, Size, renamed, size_names
 from gradstep.operations.arithmetic import multiply_op, power_op, scale_op
 from gradstep.operations.broadcasting import repeat, repeat_op, squeeze_op, sum_op, sum_over
 from gradstep.operations.extremes import max_op, min_op
@@ -36,12 +37,14 @@ class NoStack(Exception):
 class Stack:
     """A pass over matrices: what is computed for one of them, in passes over its own rows.
 
+    along    what its rows are called in the pass
     totals   how the totals of two matrices are made one
     joined   what has entries for each matrix
     """
 
     program: Program
     rows: Rows
+    along: str
     totals: Mapping[str, Combine]
     joined: tuple[str, ...]
 
@@ -52,6 +55,7 @@ def stack(step: Pass, size: Size, lengths: Mapping[Size, int]) -> Stack:
     Of all axes the one is chosen along which a matrix comes apart in the fewest passes, a long one first.
     """
     program, names = apart(_Single(step, size).program())
+    program = lighter(program, {name: lengths[old] for name, old in names.items()})
     ways = []
     for name, old in names.items():
         try:
@@ -62,14 +66,55 @@ def stack(step: Pass, size: Size, lengths: Mapping[Size, int]) -> Stack:
     if not ways:
         raise NoStack("each row is a matrix that does not come apart")
     _, _, rows = min(ways, key=lambda way: way[:2])
-    return Stack(program, rows, step.totals, tuple(step.joined))
+    return Stack(program, rows, names[rows.size], step.totals, tuple(step.joined))
+
+
+# ------------------------------------------------------------------------------------------- fewer entries
+
+
+def lighter(program: Program, lengths: Mapping[str, int]) -> Program:
+    """The program with c (A B) as (c A) B where A has fewer entries, or as many and c A is there already."""
+    values = [line.value for line in program.lines]
+    counts, known = uses(values), Lengths(lengths)
+    there: set[tuple[Expr, Expr]] = set()
+    chosen: dict[Expr, int] = {}  # of a product times a number which factor takes the number
+
+    def entries(node: Expr) -> int:
+        return math.prod(known[size] for size in node.shape)
+
+    found = [node for node in walk(*values) if node.op is scale_op and node.args[1].op is matmul_op]
+    found = [node for node in found if counts[node.args[1]] == 1]
+    for most in (-1, 0):
+        for node in found:
+            c, product = node.args
+            for at in sorted((0, 1), key=lambda at: entries(product.args[at])):
+                more, factor = entries(product.args[at]) - entries(product), _beneath(product.args[at])
+                if node not in chosen and more <= most and (more < 0 or (c, factor) in there):
+                    chosen[node] = at
+                    there.add((c, factor))
+    made: dict[Expr, Expr] = {}
+    for node in walk(*values):
+        made[node] = rebuild(node, [made[arg] for arg in node.args])
+        if node in chosen:
+            (c, product), at = made[node].args, chosen[node]
+            factor = product.args[at]
+            turned = factor.op is transpose_op
+            light = scale_op(c, _beneath(factor))
+            factors = [transpose_op(light) if turned else light, product.args[1 - at]]
+            made[node] = matmul_op(*factors[:: -1 if at else 1])
+    lines = (Line(line.name, made[line.value], line.half) for line in program.lines)
+    return Program(program.inputs, tuple(lines), program.outputs, program.sizes)
+
+
+def _beneath(factor: Expr) -> Expr:
+    return factor.args[0] if factor.op is transpose_op else factor
 
 
 # ------------------------------------------------------------------------------------------- one of many
 
 
 class _Single:
-    """A pass while the axis that counts its rows is taken away; it is the first of all arrays that have it."""
+    """A pass while the axis that counts its rows is taken away: the first of all arrays that have it."""
 
     def __init__(self, step: Pass, size: Size) -> None:
         self.step, self.size = step, size

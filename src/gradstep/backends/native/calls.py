@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -230,6 +231,12 @@ class Result:
         self.short = [axis.length for axis in total.axes if axis.kind == "short"]
         kinds = [axis.kind for axis in total.axes]
         self.wide = kinds.index("wide") if "wide" in kinds else None
+
+    def moved(self, by: int) -> Result:
+        """The same among numbers that have so many more in front."""
+        found = copy.copy(self)
+        found.first += by
+        return found
 
     def of(self, numbers: Array) -> Any:
         whole = numbers[self.first : self.first + self.width * self.count]

@@ -2,8 +2,8 @@
 
 The function takes one address, that of its arguments. Everything that has entries for each row of a block has
 its place in memory that is used again for the next block. Products that are totals come to lie in `totals`;
-where there is a place for `sums`, they are added to it in float64 after each block. Where `gather` is not 0 they
-are added up where they lie instead: the blocks are pieces of one.
+where there is a place for `sums`, they are added to it in float64 after each block. Where `gather` is not 0
+they are added up where they lie instead: the blocks are pieces of one.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from gradstep.backends.native.chains import (
     joined_layouts,
 )
 from gradstep.backends.native.layouts import Array, Given
-from gradstep.backends.native.near import NearWriter
+from gradstep.backends.native.near import NearWriter, near_places
 from gradstep.backends.native.plan import LINE, Layout, Processor, Room, long_axis
 from gradstep.backends.native.products import Phase, phases
 from gradstep.backends.native.reductions import IDENTITY
@@ -132,6 +132,7 @@ class Memory:
         start = address(self.held) + -address(self.held) % LINE
         self.first = start - address(self.held)
         self.args = np.zeros(len(places), np.int64)
+        self.start = address(self.args)
         self.areas = [np.zeros(len(each), np.int64) for each in self.chain_places]
         self.tell("rows", rows)
         self.tell("gemm", blas().products[work.kind])
@@ -191,7 +192,8 @@ class MatrixCall:
     ) -> None:
         self.work, self.step, self.given = work, step, data
         self.kind = np.dtype(np.float32 if work.kind == "float" else np.float64)
-        self.places = argument_places(work)
+        self.near = whole
+        self.places = near_places(work) if whole else argument_places(work)
         self.total_places, self.numbers = work.total_places()
         processor = Processor(engine.vector_bytes(), engine.registers())
         writer = NearWriter(work, processor) if whole else WorkWriter(work)
@@ -261,7 +263,7 @@ class MatrixCall:
     def run(self, memory: Memory, low: int, high: int) -> None:
         memory.tell("low", low)
         memory.tell("high", high)
-        self.function(address(memory.args))
+        self.function(memory.start)
 
     def by_copies(
         self, memory: Memory, source: Source, blocks: Sequence[tuple[int, int]], joined: Mapping[str, Array]
@@ -288,8 +290,11 @@ class MatrixCall:
             memory = self.memories.pop()
         except IndexError:
             memory = Memory(self.work, self.places, self.piece, copies=self.copies)
-            memory.tell("gather", int(self.piece < self.division.rows))
+            memory.tell("gather", int(self.near))
         memory.put(known)
+        if self.near:
+            for name, first in self.total_places.items():
+                memory.tell(("total", name), address(memory.totals[first:]))
         for name, matrix in matrices.items():
             memory.tell(("matrix", name), address(matrix))
         return memory

@@ -1,8 +1,8 @@
-"""How are matrices multiplied that are small enough to stay in the cache? Where they lie, without copies of them.
+"""How are matrices multiplied that are small enough to stay in the cache? Where they lie, without copies.
 
-BLAS copies both factors into an order of its own first, which pays where each number is used many times. Here a
-block of the result stays in registers: a few lines of the left factor, whose numbers go into all lanes, times a
-few vectors of lines of the right factor. Only a right factor whose lines are columns in memory is copied.
+BLAS copies both factors into an order of its own first, which pays where each number is used many times. Here
+a block of the result stays in registers: a few lines of the left factor, each number in all lanes, times
+a few vectors of the right factor's lines. Only a right factor whose lines are columns in memory is copied.
 """
 
 from __future__ import annotations
@@ -201,17 +201,16 @@ class Multiplying:
                     number = writer.scalar(f"load {self.kind}, ptr {source(one.at, other.at)}")
                     writer.emit(f"store {self.kind} {number}, ptr {place(one.at, other.at)}")
 
-            with writer.loop(0, whole_n, lanes) as loop:
-                with writer.loop(0, whole_k, width) as inner:
-                    first = source(loop.at, inner.at)
-                    starts = [first]
-                    for _ in range(1, lanes):
-                        starts.append(writer.at(starts[-1], "%line"))
-                    some = Type(self.kind, width)
-                    found = turned(lambda r: writer.load(starts[r], some, item), lanes, width, self.kind)
-                    to = place(loop.at, inner.at)
-                    for k, vector in enumerate(found):
-                        writer.store(vector, writer.at(to, k * far), item)
+            with writer.loop(0, whole_n, lanes) as loop, writer.loop(0, whole_k, width) as inner:
+                first = source(loop.at, inner.at)
+                starts = [first]
+                for _ in range(1, lanes):
+                    starts.append(writer.at(starts[-1], "%line"))
+                some = Type(self.kind, width)
+                found = turned(lambda r: writer.load(starts[r], some, item), lanes, width, self.kind)
+                to = place(loop.at, inner.at)
+                for k, vector in enumerate(found):
+                    writer.store(vector, writer.at(to, k * far), item)
             singles(("0", whole_n), (whole_k, "%k"))
             singles((whole_n, "%n"), ("0", "%k"))
             writer.emit("ret void")

@@ -1,18 +1,25 @@
 """How is a pass with products written whose matrices stay in the cache? With products of its own.
 
-A right factor that lies in memory by columns is copied first, once for all rows; one that is another for every
-piece of the rows is left to OpenBLAS.
+A right factor that lies in memory by columns is copied first, once for all rows; one that is another for
+every piece of the rows is left to OpenBLAS.
 """
 
 from __future__ import annotations
 
-from gradstep.backends.native.chains import Work, WorkWriter
+from gradstep.backends.native.chains import Work, WorkWriter, argument_places
 from gradstep.backends.native.multiplying import Multiplying
 from gradstep.backends.native.plan import Processor, Room
-from gradstep.backends.native.products import Operand
+from gradstep.backends.native.products import Operand, Product
 from gradstep.expression.node import Expr
 
 Place = tuple[str, str, bool]
+
+
+def near_places(work: Work) -> dict[object, int]:
+    """At which byte of the arguments each stands: those of any pass, and where totals of products go."""
+    places = argument_places(work)
+    totals = [("total", str(product.symbol.params[0])) for product in work.totals]
+    return places | {name: 8 * (len(places) + k) for k, name in enumerate(totals)}
 
 
 class NearWriter(WorkWriter):
@@ -40,6 +47,9 @@ class NearWriter(WorkWriter):
         self.room = room.used
         self.called: dict[str, str] = {}  # matrices by where they are
 
+    def argument_places(self) -> dict[object, int]:
+        return near_places(self.work)
+
     def outside(self) -> None:
         self.multiplying.functions()
         super().outside()
@@ -60,6 +70,12 @@ class NearWriter(WorkWriter):
         found = super().matrix(operand)
         self.called[found[0]] = str(operand.symbol.params[0])
         return found
+
+    def result(self, product: Product) -> tuple[str, str, tuple[str, str]]:
+        if not product.total:
+            return super().result(product)
+        place = self.argument(("total", str(product.symbol.params[0])), "ptr")
+        return "1.0", self.before, (place, self.length(product.symbol.shape[1]))
 
     def multiply(
         self, alpha: str, beta: str, a: Place, b: Place, c: tuple[str, str], sizes: tuple[str, str, str]

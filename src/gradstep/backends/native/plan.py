@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gradstep.backends.native.assembly import BITS, Type
 from gradstep.backends.economy import MASKS
+from gradstep.backends.native.assembly import BITS, Type
 from gradstep.backends.native.cells import Array, Cell, needed
 from gradstep.backends.native.products import CHEAP
 from gradstep.backends.native.unrolling import Total, Unrolled

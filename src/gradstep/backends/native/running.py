@@ -92,6 +92,8 @@ class Native(Blocked):
             return super().over_rows(number, source, known, kind)
         self.divisions[number] = call.division
         found = call(source, arrays, known)
+        if isinstance(call, HeadsCall) and call.reason:
+            self.calls[key] = call.reason
         return super().over_rows(number, source, known, kind) if found is None else found
 
     def key(
@@ -183,8 +185,8 @@ class Native(Blocked):
     def heads(self, step: Pass, lengths: Lengths, count: int, kind: np.dtype[Any]) -> HeadsCall | None:
         """The call of a pass whose rows are matrices that come apart themselves."""
 
-        def runs(program: Program, rows: Rows, threads: int) -> Native:
-            code = Native(program, rows, threads, self.exactly)
+        def runs(program: Program, rows: Rows) -> Native:
+            code = Native(program, rows, 1, self.exactly)
             code.near = True
             return code
 
@@ -205,6 +207,11 @@ class Native(Blocked):
             others.append(
                 "products of matrices by NumPy's OpenBLAS, what lies between two of them in one pass"
             )
+        for call in self.calls.values():
+            if isinstance(call, HeadsCall):
+                others.append(
+                    f"each is a matrix, which goes through the code by its own rows {call.stack.along}"
+                )
         for number, reason in self.reasons.items():
             which = f"pass {number + 1}" if len(self.passes) > 1 else "the pass over the rows"
             others.append(f"{which} runs in NumPy: {reason}")
