@@ -35,7 +35,7 @@ from gradstep.expression.shapes import Lengths, Size
 
 BLOCK = 8 << 20  # bytes of what is computed for the rows of a block
 FEWEST = 64  # rows of a block
-PIECE = 128  # rows of a piece of a matrix, whose products with another one stay in the cache
+PIECE = 96  # rows of a piece of a matrix, whose products with another one stay in the cache
 SHARED, ENOUGH = 4, 256  # so many blocks there are for threads where each has so many rows
 
 
