@@ -465,11 +465,7 @@ def test_classes_of_a_large_file_are_those_of_a_small_one(gradstep, large, monke
         (("big.npy",), "which of the 4 columns of big.npy is to be predicted?", "--target 3"),
         (("big.npy", "--target", "9"), 'no column "9"', "--target 3"),
         (("big.npy", "--target", "1", "--holdout", "2"), "the held-out ones are a share", "--holdout 0.2"),
-        (
-            ("big.npy", "--target", "1", "--optimiser", "newton-cg"),
-            "all rows in memory",
-            "--optimiser l-bfgs",
-        ),
+        (("big.npy", "--target", "1", "--cluster", "there"), "no address of a cluster", "local:4"),
         (("big.npy", "--target", "1", "--sweep", "seed=0,1"), "one model at a time", "no sweep"),
         (("none-*.npy", "--target", "1"), "there is no file", ""),
     ],

@@ -9,10 +9,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from tables import each
 
 import gradstep as gs
 from gradstep.expression.errors import MathError
-from gradstep.learn import opening, stores
+from gradstep.learn import opening, over_rows, stores
 from gradstep.learn.coordinates import coordinates
 from gradstep.learn.opening import open_rows
 from gradstep.learn.reading import Clock, Part, ahead
@@ -417,14 +418,46 @@ def test_damage_inside_a_row_group_is_found_when_it_is_read(tmp_path):
         gs.train(LINE, store)
 
 
+SECOND_ORDER = [
+    ("newton-cg", LOGISTIC, {}),
+    ("newton-cg", DEEP, {"sizes": {"h": 3}}),
+    ("conjugate gradients", LOGISTIC, {}),
+    ("levenberg-marquardt", NEURON, {}),
+    ("levenberg-marquardt", RIDGE, {}),
+    ("levenberg-marquardt", DEEP, {"sizes": {"h": 3}}),
+]
+
+
+@each(("optimiser", "loss", "settings"), SECOND_ORDER)
+def test_curvature_and_residuals_of_rows_in_files_are_those_of_rows_in_memory(
+    tmp_path, optimiser, loss, settings
+):
+    X, y = rows(300, np.float64)
+    y = (y > 2).astype(float) if loss is LOGISTIC else y
+    beside = {"lam": 0.1} if loss is RIDGE else {}
+    store = as_two_files(tmp_path, X, y)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opening, "EASY", 0)
+        fit = gs.train(loss, {**paths(tmp_path), **beside}, optimiser=optimiser, steps=5, **settings)
+    ref = gs.train(loss, {"X": X, "y": y, **beside}, optimiser=optimiser, steps=5, **settings)
+    assert fit.stored == store.count and fit.steps == ref.steps
+    assert fit.history == pytest.approx(ref.history, rel=1e-6)
+
+
+def test_a_jacobian_that_would_be_large_is_used_by_its_products(tmp_path, monkeypatch):
+    monkeypatch.setattr(over_rows, "MOST_COLUMNS", 2)
+    X, y = rows(500, np.float64)
+    fit = gs.train(NEURON, as_two_files(tmp_path, X, y), optimiser="levenberg-marquardt")
+    assert any("its products with vectors are used instead" in note for note in fit.notes)
+    assert fit.loss == pytest.approx(gs.train(NEURON, {"X": X, "y": y}).loss, rel=1e-4)
+
+
 def test_what_needs_all_rows_at_once_says_so(tmp_path):
     X, y = rows()
     store = as_two_files(tmp_path, X, y)
     runs = gs.parse("mean((y - cumsum(X @ w + b))**2)", X="N d", w="d", b="", y="N")
     with pytest.raises(MathError, match="needs all rows at once"):
         gs.train(runs, store)
-    with pytest.raises(MathError, match="newton-cg needs all rows in memory"):
-        gs.train(LINE, store, optimiser="newton-cg")
     with pytest.raises(MathError, match="the held-out ones are a share"):
         gs.train(LINE, store, holdout=[1, 2])
 

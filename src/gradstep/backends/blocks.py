@@ -165,7 +165,19 @@ def _empty(shape: Shape, sizes: Lengths, kind: Any) -> Array:
 
 
 class Blocked:
-    """A program that runs over its rows in blocks: called like the function of the whole program."""
+    """A program that runs over its rows in blocks: called like the function of the whole program.
+
+    `whole` is the function of all rows at once, where it is known; `origin` is how to make it on another
+    machine: a function and what to call it with.
+    """
+
+    whole: Callable[..., Any] | None = None
+    origin: tuple[Callable[..., Blocked], tuple[Any, ...]] | None = None
+
+    def __reduce__(self) -> tuple[Callable[..., Blocked], tuple[Any, ...]]:
+        if self.origin is None:
+            raise TypeError("this program is not said to be made elsewhere")
+        return self.origin
 
     def __init__(
         self, program: Program, rows: Rows, threads: int | None = None, exactly: bool = False
@@ -196,9 +208,7 @@ class Blocked:
         What is computed for a row is of this kind, float32 or float64; with `exactly` always float64.
         """
         kind = np.dtype(np.float64 if self.exactly else kind)
-        names = list(self.rows.axes)  # one row of each tells the sizes that no parameter has
-        known = {**dict(zip(names, source.block(names, 0, 1), strict=True)), **values}
-        known[self.rows.count] = np.float64(source.count)
+        known = self.known(source, values)
         for number in range(len(self.passes)):
             self.compute(number, known)
             known |= (
@@ -208,6 +218,15 @@ class Blocked:
             )
         self.compute(len(self.passes), known)
         return {name: known[called] for name, called in self.rows.outputs.items()}
+
+    def known(self, source: Source | Stream, values: Values) -> Values:
+        """What is known before the first pass: values, how many rows there are, and one row of the data.
+
+        It tells the sizes that no parameter has.
+        """
+        names = list(self.rows.axes)
+        first = dict(zip(names, source.block(names, 0, 1), strict=True))
+        return {**first, **values, self.rows.count: np.float64(source.count)}
 
     def compute(self, number: int, known: Values) -> None:
         """What comes before a pass, or after the last."""
@@ -319,6 +338,27 @@ class OverWindows:
             name: np.concatenate([one[name], other[name]], axis=axis) for name, axis in step.joined.items()
         }
         return added(step.totals, one, other) | whole
+
+
+@record
+class OverBatch:
+    """A program for some rows of a window, all at once: its outputs in order."""
+
+    blocked: Blocked
+    start: int
+    stop: int
+    values: Values
+
+    def __call__(self, window: InMemory) -> list[Any]:
+        axes, whole = self.blocked.rows.axes, self.blocked.whole
+        assert whole is not None
+        rows = dict(zip(axes, window.block(list(axes), self.start, self.stop), strict=True))
+        given = {**self.values, **rows}
+        value, slopes = whole(*(given[str(each.symbol.params[0])] for each in self.blocked.program.inputs))
+        return [value, *slopes.values()]
+
+    def added(self, one: list[Any], other: list[Any]) -> list[Any]:
+        raise NotImplementedError("a batch lies in one window")
 
 
 def _counted(count: int, thing: str) -> str:

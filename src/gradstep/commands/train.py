@@ -27,14 +27,14 @@ from gradstep.learn.models import Model, default_model
 from gradstep.learn.optimisers import AUTOMATIC_STEP, GRADIENT_DESCENT, OPTIMISERS, optimiser_named
 from gradstep.learn.penalty import L2
 from gradstep.learn.progress import progress_bar, reading_bar
-from gradstep.learn.training import train_model
+from gradstep.learn.training import TRAINED_HERE, train_model
 
 if TYPE_CHECKING:
     import shlex
     from pathlib import Path
 
     from gradstep.commands import models, sweeping
-    from gradstep.learn import packing, stored_tables, variants
+    from gradstep.learn import cluster, packing, stored_tables, variants
     from gradstep.learn.stores import Store
     from gradstep.notation import declaring, plain, views
     from gradstep.notation.presentation import Said
@@ -43,6 +43,7 @@ else:
     shlex = late("shlex")
     models = late("gradstep.commands.models")
     sweeping = late("gradstep.commands.sweeping")
+    cluster = late("gradstep.learn.cluster")
     packing = late("gradstep.learn.packing")
     stored_tables = late("gradstep.learn.stored_tables")
     variants = late("gradstep.learn.variants")
@@ -93,6 +94,11 @@ INTERRUPTED = 130
     "steps, tolerance, or a number in --model. Several: every combination.",
 )
 @click.option("--kind", multiple=True, metavar="COLUMN=KIND", help="Read a column as number or as category.")
+@click.option(
+    "--cluster",
+    metavar="WHERE",
+    help="Let the workers of a Dask cluster go through rows in files: local:4, or tcp://… of a scheduler.",
+)
 @table_options
 @click.option("--save", metavar="FILE", help="Keep the model, as model.safetensors, for gradstep predict.")
 @click.option("--page", metavar="FILE", help="Write a page with the network, the derivation and the fit.")
@@ -149,6 +155,8 @@ def _trained(data: str, shapes: Sequence[str], options: dict[str, Any]) -> tuple
     )
     for part in _read(table, prepared):
         say(part)
+    if options["cluster"]:
+        say(f"  {TRAINED_HERE}")
     model = _model(prepared, options, shapes, [name for name in sweep if name not in (*variants.MANNERS, L2)])
     say(f"\nThe model: {model.title}")
     with progress_bar() as show:
@@ -174,16 +182,21 @@ def _from_files(
     store: Store, words: Sequence[str], options: dict[str, Any], say: Callable[[str], None]
 ) -> Fit:
     """The same for rows that are too many for memory."""
-    with reading_bar() as show:
+    with reading_bar() as show, cluster.cluster_of(options["cluster"]) as workers:
         rows = stored_tables.prepared_rows(
-            store, options["target"], task=options["task"], holdout=options["holdout"], progress=show
+            store,
+            options["target"],
+            task=options["task"],
+            holdout=options["holdout"],
+            progress=show,
+            workers=workers,
         )
         for part in _read(store, rows.prepared):
             say(part)
         model = _model(rows.prepared, options, words[1:])
         say(f"\nThe model: {model.title}")
         settings = {name: value for name, value in _settings(options).items() if name != L2}
-        fit = stored_tables.train_stored_model(model, rows, progress=show, **settings)
+        fit = stored_tables.train_stored_model(model, rows, progress=show, cluster=workers, **settings)
 
     def predictions(path: str) -> None:
         rows = read_any(words[0], options, options["target"], None, fit.encoder)

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 
 from gradstep.expression.node import Expr, walk
-from gradstep.expression.records import record
+from gradstep.expression.records import record, replaced
 from gradstep.learn.scaling import Array, Scaler
 from gradstep.learn.structure import Affine, Linear, Output, entrances, moving, name_of, output, residual
 from gradstep.operations.products import matmul_op
@@ -83,6 +83,11 @@ class Coordinates:
             for place in entrance.places:
                 _refold(found, place, entrance.scaler.fold)
         return found
+
+    def moved(self, direction: Arrays) -> dict[str, Array]:
+        """A direction of training as one of the user's parameters: where they go when training goes there."""
+        still = None if self.unit is None else replaced(self.unit, shift=np.zeros_like(self.unit.shift))
+        return replaced(self, unit=still).to_user(direction)
 
     def pulled(self, gradients: Arrays) -> dict[str, Array]:
         """Slopes of the user's loss along the user's parameters, as those of training along its own."""

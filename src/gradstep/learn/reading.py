@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -13,6 +15,7 @@ import numpy as np
 
 from gradstep.backends.blocks import InMemory, Stream, Work
 from gradstep.backends.trees import Tree
+from gradstep.expression.records import record
 from gradstep.learn.stores import WHOLE, Array, Share, Store, within
 from gradstep.operations.memory import spoken
 
@@ -44,6 +47,17 @@ class Clock:
     reading: float = 0.0
     disk: int = 0
     show: Callable[[Moment], None] | None = field(default=None, repr=False)
+
+    def __add__(self, other: Clock) -> Clock:
+        return Clock(
+            self.passes + other.passes,
+            self.bytes + other.bytes,
+            self.seconds + other.seconds,
+            self.waited + other.waited,
+            self.reading + other.reading,
+            self.disk + other.disk,
+            self.show,
+        )
 
     def read(self, seconds: float) -> None:
         """The reader was at work for so long."""
@@ -138,6 +152,14 @@ def ahead(items: Iterator[T], busy: Callable[[float], None] = lambda seconds: No
         reader.join()
 
 
+@record
+class Visit:
+    """A window of so many rows, and who does a work with it."""
+
+    count: int
+    do: Callable[[Work[Any]], Any]
+
+
 class Part(Stream):
     """A share of each window of a store, as data to compute with.
 
@@ -157,8 +179,9 @@ class Part(Stream):
         self.kind = None if kind is None else np.dtype(kind)
         self.changes = dict(changes or {})
         self.clock = clock or Clock()
-        self.parts = [within(window, share) for window in store.windows()]
-        self.count = sum(stop - start for start, stop in self.parts)
+        parts = [[within(window, share) for window in unit] for unit in store.units]
+        self.cuts = [[(start, stop) for start, stop in unit if start < stop] for unit in parts]
+        self.count = sum(stop - start for unit in self.cuts for start, stop in unit)
         self.firsts: dict[str, Array] = {}
 
     def block(self, names: Sequence[str], start: int, stop: int) -> list[Array]:
@@ -178,23 +201,38 @@ class Part(Stream):
                 yield {name: np.require(array, self.kind, "A") for name, array in found.items()}
 
     def timed(
-        self, names: Sequence[str], units: Sequence[int] | None = None
+        self, names: Sequence[str], units: Sequence[int] | None = None, clock: Clock | None = None
     ) -> Generator[dict[str, Array], None, None]:
         """The same, read ahead by a thread and timed."""
         size = self.store.bytes_of(names)
-        return self.clock.timed(self.arrays(names, units), _length, self.count, size)
+        return (clock or self.clock).timed(self.arrays(names, units), _length, self.count, size)
 
-    def windows(self, names: Sequence[str]) -> Iterator[InMemory]:
+    def windows(
+        self, names: Sequence[str], units: Sequence[int] | None = None, clock: Clock | None = None
+    ) -> Generator[InMemory, None, None]:
         """The windows one after the other, each with the number of its first row in the store."""
-        starts = (start for start, stop in self.parts if start < stop)
-        for arrays, at in zip(self.timed(names), starts, strict=False):
-            yield InMemory(arrays, dict.fromkeys(arrays, 0), at)
+        numbers = range(len(self.store.units)) if units is None else units
+        starts = (start for unit in numbers for start, stop in self.cuts[unit])
+        with contextlib.closing(self.timed(names, units, clock)) as read:
+            for arrays, at in zip(read, starts, strict=False):
+                yield InMemory(arrays, dict.fromkeys(arrays, 0), at)
+
+    def visits(self, names: Sequence[str], units: Sequence[int]) -> Iterator[Visit]:
+        """The windows of some units to be worked on one by one, several times each."""
+        with contextlib.closing(self.windows(names, units)) as windows:
+            for window in windows:
+                yield Visit(window.count, partial(_done, window))
 
     def total(self, work: Work[T], names: Sequence[str]) -> T:
         tree: Tree[T] = Tree(work.added)
-        for number, window in enumerate(self.windows(names)):
-            tree.put(number, 1, work(window))
+        with contextlib.closing(self.windows(names)) as windows:
+            for number, window in enumerate(windows):
+                tree.put(number, 1, work(window))
         return tree.top()
+
+
+def _done(window: InMemory, work: Work[T]) -> T:
+    return work(window)
 
 
 def _length(arrays: Mapping[str, Array]) -> int:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gradstep.expression.errors import MathError
 from gradstep.expression.records import replaced
+from gradstep.learn.cluster import Cluster, spread
 from gradstep.learn.encoding import Encoder, Number, Prepared, Task, classes_of
 from gradstep.learn.fit import Fit
 from gradstep.learn.models import Model
@@ -55,14 +56,22 @@ class StoredTable:
 
 
 def prepared_rows(
-    store: Store, target: str, *, task: Task | None, holdout: float, progress: Progress | None = None
+    store: Store,
+    target: str,
+    *,
+    task: Task | None,
+    holdout: float,
+    progress: Progress | None = None,
+    workers: Cluster | None = None,
 ) -> StoredTable:
     """The survey of a table whose features are X and whose target is y, and what follows from it."""
     if task not in (None, "regression", "classification"):
         raise MathError(f"a task is regression or classification, not {task!r}", mend='task="regression"')
     shares = Shares.of(holdout, 0.0)
     clock = Clock(show=getattr(progress, "reading", None))
-    survey = surveyed(Part(store, clock=clock), ["X", "y"], shares.learnt[1], "y")
+    if workers is not None:
+        workers.greet(store)
+    survey = surveyed(spread(Part(store, clock=clock), workers, True), ["X", "y"], shares.learnt[1], "y")
     goal = survey.columns["y"]
     distinct = np.array(sorted(goal.distinct))
     found = distinct if store.classes is None else store.classes

@@ -106,6 +106,11 @@ class Store(ABC):
         """Where a row stands: "in row 5"."""
         return f"in row {row:,}"
 
+    def told(self, unit: int) -> str:
+        """What a unit is called: the rows 0 to 99 of X.npy."""
+        first, last = self.units[unit][0][0], self.units[unit][-1][1] - 1
+        return f"the rows {first:,} to {last:,} of {self.source}"
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """All rows as one matrix in a .npy file, array after array (so y is last), in the type of the first.
 

@@ -16,18 +16,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gradstep.backends.blocks import Blocked, InMemory, Source, Stream
+from gradstep.backends.blocks import Blocked, InMemory, OverBatch, Source, Stream
 from gradstep.backends.compiled import Compiled
 from gradstep.backends.native import engine
-from gradstep.backends.rows import cut
-from gradstep.backends.run import Run
 from gradstep.backends.threads import one_thread_each
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
-from gradstep.learn.arrays import checked, taken_as_numbers, wrong_axes
+from gradstep.learn.arrays import checked, taken_as_numbers
 from gradstep.learn.checkpoints import Checkpoint, recalled
 from gradstep.learn.choices import Choice, derived, translated
+from gradstep.learn.cluster import Cluster, cluster_of, spread
 from gradstep.learn.columns import listed
 from gradstep.learn.comparison import Score, remarks, worse_than_nothing
 from gradstep.learn.coordinates import Coordinates, coordinates_by
@@ -36,15 +35,18 @@ from gradstep.learn.encoding import Encoder, Task
 from gradstep.learn.faults import Known, Span, at_first, at_last
 from gradstep.learn.fit import Fit
 from gradstep.learn.objective import needed, objective, watch_of
-from gradstep.learn.optimisers import optimiser_named
+from gradstep.learn.optimisers import Optimiser, optimiser_named
+from gradstep.learn.over_rows import OverRows
 from gradstep.learn.plain_data import plain
 from gradstep.learn.plan import Plan, compared_in, planned
 from gradstep.learn.progress import Progress, reading_bar, shown_by
-from gradstep.learn.reading import Change, Clock, Part
+from gradstep.learn.reading import Change, Clock, Part, Visit
+from gradstep.learn.recipes import Recipe, recipe_of
 from gradstep.learn.rounding import rounding_error
 from gradstep.learn.scaling import Array
 from gradstep.learn.shares import Shares
 from gradstep.learn.starting import alive, shapes_of, silent_units, start_of, undefined_part
+from gradstep.learn.stored_arrays import check_rows, columns_as_numbers
 from gradstep.learn.stores import WHOLE, Share, Store
 from gradstep.learn.surface import Layout, Objective, Parameters
 from gradstep.learn.survey import Survey, surveyed
@@ -80,6 +82,7 @@ def train_stored(
     backend: str = "fastest",
     threads: int | None = None,
     checkpoint: Checkpoint | None = None,
+    cluster: object = None,
     changes: Mapping[str, Change] | None = None,
     survey: Survey | None = None,
 ) -> Fit:
@@ -90,10 +93,6 @@ def train_stored(
     shares = Shares.of(holdout, watch)
     rule = optimiser_named(optimiser)
     Choice(backend, threads, rule, learning_rate, steps, batch, seed)  # says what is wrong with it
-    if rule.needs != "gradient":
-        raise MathError(
-            f"{rule.name} needs all rows in memory, and these stay in their files", mend='optimiser="l-bfgs"'
-        )
     used = mentioned(loss)
     strangers = [name for name in store.names if name not in used]
     declared = {name: v for name, v in variables(loss).items() if name in used}
@@ -102,8 +101,8 @@ def train_stored(
     chosen = [name for name in used if name not in given and name not in fixed] if wrt is None else wrt
     task = (loss, chosen if isinstance(chosen, str) else tuple(chosen), tuple((names or {}).items()))
     derivation = derived(task)
-    changes = {**_columns_as_numbers(store, declared, given), **(changes or {})}
-    _check_rows(derivation, declared, given, Part(store, changes=changes))
+    changes = {**columns_as_numbers(store, declared, given), **(changes or {})}
+    check_rows(derivation, declared, given, Part(store, changes=changes))
     settings = {
         **{"optimiser": optimiser, "learning_rate": learning_rate, "tolerance": tolerance, "batch": batch},
         **{"seed": seed, "enough": enough, "backend": backend, "sizes": sizes, "start": start},
@@ -114,20 +113,28 @@ def train_stored(
         checkpoint.agree("loss", {"formula": str(loss), "parameters": ", ".join(derivation.wrt)})
         checkpoint.agree("settings", plain(settings))
         checkpoint.agree("data", {name: plain(np.asarray(value)) for name, value in fixed.items()})
-    with shown_by(progress, reading_bar) as show:
+    with shown_by(progress, reading_bar) as show, cluster_of(cluster) as workers:
         clock.show = getattr(show, "reading", None)
+        if workers is not None:
+            workers.greet(store)
         if survey is None:
             data = {name: v for name, v in declared.items() if name not in derivation.parameters}
             target, _ = compared_in(derivation, data)
-            goal, rows = target if target in given else None, Part(store, changes=changes, clock=clock)
+            goal = target if target in given else None
+            rows = spread(Part(store, changes=changes, clock=clock), workers, True)
             survey = recalled(
                 checkpoint, "survey", Survey, lambda: surveyed(rows, given, shares.learnt[1], goal)
             )
-        training = _Training(store, derivation, declared, given, fixed, shares, survey, changes, clock)
-        language = "native" if backend != "numpy" and engine.available() else "numpy"
-        language = backend if backend == "native" else language
+        store.filled = survey.means or store.filled
+        training = _Training(
+            store, derivation, declared, given, fixed, shares, survey, changes, clock, workers
+        )
+        able = engine.available() and (workers is None or workers.compiles)
+        language = backend if backend != "fastest" else "native" if able else "numpy"
         language = recalled(checkpoint, "language", str, partial(str, language))
         training.function = translated(task, language, threads)
+        axis = str(declared[given[0]].shape[0])
+        training.recipe = recipe_of(loss, derivation.wrt, task[2], axis, language)
         training.prepare(seed, prediction, standardise, sizes, start)
         found = training.walked(
             training.over(shares.train),
@@ -141,46 +148,16 @@ def train_stored(
             batches=training.batches(batch, seed),
             trial=training.trial(batch, seed),
             keeper=checkpoint,
+            **training.beyond(rule),
         )
         training.notes += () if checkpoint is None else checkpoint.told()
         clock.show = None
         unused = [f"{name} is not used by the loss" for name in strangers]
         unused += [
             taken_as_numbers(name, (store.count, *store.shapes[name]))
-            for name in _columns_as_numbers(store, declared, given)
+            for name in columns_as_numbers(store, declared, given)
         ]
         return training.fit(found, unused)
-
-
-def _check_rows(
-    derivation: Derivation,
-    declared: Mapping[str, Expr],
-    given: Sequence[str],
-    part: Part,
-) -> None:
-    """The arrays of a store are data of the loss, with the same rows, of the declared shapes."""
-    store = part.store
-    if not given:
-        raise MathError(
-            "the loss uses no array of the files", facts=[f"{store.source} has {listed(store.names)}"]
-        )
-    for name, first in zip(given, part.block(given, 0, 1), strict=True):
-        if name in derivation.parameters:
-            raise MathError(f"{name} is given as data, but it is to be trained")
-        if first.ndim != declared[name].rank:
-            raise wrong_axes(name, (store.count, *first.shape[1:]), declared[name].shape)
-
-
-def _columns_as_numbers(
-    store: Store, declared: Mapping[str, Expr], given: Sequence[str]
-) -> dict[str, Change]:
-    """A column in a file is a vector where a vector was declared."""
-    rows = {name: store.shapes[name] for name in given}
-    return {
-        name: lambda array: array[..., 0]
-        for name, row in rows.items()
-        if len(row) == declared[name].rank and row[-1:] == (1,)
-    }
 
 
 @dataclass(eq=False)
@@ -196,15 +173,18 @@ class _Training:
     survey: Survey
     changes: Mapping[str, Change]
     clock: Clock
+    workers: Cluster | None
     first: dict[str, Array] = field(init=False)
     plan: Plan = field(init=False)
     units: Coordinates = field(init=False)
     function: Compiled = field(init=False)
+    recipe: Recipe = field(init=False)
     blocked: Blocked = field(init=False)
     kind: Any = field(init=False)
     sample: dict[str, Array] = field(init=False)  # rows to train with, in the units of training
     notes: list[str] = field(default_factory=list)
     objectives: dict[Share, Objective] = field(default_factory=dict)
+    parts: dict[Share, Part] = field(default_factory=dict)
 
     def prepare(
         self,
@@ -236,7 +216,7 @@ class _Training:
             else Coordinates()
         )
         needed(self.function, {*given.arrays, *derivation.wrt})
-        self.blocked = self._in_blocks()
+        self.blocked = self.recipe.blocked(self.function)
         self.sample = self.units.data(plan.of(plan.train))
         shapes = shapes_of(derivation, given.sizes, sizes, start)
         first, from_user = start_of(derivation, shapes, start, self.units, plan, seed)
@@ -257,20 +237,6 @@ class _Training:
         if why is not None:
             self.notes.append(f"{why}: computed in float64, which is slower")
         return np.dtype(np.float32 if why is None else np.float64)
-
-    def _in_blocks(self) -> Blocked:
-        run = self.function.raw
-        assert isinstance(run, Run)
-        axis = str(self.declared[self.plan.along[0]].shape[0])
-        try:
-            rows = cut(run.program, axis)
-        except MathError as error:
-            raise MathError(
-                "this loss needs all rows at once, and these are too many for memory",
-                facts=error.facts,
-                mend="a loss that is a sum or a mean over the rows",
-            ) from None
-        return run.in_blocks(rows)
 
     def _said(self) -> Iterator[str]:
         store, survey = self.store, self.survey
@@ -297,8 +263,12 @@ class _Training:
     # What the descent asks for.
 
     def part(self, share: Share) -> Part:
-        """A share of every window, to compute with."""
-        return Part(self.store, share, self.changes, self.kind, self.clock)
+        """A share of every window, to compute with; only those of the descent are gone through often."""
+        if share not in self.parts:
+            part = Part(self.store, share, self.changes, self.kind, self.clock)
+            often = share in (self.shares.train, self.shares.watched)
+            self.parts[share] = spread(part, self.workers, not often)
+        return self.parts[share]
 
     def over(self, share: Share) -> Objective:
         """The loss on a share of every window, one pass for each place that it is asked at."""
@@ -355,21 +325,27 @@ class _Training:
 
         def blocks(turn: int) -> Iterator[Objective]:
             random = np.random.default_rng([seed, turn])
-            for arrays in part.timed(self.given, random.permutation(len(self.store.units)).tolist()):
-                count = len(next(iter(arrays.values())))
-                for start in (random.permutation(-(-count // batch)) * batch).tolist():
-                    yield self._batch({name: a[start : start + batch] for name, a in arrays.items()})
+            for visit in part.visits(self.given, random.permutation(len(self.store.units)).tolist()):
+                for start in (random.permutation(-(-visit.count // batch)) * batch).tolist():
+                    yield self._batch(visit, start, min(start + batch, visit.count))
 
         return blocks
 
-    def _batch(self, arrays: Mapping[str, Array]) -> Objective:
-        names = [given.name for given in self.function.program.inputs]
-
+    def _batch(self, visit: Visit, start: int, stop: int) -> Objective:
         def run(values: Mapping[str, Any]) -> list[Any]:
-            loss, slopes = self.function.raw(*({**values, **arrays}[name] for name in names))
-            return [loss, *(slopes[name] for name in self.function.program.gradients)]
+            found: list[Any] = visit.do(OverBatch(self.blocked, start, stop, dict(values)))
+            return found
 
         return lambda parameters: self._measured(parameters, run)
+
+    def beyond(self, rule: Optimiser) -> dict[str, Any]:
+        """What the optimiser needs beside the gradient, as `descend` calls it: each a pass over the rows."""
+        rows = OverRows(
+            self.derivation, self.recipe, self.units, self.part(self.shares.train), self._beside()
+        )
+        found, notes = rows.beyond(rule, self.first, self.kind)
+        self.notes += notes
+        return found
 
     def trial(self, batch: int | None, seed: int) -> tuple[Objective, Any]:
         """A sample instead of all rows, to try learning rates and to see rounding errors with."""
@@ -436,7 +412,8 @@ class _Training:
             *silent,
             *remarks(plan, scores),
             *more,
-            self.clock.told(),
+            self.clock.told() if self.workers is None else "",
+            *(() if self.workers is None else (*self.workers.said, *self.workers.told())),
         ]
         return Fit(
             of=self.derivation.of,
@@ -447,7 +424,7 @@ class _Training:
             steps=found.steps,
             converged=found.converged,
             stopped=found.stopped,
-            notes=tuple(dict.fromkeys(all_notes)),
+            notes=tuple(dict.fromkeys(filter(None, all_notes))),
             derivation=self.derivation,
             function=self.function,
             scores=scores,

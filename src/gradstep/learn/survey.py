@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 import operator
@@ -12,8 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from gradstep.backends.blocks import InMemory
 from gradstep.backends.threads import cores, one_thread_each, shared_out
 from gradstep.expression.errors import MathError
+from gradstep.expression.records import record
 from gradstep.learn.arrays import LARGEST
 from gradstep.learn.columns import shown
 from gradstep.learn.moments import FLAT, MOST_DISTINCT, Columns, Products, fits_short, paired
@@ -175,13 +176,25 @@ def surveyed(part: Part, names: Sequence[str], learnt: float, target: str | None
     What is not a finite number, and not marked as missing by the file, is a `MathError` that says where.
     """
     store = part.store
-    starts = (start for start, _ in store.windows())
-    with one_thread_each(), contextlib.closing(part.timed(names)) as read:
-        windows = (survey_of(store, arrays, next(starts), learnt, target) for arrays in read)
-        survey = paired(windows, operator.add)
-    assert survey is not None  # a store has rows
+    with one_thread_each():
+        survey = part.total(Surveying(store, learnt, target), names)
     store.filled = survey.means
     return survey
+
+
+@record
+class Surveying:
+    """The work of a survey: that of each window, and they add up."""
+
+    store: Store
+    learnt: float
+    target: str | None
+
+    def __call__(self, window: InMemory) -> Survey:
+        return survey_of(self.store, window.arrays, window.at, self.learnt, self.target)
+
+    def added(self, one: Survey, other: Survey) -> Survey:
+        return one + other
 
 
 def survey_of(

@@ -18,7 +18,7 @@ from gradstep.learn.columns import shown
 from gradstep.learn.features import Feature, Number
 from gradstep.learn.frames import Frame, Raw, Words
 from gradstep.learn.profiles import as_wanted, is_there
-from gradstep.learn.stores import Array, Share, Store, Window, cuts, within
+from gradstep.learn.stores import Array, Share, Store, Window, called, cuts, within
 
 DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
 
@@ -110,6 +110,10 @@ class TableStore(Store):
 
     def prints(self) -> dict[str, str]:
         return self.frame.prints()
+
+    def told(self, unit: int) -> str:
+        number, piece, _ = self.frame.parts[unit]
+        return f"{self.frame.piece} {piece} of {called(self.frame.paths[number])}"
 
     def place(self, row: int) -> str:
         unit = next(k for k, windows in enumerate(self.units) if windows and row < windows[-1][1])

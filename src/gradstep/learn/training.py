@@ -24,7 +24,7 @@ from gradstep.learn.encoding import Prepared
 from gradstep.learn.fit import Fit
 from gradstep.learn.ground import Manner, ground_for
 from gradstep.learn.models import Model
-from gradstep.learn.opening import is_small, read_whole, stored_in, whole
+from gradstep.learn.opening import is_small, open_rows, read_whole, stored_in, whole
 from gradstep.learn.penalty import L2
 from gradstep.learn.progress import Progress, shown_by
 from gradstep.operations.evaluation import mentioned
@@ -37,6 +37,9 @@ else:
     variants = late("gradstep.learn.variants")
 
 FEWEST_TO_WATCH = 100
+TRAINED_HERE = (
+    "trained in this process, not on the cluster: so few rows are done here before workers have been asked"
+)
 SETTINGS = (
     *("optimiser", "steps", "learning_rate", "start", "sizes", "standardise", "holdout", "watch"),
     *("tolerance", "enough", "batch", "progress", "seed", "prediction", "names", "backend", "threads"),
@@ -48,7 +51,7 @@ ROWS_A_WEIGHT = 20  # with as many rows for each weight a plane does not learn t
 @overload
 def train(
     loss: Expr,
-    data: Mapping[str, Any],
+    data: Any,
     wrt: str | Sequence[str] | None = None,
     *,
     optimiser: str = "gradient descent",
@@ -73,6 +76,7 @@ def train(
     checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
     every: float | str = SECONDS,
     resume: bool = False,
+    cluster: object = None,
     sweep: None = None,
 ) -> Fit: ...
 
@@ -80,7 +84,7 @@ def train(
 @overload
 def train(
     loss: Expr,
-    data: Mapping[str, Any],
+    data: Any,
     wrt: str | Sequence[str] | None = None,
     *,
     optimiser: str = "gradient descent",
@@ -105,13 +109,14 @@ def train(
     checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
     every: float | str = SECONDS,
     resume: bool = False,
+    cluster: object = None,
     sweep: Mapping[str, Sequence[Any]],
 ) -> sweeps.Sweep: ...
 
 
 def train(
     loss: Expr,
-    data: Mapping[str, Any],
+    data: Any,
     wrt: str | Sequence[str] | None = None,
     *,
     optimiser: str = "gradient descent",
@@ -136,11 +141,13 @@ def train(
     checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
     every: float | str = SECONDS,
     resume: bool = False,
+    cluster: object = None,
     sweep: Mapping[str, Sequence[Any]] | None = None,
 ) -> Fit | sweeps.Sweep:
     """Find the parameters `wrt` that make `loss` small on `data`, by its derived and certified gradient.
 
-    `data` are arrays by the names in the loss, paths of .npy files, or what `open_rows` gives; all other
+    `data` are arrays by the names in the loss, paths of .npy files, or what `open_rows` gives (a path alone:
+    of a table whose column y is to be predicted from the others, X); all other
     variables are parameters unless `wrt` says less. Rows that are too many for memory stay in their files.
     `start` are parameters to begin with, in the units of the data, and `sizes` the widths of hidden layers,
     which no data tell. `holdout` is a share of the rows (or their numbers) to judge the fit with, `watch` a
@@ -148,6 +155,8 @@ def train(
     `enough` of its first value is good enough to stop. With `standardise` features are brought to spread 1,
     and the target to size 1, wherever that can be folded back into the weights; `learning_rate` then acts on
     those. `l2` adds a penalty, so many times the sum of the squared weights in these units (not of biases).
+    `cluster` is "local:4" for so many workers on this machine, the address of a Dask scheduler or its client:
+    the workers go through rows in files, and the parameters have the same bits as without them.
     `batch` is the number of rows of a mini-batch. `prediction` is what the network answers, where the
     loss does not show it; `columns` are the names of the columns of an array, to speak of them.
     `backend` is "numpy", "native" (machine code, by the package llvmlite), or the
@@ -173,12 +182,14 @@ def train(
             f"train takes an expression, not {type(loss).__name__}", mend='gs.parse(text, X="N d", …)'
         )
     checkpoint = Checkpoint.of(checkpoint, every, resume)
+    settings = {name: value for name, value in locals().items() if name in SETTINGS}
+    if isinstance(data, str | os.PathLike):
+        data = open_rows(data, "y" if os.fspath(data).endswith(".parquet") else None)
     stored = stored_in(data)
     if stored is not None:
         store, beside = stored
         if checkpoint is not None:
             checkpoint.agree("files", store.prints())
-        settings = {name: value for name, value in locals().items() if name in SETTINGS}
         if not isinstance(data, Mapping) or not is_small(store):
             if l2 is not None:
                 raise MathError("rows in files have no l2", mend="a penalty in the formula, + 0.1*sum(w**2)")
@@ -186,7 +197,8 @@ def train(
                 raise MathError(
                     "rows in files are read for one model at a time", mend="arrays in memory, or no sweep"
                 )
-            return streaming.train_stored(loss, store, beside, wrt, **settings)
+            return streaming.train_stored(loss, store, beside, wrt, cluster=cluster, **settings)
+        notes = (read_whole(store), *(() if cluster is None else (TRAINED_HERE,)))
         return _changed(
             train(
                 loss,
@@ -197,7 +209,12 @@ def train(
                 columns={**store.columns, **(columns or {})},
                 **settings,
             ),
-            lambda fit: replace(fit, notes=(read_whole(store), *fit.notes)),
+            lambda fit: replace(fit, notes=(*notes, *fit.notes)),
+        )
+    if cluster is not None:
+        return _changed(
+            train(loss, data, wrt, sweep=sweep, l2=l2, **settings),
+            lambda fit: replace(fit, notes=(TRAINED_HERE, *fit.notes)),
         )
     if not isinstance(data, Mapping):
         raise MathError("the data are arrays by name", mend='data={"X": X, "y": y}')

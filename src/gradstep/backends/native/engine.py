@@ -79,7 +79,7 @@ def _machine() -> Any:
 
 
 @cache
-def _identity() -> str:
+def identity() -> str:
     """What an object depends on beside its text."""
     llvm = _llvm()
     import llvmlite
@@ -143,7 +143,7 @@ def keep(key: str, body: bytes) -> None:
 
 def object_of(text: str) -> bytes:
     """The object of a text, kept or new."""
-    key = hashlib.sha256((_identity() + "\n" + text).encode()).hexdigest()
+    key = hashlib.sha256((identity() + "\n" + text).encode()).hexdigest()
     body = kept(key)
     if body is None:
         body = machine_code(text)

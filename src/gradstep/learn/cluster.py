@@ -1,0 +1,324 @@
+"""Who computes where one machine is not enough? The workers of a Dask cluster, each its part of the windows.
+
+A step sends the parameters and asks each worker once. What comes back are totals by the tree of `trees.py`,
+so the bits do not depend on how many workers there are, or on who of them was lost on the way: Dask gives the
+errand of a lost worker to another, which reads the windows itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any, TypeVar
+
+from gradstep.backends.blocks import Work
+from gradstep.backends.threads import cores
+from gradstep.backends.trees import Node, Tree
+from gradstep.expression.errors import MathError
+from gradstep.expression.records import replaced
+from gradstep.learn.reaching import dask, gone, reached, reaching
+from gradstep.learn.reading import Clock, Moment, Part, Visit
+from gradstep.learn.runs import Run, runs
+from gradstep.learn.stores import Store
+from gradstep.learn.workers import (
+    Answer,
+    Errand,
+    Fingerprint,
+    Greeting,
+    Held,
+    Only,
+    Times,
+    fingerprint,
+    greeting,
+)
+
+T = TypeVar("T")
+
+STARTS = 60.0  # seconds until a worker has to be there, at first or again
+LOOKS = 1.0  # between two looks at who is there
+WAITS = 2.0  # for answers, between two looks at whether there can be any
+CLEARLY = 1.2  # times slower than one machine: then it is said
+
+
+@contextlib.contextmanager
+def cluster_of(asked: object) -> Iterator[Cluster | None]:
+    """The workers of "local:4", of the scheduler at an address, or of a client of Dask; none for None."""
+    if asked is None or isinstance(asked, Cluster):
+        yield asked
+        return
+    with reached(asked) as (client, said):
+        workers = Cluster(client, said)
+        try:
+            yield workers
+        finally:
+            workers.forget()
+
+
+@dataclass(eq=False)
+class Cluster:
+    """The workers of a Dask cluster, and what they have told.
+
+    said      what had to be said: of the network, of versions
+    workers   threads by address, in the order of their runs
+    times     by worker, where its time went
+    """
+
+    client: Any
+    said: tuple[str, ...] = ()
+    workers: dict[str, int] = field(default_factory=dict)
+    times: dict[str, Times] = field(default_factory=dict)
+    fingerprints: set[Fingerprint] = field(default_factory=set)
+    passes: int = 0
+    seconds: float = 0.0
+    looked: float = 0.0
+    briefs: list[Any] = field(default_factory=list)  # what Dask keeps for them
+    greeted: dict[str, str] = field(default_factory=dict)  # the files that they were asked about
+
+    @property
+    def address(self) -> str:
+        """That of the scheduler."""
+        scheduler = self.client.scheduler
+        return "of a closed client" if scheduler is None else str(scheduler.address)
+
+    # Who is there.
+
+    def greet(self, store: Store) -> None:
+        """The workers say who they are, and whether they see the same files; once for each store."""
+        here = store.prints()
+        if here == self.greeted:
+            return
+        with reaching(self.address):
+            self.client.wait_for_workers(1, timeout=STARTS)
+            found: Mapping[str, Greeting] = self.client.run(greeting, store)
+        self.workers = {address: each.threads for address, each in found.items()}
+        self.looked, self.greeted = time.monotonic(), here
+        for address, each in found.items():
+            if each.trouble:
+                raise MathError(
+                    f"the worker {address} does not see the files: {each.trouble}",
+                    mend="a path that all machines see, such as one in a shared folder",
+                )
+            other = next((path for path, known in here.items() if each.prints.get(path) != known), None)
+            if other is not None:
+                raise MathError(
+                    f"the worker {address} sees another {other} than this machine",
+                    mend="a path that leads to the same files on all machines",
+                )
+            self.meet(each.fingerprint)
+
+    def meet(self, other: Fingerprint) -> None:
+        """What differs between a worker and here: an error for gradstep itself, else a word."""
+        if other in self.fingerprints:
+            return
+        self.fingerprints.add(other)
+        mine = fingerprint()
+        if other.gradstep != mine.gradstep:
+            raise MathError(
+                f"a worker has gradstep {other.gradstep}, and here is {mine.gradstep}",
+                mend=f"pip install gradstep=={mine.gradstep} where the workers run",
+            )
+        for told in mine.differs(other):
+            self.said += (f"{told}, here and on a worker: the last digits may not be those of one machine",)
+
+    @property
+    def compiles(self) -> bool:
+        """Whether all workers can make machine code."""
+        return all(each.code != "none" for each in self.fingerprints)
+
+    def look(self) -> None:
+        """Who is there now; a new worker takes the place of one that has gone."""
+        now = time.monotonic()
+        if self.workers and now - self.looked < LOOKS:
+            return
+        found: Mapping[str, int] = {}
+        while not found:
+            if time.monotonic() - now > STARTS:
+                raise MathError(
+                    f"the cluster {self.address} has no workers", mend=f"dask worker {self.address}"
+                )
+            with reaching(self.address):
+                found = self.client.nthreads()
+            if not found:
+                time.sleep(0.1)
+        fresh = iter([address for address in found if address not in self.workers])
+        kept = [address if address in found else next(fresh, "") for address in self.workers]
+        self.workers = {address: found[address] for address in (*kept, *fresh) if address}
+        self.looked = time.monotonic()
+
+    def forget(self) -> None:
+        """The workers need to keep nothing any more."""
+        with contextlib.suppress(Exception):
+            for brief in self.briefs:
+                brief.release()
+        self.briefs.clear()
+
+    # What they do.
+
+    def total(self, part: Spread, work: Work[T], names: Sequence[str]) -> T:
+        """What a work finds out about all windows of a part."""
+        began = time.perf_counter()
+        self.look()
+        with self.listening(part.clock, part.count) as topic:
+            whole = Errand.of(work, names, range(0), topic)
+            asked = {}
+            for run, address in zip(part.runs(len(self.workers)), self.workers, strict=False):
+                asked[self.ask(replaced(whole, units=range(*run)), part, address)] = run
+            nodes: list[Node[T]] = []
+            for answer in self.answers(asked, part, whole):
+                nodes += answer.nodes
+                self.meet(answer.fingerprint)
+                self.times[answer.worker] = self.times.get(answer.worker, Times()) + answer.times
+                part.clock.bytes += answer.times.clock.bytes
+        self.passes += 1
+        seconds = time.perf_counter() - began
+        self.seconds += seconds
+        part.clock.passes += 1
+        part.clock.seconds += seconds
+        return Tree(work.added, sorted(nodes, key=lambda node: node.first)).top()
+
+    def visit(self, part: Spread, names: Sequence[str], unit: int, number: int, work: Work[T]) -> T:
+        """What a work finds out about one window of a unit, on the worker that has it."""
+        self.look()
+        borders = part.runs(len(self.workers))
+        place = next(k for k, run in enumerate(borders) if unit < run.stop)
+        only = Only(work, part.cuts[unit][number][0])
+        errand = Errand.of(only, names, range(unit, unit + 1))
+        future = self.ask(errand, part, list(self.workers)[place])
+        (answer,) = self.answers({future: Run(unit, unit + 1)}, part, errand)
+        self.times[answer.worker] = self.times.get(answer.worker, Times()) + answer.times
+        found: T = Tree(only.added, answer.nodes).top()
+        return found
+
+    def ask(self, errand: Errand, part: Spread, address: str = "") -> Any:
+        """The answer to be, of this worker if it lives, else of another."""
+        where = {"workers": [address], "allow_other_workers": True} if address else {}
+        with reaching(self.address):
+            return self.client.submit(errand, part.brief, pure=False, **where)
+
+    def answers(self, asked: Mapping[Any, Run], part: Spread, errand: Errand) -> list[Answer[Any]]:
+        """All answers; an errand that ended one worker after the other is gone on in smaller steps."""
+        self.wait(asked)
+        killed = dask().KilledWorker
+        lost = [each for each in asked if each.status == "error" and isinstance(each.exception(), killed)]
+        with reaching(self.address):
+            found: list[Answer[Any]] = self.client.gather([each for each in asked if each not in lost])
+        for future in lost:
+            start, stop = asked[future]
+            if stop - start == 1:
+                raise MathError(
+                    f"no worker survives {part.store.told(start)}: too large for their memory, or damaged",
+                    mend="workers with more memory, or a file in smaller row groups",
+                )
+            for half in (Run(start, (start + stop) // 2), Run((start + stop) // 2, stop)):
+                smaller = replaced(errand, units=range(*half))
+                found += self.answers({self.ask(smaller, part): half}, part, smaller)
+        return found
+
+    def wait(self, futures: Mapping[Any, object]) -> None:
+        """Until all are there, or it is clear that they will not come; Ctrl-C calls them off."""
+        client, alone = self.client, time.monotonic()
+        while True:
+            try:
+                with client.as_current(), reaching(self.address), contextlib.suppress(TimeoutError):
+                    dask().wait(list(futures), timeout=WAITS)
+                    return
+                if client.status != "running":
+                    raise gone(self.address)
+                with reaching(self.address):
+                    if client.nthreads():
+                        alone = time.monotonic()
+                if time.monotonic() - alone > STARTS:
+                    raise MathError(
+                        f"all workers of the cluster {self.address} are gone, and none has come back",
+                        mend=f"dask worker {self.address}",
+                    )
+            except BaseException:
+                with contextlib.suppress(Exception):
+                    client.cancel(list(futures))
+                raise
+
+    @contextlib.contextmanager
+    def listening(self, clock: Clock, count: int) -> Iterator[str]:
+        """Shows how far a pass is; where the workers are to tell it, if somebody wants to know."""
+        show, began = clock.show, time.perf_counter()
+        if show is None:
+            yield ""
+            return
+        topic, heard = f"gradstep-{uuid.uuid4()}", dict[str, tuple[int, int]]()
+
+        def hear(event: tuple[float, Mapping[str, Any]]) -> None:
+            heard[event[1]["worker"]] = event[1]["rows"], event[1]["bytes"]
+            rows, bytes_ = (sum(each) for each in zip(*heard.values(), strict=True))
+            show(Moment(rows, count, bytes_, time.perf_counter() - began))
+
+        self.client.subscribe_topic(topic, hear)
+        try:
+            yield topic
+        finally:
+            self.client.unsubscribe_topic(topic)
+        show(Moment(count, count, 0, time.perf_counter() - began))
+
+    # What is told afterwards.
+
+    def told(self) -> list[str]:
+        """Where the time went, and whether it was well spent."""
+        if not self.times:
+            return []
+        count, a_pass = len(self.times), 1000 / self.passes
+        workers = f"{count} worker{'s' * (count != 1)} of {self.address}"
+        lines = [f"{workers}, {self.passes:,} passes in {self.seconds:.3g} s"]
+        lines += [f"{address}: {each.told()}" for address, each in sorted(self.times.items())]
+        busy = sum((each.clock.seconds - each.clock.waited) * each.threads for each in self.times.values())
+        alone = busy / cores()
+        if self.seconds > CLEARLY * alone:
+            lines.append(
+                f"a pass took {a_pass * self.seconds:.3g} ms, and one machine alone would take about "
+                f"{a_pass * alone:.3g} ms: without cluster= this training is faster"
+            )
+        return lines
+
+
+class Spread(Part):
+    """A part of the rows whose windows the workers of a cluster go through."""
+
+    def __init__(self, cluster: Cluster, part: Part, once: bool) -> None:
+        super().__init__(part.store, part.share, part.changes, part.kind, part.clock)
+        self.cluster, self.once = cluster, once
+
+    @cached_property
+    def held(self) -> Held:
+        """As a worker keeps it."""
+        return Held(Part(self.store, self.share, self.changes, self.kind), self.once)
+
+    @cached_property
+    def brief(self) -> Any:
+        """The same, where Dask keeps it: each worker gets it once, and forgets it when this is forgotten."""
+        with reaching(self.cluster.address):
+            found = self.cluster.client.submit(_itself, self.held, pure=False)
+        self.cluster.briefs.append(found)
+        return found
+
+    def runs(self, workers: int) -> list[Run]:
+        """The units of each worker."""
+        return runs(self.held.leaves.tolist(), workers)
+
+    def total(self, work: Work[T], names: Sequence[str]) -> T:
+        return self.cluster.total(self, work, names)
+
+    def visits(self, names: Sequence[str], units: Sequence[int]) -> Iterator[Visit]:
+        for unit in units:
+            for number, (start, stop) in enumerate(self.cuts[unit]):
+                yield Visit(stop - start, partial(self.cluster.visit, self, names, unit, number))
+
+
+def spread(part: Part, workers: Cluster | None, once: bool = False) -> Part:
+    """A part of the rows, for the workers of a cluster if there is one, to be gone through often or once."""
+    return part if workers is None else Spread(workers, part, once)
+
+
+def _itself(held: Held) -> Held:
+    return held

@@ -1,0 +1,265 @@
+"""What does a worker of a cluster do? It goes through its windows, keeps those it has room for, and adds up.
+
+All here runs on the worker. A window is read there by a pure function of the files, wherever it was read
+before: no rows are sent, and a worker that is lost costs no more than reading its windows again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import pickle
+import platform
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from gradstep.backends.blocks import InMemory, Work
+from gradstep.backends.native import engine
+from gradstep.backends.threads import kernels, one_thread_each
+from gradstep.backends.trees import Node, Tree
+from gradstep.expression.errors import MathError
+from gradstep.expression.records import record
+from gradstep.learn.prints import digest
+from gradstep.learn.reading import Clock, Moment, Part
+from gradstep.learn.stores import Array, Store
+from gradstep.operations.memory import spoken
+
+T = TypeVar("T")
+
+KEEPS = 0.5  # of its memory, that a worker fills with windows; Dask begins to move data to the disk at 0.6
+EVERY = 0.5  # seconds between two words about how far it is
+
+
+class Held(Part):
+    """A part of the rows, as a worker keeps it: it is read once, as far as there is room.
+
+    One that is gone through but `once` keeps nothing. It lives as long as its training does, since Dask then
+    forgets it. `limit` is how many bytes its worker may take.
+    """
+
+    def __init__(self, part: Part, once: bool) -> None:
+        super().__init__(part.store, part.share, part.changes, part.kind)
+        self.once, self.limit = once, math.inf
+        self.held: dict[tuple[int, tuple[str, ...]], list[dict[str, Array]]] = {}
+        self.lock = threading.Lock()
+        self.leaves = np.cumsum([0, *(len(unit) for unit in self.cuts)])
+
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+        return Held, (Part(self.store, self.share, self.changes, self.kind), self.once)
+
+    def arrays(self, names: Sequence[str], units: Sequence[int] | None = None) -> Iterator[dict[str, Array]]:
+        wanted = range(len(self.store.units)) if units is None else units
+        for unit in wanted:
+            key = (unit, tuple(names))
+            if key in self.held:
+                yield from map(dict, self.held[key])
+                continue
+            found, roomy = list[dict[str, Array]](), self.has_room()
+            if not (roomy or self.once):
+                self.forget_all_but(wanted)
+            for arrays in super().arrays(names, [unit]):
+                roomy = roomy and self.has_room()
+                if roomy:
+                    found.append(dict(arrays))
+                else:
+                    found.clear()
+                yield arrays
+            if roomy:
+                with self.lock:
+                    self.held[key] = found
+
+    def has_room(self) -> bool:
+        """Whether another window may be kept."""
+        return not self.once and resident() < KEEPS * self.limit
+
+    def forget_all_but(self, units: Sequence[int]) -> None:
+        """Makes room: these units are others' now."""
+        with self.lock:
+            for key in [key for key in self.held if key[0] not in units]:
+                del self.held[key]
+
+
+def resident() -> int:
+    """The bytes that this process has in memory."""
+    import psutil
+
+    found: int = psutil.Process().memory_info().rss
+    return found
+
+
+# ------------------------------------------------------------------------------------------- an errand
+
+
+@dataclass
+class Times:
+    """Where the time of a worker went, over all its errands."""
+
+    threads: int = 1
+    errands: int = 0
+    rows: int = 0
+    clock: Clock = field(default_factory=Clock)
+
+    def __add__(self, other: Times) -> Times:
+        return Times(
+            other.threads, self.errands + other.errands, self.rows + other.rows, self.clock + other.clock
+        )
+
+    def told(self) -> str:
+        """Where it went, and how fast rows came beside how fast they can be read."""
+        clock = self.clock
+        seconds, computing = max(clock.seconds, 1e-9), clock.seconds - clock.waited
+        disk = f"{spoken(clock.disk)} from the disk, " if clock.disk else ""
+        speed = spoken(int(clock.bytes / seconds))
+        return (
+            f"{self.rows:,} rows, {spoken(clock.bytes)}, {disk}{speed} a second; "
+            f"reading and decoding {clock.reading:.3g} s, computing {computing:.3g} s, waiting for rows "
+            f"{clock.waited:.3g} s: {100 * min(1.0, clock.reading / seconds):.0f} % of what it can read"
+        )
+
+
+@record
+class Answer(Generic[T]):
+    """What an errand found: results of windows by the tree, who it was, and how long it took."""
+
+    nodes: list[Node[T]]
+    worker: str
+    times: Times
+    fingerprint: Fingerprint
+
+
+@record
+class Errand:
+    """A work to be done with the windows of some units, one after the other.
+
+    work    as bytes, so that it is made of them by the thread that does it
+    topic   where to say how far it is, if somebody listens
+    """
+
+    work: bytes
+    names: tuple[str, ...]
+    units: range
+    topic: str = ""
+
+    @classmethod
+    def of(cls, work: Work[T], names: Sequence[str], units: range, topic: str = "") -> Errand:
+        """The errand of a work."""
+        import cloudpickle
+
+        return cls(cloudpickle.dumps(work), tuple(names), units, topic)
+
+    def __call__(self, part: Held) -> Answer[Any]:
+        """Runs on a worker."""
+        import distributed
+
+        worker = distributed.get_worker()
+        part.limit = worker.memory_manager.memory_limit or math.inf
+        work: Work[Any] = pickle.loads(self.work)
+        clock, rows = Clock(show=Telling(worker, self.topic) if self.topic else None), 0
+        tree: Tree[Any] = Tree(work.added)
+        first = int(part.leaves[self.units.start])
+        try:
+            windows = part.windows(self.names, self.units, clock)
+            with np.errstate(all="ignore"), one_thread_each(), contextlib.closing(windows):
+                for number, window in enumerate(windows, start=first):
+                    rows += window.count
+                    tree.put(number, 1, work(window))
+        except MathError as error:
+            error.facts = (*error.facts, f"on the worker {worker.address}")
+            raise
+        clock.show = None
+        return Answer(tree.nodes, worker.address, Times(worker.state.nthreads, 1, rows, clock), fingerprint())
+
+
+@record
+class Only:
+    """A work with the window that begins at a row; of others there is nothing."""
+
+    work: Work[Any]
+    at: int
+
+    def __call__(self, window: InMemory) -> Any:
+        return self.work(window) if window.at == self.at else None
+
+    def added(self, one: Any, other: Any) -> Any:
+        return one if other is None else other
+
+
+class Telling:
+    """Says how far an errand is, now and then."""
+
+    def __init__(self, worker: Any, topic: str) -> None:
+        self.worker, self.topic, self.last = worker, topic, time.monotonic()
+
+    def __call__(self, moment: Moment) -> None:
+        if time.monotonic() - self.last >= EVERY:
+            self.last = time.monotonic()
+            far = {"worker": self.worker.address, "rows": moment.rows, "bytes": moment.bytes}
+            self.worker.log_event(self.topic, far)
+
+
+# ------------------------------------------------------------------------------------------- who it is
+
+
+@record
+class Fingerprint:
+    """What the last bits of a result depend on beside the numbers: versions and kernels."""
+
+    python: str
+    gradstep: str
+    numpy: str
+    products: str
+    code: str
+
+    def differs(self, other: Fingerprint) -> list[str]:
+        """In what: "numpy 2.4.6 and 2.3.0"."""
+        pairs = [(name, getattr(self, name), getattr(other, name)) for name in Fingerprint.__match_args__]
+        return [f"{SPOKEN[name]} {one} and {two}" for name, one, two in pairs if one != two]
+
+
+SPOKEN = {
+    "python": "Python",
+    "gradstep": "gradstep",
+    "numpy": "NumPy",
+    "products": "products of matrices by",
+    "code": "machine code for",
+}
+
+
+def fingerprint() -> Fingerprint:
+    """That of this process."""
+    if not _FOUND:
+        version = str(sys.modules["gradstep"].__version__)
+        code = engine.identity().split("\n") if engine.available() else ["none"]
+        told = " ".join((code[-2], code[0], digest(code[-1].encode())[:6])) if len(code) > 1 else code[0]
+        python = ".".join(platform.python_version_tuple()[:2])
+        _FOUND.append(Fingerprint(python, version, np.__version__, kernels(), told))
+    return _FOUND[0]
+
+
+_FOUND: list[Fingerprint] = []
+
+
+@record
+class Greeting:
+    """What a worker says of itself at first; `prints` are those of some of the files, as it sees them."""
+
+    fingerprint: Fingerprint
+    threads: int
+    prints: dict[str, str]
+    trouble: str
+
+
+def greeting(store: Store, dask_worker: Any) -> Greeting:
+    """Runs on every worker when a training begins; Dask says which it is."""
+    prints, trouble = dict[str, str](), ""
+    try:
+        prints = store.prints()
+    except MathError as error:
+        trouble = error.what
+    return Greeting(fingerprint(), dask_worker.state.nthreads, prints, trouble)

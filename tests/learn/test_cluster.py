@@ -1,0 +1,361 @@
+"""Do the workers of a cluster come to the same bits as one process, whoever comes, goes or is killed?"""
+
+import hashlib
+import multiprocessing
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from tables import each
+
+import gradstep as gs
+from gradstep.commands.train import command
+from gradstep.expression.errors import MathError
+from gradstep.expression.records import replaced
+from gradstep.learn import cluster as clusters
+from gradstep.learn import opening, reaching, stores
+from gradstep.learn.opening import open_rows
+from gradstep.learn.runs import runs
+from gradstep.learn.workers import fingerprint
+
+distributed = pytest.importorskip("distributed")
+pytestmark = pytest.mark.extras
+
+NEURON = gs.parse("mean((y - relu(X @ w + b))**2)", X="N d", w="d", b="", y="N")
+DEEP = gs.parse("mean((y - (relu(X @ V + c) @ w + b))**2)", X="N d", V="d h", c="h", w="h", b="", y="N")
+RIDGE = gs.parse("mean((y - (X @ w + b))**2) + lam*sum(w**2)", X="N d", w="d", b="", y="N", lam="")
+BATCH = gs.parse("Z = X @ w + b - mean(X @ w); mean((y - Z)**2)", X="N d", w="d", b="", y="N")
+STEPS = {"optimiser": "gradient descent", "learning_rate": 0.01, "steps": 30, "holdout": 0.2}
+
+
+@pytest.fixture(autouse=True)
+def tiny_windows(monkeypatch):
+    monkeypatch.setattr(stores, "WINDOW", 1 << 12)
+    monkeypatch.setattr(stores, "LEAST_WINDOW", 1 << 11)
+
+
+@pytest.fixture(scope="module")
+def local():
+    with reaching.reached("local:2") as (client, said):
+        assert said == ()
+        yield client
+
+
+@pytest.fixture
+def client(local):
+    until(lambda: len(local.nthreads()) == 2)
+    return local
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    found, random = tmp_path_factory.mktemp("rows"), np.random.default_rng(0)
+    X = random.normal(size=(1500, 4)) * [1, 2, 0.5, 3] + [2, 0, -1, 5]
+    y = np.maximum(X @ [0.5, -1, 2, 1] + 1, 0) + 0.1 * random.normal(size=1500)
+    np.save(found / "X.npy", X.astype(np.float32))
+    np.save(found / "y.npy", y.astype(np.float32))
+    np.save(found / "table.npy", np.column_stack([X, y]))
+    return found
+
+
+def store_in(folder):
+    return open_rows({"X": folder / "X.npy", "y": folder / "y.npy"})
+
+
+def bits(fit):
+    """The parameters and the whole way to them, as a hash."""
+    parts = [np.asarray(value).tobytes() for value in fit.parameters.values()]
+    return hashlib.sha256(b"".join([*parts, np.asarray(fit.history).tobytes()])).hexdigest()
+
+
+# ------------------------------------------------------------------------------------------- the same bits
+
+WAYS = [
+    ("gradient descent", NEURON, {"holdout": 0.2, "watch": 0.1}),
+    ("l-bfgs", DEEP, {"sizes": {"h": 3}, "steps": 8}),
+    ("newton-cg", DEEP, {"sizes": {"h": 3}, "steps": 2}),
+    ("conjugate gradients", NEURON, {}),
+    ("levenberg-marquardt", RIDGE, {}),
+    ("adam", NEURON, {"batch": 40, "steps": 2}),
+    ("momentum", BATCH, {"steps": 5}),
+    ("gradient descent", NEURON, {"backend": "numpy", "steps": 5}),
+]
+
+
+@each(("optimiser", "loss", "settings"), WAYS)
+def test_two_workers_and_one_process_come_to_the_same_bits(client, folder, optimiser, loss, settings):
+    settings = {"optimiser": optimiser, "steps": 10, **settings}
+    beside = {"lam": 0.1} if loss is RIDGE else {}
+    alone = train_on(folder, loss, beside, settings)
+    spread = train_on(folder, loss, beside, {**settings, "cluster": client})
+    assert bits(spread) == bits(alone)
+    assert (spread.held_out_loss, spread.scores) == (alone.held_out_loss, alone.scores)
+
+
+def train_on(folder, loss, beside, settings):
+    if not beside:
+        return gs.train(loss, store_in(folder), **settings)
+    paths = {"X": folder / "X.npy", "y": folder / "y.npy"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opening, "EASY", 0)
+        return gs.train(loss, {**paths, **beside}, **settings)
+
+
+@pytest.fixture(scope="module")
+def one_process(folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stores, "WINDOW", 1 << 12)
+        patch.setattr(stores, "LEAST_WINDOW", 1 << 11)
+        return bits(gs.train(NEURON, store_in(folder), **STEPS))
+
+
+@each(("kills"), [{5: 1, 12: 1, 20: 1}, {10: 2}])
+def test_workers_that_are_killed_in_a_step_change_no_bit(client, folder, one_process, kills):
+    """Three of them one after the other, and all at once."""
+    lost = []
+    until(lambda: len(client.nthreads()) == 2)
+
+    def at(step, steps, loss):
+        if step in kills:
+            until(client.nthreads)
+            pids = list(client.run(os.getpid).values())[: kills[step]]
+            lost.extend(pids)
+            for pid in pids:
+                threading.Timer(0.002, os.kill, (pid, signal.SIGKILL)).start()
+
+    fit = gs.train(NEURON, store_in(folder), cluster=client, progress=at, **STEPS)
+    assert bits(fit) == one_process
+    assert len(lost) == sum(kills.values())
+
+
+def test_workers_that_come_and_go_change_no_bit(client, folder, one_process):
+    """Two of them, then three, then one."""
+    seen = set()
+
+    def at(step, steps, loss):
+        if step in (3, 15):
+            client.cluster.scale({3: 3, 15: 1}[step])
+            client.wait_for_workers(1)
+        if step in (8, 20):
+            wanted = {8: 3, 20: 1}[step]
+            until(lambda: len(client.nthreads()) == wanted)
+            patch.setattr(clusters, "LOOKS", 0.0)
+            seen.add(wanted)
+
+    with pytest.MonkeyPatch.context() as patch:
+        fit = gs.train(NEURON, store_in(folder), cluster=client, progress=at, **STEPS)
+    client.cluster.scale(2)
+    assert bits(fit) == one_process and seen == {1, 3}
+
+
+def until(done, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_windows_are_kept_while_there_is_room_and_read_anew_where_there_is_none(client, folder, one_process):
+    found = {}
+
+    def keeps(share):
+        def put():
+            from gradstep.learn import workers
+
+            workers.KEEPS = share
+
+        return put
+
+    def held(dask_worker):
+        return sum(len(each.held) for each in dask_worker.data.values() if hasattr(each, "held"))
+
+    for share in (0.5, 0.0):
+        client.run(keeps(share))
+
+        def at(step, steps, loss, share=share):
+            if step == 20:
+                found[share] = sum(client.run(held).values())
+
+        fit = gs.train(NEURON, store_in(folder), cluster=client, progress=at, **STEPS)
+        assert bits(fit) == one_process
+    client.run(keeps(0.5))
+    assert found[0.5] >= len(store_in(folder).units) and found[0.0] == 0
+    until(lambda: not sum(client.run(held).values()))  # Dask forgets a training that is over
+
+
+def test_an_unaligned_window_changes_no_bit(folder):
+    """What comes out of a message may begin anywhere, and NumPy multiplies what is not aligned otherwise."""
+
+    class Shifted(stores.NpyStore):
+        def read(self, unit, names, share):
+            for arrays in super().read(unit, names, share):
+                yield {name: self.shifted(np.ascontiguousarray(array)) for name, array in arrays.items()}
+
+        def shifted(self, array):
+            room = np.empty(array.nbytes + 1, np.uint8)
+            found = room[1:].view(array.dtype).reshape(array.shape)
+            found[...] = array
+            assert not found.flags.aligned
+            return found
+
+    plain = store_in(folder)
+    shifted = Shifted(plain.arrays, plain.source)
+    for backend in ("numpy", "native"):
+        straight = gs.train(NEURON, plain, backend=backend, **STEPS)
+        assert bits(gs.train(NEURON, shifted, backend=backend, **STEPS)) == bits(straight)
+
+
+# ------------------------------------------------------------------------------------------- what goes wrong
+
+
+def test_rows_that_end_every_worker_are_named(folder, monkeypatch):
+    class Deadly(stores.NpyStore):
+        def read(self, unit, names, share):
+            if unit == 1 and multiprocessing.parent_process():  # a worker
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().read(unit, names, share)
+
+    monkeypatch.setattr(stores, "WINDOW", 1 << 14)
+    plain = store_in(folder)
+    with reaching.reached("local:1") as (client, _):  # whose workers Dask does not replace for ever
+        client.cluster.scheduler.allowed_failures = 0
+        with pytest.raises(MathError, match=r"no worker survives the rows") as error:
+            gs.train(NEURON, Deadly(plain.arrays, plain.source), cluster=client, **STEPS)
+    assert plain.told(1) in str(error.value) and "more memory" in error.value.mend
+
+
+def test_a_fault_in_the_rows_says_where_it_is_and_on_which_worker(client, folder, tmp_path):
+    y = np.load(folder / "y.npy")
+    y[1234] = np.nan
+    np.save(tmp_path / "y.npy", y)
+    bad = open_rows({"X": folder / "X.npy", "y": tmp_path / "y.npy"})
+    with pytest.raises(MathError, match="in row 1,234") as error:
+        gs.train(NEURON, bad, cluster=client, **STEPS)
+    assert any("on the worker tcp://127.0.0.1" in fact for fact in error.value.facts)
+
+
+def test_files_that_a_worker_sees_otherwise_are_an_error(client, folder):
+    class Elsewhere(stores.NpyStore):
+        def prints(self):
+            return {path: f"{known} {os.getpid()}" for path, known in super().prints().items()}
+
+    plain = store_in(folder)
+    with pytest.raises(MathError, match=r"sees another .*npy than this machine"):
+        gs.train(NEURON, Elsewhere(plain.arrays, plain.source), cluster=client, **STEPS)
+
+
+WRONG = [
+    (7, "a cluster is not int"),
+    ("nowhere", "is no address of a cluster"),
+    ("tcp://127.0.0.1", "is no address of a cluster"),
+    ("local:many", "a number of workers"),
+    ("local:0", "a number of workers"),
+    ("tcp://127.0.0.1:9", "cannot be reached"),
+    ("tls://127.0.0.1:9", "cannot be reached"),
+]
+
+
+@each(("asked", "told"), WRONG)
+def test_what_is_no_cluster_is_an_error_soon(folder, monkeypatch, asked, told):
+    monkeypatch.setattr(reaching, "CONNECTS", 0.3)
+    began = time.monotonic()
+    with pytest.raises(MathError, match=told) as error:
+        gs.train(NEURON, store_in(folder), cluster=asked, **STEPS)
+    assert "local:4" in error.value.mend and time.monotonic() - began < 5
+
+
+def test_a_cluster_without_workers_is_an_error(folder, monkeypatch):
+    monkeypatch.setattr(clusters, "STARTS", 0.2)
+    settings = {"host": "127.0.0.1", "dashboard_address": None}
+    with (
+        distributed.LocalCluster(n_workers=0, **settings) as empty,
+        distributed.Client(empty, set_as_default=False) as idle,
+        pytest.raises(MathError, match=r"no workers|cannot be reached"),
+    ):
+        gs.train(NEURON, store_in(folder), cluster=idle, **STEPS)
+
+
+def test_versions_and_kernels_are_compared(client):
+    mine, met = fingerprint(), clusters.Cluster(client)
+    met.meet(mine)
+    assert met.said == ()
+    met.meet(replaced(mine, products="openblas 0.3.31 Haswell", numpy="1.0"))
+    assert any("Haswell" in said and "last digits" in said for said in met.said)
+    assert any("NumPy" in said and "1.0" in said for said in met.said)
+    with pytest.raises(MathError, match=r"a worker has gradstep 0\.0\.9"):
+        met.meet(replaced(mine, gradstep="0.0.9"))
+
+
+def test_a_network_that_is_not_encrypted_is_said_loudly():
+    with pytest.warns(UserWarning, match="not encrypted"):
+        (told,) = reaching.words_about("tcp://10.1.2.3:8786")
+    assert "run code" in told and "tls://" in told
+    for quiet in ("tls://10.1.2.3:8786", "tcp://127.0.0.1:8786", "tcp://[::1]:8786"):
+        assert reaching.words_about(quiet) == ()
+
+
+def test_a_local_cluster_can_be_reached_from_this_machine_alone(client):
+    import psutil
+
+    processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    assert len(processes) > 2
+    listening = [c.laddr.ip for p in processes for c in p.net_connections() if c.status == "LISTEN"]
+    assert listening and set(listening) == {"127.0.0.1"}
+
+
+# ------------------------------------------------------------------------------------------- what is told
+
+
+def test_the_report_says_where_the_time_went_and_that_one_machine_would_do(client, folder):
+    moments = []
+
+    class Seen:
+        def __call__(self, step, steps, loss):
+            pass
+
+        def reading(self, moment):
+            moments.append(moment)
+
+    fit = gs.train(NEURON, store_in(folder), cluster=client, progress=Seen(), **STEPS)
+    notes = "\n".join(fit.notes)
+    assert "2 workers of tcp://127.0.0.1" in notes
+    assert notes.count("waiting for rows") == 2 and notes.count("% of what it can read") == 2
+    assert "without cluster= this training is faster" in notes
+    assert moments[0].of == 1500 and moments[-1].rows == moments[-1].of == len(fit.rows)
+
+
+def test_the_command_trains_on_a_cluster(client, folder, monkeypatch):
+    monkeypatch.setattr(opening, "EASY", 100)
+    words = [str(folder / "table.npy"), "--target", "4", "--steps", "5"]
+    alone = CliRunner().invoke(command, words)
+    spread = CliRunner().invoke(command, [*words, "--cluster", client.scheduler.address])
+    assert spread.exit_code == alone.exit_code == 0, spread.output
+
+    def learnt(said):
+        return said.split("What it learned\n")[1].split("\n\n")[0]
+
+    assert learnt(spread.output) == learnt(alone.output)
+    assert "2 workers of tcp://127.0.0.1" in spread.output
+
+
+def test_few_rows_are_trained_on_here(folder):
+    X, y = np.load(folder / "X.npy"), np.load(folder / "y.npy")
+    fit = gs.train(NEURON, {"X": X, "y": y}, cluster="local:2", steps=3)
+    assert fit.notes[0].startswith("trained in this process, not on the cluster")
+
+
+# ------------------------------------------------------------------------------------------- who takes which
+
+
+@each(("units", "workers"), [(1, 1), (1, 5), (7, 3), (64, 4), (1000, 7), (1000, 1), (5, 5)])
+def test_runs_share_all_units_out_evenly(units, workers):
+    leaves = np.cumsum([0, *np.random.default_rng(units).integers(1, 4, units)])
+    found = runs(leaves.tolist(), workers)
+    assert [unit for run in found for unit in range(*run)] == list(range(units))
+    assert len(found) == min(units, workers)
+    sizes = [leaves[run.stop] - leaves[run.start] for run in found]
+    assert min(sizes) >= 1 and max(sizes) <= 1.15 * leaves[-1] / len(found) + 3
