@@ -9,6 +9,8 @@ integer without rounding, so lines are compared with no tolerance at all:
 - every small rewrite, entry by entry;
 - the answers: what stands beside dw in the last line, once for each parameter.
 
+Of many lines those that differ in names alone are checked once (`kinds.py`).
+
 A line that only the real functions satisfy, not our oracles, is looked at again (`doubts.py`): in a field
 that has their signs and exponents, with 50 digits, in floating point; and marked so. Only a line that such a
 law has rewritten may be: the opening of an operation is exact or wrong. No rewrite may lose points at which
@@ -29,7 +31,8 @@ from gradstep.calculus.checks import Check, Lines, Values, gather
 from gradstep.calculus.definedness import domains
 from gradstep.calculus.duals import RATIONAL, STANDING_STILL
 from gradstep.calculus.field import Direction, NotInField, Point, Redraw
-from gradstep.calculus.lengths import fitting_sizes
+from gradstep.calculus.kinds import DEPTHS, kinds, moving_symbols
+from gradstep.calculus.lengths import fitting_sizes, smallest_sizes
 from gradstep.calculus.steps import Derivation, Line, Term
 from gradstep.calculus.structures import Along
 from gradstep.calculus.verdicts import SEVERITY, Certificate, Checked, Failure, Method, Settled
@@ -48,6 +51,8 @@ else:
 TRUE_ROOTS = 4  # up to so many square roots points are redrawn until all of them exist
 REDRAWS = 60  # for a point at which all numbers that must be positive are
 WORK = 300_000  # multiplications that are worth taking long integer sizes as they are
+MANY = 100  # steps, among which some may repeat
+MOST = 3  # times as many nodes are looked at to find out
 
 
 # ------------------------------------------------------------------------------------------- at one point
@@ -107,28 +112,29 @@ class _Trial:
 
 
 def _trial(
-    derivation: Derivation,
     checks: Sequence[Check],
+    free: Collection[Expr],
+    whole: Expr | None,
     moving: Collection[Expr],
     prime: int,
     sizes: Mapping[Size, int],
     rng: Random,
     roots: bool,
-    in_one: bool,
 ) -> tuple[list[_Outcome], _Trial]:
-    """The outcomes of all checks at one random point; an unlucky point is drawn again.
+    """The outcomes of all checks at one random point at which what is `free` moves; unlucky ones are redrawn.
 
-    Where lines are looked at `in_one` direction too, all of them are one integer. That follows from the
-    steps, which hold in every direction, so it is looked at once.
+    Where there is a `whole`, lines are looked at in one direction too: all of them are the integer that it
+    moves by. That follows from the steps, which hold in every direction, so it is looked at once.
     """
     attempts = 8 << TRUE_ROOTS if roots else 4
     for left in reversed(range(attempts)):
         point = Point(prime, sizes, rng, roots and left > 0)
-        given = {variable: point.draw(variable.shape) for variable in derivation.parameters.values()}
+        given = {variable: point.draw(variable.shape) for variable in free}
         trial = _Trial(point, Direction(point, given), moving, None, {})
         try:
-            change = trial.ground.of(derivation.of) if in_one else None
-            trial.reference = (0 if change is None else change[0]) if in_one else None
+            if whole is not None:
+                change = trial.ground.of(whole)
+                trial.reference = 0 if change is None else change[0]
         except Redraw:
             if left:
                 continue
@@ -175,12 +181,7 @@ def certify(derivation: Derivation, *, seed: int | None = None, trials: int = 2)
     nodes = list(walk(derivation.of, *parameters, *(expr for check in checks for expr in check.exprs)))
     moving = _moving(nodes, parameters)
 
-    proof = _prove(derivation, checks, nodes, moving, rng, trials, literal=False)
-    final = True
-    if any(method != "exact" for method, _, _ in proof.outcomes) and _has_long_sizes(nodes):
-        final = _work(nodes, rng) <= WORK
-        if final:
-            proof = _prove(derivation, checks, nodes, moving, rng, trials, literal=True)
+    proof, final = _examined(derivation, checks, nodes, moving, rng, trials)
 
     needs, lost = domains(derivation, nodes, Random(seed))
     failures += lost
@@ -210,7 +211,7 @@ def certify(derivation: Derivation, *, seed: int | None = None, trials: int = 2)
         exact=of_lines.count("exact"),
         digits=of_lines.count("50 digits"),
         floating=of_lines.count("floating point"),
-        number=proof.first.reference,
+        number=numbers[0],
         prime=proof.prime,
         seed=seed,
         trials=trials,
@@ -227,28 +228,28 @@ def certify(derivation: Derivation, *, seed: int | None = None, trials: int = 2)
 
 def _numbers(derivation: Derivation, trial: _Trial, doubtful: bool, rng: Random) -> list[int | None]:
     """What each line is worth at the first point; at one with signs and exponents where a law needed them."""
-    if doubtful:
-        for _ in range(REDRAWS):
-            point = faithful.FaithfulPoint(trial.point.prime, trial.point.sizes, rng)
-            given = {variable: point.draw(variable.shape) for variable in derivation.parameters.values()}
-            try:
-                return _worths(derivation, _Trial(point, Direction(point, given), trial.moving, None, {}))
-            except Redraw:
-                continue
-            except NotInField:
-                break
-    try:
-        return _worths(derivation, trial)
-    except (Redraw, NotInField):
-        return [None] * (len(derivation.steps) + 1)
+    found = None if doubtful else _worths(derivation, trial)
+    for _ in range(REDRAWS if found is None or len({*found}) > 1 else 0):
+        point = faithful.FaithfulPoint(trial.point.prime, trial.point.sizes, rng)
+        given = {variable: point.draw(variable.shape) for variable in derivation.parameters.values()}
+        worths = _worths(derivation, _Trial(point, Direction(point, given), trial.moving, None, {}))
+        if worths is not None:
+            return worths
+    return found or _worths(derivation, trial) or [None] * (len(derivation.steps) + 1)
 
 
-def _worths(derivation: Derivation, trial: _Trial) -> list[int | None]:
-    """What each line is worth: as the one before, without what a step replaces, with what it puts there."""
+def _worths(derivation: Derivation, trial: _Trial) -> list[int | None] | None:
+    """What each line is worth: as the one before, without what a step replaces, with what it puts there.
+
+    None where something has no value at this point, or in no field.
+    """
     p = trial.point.prime
-    worths: list[int | None] = [total := trial.in_lines(((number(1), derivation.of),)) % p]
-    for step in derivation.steps:
-        worths.append(total := (total - trial.in_lines(step.before) + trial.in_lines(step.after)) % p)
+    try:
+        worths: list[int | None] = [total := trial.in_lines(((number(1), derivation.of),)) % p]
+        for step in derivation.steps:
+            worths.append(total := (total - trial.in_lines(step.before) + trial.in_lines(step.after)) % p)
+    except (Redraw, NotInField):
+        return None
     return worths
 
 
@@ -284,10 +285,77 @@ def is_oracle(node: Expr) -> bool:
     return any(is_oracle(part) for part in own if part not in node.args)
 
 
-def _prove(
+def _examined(
     derivation: Derivation,
     checks: Sequence[Check],
     nodes: Sequence[Expr],
+    moving: Collection[Expr],
+    rng: Random,
+    trials: int,
+) -> tuple[_Proof, bool]:
+    """The exact checks, and whether they have the last word: sizes were as they are where one did not hold.
+
+    Where lines repeat, each kind of check is looked at once, and what does not hold as a kind as it stands.
+    """
+    parameters, outcomes = derivation.parameters.values(), dict[int, _Outcome]()
+    named = {*derivation.parts, *derivation.fences} - {derivation.of}
+    left, proofs = dict(enumerate(checks)), list[_Proof]()
+    for depth in DEPTHS if len(derivation.steps) >= MANY else ():
+        alike = kinds(left, named, moving, depth, MOST * len(nodes))
+        if not alike:
+            break
+        of_kinds = list(walk(*(expr for kind in alike for expr in kind.exprs)))
+        free = [*moving_symbols(alike)]
+        proofs.append(
+            _prove([*alike], of_kinds, free, None, _moving(of_kinds, free), rng, trials, literal=False)
+        )
+        for places, outcome in zip(alike.values(), proofs[-1].outcomes, strict=True):
+            if outcome[0] == "exact":
+                outcomes |= dict.fromkeys(places, outcome)
+                for place in places:
+                    del left[place]
+    if not proofs:
+        return _as_they_stand(checks, nodes, parameters, derivation.of, moving, rng, trials)
+    point = Point(proofs[0].prime, smallest_sizes(nodes, rng), rng, roots=False)
+    given = {variable: point.draw(variable.shape) for variable in parameters}
+    first, final = _Trial(point, Direction(point, given), moving, None, {}), True
+    if left:
+        rest = list(walk(*(expr for check in left.values() for expr in check.exprs)))
+        proof, final = _as_they_stand([*left.values()], rest, parameters, None, moving, rng, trials)
+        proofs.append(proof)
+        outcomes |= dict(zip(left, proof.outcomes, strict=True))
+    return replaced(
+        proofs[0],
+        outcomes=[outcomes[place] for place in range(len(checks))],
+        first=first,
+        degree=max(proof.degree for proof in proofs),
+        chance=sum(proof.chance for proof in proofs),
+    ), final
+
+
+def _as_they_stand(
+    checks: Sequence[Check],
+    nodes: Sequence[Expr],
+    free: Collection[Expr],
+    whole: Expr | None,
+    moving: Collection[Expr],
+    rng: Random,
+    trials: int,
+) -> tuple[_Proof, bool]:
+    """The exact checks, with long sizes shortened first, and whether they have the last word."""
+    proof, final = _prove(checks, nodes, free, whole, moving, rng, trials, literal=False), True
+    if any(method != "exact" for method, _, _ in proof.outcomes) and _has_long_sizes(nodes):
+        final = _work(nodes, rng) <= WORK
+        if final:
+            proof = _prove(checks, nodes, free, whole, moving, rng, trials, literal=True)
+    return proof, final
+
+
+def _prove(
+    checks: Sequence[Check],
+    nodes: Sequence[Expr],
+    free: Collection[Expr],
+    whole: Expr | None,
     moving: Collection[Expr],
     rng: Random,
     trials: int,
@@ -302,7 +370,7 @@ def _prove(
     weight = (1 + degree + degrees.arguments**2 * degrees.argument) << 2 * roots
     prime = random_prime(bits_needed(weight, trials), rng)
     runs = [
-        _trial(derivation, checks, moving, prime, sizes, rng, roots > 0, in_one=not k)
+        _trial(checks, free, None if k else whole, moving, prime, sizes, rng, roots > 0)
         for k, sizes in enumerate(draws)
     ]
     return _Proof(

@@ -112,11 +112,14 @@ KEPT = 6  # integer sizes up to this are taken as they are; larger ones are shor
 SIZED = COUNTING | {size_op}  # whose parameters name sizes too
 
 
-def draw_sizes(nodes: Iterable[Expr], draws: int, rng: Random, literal: bool = False) -> list[Lengths]:
+def draw_sizes(
+    nodes: Iterable[Expr], draws: int, rng: Random, literal: bool = False, alike: bool = False
+) -> list[Lengths]:
     """For each draw a small length for every size of the nodes, another one than in the draw before.
 
     Integer sizes stay as they are if they are small, if they are counted (an axis is cut or joined), or if
-    `literal`; other sizes get other lengths than these, and what is put together of them their product.
+    `literal`; other sizes get other lengths than these, and what is put together of them their product. Where
+    they may be `alike`, all have the smallest.
     """
     met: set[tuple[Shape, ...]] = set()
     meeting = []
@@ -155,7 +158,9 @@ def draw_sizes(nodes: Iterable[Expr], draws: int, rng: Random, literal: bool = F
     made = _made(equations, fixed)
     free = [s for s in sizes if s not in fixed and s not in made]
     rng.shuffle(free)
-    if len(free) <= OWN_LENGTHS:
+    if alike:
+        colours = dict.fromkeys(free, 0)
+    elif len(free) <= OWN_LENGTHS:
         colours = {s: k for k, s in enumerate(free)}
     else:
         neighbours: dict[Size, set[Size]] = {s: set() for s in sizes}
@@ -169,7 +174,7 @@ def draw_sizes(nodes: Iterable[Expr], draws: int, rng: Random, literal: bool = F
     needed.update(minus(size, 1) for size in sums)  # an axis without entries would prove nothing
     lengths = [n for n in range(2, len(free) + len(fixed) + 5) if n not in fixed.values()]
     lengths = lengths[: max(3, 1 + max(colours.values(), default=0))]
-    start = rng.randrange(len(lengths))
+    start = 0 if alike else rng.randrange(len(lengths))
     drawn = [
         Lengths({**fixed, **{s: lengths[(k + start + trial) % len(lengths)] for s, k in colours.items()}})
         for trial in range(draws)

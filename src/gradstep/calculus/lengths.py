@@ -37,6 +37,13 @@ def fitting_sizes(nodes: Sequence[Expr], draws: int, rng: Random, literal: bool 
     return (fitting * draws)[:draws] or draw_sizes(nodes, draws, rng, literal=True)
 
 
+def smallest_sizes(nodes: Sequence[Expr], rng: Random) -> Lengths:
+    """Lengths at which little is worked out: the smallest, also where that makes several the same."""
+    (smallest,) = draw_sizes(nodes, 1, rng, alike=True)
+    inverted = [node.args[0] for node in nodes if node.op in INVERTED]
+    return smallest if _invertible(inverted, smallest, rng) else fitting_sizes(nodes, 1, rng)[0]
+
+
 def _invertible(matrices: Sequence[Expr], sizes: Mapping[Size, int], rng: Random) -> bool:
     """Whether these matrices have inverses at some point with these lengths."""
     for _ in range(LOOKS):
