@@ -75,11 +75,11 @@ def _sizes_of(declared: Mapping[str, Expr], arrays: Mapping[str, Array]) -> Leng
         return sizes_of(declared, arrays)
     except MathError as error:
         error.mend = error.mend or "arrays with a row for each example, the same rows in all"
-        for name, array in arrays.items():
-            if array.ndim == 2:
-                with contextlib.suppress(MathError):
-                    sizes_of(declared, {**arrays, name: array.T})
-                    error.mend = f"{name}.T"
+        wide = [name for name, array in arrays.items() if array.ndim == 2]
+        for name in sorted(wide, key=lambda name: arrays[name].shape[1]):
+            with contextlib.suppress(MathError):
+                sizes_of(declared, {**arrays, name: arrays[name].T})
+                error.mend = f"{name}.T"
         raise
 
 

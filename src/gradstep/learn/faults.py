@@ -45,7 +45,8 @@ COARSE = 0.01  # of a spread: numbers that lie no nearer to each other are round
 UNLIKE = 1e4
 FAR = 1e3  # spreads
 SLACK = 1e-9
-TINY = 1e-290
+OUTLYING = 1e4  # times as far out as half of the numbers lie apart
+TINY = 1e-150
 MANY = 0.5  # of the units of a layer
 
 
@@ -159,7 +160,7 @@ class Known:
 def unvarying(seen: Known) -> Iterator[str]:
     """Features that are the same in every row."""
     for name in seen.features if seen.rows > 1 else ():
-        flat = np.flatnonzero(seen.spans[name].flat)
+        flat = np.flatnonzero(seen.spans[name].low == seen.spans[name].high)
         if not len(flat):
             continue
         if seen.plan.data[name].ndim == 1:
@@ -255,6 +256,12 @@ def coarse(seen: Known) -> Iterator[str]:
         largest = float(span.size.max(initial=0.0))
         if kind.kind in "iu" and largest > EXACT:
             yield f"{name} holds whole numbers up to {largest:.3g}: float64 keeps the first 15 digits of each"
+        for k in np.flatnonzero(span.flat & (span.low < span.high))[:MOST_TOLD]:
+            width = span.high[k] - span.low[k]
+            yield (
+                f"{seen.told(name, int(k))} lies at {span.mean[k]:.6g} and varies by {width:.2g} alone, too "
+                "little to learn from: measured from its middle it may be enough"
+            )
         step = float(np.finfo(kind).eps) if kind.kind == "f" else 2.0**-52
         far = np.abs(span.mean) / np.where(span.spread > FLAT * np.abs(span.mean), span.spread, np.inf)
         for k in np.flatnonzero(step * far > COARSE)[:MOST_TOLD]:
@@ -292,16 +299,35 @@ def unlike_sizes(seen: Known) -> Iterator[str]:
             )
 
 
+def outlying(seen: Known) -> Iterator[str]:
+    """Numbers so far out that squares see little else."""
+    for name in (*seen.features, *([seen.target] if seen.target else [])):
+        values, span = seen.plan.data[name].reshape(len(seen.plan.data[name]), -1), seen.spans[name]
+        some = np.sort(values[:: max(1, len(values) // MOST_ROWS)], axis=0)
+        low, middle, high = (some[len(some) * k // 4] for k in (1, 2, 3))
+        width = np.where(high > low, high - low, np.inf)
+        for k in np.flatnonzero(np.maximum(span.high - middle, middle - span.low) > OUTLYING * width)[
+            :MOST_TOLD
+        ]:
+            far = span.high[k] if span.high[k] - middle[k] > middle[k] - span.low[k] else span.low[k]
+            yield (
+                f"the farthest number in {seen.told(name, int(k))} is {far:.4g}, where half of all lie from "
+                f"{low[k]:.4g} to {high[k]:.4g}: squares see little else"
+            )
+
+
 def vanishing(seen: Known) -> Iterator[str]:
-    """A loss in the units of the data that is too small to be written down."""
-    unit = seen.units.unit
-    if unit is not None and seen.units.loss < TINY:
-        yield f"{unit.data} is so small, about {unit.size:.2g}, that the loss is 0 in float64: a smaller unit"
+    """Numbers so small that their squares are 0."""
+    for name in (*seen.features, *([seen.target] if seen.target else [])):
+        size = seen.spans[name].size
+        for k in np.flatnonzero((size > 0) & (size < TINY))[:MOST_TOLD]:
+            called = seen.told(name, int(k))
+            yield f"{called} holds no number above {size[k]:.2g}, and its square is 0: a smaller unit helps"
 
 
 AT_FIRST: tuple[Callable[[Known], Iterator[str]], ...] = (
     *(one_value, out_of_reach, unequal_sums, twin_columns),
-    *(unvarying, coarse, unlike_sizes, vanishing),
+    *(unvarying, coarse, unlike_sizes, outlying, vanishing),
 )
 
 

@@ -12,6 +12,7 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, describe
 from gradstep.expression.shapes import Lengths, shape_text, size_names
 from gradstep.learn.arrays import array_of
+from gradstep.learn.columns import nearest
 from gradstep.learn.coordinates import Coordinates, unit_of
 from gradstep.learn.descent import Descent, start_parameters
 from gradstep.learn.plan import Plan
@@ -37,17 +38,23 @@ def shapes_of(
 ) -> dict[str, tuple[int, ...]]:
     """The shape of every parameter, by the sizes that the data, the user, or the start tell."""
     known = Lengths(told)
-    known.update(sizes or {})
+    for size, length in (sizes or {}).items():
+        if known.setdefault(size, length) != length:
+            raise MathError(
+                f"sizes says that {size} is {length}, and the data that it is {known[size]}",
+                mend=f"no {size} in sizes: the data tell it",
+            )
     strangers = [name for name in start or {} if name not in derivation.parameters]
     if strangers:
         raise MathError(
             f"{strangers[0]} has a start but is not trained",
             facts=[f"to be trained: {', '.join(derivation.wrt)}"],
+            mend=nearest(strangers[0], derivation.wrt) or derivation.wrt[0],
         )
     for name, value in (start or {}).items():
-        for size, length in zip(derivation.parameters[name].shape, np.shape(value), strict=False):
-            if size_names(size) == (size,):
-                known.setdefault(size, length)
+        for axis, length in zip(derivation.parameters[name].shape, np.shape(value), strict=False):
+            if size_names(axis) == (axis,):
+                known.setdefault(axis, length)
     shapes = {}
     for name, parameter in derivation.parameters.items():
         unknown = [name for size in parameter.shape for name in size_names(size) if name not in known]

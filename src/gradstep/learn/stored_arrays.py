@@ -27,7 +27,10 @@ def check_rows(
         )
     for name, first in zip(given, part.block(given, 0, 1), strict=True):
         if name in derivation.parameters:
-            raise MathError(f"{name} is given as data, but it is to be trained")
+            raise MathError(
+                f"{name} is given as data, but it is to be trained",
+                mend=f'start={{"{name}": …}} to begin there',
+            )
         if first.ndim != declared[name].rank:
             raise wrong_axes(name, (store.count, *first.shape[1:]), declared[name].shape)
 
