@@ -8,6 +8,8 @@ import pytest
 from backends.test_native import native
 
 import gradstep as gs
+from gradstep.backends.native import elements, engine
+from gradstep.backends.native.assembly import Type, Writer
 
 pytest.importorskip("llvmlite")
 
@@ -122,3 +124,27 @@ def test_digits_of_a_function(text, kind, tmp_path, monkeypatch):
     worst = np.argmax(off)
     limit = in_double if kind is np.float64 else in_single
     assert off[worst] <= limit + 0.01, f"{off[worst]} ulps at x = {x[~odd][worst]!r}"
+
+
+@pytest.mark.parametrize("kind", ["float", "double"])
+def test_exp_has_the_same_bits_in_vectors_of_any_width(kind, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADSTEP_CACHE", str(tmp_path))
+    real = np.float32 if kind == "float" else np.float64
+    ends = np.array([0.0, -0.0, 1e-30, np.inf, -np.inf, np.nan, 1e30, -1e30], real)
+    both = np.linspace(-760, 720, 100_001, dtype=real), np.linspace(-110, 90, 99_983, dtype=real)
+    x = np.concatenate([ends, *both])
+    x = x[: len(x) // 64 * 64].copy()
+    found = []
+    for vector in (16, 32, 64, 128):
+        writer, lanes = Writer(), vector // x.itemsize
+        with writer.function("asked", "ptr %a", inner=False):
+            start, end = (writer.scalar(f"load ptr, ptr {writer.at('%a', 8 * k)}") for k in range(2))
+            with writer.loop(0, x.nbytes, vector) as loop:
+                here = writer.load(writer.at(start, loop.at), Type(kind, lanes), 1)
+                writer.store(elements.exp(here), writer.at(end, loop.at), 1)
+            writer.emit("ret void")
+        result = np.empty_like(x)
+        args = np.array([x.ctypes.data, result.ctypes.data])
+        engine.loaded(writer.text(), "asked")(args.ctypes.data)
+        found.append(result.tobytes())
+    assert len(set(found)) == 1

@@ -34,6 +34,10 @@ class Type:
         return f"v{self.lanes}{MANGLED[self.kind]}"
 
     @property
+    def bits(self) -> int:
+        return self.lanes * BITS[self.kind]
+
+    @property
     def real(self) -> bool:
         return self.kind in ("float", "double")
 
@@ -167,6 +171,14 @@ class Vec:
     def times_plus(self, factor: Vec | float, term: Vec | float) -> Vec:
         """self · factor + term, rounded once where the processor can."""
         return self.call("fmuladd", factor, term)
+
+    def scaled(self, n: Vec) -> Vec:
+        """self · 2ⁿ for whole n, rounded once; of 512 bits, by an instruction of AVX-512."""
+        kind, type = self.type.kind, self.type
+        name, mask = f"llvm.x86.avx512.mask.scalef.p{kind[0].replace('f', 's')}.512", f"i{type.lanes}"
+        self.writer.declared[f"declare {type} @{name}({type}, {type}, {type}, {mask}, i32)"] = None
+        given = f"{type} {self.text}, {type} {n.text}, {type} zeroinitializer, {mask} -1, i32 4"
+        return self.writer.value(f"call {type} @{name}({given})", type)
 
     def cast(self, how: str, kind: str) -> Vec:
         to = self.type.of(kind)

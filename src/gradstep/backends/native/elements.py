@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
+from gradstep.backends.native import engine
 from gradstep.backends.native.assembly import WHOLE, Vec
 from gradstep.expression.node import Operation
 from gradstep.operations.activations import (
@@ -144,14 +145,14 @@ def power_of_two(n: Vec) -> Vec:
     return ((n + form.bias) << form.fraction).cast("bitcast", kind)
 
 
-def _reduced(x: Vec) -> tuple[Vec, Vec]:
-    """(n, r) with x = n log 2 + r, |r| ≤ log(2)/2; n is whole, as a whole number."""
+def _reduced(x: Vec) -> tuple[Vec, Vec, Vec]:
+    """(n, n, r) with x = n log 2 + r, |r| ≤ log(2)/2; n is whole, as a whole number and as a floating one."""
     form = _form(x)
     shifted = x.times_plus(1 / LN2, form.magic)
     n = shifted - form.magic
     r = n.times_plus(-form.low, n.times_plus(-form.high, x))
     whole = shifted.bits() - shifted.like(form.magic).bits()
-    return whole, r
+    return whole, n, r
 
 
 def _clamped(x: Vec, low: float, high: float) -> Vec:
@@ -168,14 +169,17 @@ def _rise(r: Vec) -> Vec:
 
 def exp(x: Vec) -> Vec:
     form = _form(x)
-    n, r = _reduced(_clamped(x, form.lowest, form.highest))
-    half = n >> 1
-    return ((_rise(r) + 1) * power_of_two(half)) * power_of_two(n - half)
+    whole, n, r = _reduced(_clamped(x, form.lowest, form.highest))
+    value = _rise(r) + 1
+    if x.type.bits == 512 == 8 * engine.vector_bytes():
+        return value.scaled(n)
+    half = whole >> 1
+    return (value * power_of_two(half)) * power_of_two(whole - half)
 
 
 def expm1(x: Vec) -> Vec:
     form = _form(x)
-    n, r = _reduced(_clamped(x, -40.0, form.highest))
+    n, _, r = _reduced(_clamped(x, -40.0, form.highest))
     p = _rise(r)
     half = n >> 1
     up, more = power_of_two(half), power_of_two(n - half)

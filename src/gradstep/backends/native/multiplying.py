@@ -14,8 +14,9 @@ from gradstep.backends.native.assembly import BITS, Type, Vec, Writer
 from gradstep.backends.native.plan import Processor
 from gradstep.backends.native.tiles import turned
 
-DEPTH = 256  # lines of the right factor that are used before the next ones are looked at
+DEPTH = 128  # lines of the right factor that are used before the next ones are looked at
 LINES = (6, 2, 1)  # of the left factor at a time
+TURNS = 4  # of the innermost loop that are written out, of a large block
 
 
 class Multiplying:
@@ -134,15 +135,16 @@ class Multiplying:
         starts = [first]
         for _ in range(1, lines):
             starts.append(writer.at(starts[-1], "%a_line"))
-        zero = [writer.number(0.0, self.chunk)] * (lines * width)
-        with writer.loop(0, "%depth", 1, zero) as loop:
-            far = writer.integer("mul", loop.at, "%a_column")
-            here = writer.at("%b", writer.integer("mul", loop.at, "%b_line"))
-            right = [self.load(self.vector(here, k), mask) for k in range(width)]
-            for i, start in enumerate(starts):
-                number = writer.load_lane(writer.at(start, far), self.chunk)
-                for k, vector in enumerate(right):
-                    loop.carried[i * width + k] = number.times_plus(vector, loop.carried[i * width + k])
+        found = [writer.number(0.0, self.chunk)] * (lines * width)
+        done = "0"
+        for turns in (TURNS, 1) if lines * width == LINES[0] * self.widths[0] else (1,):
+            left = writer.integer("sub", "%depth", done)
+            whole = writer.integer("mul", writer.scalar(f"udiv i64 {left}, {turns}"), turns)
+            stop = writer.integer("add", done, whole)
+            with writer.loop(done, stop, turns, found) as loop:
+                for k in range(turns):
+                    self.turn(starts, writer.integer("add", loop.at, k), width, mask, loop.carried)
+            found, done = loop.carried, stop
         to = writer.at("%c", writer.integer("mul", line, "%c_line"))
         places = []
         for _ in range(lines):
@@ -151,12 +153,23 @@ class Multiplying:
         more, fresh, after = (writer.label(word) for word in ("more", "fresh", "stored"))
         writer.branch("%add", more, fresh)
         writer.place(more)
-        self.store([self.load(p, mask) + v for p, v in zip(places, loop.carried, strict=True)], places, mask)
+        self.store([self.load(p, mask) + v for p, v in zip(places, found, strict=True)], places, mask)
         writer.jump(after)
         writer.place(fresh)
-        self.store(loop.carried, places, mask)
+        self.store(found, places, mask)
         writer.jump(after)
         writer.place(after)
+
+    def turn(self, starts: Sequence[str], at: str, width: int, mask: Vec | None, sums: list[Vec]) -> None:
+        """Adds one line of the right factor, times a number of each line of the left one, to the sums."""
+        writer = self.writer
+        far = writer.integer("mul", at, "%a_column")
+        here = writer.at("%b", writer.integer("mul", at, "%b_line"))
+        right = [self.load(self.vector(here, k), mask) for k in range(width)]
+        for i, start in enumerate(starts):
+            number = writer.load_lane(writer.at(start, far), self.chunk)
+            for k, vector in enumerate(right):
+                sums[i * width + k] = number.times_plus(vector, sums[i * width + k])
 
     def vector(self, start: str, k: int) -> str:
         return self.writer.at(start, k * self.chunk.lanes * self.item)

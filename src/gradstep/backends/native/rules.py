@@ -216,7 +216,8 @@ def _exponentials(self: Arrays, x: Array, top: Array) -> Array:
 def _softmax(self: Arrays, node: Expr, args: Sequence[Array]) -> Array:
     (x,), along = args, {node.params[0]}
     e = _exponentials(self, x, self.spread(_finite_top(self, x, along), x, along))
-    return self.each(divide_op, e, self.spread(self.folded(add_op, "sum", e, along), x, along))
+    total = self.folded(add_op, "sum", e, along)  # at least 1, so that its reciprocal is in range
+    return self.each(multiply_op, e, self.spread(self.each(divide_op, self.like(total, 1), total), x, along))
 
 
 def _log_total(self: Arrays, x: Array, along: set[int]) -> tuple[Array, Array]:
