@@ -166,6 +166,17 @@ def kernels() -> str:
     return ", ".join(sorted({" ".join(filter(None, each)) for each in words})) or "none"
 
 
+def threads_for_products() -> int:
+    """How many threads a product of matrices is worked out by; sums come out otherwise with others."""
+    return max((library.num_threads or 1 for library in _libraries()), default=1)
+
+
+def use_threads_for_products(count: int) -> None:
+    """By so many, from here on."""
+    for library in _libraries():
+        library.set_num_threads(count)
+
+
 def kernels_told() -> list[str]:
     """What is to be said about the kernels that NumPy's products use."""
     found = {advice(str(library.info().get("architecture", ""))) for library in _libraries()}

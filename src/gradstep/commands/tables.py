@@ -34,7 +34,12 @@ else:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-OPTIONS = "target|task|optimiser|learning_rate|l2|steps|batch|holdout|seed|separator|decimal|thousands"
+OPTIONS = "|".join(
+    (
+        "target|task|optimiser|learning_rate|l2|steps|batch|holdout|seed",
+        "checkpoint|every|separator|decimal|thousands",
+    )
+)
 
 
 def table_options(command: F) -> F:
@@ -53,6 +58,7 @@ def table_options(command: F) -> F:
 # How an option is written in Python, and in a terminal.
 WRITTEN = (
     (r'kinds=\{"([^"]*)": "(\w+)"\}', lambda m: f"--kind {shlex.quote(f'{m[1]}={m[2]}')}"),
+    (r"resume=True", lambda m: "--resume"),
     (r"hidden=\(([\d, ]+)\)", lambda m: f"--hidden {m[1].replace(' ', '')}"),
     (
         rf'(?<!--sweep )({OPTIONS})=(?:"([^"]*)"|([\w.+-]+))',

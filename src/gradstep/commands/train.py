@@ -20,12 +20,14 @@ from gradstep.commands.tables import (
 )
 from gradstep.expression.errors import MathError
 from gradstep.expression.late import late
+from gradstep.learn.checkpoints import Checkpoint
 from gradstep.learn.columns import Table, listed, shown
 from gradstep.learn.encoding import Encoder, Prepared
 from gradstep.learn.fit import Fit
 from gradstep.learn.models import Model, default_model
 from gradstep.learn.optimisers import AUTOMATIC_STEP, GRADIENT_DESCENT, OPTIMISERS, optimiser_named
 from gradstep.learn.penalty import L2
+from gradstep.learn.prints import print_of
 from gradstep.learn.progress import progress_bar, reading_bar
 from gradstep.learn.training import TRAINED_HERE, train_model
 
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     import shlex
     from pathlib import Path
 
-    from gradstep.commands import models, sweeping
+    from gradstep.commands import models, resuming, sweeping
     from gradstep.learn import cluster, packing, stored_tables, variants
     from gradstep.learn.stores import Store
     from gradstep.notation import declaring, plain, views
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 else:
     shlex = late("shlex")
     models = late("gradstep.commands.models")
+    resuming = late("gradstep.commands.resuming")
     sweeping = late("gradstep.commands.sweeping")
     cluster = late("gradstep.learn.cluster")
     packing = late("gradstep.learn.packing")
@@ -58,7 +61,7 @@ INTERRUPTED = 130
 
 
 @click.command()
-@click.argument("data", metavar="DATA")
+@click.argument("data", metavar="DATA", required=False)
 @click.argument("shapes", nargs=-1, metavar="[SHAPES]...")
 @click.option("--target", metavar="COLUMN", help="The column to predict.")
 @click.option(
@@ -103,9 +106,26 @@ INTERRUPTED = 130
 @click.option("--save", metavar="FILE", help="Keep the model, as model.safetensors, for gradstep predict.")
 @click.option("--page", metavar="FILE", help="Write a page with the network, the derivation and the fit.")
 @click.option("--predictions", metavar="FILE", help="Write the predictions for every row, as CSV.")
+@click.option(
+    "--checkpoint",
+    metavar="FOLDER",
+    help="Keep the training there, now and then, to --resume it.",
+)
+@click.option(
+    "--every",
+    metavar="SECONDS",
+    default="60",
+    show_default=True,
+    help="How often it is kept: so many seconds, or '500 steps'.",
+)
+@click.option(
+    "--resume",
+    metavar="FOLDER",
+    help="Go on with the training that is kept there, to the same bits, perhaps with more --steps.",
+)
 @click.option("--quiet", is_flag=True, help="Print the result alone.")
 @click.pass_context
-def command(context: click.Context, /, data: str, shapes: Sequence[str], **options: Any) -> None:
+def command(context: click.Context, /, data: str | None, shapes: Sequence[str], **options: Any) -> None:
     """Fit a small network to a table and show how.
 
     DATA is a .csv file whose first line names its columns, a .parquet file, or a matrix in a .npy file, whose
@@ -120,16 +140,24 @@ def command(context: click.Context, /, data: str, shapes: Sequence[str], **optio
         gradstep train houses.csv --target price --hidden 32,16 --page houses.html
         gradstep train houses.csv --target price --model 'mean(abs(y - (X @ w + b)))'
         gradstep train houses.csv --target price --sweep learning_rate=0.01,0.1,1 --sweep seed=0,1
+        gradstep train houses.csv --target price --hidden 32,16 --checkpoint run
+        gradstep train --resume run
+
+    Ctrl-C, and SIGTERM, end the training after the step that is under way with what was reached; a second one
+    does so at once.
     """
-    with in_a_terminal():
-        fit, interrupted = _trained(data, shapes, options)
+    with in_a_terminal(), resuming.terminable():
+        checkpoint, data, shapes, options = resuming.taken_up(context, data, shapes, options)
+        fit, interrupted = _trained(data, shapes, options, checkpoint)
     if context.find_root().params.get("verbose"):
         click.echo(f"\nHow it ran\n{textwrap.indent(chr(10).join(fit.ran), '  ')}", err=True)
     if interrupted:
         context.exit(INTERRUPTED)
 
 
-def _trained(data: str, shapes: Sequence[str], options: dict[str, Any]) -> tuple[Fit, bool]:
+def _trained(
+    data: str, shapes: Sequence[str], options: dict[str, Any], checkpoint: Checkpoint | None
+) -> tuple[Fit, bool]:
     """The fit, or the best of a sweep, and whether Ctrl-C cut it short."""
     say = _silent if options["quiet"] else click.echo
     sweep = sweeping.sweep_of(options["sweep"]) if options["sweep"] else {}
@@ -142,7 +170,7 @@ def _trained(data: str, shapes: Sequence[str], options: dict[str, Any]) -> tuple
             raise MathError(
                 "rows in files are read for one model at a time", mend="a smaller table, or no sweep"
             )
-        fit = _from_files(table, [data, *shapes], options, say)
+        fit = _from_files(table, [data, *shapes], options, say, checkpoint)
         return fit, fit.stopped == "interrupted"
     if not options["target"]:
         raise MathError(
@@ -150,6 +178,8 @@ def _trained(data: str, shapes: Sequence[str], options: dict[str, Any]) -> tuple
             facts=[f"the columns are {listed(table.columns)}"],
             mend=f"--target {shlex.quote(list(table.columns)[-1])}",
         )
+    if checkpoint is not None:
+        checkpoint.agree("files", {data: print_of(data)})
     prepared = Encoder.fit(
         table, options["target"], task=options["task"], holdout=options["holdout"], seed=options["seed"]
     )
@@ -159,13 +189,14 @@ def _trained(data: str, shapes: Sequence[str], options: dict[str, Any]) -> tuple
         say(f"  {TRAINED_HERE}")
     model = _model(prepared, options, shapes, [name for name in sweep if name not in (*variants.MANNERS, L2)])
     say(f"\nThe model: {model.title}")
+    settings = {**_settings(options), "checkpoint": checkpoint}
     with progress_bar() as show:
         if sweep:
-            found = train_model(model, prepared, progress=show, sweep=sweep, **_settings(options))
+            found = train_model(model, prepared, progress=show, sweep=sweep, **settings)
             fit, options = found.best, sweeping.chosen(options, found.best_settings)
             interrupted = found.interrupted
         else:
-            fit = train_model(model, prepared, progress=show, **_settings(options))
+            fit = train_model(model, prepared, progress=show, **settings)
             interrupted = fit.stopped == "interrupted"
     if sweep:
         click.echo(f"\nThe sweep\n{textwrap.indent(str(found), '  ')}")
@@ -179,9 +210,15 @@ def _trained(data: str, shapes: Sequence[str], options: dict[str, Any]) -> tuple
 
 
 def _from_files(
-    store: Store, words: Sequence[str], options: dict[str, Any], say: Callable[[str], None]
+    store: Store,
+    words: Sequence[str],
+    options: dict[str, Any],
+    say: Callable[[str], None],
+    checkpoint: Checkpoint | None,
 ) -> Fit:
     """The same for rows that are too many for memory."""
+    if checkpoint is not None:
+        checkpoint.agree("files", store.prints())
     with reading_bar() as show, cluster.cluster_of(options["cluster"]) as workers:
         rows = stored_tables.prepared_rows(
             store,
@@ -190,12 +227,14 @@ def _from_files(
             holdout=options["holdout"],
             progress=show,
             workers=workers,
+            checkpoint=checkpoint,
         )
         for part in _read(store, rows.prepared):
             say(part)
         model = _model(rows.prepared, options, words[1:])
         say(f"\nThe model: {model.title}")
         settings = {name: value for name, value in _settings(options).items() if name != L2}
+        settings["checkpoint"] = checkpoint
         fit = stored_tables.train_stored_model(model, rows, progress=show, cluster=workers, **settings)
 
     def predictions(path: str) -> None:
@@ -357,7 +396,8 @@ def _predictions(fit: Fit, table: Table, prepared: Prepared) -> str:
 
 def _again(words: Sequence[str], options: dict[str, Any], **changed: object) -> str:
     """The same command once more, with some options changed; files that it wrote are not asked for again."""
-    asked = {**options, **dict.fromkeys(("save", "page", "predictions")), "quiet": False, **changed}
+    own = ("save", "page", "predictions", "checkpoint", "every", "resume")
+    asked = {**options, **dict.fromkeys(own), "quiet": False, **changed}
     command_line = ["gradstep", "train", *words]
     for option in command.params:
         value: Any = asked.get(option.name or "")
@@ -371,7 +411,12 @@ def _again(words: Sequence[str], options: dict[str, Any], **changed: object) -> 
 def _next(fit: Fit, words: Sequence[str], options: dict[str, Any]) -> list[str]:
     """What to try next, as commands."""
 
+    kept = options["resume"] or options["checkpoint"]
+
     def again(**changed: object) -> str:
+        if kept and changed.keys() <= {"page", "save", "steps"}:
+            asked = [each for name, value in changed.items() for each in (f"--{name}", str(value))]
+            return shlex.join(["gradstep", "train", "--resume", kept, *asked])
         return _again(words, options, **changed)
 
     ideas = []
@@ -382,6 +427,8 @@ def _next(fit: Fit, words: Sequence[str], options: dict[str, Any]) -> list[str]:
         ideas.append(
             (again(hidden=""), f"the {fit.scores[1].name} does no worse on rows that it has not seen")
         )
+    if kept and fit.stopped == "interrupted":
+        ideas.insert(0, (again(), "go on from here, to the same bits"))
     if fit.stopped == "steps":
         ideas.append((again(steps=4 * options["steps"]), "the loss was still falling"))
     if not options["page"]:

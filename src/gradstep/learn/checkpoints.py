@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from gradstep.backends.native import engine
-from gradstep.backends.threads import kernels
+from gradstep.backends.threads import kernels, threads_for_products
 from gradstep.expression.errors import MathError
 from gradstep.expression.late import late
 from gradstep.expression.records import record
@@ -169,7 +169,8 @@ class Checkpoint:
 
     def agree(self, section: str, now: Mapping[str, Any]) -> None:
         """Puts facts of this training down; a training that goes on has to have the same ones."""
-        self.about[section] = dict(now)
+        now = _by_short_names(now) if section == "files" else dict(now)
+        self.about[section] = now
         if self.found is None:
             return
         was = self.found.about.get(section)
@@ -345,11 +346,17 @@ def _check_seen(seen: Seen, size: int) -> None:
         raise CHECKPOINT.spoiled("what was seen does not fit together")
 
 
+def _by_short_names(files: Mapping[str, str]) -> dict[str, str]:
+    """Files without their folders, which may be others on another machine, where that tells them apart."""
+    short = {os.path.basename(path): print_ for path, print_ in files.items()}
+    return short if len(short) == len(files) else {os.path.abspath(p): each for p, each in files.items()}
+
+
 ADVICE = {
     "loss": "the formula as it was",
     "settings": "the settings as they were",
     "data": "the data as they were",
-    "files": "the files as they were",
+    "files": "the same files",
     "rows": "the version of gradstep that it was made by",
 }
 
@@ -366,7 +373,7 @@ def _another(section: str, name: str, was: Any, now: Any, before: bool, given: b
     elif section == "rows":
         what = f"the rows to {name} are not those of the training that the checkpoint belongs to"
     else:
-        what = f"the {name} is not that of the training that the checkpoint belongs to"
+        what = f"{name} is not what it was in the training that the checkpoint belongs to"
         facts = [f"it was {was!s:.200}", f"now it is {now!s:.200}"]
     mend = f"{ADVICE[section]}, or another place for the checkpoints of another training"
     return MathError(what, facts=facts, mend=mend)
@@ -383,6 +390,7 @@ def machine() -> dict[str, str]:
         "Python": platform.python_version(),
         "NumPy": np.__version__,
         "products of matrices": kernels(),
+        "threads of products": str(threads_for_products()),
         "processor": platform.machine(),
         "machine code": code,
     }

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gradstep.expression.errors import MathError
 from gradstep.expression.records import replaced
+from gradstep.learn.checkpoints import Checkpoint, recalled
 from gradstep.learn.cluster import Cluster, spread
 from gradstep.learn.encoding import Encoder, Number, Prepared, Task, classes_of
 from gradstep.learn.fit import Fit
@@ -63,6 +64,7 @@ def prepared_rows(
     holdout: float,
     progress: Progress | None = None,
     workers: Cluster | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> StoredTable:
     """The survey of a table whose features are X and whose target is y, and what follows from it."""
     if task not in (None, "regression", "classification"):
@@ -71,7 +73,8 @@ def prepared_rows(
     clock = Clock(show=getattr(progress, "reading", None))
     if workers is not None:
         workers.greet(store)
-    survey = surveyed(spread(Part(store, clock=clock), workers, True), ["X", "y"], shares.learnt[1], "y")
+    rows = spread(Part(store, clock=clock), workers, True)
+    survey = recalled(checkpoint, "table", Survey, lambda: surveyed(rows, ["X", "y"], shares.learnt[1], "y"))
     goal = survey.columns["y"]
     distinct = np.array(sorted(goal.distinct))
     found = distinct if store.classes is None else store.classes
