@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import settings
 
 from dev import find_browser
+from gradstep import cli
 from gradstep.operations import FUNCTIONS
 from gradstep.operations.declared import DECLARED
 from gradstep.operations.leaves import RESERVED
@@ -176,3 +178,18 @@ def cases():
     if not reference.FILE.exists():
         pytest.skip(f"no {reference.FILE}")
     return reference.load()
+
+
+@pytest.fixture
+def gradstep(capsys, monkeypatch, tmp_path):
+    """Types a command in an empty folder: gradstep("train", "x.csv") gives (status, output, errors)."""
+    monkeypatch.chdir(tmp_path)
+
+    def typed(*arguments):
+        monkeypatch.setattr(sys, "argv", ["gradstep", *arguments])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        output, errors = capsys.readouterr()
+        return left.value.code, output, errors
+
+    return typed

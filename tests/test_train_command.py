@@ -9,26 +9,10 @@ import numpy as np
 import palmerpenguins
 import pytest
 
-from gradstep import cli
 from gradstep.commands.shapes import completed, words
 from gradstep.commands.tables import as_options
 from gradstep.expression.errors import MathError
 from gradstep.learn import opening, stores
-
-
-@pytest.fixture
-def gradstep(capsys, monkeypatch, tmp_path):
-    """Types a command in an empty folder: gradstep("train", "x.csv") gives (status, output, errors)."""
-    monkeypatch.chdir(tmp_path)
-
-    def typed(*arguments):
-        monkeypatch.setattr(sys, "argv", ["gradstep", *arguments])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        output, errors = capsys.readouterr()
-        return left.value.code, output, errors
-
-    return typed
 
 
 @pytest.fixture

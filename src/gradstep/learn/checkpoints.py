@@ -110,6 +110,7 @@ class Checkpoint:
     found: Found | None = field(init=False, default=None)
     notes: list[str] = field(init=False, default_factory=list)
     trouble: str = field(init=False, default="")
+    ready: bool = field(init=False, default=False)
     kept: int | None = field(init=False, default=None)  # after how many steps it was kept last
     next: float = field(init=False, default=0.0)  # when it is time to keep it again
 
@@ -136,8 +137,7 @@ class Checkpoint:
         try:
             there = [path for path in (self.file, self.before) if path.exists()]
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise MathError(f"{shown(str(self.place))} cannot be used: {reason.lower()}") from None
+            raise _beyond_use(self.place, "read", error) from None
         if not self.resume and there:
             raise MathError(
                 f"there is a checkpoint in {shown(str(self.place))} already",
@@ -267,16 +267,21 @@ class Checkpoint:
 
     def prepare(self) -> None:
         """The folder, without what an earlier process left unfinished."""
-        if self.kept is not None:
+        if self.ready:
             return
+        self.ready = True
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             for path in (self.file, self.before):
                 for left in self.file.parent.glob(f"{beginning_of(path)}*{UNFINISHED}"):
                     left.unlink(missing_ok=True)
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise MathError(f"{shown(str(self.place))} cannot be written: {reason}") from None
+        except (OSError, ValueError) as error:
+            raise _beyond_use(self.place, "written", error) from None
+
+
+def _beyond_use(place: Path, what: str, error: Exception) -> MathError:
+    reason = getattr(error, "strerror", None) or str(error)
+    return MathError(f"{shown(str(place))} cannot be {what}: {reason.lower()}")
 
 
 def recalled(checkpoint: Checkpoint | None, name: str, kind: Any, make: Callable[[], T]) -> T:
