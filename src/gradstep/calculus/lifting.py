@@ -7,6 +7,7 @@ that axis: (A B)ᵀ = Bᵀ Aᵀ for every A of a stack, also where B is the same
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import combinations
 
 from gradstep.calculus.wildcards import wildcard, wildcard_op
@@ -91,8 +92,13 @@ def _repeated(x: Expr, size: Size) -> Expr:
     return repeat(x.args[0], (0, *(axis + 1 for axis in axes)), (size, *sizes))
 
 
-def lifted_forms(form: Form, depth: int) -> Iterator[Form]:
+@lru_cache(maxsize=4096)
+def lifted_forms(form: Form, depth: int) -> tuple[Form, ...]:
     """The equation with `depth` axes in front of its letters, or of some of them."""
+    return tuple(_lifted_forms(form, depth))
+
+
+def _lifted_forms(form: Form, depth: int) -> Iterator[Form]:
     if max(node.rank for node in walk(*form)) + depth > MOST_AXES:
         return
     arrays = [node for node in walk(form[0]) if node.op is wildcard_op and node.rank]

@@ -183,7 +183,7 @@ class Opening:
             loud = next((law for law in laws if not law.quiet), None)
             if loud is None:
                 return found
-            book = Book(law for law in self.book.laws if law.quiet or law is loud)
+            book = self.book.quiet_and(loud)
             tidy, rewrites, _ = Simplifier(book, fences, written=self.written)(tidy)
             found.append((tidy, tuple(rewrites), loud))
 

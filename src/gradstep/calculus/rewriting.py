@@ -13,7 +13,7 @@ from functools import cached_property, wraps
 from typing import Any, Literal, TypeVar
 
 from gradstep.calculus.counting import length
-from gradstep.calculus.lifting import MATRIX, lifted_forms
+from gradstep.calculus.lifting import lifted_forms
 from gradstep.calculus.steps import Rewrite
 from gradstep.calculus.wildcards import wildcard_op
 from gradstep.expression.node import Expr, Operation
@@ -162,15 +162,22 @@ def _sized(param: Any, binding: Binding) -> Any:
     return tuple(_sized(p, binding) for p in param) if isinstance(param, tuple) else binding.get(param, param)
 
 
-Indexed = tuple["Law", Expr, Expr, frozenset[Operation]]  # a law, both sides of it, and what must be there
+Indexed = tuple["Law", Expr, Expr]  # a law, and both sides of it
+Heads = tuple[Operation | None, ...]  # the operations of operands
 Forms = dict[tuple[Operation, int], list[Indexed]]
 
 
 def _index(forms: Forms, law: Law, equations: Iterable[tuple[Expr, Expr]]) -> None:
     """Puts equations of a law where they are looked for."""
     for left, right in equations:
-        needs = frozenset(arg.op for arg in left.args if arg.op is not wildcard_op)
-        forms.setdefault((left.op, left.rank), []).append((law, left, right, needs))
+        forms.setdefault((left.op, left.rank), []).append((law, left, right))
+
+
+def _fits(left: Expr, heads: Heads) -> bool:
+    """Whether an equation may be about something whose operands have these operations."""
+    asked = [None if arg.op is wildcard_op else arg.op for arg in left.args]
+    ways = (heads, heads[::-1]) if left.op.name in COMMUTATIVE else (heads,)
+    return any(all(op is None or op is head for op, head in zip(asked, way, strict=True)) for way in ways)
 
 
 class Book:
@@ -180,6 +187,8 @@ class Book:
         self.laws = tuple(laws)
         self._forms: Forms = {}
         self._stacked: dict[int, Forms] = {}
+        self._fitting: dict[tuple[Operation, int, int, Heads], list[Indexed]] = {}
+        self._with_quiet: dict[int, Book] = {}
         self._procedures: dict[Operation, list[Law]] = {}
         self._proposing: dict[Operation, list[Law]] = {}
         for law in self.laws:
@@ -191,6 +200,7 @@ class Book:
         """The same with one more law, which proposes."""
         more = copy(self)
         more.__dict__.pop("quiet", None)
+        more._with_quiet = {}
         more.laws = (*self.laws, law)
         more._proposing = self._proposing | {head: [*self.proposing(head), law] for head in law.heads}
         return more
@@ -200,30 +210,43 @@ class Book:
         """The quiet laws alone."""
         return Book(law for law in self.laws if law.quiet)
 
+    def quiet_and(self, law: Law) -> Book:
+        """The quiet laws and this one."""
+        place = next(k for k, other in enumerate(self.laws) if other is law)
+        found = self._with_quiet.get(place)
+        if found is None:
+            found = self._with_quiet[place] = Book(one for one in self.laws if one.quiet or one is law)
+        return found
+
     def first(self, expr: Expr, fences: Container[Expr]) -> tuple[Law, Expr] | None:
         """The first law that applies at the root of `expr`, and what it makes of it."""
         for law in self._procedures.get(expr.op, ()):
             changed = law.apply(expr, fences) if law.apply else None
             if changed is not None and changed is not expr:
                 return law, changed
-        forms = self.forms(expr)
-        if not forms:
-            return None
-        present = {arg.op for arg in expr.args if arg not in fences}
-        for law, left, right, needs in forms:
-            if needs <= present and (binding := match(left, expr, fences)) is not None:
+        heads = tuple([None if arg in fences and arg.args else arg.op for arg in expr.args])
+        for law, left, right in self.forms(expr, heads):
+            binding = match(left, expr, fences)
+            if binding is not None:
                 changed = build(right, binding)
                 if changed is not expr:
                     return law, changed
         return None
 
-    def forms(self, expr: Expr) -> Sequence[Indexed]:
-        """The equations about what has this operation at its root, with so many axes, also of each matrix."""
-        found = self._forms.get((expr.op, expr.rank), ())
+    def forms(self, expr: Expr, heads: Heads) -> Sequence[Indexed]:
+        """The equations about what has this operation at its root, with so many axes, also of each matrix.
+
+        Of them those whose operands have these operations, None for what is fenced.
+        """
         most = max([arg.rank for arg in expr.args])
-        if most <= MATRIX:
-            return found
-        return [*found, *(form for depth in range(1, most - 1) for form in self.stacked(depth, expr))]
+        key = expr.op, expr.rank, most, heads
+        found = self._fitting.get(key)
+        if found is None:
+            forms = [*self._forms.get((expr.op, expr.rank), ())]
+            for depth in range(1, most - 1):
+                forms += self.stacked(depth, expr)
+            found = self._fitting[key] = [form for form in forms if _fits(form[1], heads)]
+        return found
 
     def stacked(self, depth: int, expr: Expr) -> Sequence[Indexed]:
         """The equations that hold of each matrix, with `depth` axes in front; made when first asked for."""
