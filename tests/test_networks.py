@@ -351,4 +351,7 @@ def test_the_command_lists_them_and_tells_each(capsys: pytest.CaptureFixture[str
     assert all(name in listed for name in NAMES)
     assert "∂C/∂V = Pᵀ ∂C/∂O" in said("attention", "--wrt", "V")
     assert "H2 = H1 + relu(Z2) @ V2 + b2" in said("residual block", "--depth", "2", "--text")
+    third = said("residual block", "--depth", "4", "--layers", "3")
+    assert "∂C/∂W₃ = H₂ᵀ ∂C/∂Z₃" in third and "∂C/∂W₂" not in third
+    assert "its lines open" in said("residual block", "--layers", "3", "--to", "html", status=2)
     assert "no layers to repeat" in said("attention", "--depth", "7", status=2)

@@ -219,8 +219,11 @@ def text(
     layout: str = "parameter",
     certify: bool = False,
     opened: bool = False,
+    layers: str | int | None = None,
 ) -> str:
     """`Derivation.text`."""
+    if layers is None:
+        layers = "all" if opened else "folded"
     told = views.present(
         derivation,
         view=view,
@@ -228,7 +231,7 @@ def text(
         batch=batch,
         layout=layout,
         certify=certify,
-        fold=not opened,
+        layers=layers,
         opened=opened,
     )
     return terminal.text(told, width, opened=opened)

@@ -35,14 +35,14 @@ def presentations(request):
     for view in VIEWS:
         for style in STYLES if request.param != "12 layers" else ["partials"]:
             opened = (view, style) == ("matrix", "partials")
-            told = present(d, view=view, style=style, fold=True, opened=opened)
+            told = present(d, view=view, style=style, layers="folded", opened=opened)
             found[request.param, view, style] = d, told
     return found
 
 
 @pytest.fixture(scope="module")
 def neuron():
-    return present(LOSSES["neuron"].derived(), view="matrix", style="partials", fold=True, opened=True)
+    return present(LOSSES["neuron"].derived(), view="matrix", style="partials", layers="folded", opened=True)
 
 
 @pytest.fixture(scope="module")

@@ -113,7 +113,7 @@ def test_lines_that_are_named_are_earlier_or_of_the_same_layer(told_transformer:
 
 def test_what_a_layer_opens_to_is_told_for_it() -> None:
     """In a page a line for all layers opens to its steps and its proof, for the same l."""
-    told = present(transformer(4), fold=True, opened=True)
+    told = present(transformer(4), layers="folded", opened=True)
     line = next(
         said for s in told.sections for said in s.lines if said.where == "(l = 4 … 1)" and said.number
     )
@@ -154,3 +154,74 @@ def test_what_has_a_name_of_its_own_is_not_called_by_another() -> None:
     loss = gs.parse("; ".join([*lines, "mean((Y - A5 - A0)**2)"]), **shapes)
     told = gs.derive(loss, [f"W{k}" for k in range(1, 6)]).text()
     assert "A₀ = X" not in told and "Z₁ = X W₁" in told and "(l = 2 … 5)" in told
+
+
+# ------------------------------------------------------------------------------------------- one layer alone
+
+
+@pytest.fixture(scope="module")
+def derived() -> dict[str, gs.Derivation]:
+    return {"LSTM": lstm(4), "residual": gs.networks["residual block"].derive(4, seed=7)}
+
+
+def rows(told: Presentation) -> list[str]:
+    """Every line as text, without the heading and the loss."""
+    return [
+        f"{said.number} {plain(said.left)} = {' = '.join(map(plain, said.forms))}"
+        for section in told.sections
+        for said in section.lines
+        if said.left is not None
+    ][1:]
+
+
+@pytest.mark.parametrize("name", ["LSTM", "residual"])
+def test_the_layers_one_by_one_are_the_lines_of_the_whole(
+    name: str, derived: dict[str, gs.Derivation]
+) -> None:
+    whole = rows(present(derived[name]))
+    layers = [rows(present(derived[name], layers=layer)) for layer in range(1, 5)]
+    told = [line for layer in layers for line in layer]
+    assert all(layers) and set(told) <= set(whole)
+    for layer, lines in enumerate(layers, 1):
+        assert all("₀₁₂₃₄"[layer] in line.split("=")[0] for line in lines)
+    shared = [line for line in whole if line not in told]
+    assert not any(small in line.split("=")[0] for line in shared for small in "₁₂₃₄")
+
+
+def test_every_renderer_tells_one_layer(derived: dict[str, gs.Derivation]) -> None:
+    d = derived["residual"]
+    whole, one = d.text(layers="all"), d.text(layers="2")
+    assert "(l = " not in whole and "(l = " in d.text() == d.text(layers="folded")
+    assert 500 < len(one) < 0.7 * len(whole) and "here those of layer 2" in one
+    for told in (d.markdown(layers=2, opened=False), d.latex(layers=2)):
+        assert "A}_{2}" in told and "A}_{1}" not in told and "A}_{3}" not in told
+    _, *sections = d.to_json(layers=2)["sections"]
+    lefts = [line["left"]["text"] for section in sections for line in section["lines"] if line["left"]]
+    assert len(lefts) > 8 and all("₂" in left for left in lefts)
+    opened = d.text(layers=2, opened=True)
+    assert "step by step" in opened and "entry by entry" in opened
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"layers": 9}, "there is no layer 9"),
+        ({"layers": "some"}, "layers are all, folded, or the number"),
+        ({"layers": True}, "layers are all, folded, or the number"),
+        ({"layers": -1}, "there is no layer -1"),
+        ({"layers": 2, "style": "differential"}, "all layers at once"),
+    ],
+)
+def test_a_layer_that_cannot_be_told_is_explained(
+    asked: dict[str, object], said: str, derived: dict[str, gs.Derivation]
+) -> None:
+    with pytest.raises(gs.MathError, match=said) as caught:
+        derived["LSTM"].text(**asked)  # type: ignore[arg-type]
+    assert caught.value.mend
+
+
+def test_a_formula_without_layers_has_none() -> None:
+    d = gs.derive(gs.parse("sum((X @ w - y)**2)", X="N d", w="d", y="N"), "w", seed=1)
+    with pytest.raises(gs.MathError, match="there is no layer 1"):
+        d.text(layers=1)
+    assert d.text(layers="all") == d.text()

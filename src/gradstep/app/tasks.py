@@ -56,7 +56,9 @@ def derived(asked: Question, tell: Tell) -> Answer:
     formula = Formula(asked)
     try:
         derivation = derive(*formula.read())
-        told = present(derivation, view=_view(asked, derivation), fold=True, opened=asked.flag("proofs"))
+        told = present(
+            derivation, view=_view(asked, derivation), layers="folded", opened=asked.flag("proofs")
+        )
     except MathError as error:
         return {"variables": formula.variables, "error": as_data(error)}
     sections = derivations.told_sections(told, derivation).values()

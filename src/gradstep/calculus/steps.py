@@ -171,6 +171,7 @@ class Derivation:
         layout: str = "parameter",
         certify: bool = False,
         opened: bool = False,
+        layers: str | int | None = None,
     ) -> str:
         """The derivation as plain text, no line wider than `width`.
 
@@ -179,11 +180,21 @@ class Derivation:
         it; `opened` shows the proof of each line too. `layout` says how derivatives stand: "parameter" (a
         gradient in the shape of its parameter, a Jacobian in numerator layout), "numerator" (gradients are
         rows, a Jacobian has a row for each entry of f) or "denominator" (the transposes of these). `certify`
-        adds the integers by which every line was checked.
+        adds the integers by which every line was checked. `layers` says which layers, or steps in time, of a
+        deep network are told: one for all of them ("folded"), "all", which is so where lines are opened, or
+        the one of this number.
         """
         return str(
             upstairs("_text")(
-                self, view, style, width=width, batch=batch, layout=layout, certify=certify, opened=opened
+                self,
+                view,
+                style,
+                width=width,
+                batch=batch,
+                layout=layout,
+                certify=certify,
+                opened=opened,
+                layers=layers,
             )
         )
 
@@ -196,10 +207,20 @@ class Derivation:
         layout: str = "parameter",
         certify: bool = False,
         opened: bool = False,
+        layers: str | int | None = None,
     ) -> str:
-        """The derivation as LaTeX (amsmath, amssymb): paste it into a paper. `opened` as in `text`."""
+        """The derivation as LaTeX (amsmath, amssymb), for a paper. `opened` and `layers` as in `text`."""
         return str(
-            upstairs("_latex")(self, view, style, batch=batch, layout=layout, certify=certify, opened=opened)
+            upstairs("_latex")(
+                self,
+                view,
+                style,
+                batch=batch,
+                layout=layout,
+                certify=certify,
+                opened=opened,
+                layers=layers,
+            )
         )
 
     def markdown(
@@ -211,11 +232,19 @@ class Derivation:
         layout: str = "parameter",
         certify: bool = False,
         opened: bool = True,
+        layers: str | int | None = None,
     ) -> str:
         """The derivation as Markdown with formulas in $$; below each section what its lines open to."""
         return str(
             upstairs("_markdown")(
-                self, view, style, batch=batch, layout=layout, certify=certify, opened=opened
+                self,
+                view,
+                style,
+                batch=batch,
+                layout=layout,
+                certify=certify,
+                opened=opened,
+                layers=layers,
             )
         )
 
@@ -244,10 +273,14 @@ class Derivation:
         batch: str | None = None,
         layout: str = "parameter",
         certify: bool = False,
+        layers: str | int | None = None,
     ) -> dict[str, Any]:
-        """The derivation as data that JSON can hold: the formula as a graph, steps, answers, certificate."""
+        """The derivation as data that JSON can hold: the formula as a graph, steps, answers, certificate.
+
+        All layers of a deep network are told, unless `layers` says otherwise.
+        """
         data: dict[str, Any] = upstairs("_json")(
-            self, view, style, batch=batch, layout=layout, certify=certify
+            self, view, style, batch=batch, layout=layout, certify=certify, layers=layers
         )
         return data
 

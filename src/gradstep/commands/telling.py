@@ -40,6 +40,11 @@ def telling_options(command: Command) -> Command:
         click.option("--seed", type=int, help="Seed of the certificate's random points."),
         click.option("--tape", is_flag=True, help="Show too what the way back reads of the way forward."),
         click.option("--certify", is_flag=True, help="Show the integers by which every line was checked."),
+        click.option(
+            "--layers",
+            metavar="WHICH",
+            help="Of a deep network: folded (one for all), all, or the number of one.",
+        ),
         click.option("--width", type=click.IntRange(40), help=f"Columns; {WIDTH} at most by itself."),
         click.option(
             "--open", "opened", is_flag=True, help="Show the steps and the proof behind every line too."
@@ -100,12 +105,18 @@ def say(
     to: str,
     opened: bool,
     certify: bool,
+    layers: str | None,
     width: int | None,
     tape: bool,
 ) -> None:
     """Prints a derivation as it was asked for."""
+    if layers and to == "html":
+        raise MathError("a page has all layers: its lines open", mend="leaving out --layers")
     if tape and to != "text":
         raise MathError("a tape is told as text", mend="leaving out --to")
+    telling: dict[str, Any] = {"batch": batch, "layout": layout, "certify": certify}
+    if to != "html":
+        telling["layers"] = layers
     if to == "text":
         told = present(
             derivation,
@@ -114,7 +125,7 @@ def say(
             batch=batch,
             layout=layout,
             certify=certify,
-            fold=not opened,
+            layers=layers or ("all" if opened else "folded"),
             opened=opened,
         )
         click.echo(text(told, width or columns(), opened=opened, colour=is_colourful()), color=True)
@@ -123,12 +134,12 @@ def say(
     elif to == "json":
         import json  # not worth its time to load for the others
 
-        data = derivation.to_json(view, style, batch=batch, layout=layout, certify=certify)
+        data = derivation.to_json(view, style, **telling)
         click.echo(json.dumps(data, ensure_ascii=False, indent=1))
     elif to == "latex":
-        click.echo(derivation.latex(view, style, batch=batch, layout=layout, certify=certify, opened=opened))
+        click.echo(derivation.latex(view, style, opened=opened, **telling))
     else:
-        click.echo(getattr(derivation, to)(view, style, batch=batch, layout=layout, certify=certify))
+        click.echo(getattr(derivation, to)(view, style, **telling))
 
 
 def columns() -> int:

@@ -22,11 +22,57 @@ from gradstep.expression.boxes import (
     parts_of,
     row,
 )
+from gradstep.expression.errors import MathError
 from gradstep.expression.records import record, replaced
-from gradstep.notation.presentation import Behind, Said
+from gradstep.notation.presentation import Behind, Presentation, Said, Section
 
 DIGITS = "₀₁₂₃₄₅₆₇₈₉"
 LOWERED = str.maketrans("0123456789+−ltrsuv", "₀₁₂₃₄₅₆₇₈₉₊₋ₗₜᵣₛᵤᵥ")
+
+
+Layers = str | int
+
+
+def chosen(which: object) -> Layers:
+    """Which layers are told: "all", "folded", or a number, which may be given as text."""
+    if isinstance(which, str) and which.isdecimal():
+        return int(which)
+    if which in ("all", "folded") or (isinstance(which, int) and not isinstance(which, bool)):
+        return which
+    raise MathError(
+        f"layers are all, folded, or the number of one, not {which!r:.40}", mend='layers="folded"'
+    )
+
+
+def alone(presentation: Presentation, layer: Layers) -> Presentation:
+    """The lines of one layer, numbered as in the whole, and what belongs to none: the loss, a step down."""
+    if presentation.style != "partials":
+        raise MathError(
+            "a line dC = ⟨…⟩ is about all layers at once", mend='style="partials", or layers="all"'
+        )
+    first, *rest = presentation.sections
+    found = {number for section in rest for said in section.lines if (number := _of(said)) is not None}
+    if layer not in found:
+        numbers = sorted(found)
+        raise MathError(
+            f"there is no layer {layer} here",
+            facts=[
+                f"the layers are {numbers[0]} … {numbers[-1]}" if numbers else "nothing here has a number"
+            ],
+            mend='layers="all"',
+        )
+    loss, *more = first.lines
+    sections = [Section(first.title, (loss, *(said for said in more if _of(said) in (None, layer))))]
+    for section in rest:
+        lines = tuple(said for said in section.lines if said.left is None or _of(said) == layer)
+        sections += [Section(section.title, lines)] if lines else []
+    proof = presentation.proof.replace(" numbered lines ", f" numbered lines, here those of layer {layer}, ")
+    return replaced(presentation, sections=tuple(sections), proof=proof)
+
+
+def _of(said: Said) -> int | None:
+    """The layer that a line is about."""
+    return None if said.left is None else next(iter(layers(said.left)), None)
 
 
 class Renumbering(ABC):

@@ -41,7 +41,7 @@ def mimebundle(presentation: Presentation) -> Bundle:
 
 def bundle(derivation: Derivation) -> Bundle:
     """`Derivation._repr_mimebundle_`."""
-    return mimebundle(present(derivation, fold=True, opened=True))
+    return mimebundle(present(derivation, layers="folded", opened=True))
 
 
 def expression(expr: Expr) -> Bundle:

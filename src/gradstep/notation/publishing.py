@@ -6,6 +6,7 @@ from typing import Any
 
 from gradstep.calculus.steps import Derivation
 from gradstep.notation import documents
+from gradstep.notation.layering import Layers
 from gradstep.notation.views import present
 
 
@@ -18,6 +19,7 @@ def latex(
     layout: str = "parameter",
     certify: bool = False,
     opened: bool = False,
+    layers: Layers | None = None,
 ) -> str:
     """`Derivation.latex`."""
     return documents.latex(
@@ -28,7 +30,7 @@ def latex(
             batch=batch,
             layout=layout,
             certify=certify,
-            fold=True,
+            layers="folded" if layers is None else layers,
             opened=opened,
         )
     )
@@ -43,6 +45,7 @@ def markdown(
     layout: str = "parameter",
     certify: bool = False,
     opened: bool = True,
+    layers: Layers | None = None,
 ) -> str:
     """`Derivation.markdown`."""
     return documents.markdown(
@@ -53,7 +56,7 @@ def markdown(
             batch=batch,
             layout=layout,
             certify=certify,
-            fold=True,
+            layers="folded" if layers is None else layers,
             opened=opened,
         )
     )
@@ -67,9 +70,19 @@ def json(
     batch: str | None = None,
     layout: str = "parameter",
     certify: bool = False,
+    layers: Layers | None = None,
 ) -> dict[str, Any]:
     """`Derivation.to_json`."""
     return documents.to_json(
         derivation,
-        present(derivation, view=view, style=style, batch=batch, layout=layout, certify=certify, opened=True),
+        present(
+            derivation,
+            view=view,
+            style=style,
+            batch=batch,
+            layout=layout,
+            certify=certify,
+            layers="all" if layers is None else layers,
+            opened=True,
+        ),
     )

@@ -33,6 +33,7 @@ from gradstep.notation.differentials import Differentials
 from gradstep.notation.evidence import with_evidence
 from gradstep.notation.folding import LAYERS, TIME, folded
 from gradstep.notation.indices import whole
+from gradstep.notation.layering import Layers, alone, chosen
 from gradstep.notation.legend import legend
 from gradstep.notation.lowering import Lowering
 from gradstep.notation.narrative import Narrator
@@ -67,14 +68,15 @@ def present(
     batch: str | None = None,
     layout: str = "parameter",
     certify: bool = False,
-    fold: bool = False,
+    layers: Layers = "all",
     opened: bool = False,
 ) -> Presentation:
     """The derivation as sections of lines. Unknown views and styles are a `MathError`.
 
-    `certify` adds the integers behind its certificate; the layers of a deep network are told once if it is to
-    be folded; lines that are `opened` have the steps and the proof behind them. What is printed is worked out
-    again, if the derivation was checked: a line that is not what it stands for is a `MathError`.
+    `certify` adds the integers behind its certificate; `layers` says whether all layers of a deep network are
+    told, one for all ("folded"), or only the one of this number; lines that are `opened` have the steps and
+    the proof behind them. What is printed is worked out again, if the derivation was checked: a line that is
+    not what it stands for is a `MathError`.
     """
     if view not in VIEWS:
         raise MathError(f"there is no view {view!r:.40}", facts=[f"the views are {', '.join(VIEWS)}"])
@@ -82,11 +84,13 @@ def present(
         raise MathError(f"there is no style {style!r:.40}", facts=[f"the styles are {', '.join(STYLES)}"])
     if layout not in LAYOUTS:
         raise MathError(f"there is no layout {layout!r:.40}", facts=[f"the layouts are {', '.join(LAYOUTS)}"])
+    layers = chosen(layers)
     check_length(derivation)
     telling = _Telling(derivation, view, style, batch, layout, claims=[])
     told = telling.all()
     letters = LAYERS if any(map(is_numbered, derivation.parameters)) else TIME
-    told = (folded(told, letters) if fold else told).each(Said.opened if opened else Said.closed)
+    told = folded(told, letters) if layers == "folded" else told if layers == "all" else alone(told, layers)
+    told = told.each(Said.opened if opened else Said.closed)
     if derivation.certificate is not None:
         outcomes = check(derivation, telling.claims, derivation.certificate.seed)
         if "wrong" in outcomes:

@@ -223,7 +223,7 @@ def html(
 
     `codes` are sources to show, by language.
     """
-    told = present(derivation, view=view, fold=True, opened=True, **telling)
+    told = present(derivation, view=view, layers="folded", opened=True, **telling)
     sections = list(told_sections(told, derivation).values())
     if codes:
         sections.append(Section("The code", [Code(list(codes.items()))]))

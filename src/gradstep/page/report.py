@@ -101,7 +101,7 @@ def page(report: Report) -> Page:
 
 def told(report: Report) -> Told:
     """The sections of a report, and what they are alive with."""
-    presented = present(report.derivation, fold=True, opened=True, **report.telling)
+    presented = present(report.derivation, layers="folded", opened=True, **report.telling)
     keys = Keys(report.derivation) if report.live is not None else None
     derived = told_sections(presented, report.derivation, keys)
     descended = report.descended
