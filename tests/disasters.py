@@ -5,6 +5,7 @@ in the notes of a fit, or in an error. What is no fault says nothing, and nothin
 """
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import gradstep as gs
+from gradstep.expression.errors import MathError
 from gradstep.operations.evaluation import mentioned
 
 SHAPES = {"X": "N d", "w": "d", "b": "", "y": "N"}
@@ -415,7 +417,20 @@ def table(places: Sequence[str] = (MEMORY, FILES)) -> Iterator[tuple[Disaster, s
         turn += 1
 
 
-def trained(disaster: Disaster, loss: str, kind: str, place: str, folder: Path) -> gs.Fit:
+def clustered() -> Iterator[tuple[Disaster, str, str, str]]:
+    """Some of the disasters that are there in files, with one loss each."""
+    filed = [disaster for disaster in DISASTERS if FILES in disaster.places]
+    for turn, disaster in enumerate(filed[1::8]):
+        yield disaster, disaster.losses[turn % len(disaster.losses)], disaster.kinds[-1], FILES
+
+
+def called(disaster: Disaster, loss: str, kind: str, place: str) -> str:
+    return f"{disaster.name}, {loss}, {kind}, {place}"
+
+
+def trained(
+    disaster: Disaster, loss: str, kind: str, place: str, folder: Path, cluster: object = None
+) -> gs.Fit:
     """The training that a disaster has come over, of rows in memory or in files."""
     case = disaster.make(sound(loss, kind))
     data = {"X": case.X, "y": case.y, **case.more}
@@ -426,4 +441,31 @@ def trained(disaster: Disaster, loss: str, kind: str, place: str, folder: Path) 
     for name, value in data.items():
         np.save(folder / f"{name}.npy", value)
     store = gs.open_rows({name: folder / f"{name}.npy" for name in data})
-    return gs.train(case.loss, store, wrt, **settings)
+    return gs.train(case.loss, store, wrt, cluster=cluster, **settings)
+
+
+def judge(disaster: Disaster, loss: str, kind: str, *where: Any) -> None:
+    """Asserts that a disaster ends in an error with a mend, or in a sound fit that says what is wrong."""
+    said = disaster.told(loss)
+    try:
+        fit = trained(disaster, loss, kind, *where)
+    except MathError as error:
+        assert said and re.search(said, str(error)), str(error)
+        assert error.mend, str(error)
+        return
+    assert all(np.isfinite(value).all() for value in fit.parameters.values())
+    slack = 2e-6 * (abs(fit.history[0]) + abs(fit.history[0] - fit.loss))
+    assert math.isfinite(fit.loss) and fit.loss <= fit.history[0] + slack
+    if said:
+        assert re.search(said, "\n".join(fit.notes)), fit.notes
+    else:
+        assert not fit.faults
+    if disaster.alike:
+        assert fit.loss <= 1.1 * usual(loss) + 1e-3
+
+
+@cache
+def usual(loss: str) -> float:
+    """The loss that is reached with sound data."""
+    case = sound(loss, "f8")
+    return gs.train(case.loss, {"X": case.X, "y": case.y}, steps=STEPS, **case.settings).loss

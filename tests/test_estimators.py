@@ -44,6 +44,19 @@ def test_a_linear_neuron_is_linear_regression(diabetes):
     assert ours.loss_curve_[-1] <= ours.loss_curve_[0] and ours.loss_ == pytest.approx(ours.loss_curve_[-1])
 
 
+def test_what_may_be_wrong_is_a_warning_that_names_the_column():
+    frame = pytest.importorskip("pandas").DataFrame({"age": np.arange(30.0) % 7, "kind": 1.0})
+    with pytest.warns(UserWarning, match="column kind of X: the same in every row"):
+        fitted = NeuronRegressor().fit(frame, np.arange(30.0) % 5)
+    assert len(fitted.faults_) == 1
+
+
+def test_weights_are_no_features():
+    X, y = load_iris(return_X_y=True)
+    weights = 1.0 + (y > 0)  # which the classes follow from
+    assert not NetworkClassifier(hidden=()).fit(X, y > 0, sample_weight=weights).faults_
+
+
 def test_the_article_s_neuron_is_the_default():
     X = np.array([[-2.0], [-1.0], [0.0], [1.0], [2.0], [3.0]])
     fitted = NeuronRegressor().fit(X, np.maximum(0, 2 * X[:, 0] - 1))

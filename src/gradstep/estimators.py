@@ -66,6 +66,7 @@ class _Network(BaseEstimator):  # type: ignore[misc]
     answer_: str
     loss_: float
     loss_curve_: list[float]
+    faults_: tuple[str, ...]
     n_iter_: int
 
     # What a subclass says.
@@ -111,6 +112,7 @@ class _Network(BaseEstimator):  # type: ignore[misc]
                 sizes=model.sizes,
                 prediction=model.prediction,
                 names=model.names,
+                columns=self._columns(model.features),
                 seed=seed,
             )
         except MathError as error:
@@ -123,12 +125,20 @@ class _Network(BaseEstimator):  # type: ignore[misc]
         self.loss_curve_ = [*before, *curve[1:]] if before else curve
         self.n_iter_ = max(1, fit.steps) + (getattr(self, "n_iter_", 0) if passes is not None else 0)
         self.converged_ = bool(fit.converged)
+        self.faults_ = fit.faults
+        for fault in fit.faults if passes is None else ():
+            warnings.warn(fault, stacklevel=4)
         if passes is None and fit.stopped == "steps":
             warnings.warn(
                 f"{self.max_iter} steps were not enough: max_iter={4 * self.max_iter}, or a larger tol",
                 ConvergenceWarning,
                 stacklevel=3,
             )
+
+    def _columns(self, features: str) -> dict[str, list[str]]:
+        """The names of the columns, where the data had names."""
+        names = getattr(self, "feature_names_in_", None)
+        return {} if names is None else {features: list(map(str, names))}
 
     @property
     def derivation_(self) -> Derivation:
@@ -200,6 +210,8 @@ class NeuronRegressor(_Regressor):
         The gradient, line by line, with its certificate.
     loss_curve_ : list of float
         The loss after each step, from the start on; `loss_` the last, `n_iter_` the number of steps.
+    faults_ : tuple of str
+        What may be wrong with the data, or with where the training ended; each is also a warning.
 
     >>> from gradstep.estimators import NeuronRegressor
     >>> NeuronRegressor().fit([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0]).predict([[3.0]]).round(3)
@@ -310,7 +322,8 @@ class NetworkRegressor(_Regressor, _Layers):
     Attributes
     ----------
     parameters_ : dict of arrays
-        By their names in the loss. `derivation_`, `loss_curve_`, `loss_`, `n_iter_` as for `NeuronRegressor`.
+        By their names in the loss. `derivation_`, `loss_curve_`, `loss_`, `faults_` and `n_iter_` as for
+        `NeuronRegressor`.
     """
 
     def _answer(self, y: Array) -> str:

@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from disasters import called, clustered, judge
 from tables import each
 
 import gradstep as gs
@@ -359,3 +360,8 @@ def test_runs_share_all_units_out_evenly(units, workers):
     assert len(found) == min(units, workers)
     sizes = [leaves[run.stop] - leaves[run.start] for run in found]
     assert min(sizes) >= 1 and max(sizes) <= 1.15 * leaves[-1] / len(found) + 3
+
+
+@each("disaster, loss, kind, place", clustered(), ids=[called(*row) for row in clustered()])
+def test_no_disaster_is_silent_on_a_cluster(disaster, loss, kind, place, tmp_path, client):
+    judge(disaster, loss, kind, place, tmp_path, client)

@@ -92,7 +92,7 @@ class Known:
     plan        the rows at hand: all of them, or a sample of those in files
     derivation  of the loss
     units       in which it is trained
-    spans       what the columns of each array span
+    spans       what the columns span, of each array with a number, or a row of numbers, for each row
     kinds       the types of numbers as they were given
     names       the names of the columns of an array, where they have names
     rows        how many rows there are to train with
@@ -123,8 +123,12 @@ class Known:
 
     @cached_property
     def features(self) -> list[str]:
-        """The arrays with a number, or a row of numbers, for each row; not the target."""
-        return [name for name in self.plan.along if name != self.target and self.plan.data[name].ndim < 3]
+        """The arrays that the answers are made of, with a number, or a row of numbers, for each row."""
+        plan = self.plan
+        used = plan.along if plan.prediction is None else mentioned(plan.prediction)
+        return [
+            name for name in plan.along if name in used and name != self.target and plan.data[name].ndim < 3
+        ]
 
     @property
     def target(self) -> str | None:

@@ -153,7 +153,7 @@ class Ground:
     def seen(self) -> Known:
         """What is known of the data before the first step."""
         plan = self.plan
-        spans = {name: Span.of(plan.data[name]) for name in plan.along}
+        spans = {name: Span.of(plan.data[name]) for name in plan.along if plan.data[name].ndim < 3}
         return Known(plan, self.plain, self.units, spans, self.given.kinds, self.columns, len(plan.train))
 
     @cached_property
