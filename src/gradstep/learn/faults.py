@@ -124,16 +124,14 @@ class Known:
     @cached_property
     def features(self) -> list[str]:
         """The arrays that the answers are made of, with a number, or a row of numbers, for each row."""
-        plan = self.plan
-        used = plan.along if plan.prediction is None else mentioned(plan.prediction)
-        return [
-            name for name in plan.along if name in used and name != self.target and plan.data[name].ndim < 3
-        ]
+        answer = self.plan.prediction
+        used = self.spans if answer is None else mentioned(answer)
+        return [name for name in self.spans if name in used and name != self.target]
 
     @property
     def target(self) -> str | None:
         """What is predicted for each row."""
-        return self.plan.target if self.plan.target in self.plan.along else None
+        return self.plan.target if self.plan.target in self.spans else None
 
     @property
     def goal(self) -> Array | None:
@@ -423,7 +421,7 @@ def _alike(seen: Known) -> Iterator[tuple[Twin, Place, Place]]:
     plan, goal = seen.plan, seen.target
     if not seen.features:
         return
-    names = [*seen.features, *([goal] if goal is not None and plan.data[goal].ndim < 3 else [])]
+    names = [*seen.features, *([goal] if goal is not None else [])]
     rows = plan.train[:: max(1, len(plan.train) // MOST_ROWS)]
     columns = {name: plan.data[name].reshape(len(plan.data[name]), -1) for name in names}
     places = [(name, k) for name in names for k in range(columns[name].shape[1])]

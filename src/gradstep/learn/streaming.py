@@ -368,7 +368,8 @@ class _Training:
     def seen(self) -> Known:
         """What is known of the data before the first step."""
         survey, store, plan = self.survey, self.store, self.plan
-        spans = {name: Span.surveyed(survey.columns[name], survey.rows) for name in self.given}
+        flat = [name for name in self.given if plan.data[name].ndim < 3]
+        spans = {name: Span.surveyed(survey.columns[name], survey.rows) for name in flat}
         rows = self._count(self.shares.train)
         sampled = len(plan.data[self.given[0]]) < store.count
         return Known(plan, self.derivation, self.units, spans, store.kinds, store.columns, rows, sampled)
