@@ -76,8 +76,8 @@ RULES = ("gradient descent", "momentum", "adam")
 WAYS = {
     "fitted": {},
     "fitted, over kinks": {"loss": KINKS},
-    "conjugate gradients": {"optimiser": "conjugate gradients", "loss": NETWORK},
-    "Newton": {"optimiser": "newton-cg", "loss": NETWORK},
+    "conjugate gradients": {"optimiser": "conjugate gradients", "loss": CHANCES, "data": CLASSES},
+    "Newton": {"optimiser": "newton-cg", "loss": CHANCES, "data": CLASSES},
     "Levenberg and Marquardt": {"optimiser": "levenberg-marquardt", "loss": NETWORK},
     "L-BFGS": {"optimiser": "l-bfgs", "loss": NETWORK},
     "L-BFGS over kinks": {"optimiser": "l-bfgs", "loss": KINKS},
@@ -88,7 +88,10 @@ WAYS = {
     **{f"{rule}, batches": {"optimiser": rule, "batch": 32, "watch": 0.2} for rule in RULES},
     "adam, batches, a rate": {"optimiser": "adam", "batch": 32, "learning_rate": 0.01, "loss": NETWORK},
 }
-IN_FILES = ("fitted, over kinks", "L-BFGS", "classes", "adam, tuned", "adam, batches", "momentum, a rate")
+IN_FILES = (
+    *("fitted, over kinks", "L-BFGS", "classes", "adam, tuned", "adam, batches", "momentum, a rate"),
+    "Newton",
+)
 IN_STRETCHES = ("fitted", *(name for name in WAYS if name.endswith(("kinks", "tuned", "a rate", "batches"))))
 TABLE = [("numpy", "memory", name) for name in WAYS] + [("numpy", "files", name) for name in IN_FILES]
 TABLE += [("native", "memory", name) for name in IN_STRETCHES]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,7 +15,7 @@ from click.core import ParameterSource
 
 from gradstep.backends.threads import use_threads_for_products
 from gradstep.expression.errors import MathError
-from gradstep.learn.checkpoints import Checkpoint, Found
+from gradstep.learn.checkpoints import THREADS, Checkpoint, Found
 from gradstep.learn.columns import shown
 from gradstep.learn.saved import CHECKPOINT
 
@@ -66,7 +67,7 @@ def _as_begun(
     began_with = told.get("data")
     if data is None and not isinstance(began_with, str):
         raise MathError("where these data are is not kept, since it may hold a secret", mend="DATA once more")
-    threads = machine.get("threads of products") if isinstance(machine, Mapping) else None
+    threads = machine.get(THREADS) if isinstance(machine, Mapping) else None
     if isinstance(threads, str) and threads.isdecimal():
         use_threads_for_products(int(threads))  # others would add up in another order
     return data or str(began_with), shapes or began, options
@@ -78,8 +79,16 @@ def _lasting(data: str) -> str | None:
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
-    """SIGTERM is heard as Ctrl-C is."""
+def outlived() -> Iterator[None]:
+    """SIGTERM is heard as Ctrl-C is, and what goes wrong meanwhile is said at once."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *rest: click.echo(f"warning: {message}", err=True)
+        with _terminable():
+            yield
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return

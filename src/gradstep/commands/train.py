@@ -146,7 +146,7 @@ def command(context: click.Context, /, data: str | None, shapes: Sequence[str], 
     Ctrl-C, and SIGTERM, end the training after the step that is under way with what was reached; a second one
     does so at once.
     """
-    with in_a_terminal(), resuming.terminable():
+    with in_a_terminal(), resuming.outlived():
         checkpoint, data, shapes, options = resuming.taken_up(context, data, shapes, options)
         fit, interrupted = _trained(data, shapes, options, checkpoint)
     if context.find_root().params.get("verbose"):

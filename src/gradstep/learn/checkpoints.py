@@ -17,41 +17,24 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-import numpy as np
-
-from gradstep.backends.native import engine
-from gradstep.backends.threads import kernels, threads_for_products
+from gradstep.backends.threads import threads_for_products
 from gradstep.expression.errors import MathError
-from gradstep.expression.late import late
 from gradstep.expression.records import record
+from gradstep.learn import packing
 from gradstep.learn.columns import shown
 from gradstep.learn.log import Seen
-from gradstep.learn.packing import (
-    UNFINISHED,
-    beginning_of,
-    check_numbers,
-    fingerprint,
-    packed,
-    unpacked,
-    write_whole,
-)
+from gradstep.learn.packing import UNFINISHED, beginning_of, check_numbers, packed, unpacked, write_whole
 from gradstep.learn.plain_data import Reader, Writer
 from gradstep.learn.saved import CHECKPOINT, fields
 from gradstep.learn.scaling import Array
 from gradstep.learn.surface import Layout
-
-if TYPE_CHECKING:
-    import importlib.metadata as metadata
-    import platform
-else:
-    metadata = late("importlib.metadata")
-    platform = late("platform")
+from gradstep.learn.workers import SPOKEN, fingerprint
 
 T = TypeVar("T")
 FORMAT = 1
-NUMBERS = "numbers"
+NUMBERS, THREADS = "numbers", "threads of products"
 FIELDS = ("checkpoint", "about", "parts", "seen", NUMBERS)
 NAME = "checkpoint.safetensors"
 SHARE = 20  # of the time a twentieth is spent on keeping, no more
@@ -201,9 +184,12 @@ class Checkpoint:
             told = "; ".join(f"{name}: {now[name]}, before {was[name]!s:.80}" for name in changed)
             self.notes.append(f"not what the training began on, so the last digits may differ ({told})")
 
-    def told(self) -> tuple[str, ...]:
+    def told(self, interrupted: bool) -> tuple[str, ...]:
         """What has to be said of it."""
-        return (*self.notes, *([self.trouble] if self.trouble else []))
+        more = [self.trouble] if self.trouble else []
+        if interrupted and not more:
+            more = [f"kept in {shown(str(self.place))} after step {self.kept}: resume=True goes on"]
+        return (*self.notes, *more)
 
     # ------------------------------------------------------------------------------- for a descent
 
@@ -259,7 +245,8 @@ class Checkpoint:
         parts = {name: writer.data(value) for name, value in self.parts.items()}
         data = writer.data(seen)
         tensors = {NUMBERS: writer.numbers}
-        prints = {NUMBERS: fingerprint(tensors[NUMBERS])}
+        prints = {NUMBERS: packing.fingerprint(tensors[NUMBERS])}
+        self.about.setdefault("machine", machine())
         values = (FORMAT, self.about, parts, data, prints)
         self.prepare()
         content = packed(tensors, dict(zip(FIELDS, values, strict=True)))
@@ -389,13 +376,6 @@ def _another(section: str, name: str, was: Any, now: Any, before: bool, given: b
 
 def machine() -> dict[str, str]:
     """What the last bits of a result depend on beside the numbers."""
-    code = f"{8 * engine.vector_bytes()} bits at a time" if engine.available() else "none"
-    return {
-        "gradstep": metadata.version("gradstep"),
-        "Python": platform.python_version(),
-        "NumPy": np.__version__,
-        "products of matrices": kernels(),
-        "threads of products": str(threads_for_products()),
-        "processor": platform.machine(),
-        "machine code": code,
-    }
+    now = fingerprint()
+    told = {SPOKEN[name]: str(getattr(now, name)) for name in SPOKEN}
+    return told | {THREADS: str(threads_for_products())}

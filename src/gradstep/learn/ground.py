@@ -248,7 +248,7 @@ class Ground:
             explain=partial(undefined_part, self.plain, plan.along, inside),
             keeper=checkpoint,
         )
-        kept = () if checkpoint is None else checkpoint.told()
+        kept = () if checkpoint is None else checkpoint.told(found.stopped == "interrupted")
         notes = (*self.given.notes, *plan.notes, *units.notes, *derivation.notes, *more, *found.notes, *kept)
         ran = way.told(language, why, machine, function, inside, watching is not None)
         return found, function, (*notes, *silent_units(self.plain, found, inside)), ran

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,8 @@ class Interrupts:
             self.count += 1
             if self.impatient:
                 raise KeyboardInterrupt
+            if sys.stderr.isatty():
+                sys.stderr.write("\nafter the step that is under way; Ctrl-C once more: at once\n")
 
         signal.signal(signal.SIGINT, note)
         try:

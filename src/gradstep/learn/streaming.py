@@ -150,7 +150,7 @@ def train_stored(
             keeper=checkpoint,
             **training.beyond(rule),
         )
-        training.notes += () if checkpoint is None else checkpoint.told()
+        training.notes += () if checkpoint is None else checkpoint.told(found.stopped == "interrupted")
         clock.show = None
         unused = [f"{name} is not used by the loss" for name in strangers]
         unused += [
