@@ -75,6 +75,7 @@ class Cluster:
     passes: int = 0
     seconds: float = 0.0
     looked: float = 0.0
+    before: list[Any] = field(default_factory=list)
     briefs: list[Any] = field(default_factory=list)  # what Dask keeps for them
     greeted: dict[str, str] = field(default_factory=dict)  # the files that they were asked about
 
@@ -155,6 +156,7 @@ class Cluster:
             for brief in self.briefs:
                 brief.release()
         self.briefs.clear()
+        self.before.clear()
 
     # What they do.
 
@@ -167,6 +169,7 @@ class Cluster:
             asked = {}
             for run, address in zip(part.runs(len(self.workers)), self.workers, strict=False):
                 asked[self.ask(replaced(whole, units=range(*run)), part, address)] = run
+            self.before = list(asked)  # those before are let go in one message with these
             nodes: list[Node[T]] = []
             for answer in self.answers(asked, part, whole):
                 nodes += answer.nodes
@@ -197,7 +200,7 @@ class Cluster:
         """The answer to be, of this worker if it lives, else of another."""
         where = {"workers": [address], "allow_other_workers": True} if address else {}
         with reaching(self.address):
-            return self.client.submit(errand, part.brief, pure=False, **where)
+            return self.client.submit(errand, part.brief, key=f"gradstep-{uuid.uuid4()}", **where)
 
     def answers(self, asked: Mapping[Any, Run], part: Spread, errand: Errand) -> list[Answer[Any]]:
         """All answers; an errand that ended one worker after the other is gone on in smaller steps."""

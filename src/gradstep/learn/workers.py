@@ -85,6 +85,13 @@ class Held(Part):
                 del self.held[key]
 
 
+def give_back() -> None:
+    """What Arrow does not need any more goes back to the system: what it would keep, Dask counts as used."""
+    arrow = sys.modules.get("pyarrow")
+    if arrow is not None:
+        arrow.set_memory_pool(arrow.system_memory_pool())
+
+
 def resident() -> int:
     """The bytes that this process has in memory."""
     import psutil
@@ -159,6 +166,7 @@ class Errand:
 
         worker = distributed.get_worker()
         part.limit = worker.memory_manager.memory_limit or math.inf
+        give_back()
         work: Work[Any] = pickle.loads(self.work)
         clock, rows = Clock(show=Telling(worker, self.topic) if self.topic else None), 0
         tree: Tree[Any] = Tree(work.added)
