@@ -4,18 +4,17 @@
     python benchmarks/cluster.py memory [--limit 300MB] [--times 10] [--folder /tmp]
     python benchmarks/cluster.py scale
 
-`overhead`: a pass that does nothing (one errand a worker), and the share of a pass that is none of the workers'
-work where each has half a second of it. `memory`: Parquet that takes so many times what the workers may take,
-decoded once by one process that does nothing else, and trained on; the loss is the article's neuron. `scale`: a
-simulation with the costs that were measured: how long a step takes with up to 1,000 workers and 10¹² rows, and
-from where on the client is what everybody waits for.
+`overhead`: a pass that does nothing (one errand a worker), and the share of a pass that is none of the work
+where each worker has half a second of it. `memory`: Parquet that takes so many times what the workers may
+take, decoded by them while they do nothing else, and trained on; the loss is the article's neuron. `scale`: a
+simulation with the costs that were measured: how long a step takes with up to 1,000 workers and 10¹² rows,
+and from where on everybody waits for the client.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import pickle
 import tempfile
 import time
 from pathlib import Path
@@ -24,8 +23,6 @@ from statistics import median
 import numpy as np
 
 import gradstep as gs
-from gradstep.backends.threads import one_thread_each
-from gradstep.backends.trees import Tree
 from gradstep.learn.cluster import Cluster, Spread, cluster_of
 from gradstep.learn.opening import open_rows
 from gradstep.learn.reading import Part
@@ -33,7 +30,7 @@ from gradstep.learn.stores import Store
 
 LOSS = gs.parse("mean((y - relu(X @ w + b))**2)", X="N d", w="d", b="", y="N")
 COLUMNS = 50
-GROUP = 100_000  # rows of a row group
+GROUP = 25_000  # rows of a row group
 
 
 class Nothing:
@@ -89,7 +86,9 @@ def overhead(count: int) -> None:
         part = Spread(workers, Part(store), False)
         passes(workers, part, Nothing(), 10)
         empty = passes(workers, part, Nothing(), 200)
-        print(f"a pass without work, {count} workers: {1000 * median(empty):.1f} ms (median of 200), ", end="")
+        print(
+            f"a pass without work, {count} workers: {1000 * median(empty):.1f} ms (median of 200), ", end=""
+        )
         print(f"{1000 * sorted(empty)[190]:.1f} ms (95 %)")
         for numbers in (1_000, 100_000, 1_000_000):
             found = median(passes(workers, part, Nothing(numbers), 20))
@@ -98,21 +97,24 @@ def overhead(count: int) -> None:
         passes(workers, part, work, 1)
         busy = passes(workers, part, work, 10)
         share = 1 - 0.5 / median(busy)
-        print(f"with half a second of work for each worker: {1000 * median(busy):.0f} ms, {100 * share:.1f} % more")
+        told = f"{1000 * median(busy):.0f} ms, of which {100 * share:.1f} % is none"
+        print(f"with half a second of work for each worker: {told}")
 
 
 # ------------------------------------------------------------------------------------------- more than memory
 
 
 def write_parquet(folder: Path, rows: int, files: int) -> str:
-    """Normal numbers in files of row groups of 100,000 rows; the last column is a neuron of the others."""
+    """Normal numbers in files of row groups of 25,000 rows; the last column is a neuron of the others."""
     import pyarrow as arrow
     from pyarrow import parquet
 
     random = np.random.default_rng(0)
     w = random.standard_normal(COLUMNS, dtype=np.float32)
     for number in range(files):
-        with parquet.ParquetWriter(folder / f"part-{number:02}.parquet", schema(arrow), use_dictionary=False) as file:
+        with parquet.ParquetWriter(
+            folder / f"part-{number:02}.parquet", schema(arrow), use_dictionary=False
+        ) as file:
             for _ in range(rows // GROUP // files):
                 X = random.standard_normal((GROUP, COLUMNS), dtype=np.float32)
                 y = np.maximum(X @ w + 1, 0) + 0.1 * random.standard_normal(GROUP, dtype=np.float32)
@@ -126,35 +128,47 @@ def schema(arrow: object) -> object:
     return arrow.schema([(name, arrow.float32()) for name in [*(f"x{k}" for k in range(COLUMNS)), "y"]])
 
 
-def memory(limit: str, times: float, folder: str, steps: int) -> None:
+def memory(count: int, limit: str, times: float, folder: str, steps: int) -> None:
     import distributed
     from dask.utils import parse_bytes
 
-    size = 2 * parse_bytes(limit) * times
+    size = count * parse_bytes(limit) * times
     rows = int(size / (4 * (COLUMNS + 1)) // (4 * GROUP) * 4 * GROUP)
     with tempfile.TemporaryDirectory(dir=folder) as where:
         pattern = write_parquet(Path(where), rows, 4)
         on_disk = sum(path.stat().st_size for path in Path(where).iterdir())
         store = open_rows(pattern, "y")
-        print(f"{rows:,} rows, {4 * rows * (COLUMNS + 1) / 1e9:.2f} GB, {on_disk / 1e9:.2f} GB on the disk; ", end="")
-        print(f"2 workers of {limit}: {times:g} times their memory")
+        print(
+            f"{rows:,} rows, {4 * rows * (COLUMNS + 1) / 1e9:.2f} GB, {on_disk / 1e9:.2f} GB on the disk; ",
+            end="",
+        )
+        print(f"{count} workers of {limit}: {times:g} times their memory")
         began = time.perf_counter()
         for unit in range(len(store.units)):
             for arrays in store.read(unit, ("X", "y"), (0.0, 1.0)):
                 del arrays
         alone = time.perf_counter() - began
         print(f"read and decoded by one process that does nothing else: {alone:.2f} s")
-        settings = {"optimiser": "gradient descent", "learning_rate": 0.1, "steps": steps, "backend": "fastest"}
+        settings = {
+            "optimiser": "gradient descent",
+            "learning_rate": 0.1,
+            "steps": steps,
+            "backend": "fastest",
+        }
         began = time.perf_counter()
         one = gs.train(LOSS, open_rows(pattern, "y"), **settings)
         print(f"trained by one process: {time.perf_counter() - began:.2f} s in all; {clock(one)}")
         cluster = distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, memory_limit=limit, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+            n_workers=count,
+            threads_per_worker=1,
+            memory_limit=limit,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
         )
         with cluster, distributed.Client(cluster, set_as_default=False) as client:
             pids = set(client.run(os.getpid).values())
             read = reading_alone(client, store)
-            print(f"read and decoded by the two workers that do nothing else: {read:.2f} s")
+            print(f"read and decoded by the workers that do nothing else: {read:.2f} s")
             began = time.perf_counter()
             two = gs.train(LOSS, open_rows(pattern, "y"), cluster=client, **settings)
             took = time.perf_counter() - began
@@ -163,8 +177,10 @@ def memory(limit: str, times: float, folder: str, steps: int) -> None:
             peak = max(client.run(peak_of_memory).values())
             print("\n".join(two.notes[-4:]))
             a_pass = pass_of(two)
-            print(f"trained by them: {took:.2f} s in all, {a_pass:.2f} s a pass: {read / a_pass:.2f} of the speed of reading")
-            print(f"the same bits as one process: {same}; workers lost: {lost}; at most {peak / 1e6:.0f} MB in one")
+            print(f"trained by them: {took:.2f} s in all, {a_pass:.2f} s a pass", end="")
+            print(f": {read / a_pass:.2f} of the speed of reading and decoding alone")
+            print(f"the same bits as one process: {same}; workers lost: {lost}", end="")
+            print(f"; at most {peak / 1e6:.0f} MB in one")
 
 
 def clock(fit: gs.Fit) -> str:
@@ -194,8 +210,10 @@ def reading_alone(client: object, store: Store) -> float:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["overhead", "memory", "scale"])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", nargs="?", default="overhead", choices=["overhead", "memory", "scale"])
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--limit", default="300MB")
     parser.add_argument("--times", type=float, default=10)
@@ -205,4 +223,4 @@ if __name__ == "__main__":
     if asked.what == "overhead":
         overhead(asked.workers)
     elif asked.what == "memory":
-        memory(asked.limit, asked.times, asked.folder, asked.steps)
+        memory(asked.workers, asked.limit, asked.times, asked.folder, asked.steps)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, TypeVar
@@ -32,8 +32,10 @@ from gradstep.learn.workers import (
     Held,
     Only,
     Times,
+    cloudpickled,
     fingerprint,
     greeting,
+    joined,
 )
 
 T = TypeVar("T")
@@ -41,6 +43,8 @@ T = TypeVar("T")
 STARTS = 60.0  # seconds until a worker has to be there, at first or again
 LOOKS = 1.0  # between two looks at who is there
 WAITS = 2.0  # for answers, between two looks at whether there can be any
+LARGE = 1 << 17  # bytes of a work that go once to Dask, and not with every errand
+MUCH, FAN = 10 << 20, 16  # bytes of results, from which on workers add up those of so many others
 CLEARLY = 1.2  # times slower than one machine: then it is said
 
 
@@ -75,6 +79,7 @@ class Cluster:
     passes: int = 0
     seconds: float = 0.0
     looked: float = 0.0
+    many_bytes: int = 0  # that the results of the last pass took before they were put together
     before: list[Any] = field(default_factory=list)
     briefs: list[Any] = field(default_factory=list)  # what Dask keeps for them
     greeted: dict[str, str] = field(default_factory=dict)  # the files that they were asked about
@@ -164,64 +169,83 @@ class Cluster:
         """What a work finds out about all windows of a part."""
         began = time.perf_counter()
         self.look()
+        sent = self.sent(work)
         with self.listening(part.clock, part.count) as topic:
-            whole = Errand.of(work, names, range(0), topic)
             asked = {}
             for run, address in zip(part.runs(len(self.workers)), self.workers, strict=False):
-                asked[self.ask(replaced(whole, units=range(*run)), part, address)] = run
-            self.before = list(asked)  # those before are let go in one message with these
-            nodes: list[Node[T]] = []
-            for answer in self.answers(asked, part, whole):
-                nodes += answer.nodes
-                self.meet(answer.fingerprint)
-                self.times[answer.worker] = self.times.get(answer.worker, Times()) + answer.times
-                part.clock.bytes += answer.times.clock.bytes
+                errand = Errand(tuple(names), range(*run), topic)
+                asked[self.ask(errand, part, sent, address)] = errand
+            whole: Tree[T] = Tree(work.added, self.nodes(asked, part, sent))
+        self.before = list(asked)  # those of the last pass are let go in one message with the next ones
         self.passes += 1
         seconds = time.perf_counter() - began
         self.seconds += seconds
         part.clock.passes += 1
         part.clock.seconds += seconds
-        return Tree(work.added, sorted(nodes, key=lambda node: node.first)).top()
+        return whole.top()
 
     def visit(self, part: Spread, names: Sequence[str], unit: int, number: int, work: Work[T]) -> T:
         """What a work finds out about one window of a unit, on the worker that has it."""
         self.look()
-        borders = part.runs(len(self.workers))
-        place = next(k for k, run in enumerate(borders) if unit < run.stop)
+        place = next(k for k, run in enumerate(part.runs(len(self.workers))) if unit < run.stop)
         only = Only(work, part.cuts[unit][number][0])
-        errand = Errand.of(only, names, range(unit, unit + 1))
-        future = self.ask(errand, part, list(self.workers)[place])
-        (answer,) = self.answers({future: Run(unit, unit + 1)}, part, errand)
-        self.times[answer.worker] = self.times.get(answer.worker, Times()) + answer.times
-        found: T = Tree(only.added, answer.nodes).top()
-        return found
+        errand, sent = Errand(tuple(names), range(unit, unit + 1)), self.sent(only)
+        future = self.ask(errand, part, sent, list(self.workers)[place])
+        found: Tree[T] = Tree(only.added, self.nodes({future: errand}, part, sent))
+        return found.top()
 
-    def ask(self, errand: Errand, part: Spread, address: str = "") -> Any:
+    def sent(self, work: Work[Any]) -> Any:
+        """A work as bytes; where they are many Dask keeps them, and workers have them from each other."""
+        found = cloudpickled(work)
+        return found if len(found) < LARGE else self.client.submit(_itself, found, pure=False)
+
+    def ask(self, errand: Errand, part: Spread, sent: Any, address: str = "") -> Any:
         """The answer to be, of this worker if it lives, else of another."""
         where = {"workers": [address], "allow_other_workers": True} if address else {}
         with reaching(self.address):
-            return self.client.submit(errand, part.brief, key=f"gradstep-{uuid.uuid4()}", **where)
+            return self.client.submit(errand, part.brief, sent, key=f"gradstep-{uuid.uuid4()}", **where)
 
-    def answers(self, asked: Mapping[Any, Run], part: Spread, errand: Errand) -> list[Answer[Any]]:
+    def nodes(self, asked: Mapping[Any, Errand], part: Spread, sent: Any) -> list[Node[Any]]:
+        """What the errands found, in order; where it is much, workers put together what neighbours found."""
+        few = list(asked)
+        while len(few) > FAN and self.many_bytes > MUCH:
+            with reaching(self.address):
+                few = [
+                    self.client.submit(joined, few[k : k + FAN], sent, key=f"gradstep-{uuid.uuid4()}")
+                    for k in range(0, len(few), FAN)
+                ]
+        self.wait(few)
+        found = self.answers(asked, part, sent) if any(map(_failed, few)) else self.client.gather(few)
+        nodes = sorted((node for answer in found for node in answer.nodes), key=lambda node: node.first)
+        for address, times, known in (told for answer in found for told in answer.told):
+            self.meet(known)
+            self.times[address] = self.times.get(address, Times()) + times
+            part.clock.bytes += times.clock.bytes
+        self.many_bytes = len(asked) * _bytes_of(nodes[:1])
+        return nodes
+
+    def answers(self, asked: Mapping[Any, Errand], part: Spread, sent: Any) -> list[Answer[Any]]:
         """All answers; an errand that ended one worker after the other is gone on in smaller steps."""
         self.wait(asked)
         killed = dask().KilledWorker
-        lost = [each for each in asked if each.status == "error" and isinstance(each.exception(), killed)]
+        lost = [each for each in asked if _failed(each) and isinstance(each.exception(), killed)]
         with reaching(self.address):
             found: list[Answer[Any]] = self.client.gather([each for each in asked if each not in lost])
         for future in lost:
-            start, stop = asked[future]
-            if stop - start == 1:
+            units = asked[future].units
+            if len(units) == 1:
+                which = part.store.told(units.start)
                 raise MathError(
-                    f"no worker survives {part.store.told(start)}: too large for their memory, or damaged",
+                    f"no worker survives {which}: too large for their memory, or damaged",
                     mend="workers with more memory, or a file in smaller row groups",
                 )
-            for half in (Run(start, (start + stop) // 2), Run((start + stop) // 2, stop)):
-                smaller = replaced(errand, units=range(*half))
-                found += self.answers({self.ask(smaller, part): half}, part, smaller)
+            middle = len(units) // 2
+            for half in (units[:middle], units[middle:]):
+                smaller = replaced(asked[future], units=half)
+                found += self.answers({self.ask(smaller, part, sent): smaller}, part, sent)
         return found
 
-    def wait(self, futures: Mapping[Any, object]) -> None:
+    def wait(self, futures: Collection[Any]) -> None:
         """Until all are there, or it is clear that they will not come; Ctrl-C calls them off."""
         client, alone = self.client, time.monotonic()
         while True:
@@ -318,10 +342,19 @@ class Spread(Part):
                 yield Visit(stop - start, partial(self.cluster.visit, self, names, unit, number))
 
 
+def _failed(future: Any) -> bool:
+    return bool(future.status == "error")
+
+
+def _bytes_of(nodes: Sequence[Node[Any]]) -> int:
+    """How many bytes the results of a few windows take."""
+    return sum(len(cloudpickled(node.value)) for node in nodes)
+
+
 def spread(part: Part, workers: Cluster | None, once: bool = False) -> Part:
     """A part of the rows, for the workers of a cluster if there is one, to be gone through often or once."""
     return part if workers is None else Spread(workers, part, once)
 
 
-def _itself(held: Held) -> Held:
-    return held
+def _itself(value: T) -> T:
+    return value

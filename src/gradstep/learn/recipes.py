@@ -58,16 +58,11 @@ class Recipe:
 
     def outputs(self, certify: bool = True) -> dict[str, Expr]:
         """What is wanted beyond a gradient, as expressions by name."""
-        return OUTPUTS[self.what](belongs(self.loss, self.known), self.wrt, certify)
+        return _outputs(self, certify)
 
     def function(self, threads: int | None = None, certify: bool = True) -> Compiled:
         """It as code; what the derivation of the whole thing claims is proved with `certify`."""
-        options = Options(threads=threads)
-        if self.what != "gradient":
-            return compile_outputs(self.outputs(certify), backend=self.language, options=options)
-        loss = belongs(self.loss, self.known)
-        derivation = derive(loss, self.wrt, names=dict(self.names) or None, certify=certify)
-        return compiled(derivation, self.language, options)
+        return _function(self, threads, certify)
 
     def blocked(self, function: Compiled) -> Blocked:
         """Who runs it over rows, here or elsewhere; a `MathError` where it needs all of them at once."""
@@ -101,6 +96,21 @@ def _made(recipe: bytes, known_by: str) -> Blocked:
             mend="the same version of gradstep on all machines",
         )
     return wanted.blocked(function)
+
+
+@lru_cache(KEPT)
+def _outputs(recipe: Recipe, certify: bool) -> dict[str, Expr]:
+    return OUTPUTS[recipe.what](belongs(recipe.loss, recipe.known), recipe.wrt, certify)
+
+
+@lru_cache(KEPT)
+def _function(recipe: Recipe, threads: int | None, certify: bool) -> Compiled:
+    options = Options(threads=threads)
+    if recipe.what != "gradient":
+        return compile_outputs(_outputs(recipe, certify), backend=recipe.language, options=options)
+    loss = belongs(recipe.loss, recipe.known)
+    derivation = derive(loss, recipe.wrt, names=dict(recipe.names) or None, certify=certify)
+    return compiled(derivation, recipe.language, options)
 
 
 # ------------------------------------------------------------------------------------------- what is wanted

@@ -132,56 +132,62 @@ class Times:
 
 @record
 class Answer(Generic[T]):
-    """What an errand found: results of windows by the tree, who it was, and how long it took."""
+    """What errands found: results of windows by the tree, and by worker how long it took and who it is."""
 
     nodes: list[Node[T]]
-    worker: str
-    times: Times
-    fingerprint: Fingerprint
+    told: list[tuple[str, Times, Fingerprint]]
 
 
 @record
 class Errand:
     """A work to be done with the windows of some units, one after the other.
 
-    work    as bytes, so that it is made of them by the thread that does it
+    names   the arrays that it needs
     topic   where to say how far it is, if somebody listens
     """
 
-    work: bytes
     names: tuple[str, ...]
     units: range
     topic: str = ""
 
-    @classmethod
-    def of(cls, work: Work[T], names: Sequence[str], units: range, topic: str = "") -> Errand:
-        """The errand of a work."""
-        import cloudpickle
-
-        return cls(cloudpickle.dumps(work), tuple(names), units, topic)
-
-    def __call__(self, part: Held) -> Answer[Any]:
-        """Runs on a worker."""
+    def __call__(self, part: Held, work: bytes) -> Answer[Any]:
+        """Runs on a worker; the work comes as bytes, so that the thread that does it makes it of them."""
         import distributed
 
         worker = distributed.get_worker()
         part.limit = worker.memory_manager.memory_limit or math.inf
         give_back()
-        work: Work[Any] = pickle.loads(self.work)
+        does: Work[Any] = pickle.loads(work)
         clock, rows = Clock(show=Telling(worker, self.topic) if self.topic else None), 0
-        tree: Tree[Any] = Tree(work.added)
+        tree: Tree[Any] = Tree(does.added)
         first = int(part.leaves[self.units.start])
         try:
             windows = part.windows(self.names, self.units, clock)
             with np.errstate(all="ignore"), one_thread_each(), contextlib.closing(windows):
                 for number, window in enumerate(windows, start=first):
                     rows += window.count
-                    tree.put(number, 1, work(window))
+                    tree.put(number, 1, does(window))
         except MathError as error:
             error.facts = (*error.facts, f"on the worker {worker.address}")
             raise
         clock.show = None
-        return Answer(tree.nodes, worker.address, Times(worker.state.nthreads, 1, rows, clock), fingerprint())
+        times = Times(worker.state.nthreads, 1, rows, clock)
+        return Answer(tree.nodes, [(worker.address, times, fingerprint())])
+
+
+def cloudpickled(value: object) -> bytes:
+    """A value as Dask would send it."""
+    import cloudpickle
+
+    found: bytes = cloudpickle.dumps(value)
+    return found
+
+
+def joined(answers: Sequence[Answer[Any]], work: bytes) -> Answer[Any]:
+    """The answers of neighbouring errands as one, put together where one of them is."""
+    does: Work[Any] = pickle.loads(work)
+    tree = Tree(does.added, (node for answer in answers for node in answer.nodes))
+    return Answer(tree.nodes, [told for answer in answers for told in answer.told])
 
 
 @record
