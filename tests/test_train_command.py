@@ -247,7 +247,7 @@ NEURON = "mean((y - relu(X @ w + b))**2)"
 BAD = {
     "no table": (["train"], "issing argument"),
     "no such file": (["train", "nowhere.csv", "--target", "y"], "there is no file"),
-    "a folder": (["train", ".", "--target", "y"], "is a folder"),
+    "a folder": (["train", "void", "--target", "y"], "is a folder without files of data"),
     "no target": (["train", "ok.csv"], "which column is to be predicted"),
     "unknown target": (["train", "ok.csv", "--target", "price"], 'no column called "price"'),
     "empty": (["train", "empty.csv", "--target", "y"], "is empty"),
@@ -315,6 +315,7 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_ends_in_one_message(gradstep, tmp_path, name):
+    (tmp_path / "void").mkdir()
     for file, content in TABLES.items():
         (tmp_path / file).write_bytes(content.encode() if isinstance(content, str) else content)
     arguments, message = BAD[name]

@@ -1,16 +1,24 @@
 """Is a table in files the same table, whatever the format, and is every damage one error that says where?"""
 
+import gc
+import gzip
 import operator
 import os
 import pickle
 import re
+import tempfile
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from tables import each
+from text_tables import BAD, GOOD
 
-from gradstep.learn import opening, selection, stores
+from gradstep.expression.errors import MathError
+from gradstep.learn import lines, opening, selection, stores, texts
+from gradstep.learn.cells import Style
 from gradstep.learn.encoding import Encoder
+from gradstep.learn.frames import Words
 from gradstep.learn.models import default_model
 from gradstep.learn.moments import paired
 from gradstep.learn.opening import open_rows, whole
@@ -18,6 +26,7 @@ from gradstep.learn.reading import Part
 from gradstep.learn.stored_tables import answered, prepared_rows, train_stored_model
 from gradstep.learn.stores import WHOLE
 from gradstep.learn.survey import survey_of, surveyed
+from gradstep.learn.texts import read_texts
 
 
 @pytest.fixture(autouse=True)
@@ -203,7 +212,24 @@ def in_folder(folder, columns):
     return folder / "t", "y"
 
 
-TABLES = {"parquet": parquet, "arrow": arrow, "a folder": in_folder}
+def csv(folder, columns):
+    """As CSV, an empty cell where a value is missing."""
+
+    def cell(value):
+        return "" if value is None else f'"{value}"' if isinstance(value, str) else str(value)
+
+    rows = [",".join(map(cell, row)) for row in zip(*columns.values(), strict=True)]
+    (folder / "t.csv").write_text("\n".join([",".join(columns), *rows, ""]))
+    return folder / "t.csv", "y"
+
+
+def csv_gz(folder, columns):
+    source, target = csv(folder, columns)
+    (folder / "t.csv.gz").write_bytes(gzip.compress(source.read_bytes()))
+    return folder / "t.csv.gz", target
+
+
+TABLES = {"parquet": parquet, "arrow": arrow, "a folder": in_folder, "csv": csv, "csv.gz": csv_gz}
 
 
 def without_place(note):
@@ -213,11 +239,12 @@ def without_place(note):
 @pytest.mark.parametrize("written", TABLES.values(), ids=TABLES)
 @pytest.mark.parametrize("target", ["y", "colour", "truth"])
 def test_columns_become_in_files_what_they_become_in_memory(tmp_path, written, target, monkeypatch):
+    monkeypatch.setattr(stores, "WINDOW", 1 << 15)
     source, _ = written(tmp_path, mixed())
     table = opening.table_or_rows(str(source), target)
     prepared = Encoder.fit(table, target, holdout=0)
     store = open_rows(source, target)
-    assert store.columns["X"] == prepared.feature_names and len(store.units) > 1
+    assert store.columns["X"] == prepared.feature_names and sum(map(len, store.units)) > 1
     assert store.classes == prepared.classes and store.count == len(prepared.y)
     surveyed(Part(store), ["X", "y"], 1.0, "y")
     found = whole(store)
@@ -225,6 +252,99 @@ def test_columns_become_in_files_what_they_become_in_memory(tmp_path, written, t
     assert found["X"] == pytest.approx(prepared.X, rel=1e-12)
     said = set(map(without_place, store.notes))
     assert {note for note in map(without_place, prepared.notes) if "has no value" not in note} <= said
+
+
+# ------------------------------------------------------------------------------------------- texts
+
+
+def streamed(folder, content, piece=40, **options):
+    """A text read piece by piece, as a table."""
+    (folder / "t.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    style = Style(options.pop("decimal", "."), options.pop("thousands", ""))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "PIECE", piece)
+        return read_texts([str(folder / "t.csv")], style=style, **options)
+
+
+READ = {name: case for name, case in GOOD.items() if "names" not in case[1]}
+REFUSED = {name: case for name, case in BAD.items() if "limit" not in case[1] and "among dates" not in name}
+
+
+@each("name", READ)
+def test_texts_are_read_piece_by_piece_as_at_once(tmp_path, name):
+    pytest.importorskip("pyarrow")
+    content, options, expected = GOOD[name]
+    for size in (7, 40, 1 << 20):
+        frame = streamed(tmp_path, content, size, **options)
+        found = {}
+        for part, (_, _, rows) in enumerate(frame.parts):
+            for columns in frame.read(part, list(frame.fields), [(0, rows)]):
+                for name, raw in columns.items():
+                    values = raw.texts() if isinstance(raw, Words) else [v if v == v else None for v in raw]
+                    found.setdefault(name, []).extend(values)
+        assert found == expected
+
+
+@each("name", REFUSED)
+def test_texts_are_refused_piece_by_piece_as_at_once(tmp_path, name):
+    pytest.importorskip("pyarrow")
+    content, options, words = BAD[name]
+    words = {
+        "NUL byte at byte 6": "NUL byte in line 2",
+        "UTF-16 at byte 18": "not valid UTF-16",
+        "gzip": "damaged or ends too early",
+        "1e400 in line 3": "inf in line 3",
+    }.get(words, words.removeprefix("t.csv"))
+    for size in (7, 1 << 20):
+        with pytest.raises(MathError) as caught:
+            streamed(tmp_path, content, size, **options)
+        assert words in str(caught.value)
+    assert not left_over(tmp_path)
+
+
+def left_over(folder):
+    """Files that were written down in the folder for temporary files and not removed."""
+    return [name for name in os.listdir(folder) if name.startswith("gradstep-")]
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path_factory, monkeypatch):
+    """A folder of its own for what is written down, empty afterwards."""
+    folder = tmp_path_factory.mktemp("spool")
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield folder
+    gc.collect()
+    assert not left_over(folder)
+
+
+SENTENCES = {
+    "a column that turns out to be text": ("a,y\n" + "1,2\n" * 9000 + "x,2\n" * 9000, {"a": "category"}),
+    "a column that begins with text": ("a,y\n" + "x,2\n" * 3 + "1,2\n" * 9000, 'holds "x" in line 2'),
+    "text in one row of many": ("a,y\n" + "1,2\n" * 19000 + "q,3\n" + "1,2\n" * 9, 'holds "q" in line 19002'),
+    "infinity late": ("a,y\n" + "1,2\n" * 19000 + "1,inf\n" + "1,2\n" * 9, '"y" holds inf in line 19002'),
+    "blank lines and long cells": (
+        'a,y\n1,"2\n\n"\n\n' + "1,2\n" * 19000 + "1,2,3\n",
+        "line 19006 of .* has 3 cells",
+    ),
+    "a long line": (
+        'a,y\n1,"' + "2,2\n" * 30_000,
+        "the record that begins in line 2 has no end within 100,000",
+    ),
+    "a quote in a cell": ('a,y\n5" nail,2\n"6"" nail",3\n7" nail,5\n' * 1, {"a": "category"}),
+}
+
+
+@pytest.mark.parametrize(("text", "found"), SENTENCES.values(), ids=SENTENCES)
+def test_what_shows_late_in_a_text_is_found_in_its_line(tmp_path, text, found, monkeypatch):
+    pytest.importorskip("pyarrow")
+    monkeypatch.setattr(lines, "LONGEST", 100_000)
+    monkeypatch.setattr(texts, "beginning", lambda path: lines.beginning(path, 1000))
+    if isinstance(found, str):
+        with pytest.raises(MathError, match=found):
+            streamed(tmp_path, text, 5000)
+    else:
+        table = streamed(tmp_path, text, 5000).table()
+        assert {name: table.columns[name].kind for name in found} == found
 
 
 def test_a_table_in_files_is_trained_on_and_answered_as_one_in_memory(tmp_path, monkeypatch):

@@ -14,12 +14,11 @@ from typing import Any, TypeAlias
 from gradstep.app.questions import Formula, Question
 from gradstep.commands.models import USUAL, widths, written_model
 from gradstep.commands.sweeping import sweep_of
+from gradstep.commands.tables import read_any
 from gradstep.expression.errors import MathError
 from gradstep.learn.columns import Column, Table
-from gradstep.learn.data import read_table
 from gradstep.learn.encoding import Encoder, Prepared
 from gradstep.learn.models import Model, default_model
-from gradstep.learn.opening import is_stored, table_or_rows
 from gradstep.learn.progress import Progress
 from gradstep.learn.training import train_model
 from gradstep.page.fitted import report
@@ -92,18 +91,15 @@ def _settings(asked: Question) -> tuple[dict[str, Any], dict[str, list[Any]]]:
 
 
 def _table(asked: Question) -> Table:
-    path = asked.text("path")
-    if is_stored(path):
-        rows = table_or_rows(path, None, asked.texts("kinds") or None)
-        if not isinstance(rows, Table):
-            raise MathError("these are more rows than this page reads", mend="gradstep train in a terminal")
-        return rows
-    return read_table(
-        path,
-        decimal=asked.word("decimal", "."),
-        thousands=asked.text("thousands"),
-        kinds=asked.texts("kinds") or None,
-    )
+    style = {
+        "separator": None,
+        "decimal": asked.word("decimal", "."),
+        "thousands": asked.text("thousands"),
+    }
+    table = read_any(asked.text("path"), style, None, asked.texts("kinds") or None)
+    if not isinstance(table, Table):
+        raise MathError("these are more rows than this page reads", mend="gradstep train in a terminal")
+    return table
 
 
 def _first(column: Column) -> list[str]:

@@ -14,9 +14,10 @@ import click
 
 from gradstep.expression.errors import MathError
 from gradstep.expression.late import late
+from gradstep.learn.cells import Style
 from gradstep.learn.columns import Table, shown
-from gradstep.learn.data import read_table
-from gradstep.learn.opening import is_stored, table_or_rows
+from gradstep.learn.data import LIMIT, read_table
+from gradstep.learn.opening import is_short_text, is_stored, table_or_rows
 
 if TYPE_CHECKING:
     import pathlib
@@ -101,18 +102,6 @@ def check_outputs(*paths: str | None) -> None:
             raise MathError(f"{shown(path)} cannot be written: {what}")
 
 
-def read(path: str, style: Mapping[str, Any], kinds: Mapping[str, str] | None = None) -> Table:
-    """The table at `path`; in a mark, \\t is a tab."""
-    separator = style["separator"]
-    return read_table(
-        path,
-        separator=None if separator is None else separator.replace("\\t", "\t"),
-        decimal=style["decimal"],
-        thousands=style["thousands"],
-        kinds=kinds,
-    )
-
-
 def read_any(
     path: str,
     style: Mapping[str, Any],
@@ -120,8 +109,12 @@ def read_any(
     kinds: Mapping[str, str] | None = None,
     encoder: Encoder | None = None,
 ) -> Table | Store:
-    """The table at `path`, or its rows where they are too many for memory."""
-    return table_or_rows(path, target, kinds, encoder) if is_stored(path) else read(path, style, kinds)
+    """The table at `path`, or its rows where they are too many for memory; in a mark, \\t is a tab."""
+    mark, decimal, thousands = (style[name] for name in ("separator", "decimal", "thousands"))
+    mark = None if mark is None else mark.replace("\\t", "\t")
+    if is_stored(path) and not is_short_text(path, LIMIT):
+        return table_or_rows(path, target, kinds, encoder, mark, Style(decimal, thousands))
+    return read_table(path, separator=mark, decimal=decimal, thousands=thousands, kinds=kinds)
 
 
 def kinds_of(given: Sequence[str]) -> dict[str, str]:

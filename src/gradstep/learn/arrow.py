@@ -25,6 +25,7 @@ def arrow() -> Any:
     """The package pyarrow."""
     try:
         import pyarrow
+        import pyarrow.csv
         import pyarrow.ipc
         import pyarrow.parquet
     except ImportError:
@@ -163,7 +164,7 @@ def raw_of(column: Any, field: Field) -> Raw:
     if field.holds == "truth":
         codes = np.asarray(column.cast("int8").fill_null(-1).to_numpy(), dtype=np.int32)
         return Words(codes, TRUTH)
-    return _texts(column)
+    return texts_of(column)
 
 
 def _numbers(column: Any, kind: np.dtype[Any]) -> Array:
@@ -177,7 +178,7 @@ def _numbers(column: Any, kind: np.dtype[Any]) -> Array:
     return np.asarray(column.to_numpy(), dtype=kind)
 
 
-def _texts(column: Any) -> Words:
+def texts_of(column: Any) -> Words:
     if not arrow().types.is_dictionary(column.type):
         column = column.dictionary_encode()
     column = column.unify_dictionaries()

@@ -47,7 +47,10 @@ class ArrowFrame(Frame):
                     f"{called(path)}, {self.piece} {batch} is another than before: it was changed"
                 )
             for start, stop in runs:
-                yield columns_of(table.slice(start, stop - start), self.fields, names)
+                yield self._columns(table.slice(start, stop - start), names)
+
+    def _columns(self, table: Any, names: Sequence[str]) -> dict[str, Raw]:
+        return columns_of(table, self.fields, names)
 
 
 def opened(path: str, names: Sequence[str] | None = None) -> Any:

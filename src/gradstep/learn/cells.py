@@ -168,28 +168,34 @@ class Seen:
         return [word for word in self.counts if self.style.form(word) == form]
 
 
-def judged(name: str, seen: Seen, wanted: Kind | None, place: Callable[[int], str]) -> Reading:
-    """What a column of these cells holds; `place` says where a row stands, "in line 7"."""
-    present, numbers = seen.present, seen.forms.get("number", 0)
-    dates = seen.forms.get("date", 0)
+def leaning(seen: Seen, wanted: Kind | None) -> Reading:
+    """What a column of these cells holds, if what does not fit is a mistake."""
+    present, numbers, dates = seen.present, seen.forms.get("number", 0), seen.forms.get("date", 0)
     if wanted == "category":
         return "category"
     if dates and dates == present:
         return "date"
     if wanted == "number" or _mostly(numbers, present):
-        if numbers < present:
-            raise _text_among_numbers(name, seen, place)
         return "number"
-    if _mostly(dates, present):
+    return "date" if _mostly(dates, present) else "category"
+
+
+def judged(name: str, seen: Seen, wanted: Kind | None, place: Callable[[int], str]) -> Reading:
+    """What a column of these cells holds; `place` says where a row stands, "in line 7"."""
+    present, numbers = seen.present, seen.forms.get("number", 0)
+    reading = leaning(seen, wanted)
+    if reading == "number" and numbers < present:
+        raise _text_among_numbers(name, seen, place)
+    if reading == "date" and seen.forms["date"] < present:
         row, odd = seen.all_but("date")[0]
         raise MathError(
             f"the column {shown(name)} holds dates, but {shown(odd)} {place(row)}",
             mend=f'a date such as 2001-12-31 there, or kinds={{"{name}": "category"}}',
         )
     dressed = seen.forms.get("dressed", 0)
-    if dressed and 10 * (numbers + dressed) >= 9 * present:
+    if reading == "category" != wanted and dressed and 10 * (numbers + dressed) >= 9 * present:
         raise _dressed_numbers(name, seen, place)
-    return "category"
+    return reading
 
 
 def worth(name: str, word: str, reading: Reading, style: Style, place: str) -> float:

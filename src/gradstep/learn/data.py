@@ -33,7 +33,9 @@ from gradstep.learn.cells import (
     year,
 )
 from gradstep.learn.columns import Column, Kind, Table, listed, shown
-from gradstep.learn.files import content, decoded
+from gradstep.learn.files import content, decoded, unpacked
+
+LIMIT = 100_000_000  # bytes of a text table that is read whole
 
 __all__ = ["Column", "Kind", "Table", "from_arrays", "read_table"]
 
@@ -46,7 +48,7 @@ def read_table(
     thousands: str = "",
     names: Sequence[str] | None = None,
     kinds: Mapping[str, str] | None = None,
-    limit: int = 100_000_000,
+    limit: int = LIMIT,
 ) -> Table:
     """The table in a text file whose first line holds the names of the columns.
 
@@ -57,27 +59,27 @@ def read_table(
     without a time) become years with decimals. More than `limit` bytes are refused.
     """
     raw, source = content(path, limit)
-    text, notes = decoded(raw, source)
+    text, notes = decoded(unpacked(raw, source, limit), source)
     style = Style(decimal, thousands)
-    separator = separator if separator is not None else _separator(text, source, decimal)
+    separator = separator if separator is not None else separator_of(text, source, decimal)
     if not isinstance(separator, str) or len(separator) != 1 or separator in '\r\n"':
         raise MathError(f"a separator is one character, not {separator!r}", mend='separator=","')
-    records = _records(text, separator, source)
+    every = records(text, separator, source)
     if not isinstance(names, Sequence | None) or isinstance(names, str):
         raise MathError("the names of columns are a list of texts", mend='names=["x", "y"]')
     if names is None:
-        first = next(records, None)
+        first = next(every, None)
         if first is None:
             raise MathError(f"{source} is empty", mend="a first line with the names of the columns")
         header = [cell.strip() for cell in first.cells]
-        _check_header(header, source)
+        check_header(header, source)
     else:
         header = [str(name).strip() for name in names]
     rows: list[list[str]] = []
     lines: list[int] = []
-    for record in records:
+    for record in every:
         if len(record.cells) != len(header):
-            raise _ragged(
+            raise ragged(
                 record, header, first_width=len(rows[0]) if rows else len(record.cells), source=source
             )
         rows.append(record.cells)
@@ -87,7 +89,7 @@ def read_table(
     cells = dict(enumerate(zip(*rows, strict=True)))
     kept, dropped = _named(header, cells)
     notes = [*notes, *dropped]
-    _check_names(kept, source)
+    check_names(kept, source)
     wanted = wanted_kinds(kinds, kept)
     table = Table({}, len(rows), source, np.array(lines, dtype=np.intp), "in line")
     columns = {}
@@ -120,7 +122,7 @@ def from_arrays(
         )
     if not rows:
         raise MathError(f"{source} has no rows", facts=["columns: " + listed(sizes)])
-    _check_names(dict(enumerate(name.strip() for name in arrays)), source)
+    check_names(dict(enumerate(name.strip() for name in arrays)), source)
     wanted = wanted_kinds(kinds, dict(enumerate(values)))
     table = Table({}, rows, source, np.arange(rows), "at index")
     columns, notes = {}, []
@@ -133,13 +135,15 @@ def from_arrays(
 # --- From text to cells. ---
 
 
-class _Record(NamedTuple):
+class Record(NamedTuple):
+    """The cells of a row, and the line it ends in."""
+
     line: int
     cells: list[str]
 
 
-def _records(text: str, separator: str, source: str) -> Iterator[_Record]:
-    """The rows with the line each one ends on; empty lines are skipped."""
+def records(text: str, separator: str, source: str, before: int = 0) -> Iterator[Record]:
+    """The rows with the line each one ends on, after so many lines before; empty lines are skipped."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     while True:
         try:
@@ -153,16 +157,16 @@ def _records(text: str, separator: str, source: str) -> Iterator[_Record]:
                 else error
             )
             raise MathError(
-                f"{source}, line {reader.line_num}: {reason}", mend='"" for a quote inside quotes'
+                f"{source}, line {before + reader.line_num}: {reason}", mend='"" for a quote inside quotes'
             ) from None
         if len(cells) > 1 or (cells and cells[0].strip()):
-            yield _Record(reader.line_num, cells)
+            yield Record(before + reader.line_num, cells)
 
 
 _SEPARATORS = ",;\t|"
 
 
-def _separator(text: str, source: str, decimal: str) -> str:
+def separator_of(text: str, source: str, decimal: str) -> str:
     """The separator that cuts the first lines into most equal rows; a comma if none does."""
     sample = text[:65_536]
     if len(text) > len(sample):
@@ -173,7 +177,7 @@ def _separator(text: str, source: str, decimal: str) -> str:
             continue
         widths = []
         try:
-            for record in _records(sample, separator, source):
+            for record in records(sample, separator, source):
                 widths.append(len(record.cells))
                 if len(widths) == 100:
                     break
@@ -187,7 +191,7 @@ def _separator(text: str, source: str, decimal: str) -> str:
     return best
 
 
-def _check_header(header: list[str], source: str) -> None:
+def check_header(header: list[str], source: str) -> None:
     numbers = [plain_number(cell) for cell in header]
     if any(number is None for number in numbers):
         return
@@ -201,7 +205,7 @@ def _check_header(header: list[str], source: str) -> None:
     )
 
 
-def _ragged(record: _Record, header: list[str], first_width: int, source: str) -> MathError:
+def ragged(record: Record, header: list[str], first_width: int, source: str) -> MathError:
     count, expected = len(record.cells), len(header)
     mend = "quotes around a cell that holds the separator"
     if count == first_width == expected + 1:
@@ -229,7 +233,7 @@ def _named(header: list[str], cells: Mapping[int, tuple[str, ...]]) -> tuple[dic
     return names, notes
 
 
-def _check_names(header: Mapping[int, str], source: str) -> None:
+def check_names(header: Mapping[int, str], source: str) -> None:
     twice = [name for name, count in Counter(header.values()).items() if count > 1]
     if twice:
         at = [str(place + 1) for place, name in header.items() if name == twice[0]]

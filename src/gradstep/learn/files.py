@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import stat
+import zlib
 
 from gradstep.expression.errors import MathError, resembling
 from gradstep.learn.columns import shown
 
+GZIP = b"\x1f\x8b"
 _NOT_TEXT = {
-    b"\x1f\x8b": "compressed (gzip)",
     b"PK\x03\x04": "a zip archive or an Excel workbook",
     b"PAR1": "a Parquet file",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
@@ -61,12 +62,39 @@ def not_found(where: str) -> MathError:
     return MathError(f"there is no file {shown(where)}", mend=os.path.join(folder, near[0]) if near else None)
 
 
-def decoded(raw: bytes, source: str) -> tuple[str, list[str]]:
-    """The bytes as text, and what had to be said about it."""
+def unpacked(raw: bytes, source: str, limit: int) -> bytes:
+    """The bytes, unpacked if they are compressed by gzip; no more of them than the limit are ever made."""
+    if not raw.startswith(GZIP):
+        return raw
+    found = b""
+    try:
+        while raw and len(found) <= limit:  # a file may be several, one after the other
+            packed = zlib.decompressobj(wbits=31)
+            found += packed.decompress(raw, limit + 1 - len(found))
+            if len(found) <= limit and not packed.eof:
+                raise MathError(f"{source} (gzip) ends too early: it is damaged, or still being written")
+            raw = packed.unused_data
+    except zlib.error as error:
+        raise MathError(f"{source} (gzip) is damaged: {error}") from None
+    if len(found) > limit:
+        raise MathError(
+            f"{source} is larger than {limit:,} bytes when it is unpacked",
+            mend="a part of it, or a larger limit= if the memory allows about twenty times the size",
+        )
+    return found
+
+
+def check_text(raw: bytes, source: str) -> None:
+    """Raises `MathError` for what begins like another kind of file."""
     for magic, what in _NOT_TEXT.items():
         if raw.startswith(magic):
             raise MathError(f"{source} is {what}, not a text table", mend="the table saved as CSV")
-    wide = _utf16(raw)
+
+
+def decoded(raw: bytes, source: str) -> tuple[str, list[str]]:
+    """The bytes as text, and what had to be said about it."""
+    check_text(raw, source)
+    wide = utf16(raw)
     if wide:
         try:
             return raw.decode(wide).removeprefix("\ufeff"), [f"{source} is UTF-16 text"]
@@ -84,7 +112,7 @@ def decoded(raw: bytes, source: str) -> tuple[str, list[str]]:
     return text, [f"{source} is not UTF-8 ({place}), so it was read as Latin-1: check letters with accents"]
 
 
-def _utf16(raw: bytes) -> str | None:
+def utf16(raw: bytes) -> str | None:
     """The flavour of UTF-16, by its mark or by every second byte being zero."""
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
@@ -96,11 +124,11 @@ def _utf16(raw: bytes) -> str | None:
     return None
 
 
-_CONTROL = rb"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f]"
+CONTROL = rb"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f]"
 
 
 def _check_control(raw: bytes, source: str) -> None:
-    found = re.search(_CONTROL, raw)
+    found = re.search(CONTROL, raw)
     if found:
         what = "a NUL byte" if found[0] == b"\x00" else f"a control character (0x{found[0][0]:02X})"
         raise MathError(

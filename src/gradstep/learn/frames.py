@@ -94,6 +94,7 @@ class Frame(ABC):
     notes    what had to be said about the files
     piece    what a part is called
     decoded  what has to be unpacked for each pass; "" where rows lie in the file as they are
+    anywhere whether a run of rows is read without those before it in its part
     """
 
     source: str
@@ -103,6 +104,7 @@ class Frame(ABC):
     notes: tuple[str, ...] = ()
     piece: str = "part"
     decoded: str = ""
+    anywhere: bool = False
 
     @abstractmethod
     def read(self, part: int, names: Sequence[str], runs: Sequence[Window]) -> Iterator[dict[str, Raw]]:

@@ -19,15 +19,18 @@ from gradstep.operations.memory import memory, spoken
 if TYPE_CHECKING:
     import glob
 
-    from gradstep.learn import batches, parquet, selection, stores
+    from gradstep.learn import batches, cells, lines, parquet, selection, stores, texts
     from gradstep.learn.encoding import Encoder
     from gradstep.learn.frames import Frame
 else:
     glob = late("glob")
     batches = late("gradstep.learn.batches")
+    cells = late("gradstep.learn.cells")
+    lines = late("gradstep.learn.lines")
     parquet = late("gradstep.learn.parquet")
     selection = late("gradstep.learn.selection")
     stores = late("gradstep.learn.stores")
+    texts = late("gradstep.learn.texts")
 
 Path: TypeAlias = str | os.PathLike[str]
 
@@ -39,7 +42,11 @@ FORMATS = {
     ".arrow": "arrow",
     ".feather": "arrow",
     ".ipc": "arrow",
+    ".csv": "text",
+    ".tsv": "text",
+    ".txt": "text",
 }
+PACKED = ".gz"
 
 
 def open_rows(
@@ -48,10 +55,13 @@ def open_rows(
     *,
     features: Sequence[str | int] | None = None,
     kinds: Mapping[str, str] | None = None,
+    separator: str | None = None,
+    decimal: str = ".",
+    thousands: str = "",
 ) -> stores.Store:
     """Rows in files, as data for `train`, which reads them window by window and never all at once.
 
-    `source` is a .npy, Parquet or Arrow (Feather) file, a folder or several files of the same columns (a
+    `source` is a .npy, Parquet, Arrow (Feather) or CSV file, a folder or several files of the same columns (a
     list, or a pattern such as "part-*.parquet"), or .npy files by the names in the loss: {"X": "X.npy", "y":
     "y.npy"}. In one table the column `target` becomes y, and all other columns, or `features`, become X. A
     column of a .npy file is told by its number.
@@ -59,7 +69,9 @@ def open_rows(
     In tables with names the columns become what they become in a small table (`Encoder.fit`): a category is a
     column of 0 and 1 for each level but the commonest, a missing number the mean, a date a year, and rows
     without target are left out; a target of texts becomes 0 and 1, or one-hot for three classes or more.
-    `kinds={"code": "category"}` settles what a column is. A folder called year=2020 adds a column.
+    `kinds={"code": "category"}` settles what a column is. A folder called year=2020 adds a column. CSV, also
+    as .csv.gz, is read once and written down as columns in a temporary file, which lasts as long as the rows
+    are used; `separator`, `decimal` and `thousands` are those of `read_table`.
     """
     if isinstance(source, Mapping):
         if target is not None or features is not None:
@@ -76,7 +88,9 @@ def open_rows(
         raise MathError(f"features are a list of columns, not {features!r:.40}", mend="features=[0, 1]")
     found = paths(source)
     if format_of(found) != "npy":
-        return selection.selected(frame_of(found, source), target, features, kinds=kinds)
+        style = cells.Style(decimal, thousands)
+        frame = frame_of(found, source, kinds, separator, style)
+        return selection.selected(frame, target, features, kinds=kinds, style=style)
     files = tuple(map(stores.npy, found))
     name = os.path.basename(found[0]) + (f" and {len(found) - 1} more" if len(found) > 1 else "")
     arrays = _table(files, target, features, name)
@@ -85,23 +99,37 @@ def open_rows(
     return stores.NpyStore(arrays, name, columns)
 
 
+def suffix_of(path: str) -> str:
+    """How a name ends, without what says that the file is compressed."""
+    return os.path.splitext(path.casefold().removesuffix(PACKED))[1]
+
+
 def format_of(paths: Sequence[str]) -> str:
     """The format of files, which is the same for all of them, by how their names end."""
-    found = {path: FORMATS.get(os.path.splitext(path)[1].casefold(), "npy") for path in paths}
+    found = {path: FORMATS.get(suffix_of(path), "npy") for path in paths}
     other = next((path for path, each in found.items() if each != found[paths[0]]), None)
     if other is not None:
         raise MathError(
             "the files of a table should have one format",
             facts=[f"{stores.called(paths[0])} and {stores.called(other)} have two"],
-            mend=f'a pattern, "*{os.path.splitext(paths[0])[1]}"',
+            mend=f'a pattern, "*{suffix_of(paths[0])}"',
         )
     return found[paths[0]]
 
 
-def frame_of(paths: Sequence[str], source: object = "") -> Frame:
+def frame_of(
+    paths: Sequence[str],
+    source: object = "",
+    kinds: Mapping[str, str] | None = None,
+    separator: str | None = None,
+    style: cells.Style | None = None,
+) -> Frame:
     """Files with named columns, as a table; in the `source` asked for, names of folders may say more."""
-    if format_of(paths) == "parquet":
-        return parquet.ParquetFrame(paths, _root(source))
+    match format_of(paths):
+        case "parquet":
+            return parquet.ParquetFrame(paths, _root(source))
+        case "text":
+            return texts.read_texts(paths, separator=separator, style=style or cells.PLAIN, kinds=kinds)
     return batches.ArrowFrame(paths)
 
 
@@ -210,7 +238,23 @@ def _is_file(value: object) -> bool:
 
 def is_stored(path: str) -> bool:
     """Whether a file, or what a pattern finds, is one of those whose rows can be read window by window."""
-    return os.path.splitext(path)[1].casefold() in FORMATS or os.path.isdir(path)
+    return suffix_of(path) in FORMATS or os.path.isdir(path)
+
+
+def is_short_text(path: str, limit: int) -> bool:
+    """Whether a path is that of one text table which is easily read whole, unpacked if it is compressed."""
+    if FORMATS.get(suffix_of(path), "text") != "text" or os.path.isdir(path):
+        return False
+    if not os.path.isfile(path):
+        return not glob.glob(path)
+    limit = min(limit, memory() // SHARE)
+    if not path.casefold().endswith(PACKED):
+        return os.path.getsize(path) <= limit
+    left = limit
+    with lines.opened(path) as file:
+        while left >= 0 and (read := len(lines.read(file, path))):
+            left -= read
+    return left >= 0
 
 
 def table_or_rows(
@@ -218,6 +262,8 @@ def table_or_rows(
     target: str | None,
     kinds: Mapping[str, str] | None = None,
     encoder: Encoder | None = None,
+    separator: str | None = None,
+    style: cells.Style | None = None,
 ) -> Table | stores.Store:
     """A small file, or a few of them, as a table; a large one as rows that stay where they are.
 
@@ -226,12 +272,13 @@ def table_or_rows(
     found = paths(path)
     most = min(EASY, memory() // SHARE)
     if format_of(found) != "npy":
-        frame = frame_of(found, path)
+        style = style or cells.PLAIN
+        frame = frame_of(found, path, kinds, separator, style)
         if frame.size() <= most:
             return frame.table(kinds)
         if encoder is not None:
-            return selection.applied(frame, encoder)
-        return selection.selected(frame, target, kinds=kinds)
+            return selection.applied(frame, encoder, style)
+        return selection.selected(frame, target, kinds=kinds, style=style)
     files = tuple(map(stores.npy, found))
     name = os.path.basename(found[0])
     if sum(8 * math.prod(file.shape) for file in files) > most:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -73,7 +73,7 @@ class TableStore(Store):
     def _cut(self, without: Sequence[int]) -> None:
         """Windows: runs of the rows of a part, and how they are numbered among the rows that are left."""
         a_row = self.bytes_of(self.names)
-        self.runs: list[list[Window]] = []
+        self.runs: list[tuple[int, list[Window]]] = []  # of each unit: its part, and the rows there
         self.units: list[list[Window]] = []
         at = 0
         for part, (_, _, rows) in enumerate(self.frame.parts):
@@ -81,10 +81,13 @@ class TableStore(Store):
             left = [stop - start for start, stop in runs]
             if without and without[part]:
                 left = [int(keep.sum()) for keep in self._kept(part, runs)]
-            ends = [at, *(at + np.cumsum(left)).tolist()]
-            self.runs.append(runs)
-            self.units.append(list(pairwise(ends)))
-            at = ends[-1]
+            windows = list(pairwise(accumulate(left, initial=at)))
+            at += sum(left)
+            apart = range(len(runs)) if self.frame.anywhere else [slice(None)]
+            for k in apart:
+                each = slice(k, k + 1) if isinstance(k, int) else k
+                self.runs.append((part, runs[each]))
+                self.units.append(windows[each])
         self.count = at
         self.whole = not any(without)
 
@@ -92,15 +95,15 @@ class TableStore(Store):
 
     def read(self, unit: int, names: Sequence[str], share: Share) -> Iterator[dict[str, Array]]:
         wanted = [column for name in names for column in self._columns(name)]
-        runs, windows = self.runs[unit], self.units[unit]
+        (part, runs), windows = self.runs[unit], self.units[unit]
         if self.whole:
             runs = [run for each in runs if (run := within(each, share))[0] < run[1]]
-            for columns in self.frame.read(unit, wanted, runs):
+            for columns in self.frame.read(part, wanted, runs):
                 yield {name: self._array(name, columns) for name in names}
             return
         assert self.target is not None
         both = list(dict.fromkeys([*wanted, self.target]))
-        for window, columns in zip(windows, self.frame.read(unit, both, runs), strict=True):
+        for window, columns in zip(windows, self.frame.read(part, both, runs), strict=True):
             there = np.flatnonzero(is_there(columns[self.target]))
             start, stop = (row - window[0] for row in within(window, share))
             if start < stop:
@@ -117,11 +120,10 @@ class TableStore(Store):
 
     def place(self, row: int) -> str:
         unit = next(k for k, windows in enumerate(self.units) if windows and row < windows[-1][1])
-        within_part = row - self.units[unit][0][0]
+        (part, runs), among = self.runs[unit], row - self.units[unit][0][0]
         if not self.whole:
-            keep = np.concatenate(list(self._kept(unit, self.runs[unit])))
-            within_part = int(np.flatnonzero(keep)[within_part])
-        return self.frame.place(self.frame.starts[unit] + within_part)
+            among = int(np.flatnonzero(np.concatenate(list(self._kept(part, runs))))[among])
+        return self.frame.place(self.frame.starts[part] + runs[0][0] + among)
 
     def _kept(self, part: int, runs: Sequence[Window]) -> Iterator[NDArray[np.bool_]]:
         """Which rows of a part have a target."""
@@ -178,11 +180,11 @@ class TableStore(Store):
 
     def beside(self) -> Iterator[list[Any] | None]:
         """What is told beside the answers for each window: the values of a column, "" where there is none."""
-        for unit, runs in enumerate(self.runs):
+        for part, runs in self.runs:
             if self.truth is None:
                 yield from [None] * len(runs)
                 continue
-            for columns in self.frame.read(unit, [self.truth], runs):
+            for columns in self.frame.read(part, [self.truth], runs):
                 raw = columns[self.truth]
                 values = raw.texts() if isinstance(raw, Words) else np.asarray(raw, dtype=object)
                 yield ["" if value is None or value != value else value for value in values.tolist()]

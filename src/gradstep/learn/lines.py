@@ -1,0 +1,140 @@
+"""How is a long text table read? In pieces of whole records, each with the line it begins in."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradstep.expression.errors import MathError
+from gradstep.learn.arrow import check_regular
+from gradstep.learn.data import Record, records
+from gradstep.learn.files import CONTROL, GZIP, check_text, utf16
+from gradstep.learn.stores import called
+
+PIECE = 1 << 24  # bytes
+LONGEST = 1 << 24  # bytes of a record
+QUOTE, NEWLINE = ord('"'), ord("\n")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Whole records in UTF-8; `line` is the number of the first line."""
+
+    text: bytes
+    line: int
+    separator: str
+    source: str
+
+    def records(self) -> Iterator[Record]:
+        """The cells of each record, and the line in which it ends."""
+        return records(self.text.decode(), self.separator, self.source, self.line - 1)
+
+    def lines(self, rows: int) -> NDArray[np.intp]:
+        """The line of each record, of which there are so many."""
+        if rows == self.text.count(b"\n") + (not self.text.endswith(b"\n")):
+            return self.line + np.arange(rows)
+        return np.array([record.line for record in self.records()], dtype=np.intp)
+
+
+def pieces(path: str, encoding: str, separator: str) -> Iterator[Piece]:
+    """A text in pieces; what is no text is a `MathError`, another encoding a `UnicodeDecodeError`."""
+    source, line, rest = called(path), 1, b""
+    for raw in decoded(path, encoding):
+        found = re.search(CONTROL, raw)
+        if found:
+            what = "a NUL byte" if found[0] == b"\x00" else f"a control character (0x{found[0][0]:02X})"
+            at = line + rest.count(b"\n") + raw.count(b"\n", 0, found.start())
+            raise MathError(
+                f"{source} holds {what} in line {at:,}: it is not a text table", mend="a CSV file"
+            )
+        whole = rest + raw
+        cut = last_end(whole, separator)
+        rest = whole[cut:]
+        if cut:
+            yield Piece(whole[:cut], line, separator, source)
+            line += whole.count(b"\n", 0, cut)
+        if len(rest) > LONGEST:
+            raise MathError(
+                f"{source}: the record that begins in line {line:,} has no end within {LONGEST:,} bytes",
+                facts=["perhaps a quote there is never closed"] if b'"' in rest else [],
+                mend='lines that end, and "" for a quote inside quotes',
+            )
+    if rest.strip():
+        yield Piece(rest, line, separator, source)
+
+
+def last_end(text: bytes, separator: str) -> int:
+    """Behind the last newline that ends a record, and is not within quotes."""
+    cut = text.rfind(b"\n") + 1
+    if not text.count(b'"', 0, cut):
+        return cut
+    raw = np.frombuffer(text, np.uint8, cut)
+    quotes, ends = np.flatnonzero(raw == QUOTE), np.flatnonzero(raw == NEWLINE)
+    if not (np.searchsorted(quotes, ends) % 2).any():  # an even number in each line: none goes on in the next
+        return cut
+    opening = rb'(?<![^\n\r%s])"' % re.escape(separator.encode())
+    bare = re.sub(opening + rb'(?:[^"]|"")*"', lambda found: b"x" * len(found[0]), text)
+    unclosed = re.search(opening, bare)
+    return bare.rfind(b"\n", 0, unclosed.start() if unclosed else len(bare)) + 1
+
+
+def decoded(path: str, encoding: str) -> Iterator[bytes]:
+    """The bytes of a text as UTF-8, unpacked, without a mark in front."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    begun = False
+    with opened(path) as file:
+        while True:
+            raw = read(file, path)
+            text = decoder.decode(raw, final=not raw)
+            if text:
+                yield (text if begun else text.removeprefix("\ufeff")).encode()
+                begun = True
+            if not raw:
+                return
+
+
+def read(file: BinaryIO, path: str) -> bytes:
+    try:
+        return file.read(PIECE)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise MathError(f"{called(path)} is damaged or ends too early: {str(error).lower()}") from None
+    except OSError as error:
+        raise MathError(f"{called(path)} cannot be read: {(error.strerror or str(error)).lower()}") from None
+
+
+def opened(path: str) -> BinaryIO:
+    """A text file, unpacked if it is compressed by gzip."""
+    check_regular(path, "a CSV file")
+    try:
+        file = open(path, "rb")  # noqa: SIM115
+    except OSError as error:
+        raise MathError(f"{called(path)} cannot be read: {(error.strerror or str(error)).lower()}") from None
+    packed = file.read(2) == GZIP
+    file.seek(0)
+    return io.BufferedReader(gzip.GzipFile(fileobj=file)) if packed else file
+
+
+def beginning(path: str, size: int = 1 << 16) -> bytes:
+    """The first bytes of a text; what is no text is a `MathError`."""
+    with opened(path) as file:
+        try:
+            start = file.read(size)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise MathError(f"{called(path)} is damaged or ends too early: {str(error).lower()}") from None
+    check_text(start, called(path))
+    return start
+
+
+def encodings(start: bytes) -> list[str]:
+    """The encodings that a text may have, likeliest first."""
+    wide = utf16(start)
+    return [wide] if wide else ["utf-8", "cp1252", "latin-1"]
