@@ -1,9 +1,9 @@
 """How fast are attention and its layer norm, forward and backward, beside PyTorch's flash attention?
 
 8 heads of 512 × 64 in float32: the loss Σ G ⊙ layer_norm(attention(Q, K, V)) and the gradients of Q, K, V, g
-and c. Both run in one process and take turns; told are the least time and the median of the turns, and the
-median of the ratios within a turn. "products" are the seven products of matrices of one head after the other
-by NumPy and nothing else: what cannot be avoided.
+and c, by machine code and by NumPy. All run in one process and take turns; told are the least time and the
+median of the turns, and the median of the ratios within a turn. "products" are the six products of matrices
+of one head after the other by NumPy, each head by one thread, and nothing else.
 
     python benchmarks/attention.py [--turns 15] [--threads 1,2]
 """
@@ -36,11 +36,14 @@ def run(threads: int, turns: int) -> None:
     import torch
 
     import gradstep as gs
+    from gradstep.backends.threads import one_thread_each, shared_out
 
     torch.set_num_threads(threads)
     shapes = dict.fromkeys("QKVG", "h n d") | dict.fromkeys("gc", "d")
     derivation = gs.derive(gs.parse(TEXT, **shapes), list("QKVgc"))
-    ours = gs.compile(derivation, backend="native", threads=threads)
+    ours, by_numpy = (
+        gs.compile(derivation, backend=backend, threads=threads) for backend in ("native", "numpy")
+    )
     random = np.random.default_rng(0)
     arrays = {name: random.normal(size=(HEADS, ROWS, FEATURES)).astype("f") for name in "QKVG"}
     arrays |= {name: random.normal(size=FEATURES).astype("f") for name in "gc"}
@@ -53,20 +56,31 @@ def run(threads: int, turns: int) -> None:
         out = torch.nn.functional.scaled_dot_product_attention(Q, K, V)
         (G * torch.nn.functional.layer_norm(out, (FEATURES,), g, c, EPSILON)).sum().backward()
 
+    square, lines = (np.empty((HEADS, ROWS, size), "f") for size in (ROWS, FEATURES))
+
+    def products_of(head: int) -> None:
+        Q, K, V, G = (arrays[name][head] for name in "QKVG")
+        P = np.matmul(Q, K.T, out=square[head])
+        for left, right in ((P, V), (P.T, G)):
+            np.matmul(left, right, out=lines[head])
+        dS = np.matmul(G, V.T, out=P)
+        for left, right in ((dS, K), (dS.T, Q)):
+            np.matmul(left, right, out=lines[head])
+
     def products() -> None:
-        for Q, K, V, G in zip(*(arrays[name] for name in "QKVG"), strict=True):
-            P = Q @ K.T
-            P @ V, P.T @ G
-            dS = G @ V.T
-            dS @ K, dS.T @ Q
+        with one_thread_each():
+            shared_out(products_of, HEADS, threads)
 
     theirs()
     gradients = ours(**arrays)[1]
     for name in "QKVgc":
         np.testing.assert_allclose(gradients[name], tensors[name].grad.numpy(), rtol=2e-3, atol=2e-3)
-    runners: dict[str, Callable[[], object]] = {"gradstep": lambda: ours(**arrays), "PyTorch": theirs}
-    if threads == 1:
-        runners["products"] = products
+    runners: dict[str, Callable[[], object]] = {
+        "gradstep": lambda: ours(**arrays),
+        "PyTorch": theirs,
+        "in NumPy": lambda: by_numpy(**arrays),
+        "products": products,
+    }
     times: dict[str, list[float]] = {name: [] for name in runners}
     for _ in range(turns):
         for name, act in runners.items():
