@@ -7,10 +7,11 @@ import gradstep as gs
 from gradstep.backends.native import engine, running
 from gradstep.backends.native.assembly import Writer
 from gradstep.backends.native.heads import HeadsCall
+from gradstep.backends.native.matrices import MatrixCall
 from gradstep.backends.native.multiplying import Multiplying
 from gradstep.backends.native.plan import Processor
 from gradstep.backends.rows import cut
-from gradstep.backends.stacks import stack
+from gradstep.backends.stacks import NoStack, stack
 from gradstep.expression.shapes import Lengths
 
 pytest.importorskip("llvmlite")
@@ -52,7 +53,7 @@ LOSSES = {
     ),
     "gates": ("S = Q @ K.mT; mean((G - (S*sigmoid(S)/n) @ V)**2)", HEADS, "QKV"),
     "a softmax along the queries": ("sum(G*(softmax(Q @ K.mT, axis=1) @ V))", HEADS, "QKV"),
-    "the largest score": ("sum(G*V) + max(Q @ K.mT)", HEADS, ""),
+    "the largest score": ("sum(G*Q) + max(Q @ K.mT)", HEADS, ""),
     "values alone": (ATTENTION + "sum(G*O)", HEADS, ""),
 }  # fmt: skip
 SIZES = (
@@ -157,6 +158,20 @@ def test_a_matrix_that_does_not_come_apart_runs_in_numpy():
     assert "runs in NumPy: two long axes in one array" in by_code.report
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "S = Q @ K.mT; sum(G*((softmax(S, axis=-1)*softmax(S, axis=1)) @ V))",
+        "Z = Q - mean(Q, axis=1, keepdims=True); sum(G*(softmax(Z @ K.mT, axis=-1) @ V))",
+    ],
+)
+def test_what_would_compute_its_products_again_and_again_runs_in_numpy(text):
+    gradient = gs.derive(gs.parse(text, **HEADS), list("QKV"), certify=False)
+    rows = cut(gs.compile(gradient).program)
+    with pytest.raises(NoStack):
+        stack(rows.passes[0], rows.size, Lengths(h=8, n=512, d=64))
+
+
 # ---------------------------------------------------------------------------------------- the program of one
 
 
@@ -164,6 +179,14 @@ def stack_of(text, sizes, **shapes):
     loss = gs.parse(text, **shapes)
     rows = cut(gs.compile(loss).program)
     return stack(rows.passes[0], rows.size, Lengths(sizes))
+
+
+def test_short_lines_are_multiplied_as_matrices_too():
+    (f,) = functions("a layer norm", ("native",))
+    f(**arrays_of(f, np.float32, {"h": 2, "n": 100, "d": 4}))
+    (heads,) = calls(f)
+    (call,) = heads.inner.calls.values()
+    assert isinstance(call, MatrixCall) and heads.straight is not None
 
 
 def test_axes_of_one_length_that_never_meet_are_apart():

@@ -11,8 +11,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from gradstep.backends.economy import vdot_op
-from gradstep.backends.program import Input, Line, Program
-from gradstep.backends.rows import ALONG, Combine, Pass, Rows, cut
+from gradstep.backends.program import VIEWS, Input, Line, Program
+from gradstep.backends.rows import ALONG, COMBINED, Combine, Pass, Rows, cut
 from gradstep.backends.safe_names import Names
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, Params, rebuild, uses, walk
@@ -26,6 +26,9 @@ from gradstep.operations.leaves import symbol_op
 from gradstep.operations.permutations import transpose_op
 from gradstep.operations.products import matmul_op
 
+# What an entry costs that machine code or NumPy computes, in multiplications of products of matrices.
+ENTRY, ENTRY_IN_NUMPY = 12, 40
+WHOLE = 2  # times as much costs what NumPy computes with new arrays
 AXES = {sum_op, squeeze_op, max_op, min_op}  # whose parameters are axes of their operand
 
 
@@ -52,35 +55,55 @@ class Stack:
 def stack(step: Pass, size: Size, lengths: Mapping[Size, int]) -> Stack:
     """A pass over matrices, which are counted by `size`; raises `NoStack`.
 
-    Of all axes the one is chosen along which a matrix comes apart in the fewest passes, a long one first.
+    Of all axes the one is chosen along which a matrix costs least: what needs totals over its rows takes more
+    passes, and what lies between them is computed by NumPy. All in all it has to cost less than in NumPy.
     """
-    program, names = apart(_Single(step, size).program())
-    program = lighter(program, {name: lengths[old] for name, old in names.items()})
+    try:
+        program, names = apart(_Single(step, size).program())
+    except MathError as error:  # axes that were one are apart now
+        raise NoStack(str(error)) from None
+    known = Lengths(lengths)
+    known.update({name: lengths[old] for name, old in names.items()})
+    program = lighter(program, known)
+    in_numpy = _work(program, known, ENTRY_IN_NUMPY)
     ways = []
-    for name, old in names.items():
+    for name in names:
         try:
             rows = cut(program, name)
         except MathError:
             continue
-        ways.append((len(rows.passes), -lengths[old], rows))
+        passes = sum(_work(step.program, known, ENTRY) for step in rows.passes)
+        between = sum(WHOLE * _work(part, known, ENTRY_IN_NUMPY) for part in rows.between)
+        if passes + between < in_numpy:
+            ways.append((passes + between, -known[name], rows))
     if not ways:
         raise NoStack("each row is a matrix that does not come apart")
     _, _, rows = min(ways, key=lambda way: way[:2])
     return Stack(program, rows, names[rows.size], step.totals, tuple(step.joined))
 
 
+def _work(program: Program, lengths: Lengths, entry: int) -> int:
+    """What a program costs, in multiplications of its products; an entry of what is none costs `entry`."""
+    work = 0
+    for node in walk(*(line.value for line in program.lines)):
+        if node.args and node.op not in VIEWS:
+            entries = math.prod(lengths[size] for size in (node if node.rank else node.args[0]).shape)
+            work += entries * (lengths[node.args[0].shape[-1]] if node.op is matmul_op else entry)
+    return work
+
+
 # ------------------------------------------------------------------------------------------- fewer entries
 
 
-def lighter(program: Program, lengths: Mapping[str, int]) -> Program:
+def lighter(program: Program, lengths: Lengths) -> Program:
     """The program with c (A B) as (c A) B where A has fewer entries, or as many and c A is there already."""
     values = [line.value for line in program.lines]
-    counts, known = uses(values), Lengths(lengths)
+    counts = uses(values)
     there: set[tuple[Expr, Expr]] = set()
     chosen: dict[Expr, int] = {}  # of a product times a number which factor takes the number
 
     def entries(node: Expr) -> int:
-        return math.prod(known[size] for size in node.shape)
+        return math.prod(lengths[size] for size in node.shape)
 
     found = [node for node in walk(*values) if node.op is scale_op and node.args[1].op is matmul_op]
     found = [node for node in found if counts[node.args[1]] == 1]
@@ -267,6 +290,11 @@ class _Apart:
                 self.meet(places)
         elif node.args and (_entry_by_entry(node) or (node.op in ALONG and node.shape == node.args[0].shape)):
             self.meet_all(node, *(arg for arg in node.args if arg.rank))
+        elif node.op in COMBINED:
+            (x,) = node.args
+            along = ALONG[node.op](node.params, x.rank)
+            for axis, kept in enumerate(k for k in range(x.rank) if k not in along):
+                self.meet([(node, axis), (x, kept)])
         else:
             sizes: dict[str, list[Place]] = {}
             for whole in (node, *node.args) if node.op is not symbol_op else ():

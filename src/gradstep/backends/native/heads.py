@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,10 +75,10 @@ class HeadsCall:
         return in_pairs(self.stack.totals, [*first, *others]) | joined
 
     def without_stops(self, arrays: Mapping[str, Array]) -> _Straight | None:
-        """A run from one matrix to the next with nothing in between; nothing where it cannot be."""
+        """A run from one matrix to the next with no stop in between; nothing where it cannot be."""
         rows, calls = self.stack.rows, list(getattr(self.inner, "calls", {}).values())
         fresh = {given.name for given in rows.between[0].inputs} - set(self.fixed)
-        if len(rows.passes) > 1 or rows.between[-1].lines or fresh or len(calls) != 1:
+        if len(rows.passes) > 1 or fresh or len(calls) != 1:
             return None
         (call,) = calls
         if not isinstance(call, MatrixCall) or call.copied:
@@ -93,7 +93,13 @@ class HeadsCall:
 
 
 class _Straight:
-    """All matrices through the code of one: only addresses change from one to the next."""
+    """All matrices through the code of one: only addresses change from one to the next.
+
+    results   where each total of a chain is among the numbers
+    shapes    of the totals of products, which come to lie where they stay
+    joined    the same of what has entries for each row of a matrix
+    vectors   what each matrix has of its own that is copied to where code finds it
+    """
 
     def __init__(self, heads: HeadsCall, call: MatrixCall) -> None:
         self.heads, self.call, self.rows = heads, call, heads.stack.rows
@@ -110,18 +116,21 @@ class _Straight:
             for product in call.work.totals
         }
         self.joined = {
-            name: [call.division.count, array.axes[1].length]
+            name: [call.division.count, *(axis.length for axis in array.axes[1:])]
             for plan in call.work.chains
             for name, array in plan.unrolled.joined.items()
-            if name in call.step.joined and [axis.kind for axis in array.axes] == ["row", "wide"]
+            if name in call.step.joined and [axis.kind for axis in array.axes] in (["row"], ["row", "wide"])
         }
+        own = {str(symbol.params[0]) for plan in call.work.chains for symbol in plan.fixed}
+        self.vectors = sorted(own & self.cut)
 
     @property
     def knows_all(self) -> bool:
-        """Whether every output comes out of the code as it is to be."""
-        found = {*self.results, *self.shapes, *self.joined}
-        rooted = any(result.rooted for result in self.results.values())
-        return not rooted and all(name in found for name in self.rows.outputs.values())
+        """Whether every output comes out of the code as it is to be, or is worked out of what does."""
+        before, after = self.rows.between
+        known = {*self.results, *self.shapes, *self.joined, *self.heads.fixed, *self.cut, *before.outputs}
+        needed = {*(given.name for given in after.inputs), *self.rows.outputs.values()} - {*after.outputs}
+        return needed <= known and not any(result.rooted for result in self.results.values())
 
     def __call__(self, arrays: Mapping[str, Array], fixed: Values) -> Values:
         heads, call = self.heads, self.call
@@ -148,16 +157,15 @@ class _Straight:
         first = np.array([address(array) for array in moving.values()])
         apart = np.array([array.strides[0] for array in moving.values()])
         apart[[k for k, name in enumerate(given.values()) if name not in self.cut]] = 0
-        vectors = [name for name in self.cut if name not in call.given and name not in call.work.matrices]
         free: list[Memory] = []
 
         def one(number: int) -> None:
-            here = known | {name: arrays[name][number] for name in vectors}
+            here = known | {name: arrays[name][number] for name in self.vectors}
             try:
                 memory = free.pop()
             except IndexError:
                 memory = self.memory(here, matrices)
-            if vectors:
+            if self.vectors:
                 memory.put(here)
             memory.args[places] = first + number * apart
             call.function(memory.start)
@@ -166,7 +174,14 @@ class _Straight:
         with blas().threads(1):
             shared_out(one, count, heads.threads)
         call.memories += free
-        return self.found(out, whole)
+        each = [
+            known
+            | {name: arrays[name][number] for name in self.cut}
+            | {name: array[number] for name, array in whole.items()}
+            | {name: result.of(out[number]) for name, result in self.results.items()}
+            for number in range(count)
+        ]
+        return self.outputs(each, whole)
 
     def memory(self, known: Values, matrices: Mapping[str, Array]) -> Memory:
         """Memory of a thread, for all rows of a matrix where they lie."""
@@ -180,22 +195,21 @@ class _Straight:
             memory.tell(name, value)
         return memory
 
-    def found(self, out: Array, whole: Mapping[str, Array]) -> Values:
-        """Totals of all matrices, and what has entries for each."""
-        stack, outputs = self.heads.stack, self.rows.outputs
-
-        def of(name: str, number: int) -> Any:
-            called = outputs[name]
-            if called in whole:
-                return whole[called][number]
-            return self.results[called].of(out[number])
-
-        numbers = range(len(out))
-        each = [{name: np.asarray(of(name, k), np.float64)[()] for name in stack.totals} for k in numbers]
-        joined = {}
-        for name in stack.joined:
-            known = whole.get(outputs[name])
-            joined[name] = (
-                known if known is not None else np.array([of(name, k) for k in numbers], self.heads.kind)
-            )
-        return in_pairs(stack.totals, each) | joined
+    def outputs(self, each: Sequence[Values], whole: Mapping[str, Array]) -> Values:
+        """Totals of all matrices, and what has entries for each, of what is known of each."""
+        stack, program, part = self.heads.stack, self.rows.between[-1], self.heads.inner.between[-1]
+        if program.lines:
+            for known in each:
+                found = part.function(*[known[given.name] for given in program.inputs])
+                known.update(zip(program.outputs, found, strict=True))
+        called = self.rows.outputs
+        totals = [
+            {name: np.asarray(known[called[name]], np.float64)[()] for name in stack.totals} for known in each
+        ]
+        joined = {
+            name: whole[called[name]]
+            if called[name] in whole
+            else np.array([known[called[name]] for known in each], self.heads.kind)
+            for name in stack.joined
+        }
+        return in_pairs(stack.totals, totals) | joined

@@ -45,11 +45,15 @@ def work_of(
     lengths: Lengths,
     kind: str,
     lies: Callable[[Cells, Expr], Layout],
+    short: int = SHORT,
 ) -> Work:
-    """A pass in chains and products; `lies` says how data lie. Raises `Unsupported`."""
+    """A pass in chains and products; `lies` says how data lie. Raises `Unsupported`.
+
+    Entries along axes that are no longer than `short` are written out.
+    """
     blas()
     found = phases(step, row_size)
-    cells, chains = _unrolled(found, row_size, lengths)
+    cells, chains = _unrolled(found, row_size, lengths, short)
     processor = Processor(engine.vector_bytes(), engine.registers())
     symbols = {str(each.symbol.params[0]): each.symbol for each in step.program.inputs}
     rows = {name: symbol for name, symbol in symbols.items() if row_size in symbol.shape}
@@ -79,7 +83,7 @@ def work_of(
 
 
 def _unrolled(
-    found: Sequence[Phase], row_size: Size, lengths: Lengths
+    found: Sequence[Phase], row_size: Size, lengths: Lengths, short: int
 ) -> tuple[Cells, list[Unrolled | None]]:
     """The cells of all chains, with the same wide axes."""
     programs = [phase.chain.program for phase in found if phase.chain is not None]
@@ -89,7 +93,7 @@ def _unrolled(
         for product in phase.products:
             sizes |= dict.fromkeys(size for size in product.symbol.shape if size != row_size)
     by_length = sorted(sizes, key=lambda size: -lengths[size])
-    wide = [size for size in by_length if lengths[size] > SHORT]
+    wide = [size for size in by_length if lengths[size] > short]
     while True:
         cells = [Cells(row_size, lengths, frozenset(wide)) for _ in found]
         try:

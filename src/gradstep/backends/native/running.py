@@ -161,6 +161,12 @@ class Native(Blocked):
             return lies[name].layout
 
         word = "float" if kind == np.float32 else "double"
+        if self.near:
+            try:
+                work = work_of(step, self.rows.size, lengths, word, matrix, 1)
+                return MatrixCall(work, step, lies, source.count, self.threads, True)
+            except Unsupported:
+                pass
         try:
             form = unrolled(step, self.rows.size, lengths)
         except Unsupported as reason:
