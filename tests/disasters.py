@@ -6,9 +6,11 @@ in the notes of a fit, or in an error. What is no fault says nothing, and nothin
 
 import math
 import re
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +211,12 @@ DATA = (
     Disaster("words", X(lambda X: np.where(X > 2, "a", X.astype(str))), "numbers.* it holds"),
     Disaster("objects", y(lambda y: at(4, None)(y.astype(object))), "numbers.* it holds", losses=VECTORS),
     Disaster("ragged rows", X(lambda X: [*X[:-1].tolist(), [1.0]]), "different lengths", places=[MEMORY]),
-    Disaster("masked", X(lambda X: np.ma.masked_greater(X, 1)), "more such: masked", places=[MEMORY]),
+    Disaster(
+        "masked",
+        X(lambda X: np.ma.masked_greater(X, 1)),
+        r"X has \d+ masked entries, the first in row 2",
+        places=[MEMORY],
+    ),
     Disaster("too large as a whole number", y(lambda y: [10**400] * ROWS), "in row 0", places=[MEMORY]),
     Disaster("not used", lambda case: replace(case, more={"q": case.X}), "q is not used"),
     Disaster(
@@ -357,10 +364,14 @@ SETTINGS = (
     Disaster(
         "a rate too high over kinks",
         having(learning_rate=1e3),
-        r"(?s)learning rate 1000.*learning_rate=",
+        r"(?s)learning rate 1000.*learning_rate=0.\d",
         losses=["absolute"],
     ),
-    Disaster("a rate too high for Adam", having(learning_rate=1e6, optimiser="adam"), "learning rate 1e.06"),
+    Disaster(
+        "a rate too high for Adam",
+        having(learning_rate=1e6, optimiser="adam"),
+        r"(?s)learning rate 1e.06.*learning_rate=0.\d",
+    ),
     Disaster("a rate too low", having(learning_rate=1e-14), "not converged"),
     Disaster("a rate of 0", having(learning_rate=0.0), "learning rate should"),
     Disaster("a rate of NaN", having(learning_rate=math.nan), "learning rate should"),
@@ -399,7 +410,13 @@ SETTINGS = (
     ),
 )
 
-DISASTERS = (*SOUND, *DATA, *TARGETS, *STARTS, *SETTINGS)
+CHAPTERS = {
+    "The data": DATA,
+    "What the network can answer": TARGETS,
+    "Where it starts": STARTS,
+    "How it is trained": SETTINGS,
+}
+DISASTERS = (*SOUND, *chain.from_iterable(CHAPTERS.values()))
 
 
 def table(places: Sequence[str] = (MEMORY, FILES)) -> Iterator[tuple[Disaster, str, str, str]]:
@@ -469,3 +486,36 @@ def usual(loss: str) -> float:
     """The loss that is reached with sound data."""
     case = sound(loss, "f8")
     return gs.train(case.loss, {"X": case.X, "y": case.y}, steps=STEPS, **case.settings).loss
+
+
+# ------------------------------------------------------------------------------------------- on a page
+
+
+def told_of(disaster: Disaster, folder: Path) -> str:
+    """What a user reads of a disaster in memory: the error, or the line among the notes."""
+    loss = disaster.losses[0]
+    said = disaster.told(loss)
+    place = MEMORY if MEMORY in disaster.places else FILES
+    try:
+        fit = trained(disaster, loss, disaster.kinds[0], place, folder)
+    except MathError as error:
+        facts = [fact for fact in error.facts if re.search(said, fact)]
+        return f"**Error**: {'; '.join([error.what, *facts[:1]])}. *Perhaps {error.mend}*"
+    notes = "\n".join(fit.notes)
+    found = re.search(said, notes)
+    assert found is not None
+    return notes[: found.end()].splitlines()[-1] + notes[found.end() :].partition("\n")[0]
+
+
+def as_markdown(folder: Path) -> Iterator[str]:
+    """The disasters as tables, which docs/faults.md shows."""
+    for title, chapter in CHAPTERS.items():
+        yield from ("", f"## {title}", "", "| what happens | what you read |", "|---|---|")
+        for disaster in chapter:
+            told = told_of(disaster, folder).replace("|", "\\|").replace("<", "&lt;")
+            yield f"| {disaster.name} | {told} |"
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as place:
+        print("\n".join(as_markdown(Path(place))))

@@ -1,8 +1,11 @@
 """Is nothing silent? Every disaster ends in an error with a mend, or in a fit that says what is wrong."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
-from disasters import LOSSES, SOUND, called, judge, table
+from disasters import LOSSES, SOUND, as_markdown, called, judge, table
 from tables import each
 
 import gradstep as gs
@@ -94,5 +97,13 @@ def test_columns_are_called_by_their_names():
     assert any('"age" and "years" tell the same' in fault for fault in fit.faults)
     assert any("column one of X" in fault for fault in fit.faults)
     assert fit.feature_names == tuple(names)
+    with pytest.raises(MathError, match="X has 4 columns, and 3 names"):
+        gs.train(LINE, {"X": X, "y": y}, columns={"X": names[:3]})
     frame = pytest.importorskip("pandas").DataFrame(X, columns=names)
     assert gs.train(LINE, {"X": frame, "y": y}, steps=3).faults == fit.faults
+
+
+def test_the_page_shows_what_is_told(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "faults.md").read_text(encoding="utf-8")
+    shown, told = (re.sub(r"[\d.]+", "#", text) for text in (page, "\n".join(as_markdown(tmp_path))))
+    assert shown.rstrip().endswith(told), "python3 tests/disasters.py writes these tables"

@@ -17,7 +17,12 @@ from gradstep.learn.scaling import Array
 from gradstep.operations.evaluation import sizes_of
 
 LARGEST = 1e100  # the squares of larger numbers overflow
-RESERVED = {"M": "days or years since a date, as numbers", "m": "days or years, as numbers", "c": "{0}.real"}
+NUMBERS = {
+    "M": "days or years since a date, as numbers",
+    "m": "days or years, as numbers",
+    "c": "{0}.real",
+    "V": "one of its fields, {0}[…]",
+}
 
 
 class Checked(NamedTuple):
@@ -83,20 +88,35 @@ def _sizes_of(declared: Mapping[str, Expr], arrays: Mapping[str, Array]) -> Leng
         raise
 
 
-def column_names(data: Mapping[str, Any], arrays: Mapping[str, Array]) -> dict[str, tuple[str, ...]]:
-    """The names of the columns of data that have some, as a data frame has."""
+def column_names(
+    data: Mapping[str, Any], arrays: Mapping[str, Array], given: Mapping[str, Sequence[str]]
+) -> dict[str, tuple[str, ...]]:
+    """The names of columns, by array: as they are given, or as a data frame has them."""
     found = {}
     for name, array in arrays.items():
-        names = getattr(data[name], "columns", None)
-        if array.ndim == 2 and names is not None and len(names) == array.shape[1]:
+        names = given.get(name, getattr(data[name], "columns", ()))
+        width = array.shape[1] if array.ndim == 2 else 1
+        if name in given and len(names) != width:
+            raise MathError(
+                f"{name} has {width} columns, and {len(names)} names for them",
+                mend=f'columns={{"{name}": […]}} with {width} names',
+            )
+        if len(names) == width:
             found[name] = tuple(map(str, names))
     return found
 
 
 def array_of(
-    name: str, value: Any, shape: Shape, absent: str = "rows without missing values"
+    name: str,
+    value: Any,
+    shape: Shape,
+    absent: str = "rows without such values",
+    beyond: str = "a larger unit, or its logarithm",
 ) -> tuple[Array, list[str]]:
-    """`value` as finite float64 of that many axes, and what had to be said; `absent` mends what is NaN."""
+    """`value` as finite float64 of that many axes, and what had to be said.
+
+    `absent` is what mends numbers that are not finite, `beyond` those that are too large.
+    """
     array = _numbers(name, value).astype(np.float64)
     notes = []
     rank = len(shape)
@@ -106,7 +126,7 @@ def array_of(
     if array.ndim != rank:
         raise wrong_axes(name, array.shape, shape)
     _check_entries(name, array, ~np.isfinite(array), "not a finite number", absent)
-    _check_entries(name, array, np.abs(array) > LARGEST, "too large to train on", "a larger unit")
+    _check_entries(name, array, np.abs(array) > LARGEST, "too large to train on", beyond)
     return array, notes
 
 
@@ -118,7 +138,7 @@ def taken_as_numbers(name: str, shape: tuple[int, ...]) -> str:
 def wrong_axes(name: str, found: tuple[int, ...], declared: Shape) -> MathError:
     """An array has more or fewer axes than were declared."""
     rank = len(declared)
-    mend = "an array with the declared axes, or another declaration"
+    mend = "an array with the declared axes, or another declaration" if rank else "one number"
     if (len(found), rank) == (1, 2):
         mend = f"{name}.reshape(-1, 1)"
     elif sum(length != 1 for length in found) == rank:
@@ -126,7 +146,7 @@ def wrong_axes(name: str, found: tuple[int, ...], declared: Shape) -> MathError:
     elif (len(found), rank) == (2, 1):
         mend = f"one of its {found[1]} columns, {name}[:, 0]; or a loss of a matrix {name}"
     return MathError(
-        f"{name} should be {_axes(rank)}, as declared: {shape_text(declared)}",
+        f"{name} should be {_axes(rank)}, as declared" + (f": {shape_text(declared)}" if rank else ""),
         facts=[f"it is {shape_text(found)}"],
         mend=mend,
     )
@@ -144,8 +164,12 @@ def _numbers(name: str, value: Any) -> NDArray[Any]:
             mend="rows of one length",
         ) from None
     if value.__class__.__module__.startswith("numpy.ma"):
-        hidden = np.broadcast_to(value.mask, array.shape)
-        _check_entries(name, np.where(hidden, np.nan, 0.0), hidden, "masked", "rows without masked entries")
+        hidden = np.argwhere(np.broadcast_to(value.mask, array.shape))
+        if len(hidden):
+            raise MathError(
+                f"{name} has {len(hidden):,} masked entries, the first in {place(hidden[0])}",
+                mend="rows without masked entries",
+            )
     if array.dtype.kind in "biuf":
         return array
     if array.dtype.kind in "OUS":
@@ -160,7 +184,7 @@ def _numbers(name: str, value: Any) -> NDArray[Any]:
         return array.astype(np.float64)
     raise MathError(
         f"{name} should be an array of real numbers, not of {array.dtype}",
-        mend=RESERVED.get(array.dtype.kind, "numbers").format(name),
+        mend=NUMBERS.get(array.dtype.kind, "numbers").format(name),
     )
 
 

@@ -63,6 +63,8 @@ __all__ = [
     "start_parameters",
 ]
 
+SMALL = 0.1  # of the size of the parameters: a step that does no harm
+
 
 @dataclass(frozen=True)
 class Descent:
@@ -359,7 +361,8 @@ def _diverged(what: str, rate: float, log: Log, rule: Optimiser, loss: Measured)
         f"{rule.name} with learning rate {rate:g}",
         f"the loss was {log.start.loss:.6g} at the start, and at best {log.lowest.loss:.6g}",
     ]
-    better = rate / 10
+    step = norm_of(log.start.gradient) if isinstance(rule, Rule) and rule.scales_with_gradient else 1.0
+    better = min(rate / 10, SMALL * (1 + float(np.abs(log.start.x).max())) / (step or 1.0))
     curvature = max(curvature_near(loss, log.lowest), curvature_near(loss, log.start))
     if isinstance(rule, Rule) and rule.scales_with_gradient and curvature > 0:
         better = min(1 / curvature, rate / 2)

@@ -134,6 +134,12 @@ class Known:
         return self.plan.target if self.plan.target in self.spans else None
 
     @property
+    def aim(self) -> str:
+        """What the target is called."""
+        target = self.target or ""
+        return self.told(target, 0) if self.goal is not None and self.goal.shape[1] == 1 else target
+
+    @property
     def goal(self) -> Array | None:
         """The target, a column for each number of a row."""
         values = None if self.target is None else self.plan.data[self.target]
@@ -184,9 +190,9 @@ def one_value(seen: Known) -> Iterator[str]:
     values = span.low if span.flat.all() else span.low[:0]
     if len(values) and seen.classes:
         one = f"of class {int(values.argmax())}" if len(values) > 1 else f"{values[0]:g}"
-        yield f"{target} is {one} in every row: one class alone, for which the loss falls for ever"
+        yield f"{seen.aim} is {one} in every row: one class alone, for which the loss falls for ever"
     elif len(values):
-        yield f"{target} is {_listed(values)} in every row: there is nothing to learn but that"
+        yield f"{seen.aim} is {_listed(values)} in every row: there is nothing to learn but that"
     else:
         for k in np.flatnonzero(span.flat)[:MOST_TOLD]:
             none = ": no row is of that class" if seen.classes and not span.low[k] else ""
@@ -203,7 +209,7 @@ def twin_columns(seen: Known) -> Iterator[str]:
         if twin.equal or not alone:
             yield (
                 f"{seen.told(*second)} is {_line(twin, seen.told(*first))} in every row{seen.where}: "
-                "is the answer among the features?"
+                "the answer may be among the features"
             )
     pairs = [each for each in found if each[2][0] != goal]
     for exact, how, what in (
@@ -232,7 +238,7 @@ def out_of_reach(seen: Known) -> Iterator[str]:
     ):
         if outside:
             hint = f" (as {low:g} and {high:g}: {_scaled(seen, values, low, high)})" if two else ""
-            yield f"{_percent(share)} of {seen.target} is {word} {end:g}; {answer} never is{hint}"
+            yield f"{_percent(share)} of {seen.aim} is {word} {end:g}; {answer} never is{hint}"
             two = False
 
 
@@ -246,7 +252,7 @@ def unequal_sums(seen: Known) -> Iterator[str]:
     if off.any():
         ends = dict.fromkeys(f"{end:.4g}" for end in (total[off].min(), total[off].max()))
         yield (
-            f"{int(off.sum()):,} of {len(off):,} rows of {seen.target} add up to {' … '.join(ends)}"
+            f"{int(off.sum()):,} of {len(off):,} rows of {seen.aim} add up to {' … '.join(ends)}"
             f"{seen.where}, not to 1 as probabilities do"
         )
 
@@ -453,7 +459,7 @@ def _line(twin: Twin, name: str) -> str:
 def _scaled(seen: Known, values: Array, low: float, high: float) -> str:
     """Two values in the place of two others: (y + 1)/2."""
     first, width = float(values[0]), float(values[1] - values[0]) / (high - low)
-    moved = f"{seen.target} {'−' if first > 0 else '+'} {abs(first):g}" if first else f"{seen.target}"
+    moved = f"{seen.aim} {'−' if first > 0 else '+'} {abs(first):g}" if first else seen.aim
     scaled = f"({moved})/{width:g}" if first and width != 1 else f"{moved}/{width:g}" if width != 1 else moved
     return f"{scaled} {'+' if low > 0 else '−'} {abs(low):g}" if low else scaled
 

@@ -115,8 +115,9 @@ Feature: TypeAlias = Number | Category
 
 # --- What a column becomes. ---
 
-CONSTANT, NUMBERING, DIFFERING, EMPTY = (
+CONSTANT, UNVARYING, NUMBERING, DIFFERING, EMPTY = (
     "the same in every row",
+    "too little variation for its size: it could be measured from its middle",
     "it numbers the rows",
     "text that differs from row to row",
     "no values",
@@ -140,7 +141,7 @@ def number_feature(name: str, found: Numbers) -> Number | str:
     if not found.present:
         return EMPTY
     if found.high - found.low <= FLAT * max(abs(found.low), abs(found.high)):
-        return CONSTANT
+        return CONSTANT if found.high == found.low else UNVARYING
     if found.counting and name.casefold() in ROW_NAMES:
         return NUMBERING
     return Number(name, found.mean)

@@ -414,7 +414,7 @@ def ground_for(
     mine = plan.of(plan.train)
     units = coordinates(loss, mine, plan.target, plain.parameters) if standardise else Coordinates()
     inside = units.data(mine)
-    named = {**column_names(data, given.arrays), **(columns or {})}
+    named = column_names(data, given.arrays, columns or {})
     if l2 is None:
         return Ground(task, plain, plain, given, plan, units, mine, inside, named)
     penalty = penalised(loss, plain.parameters, units, l2)

@@ -98,7 +98,10 @@ def start_of(
     given = units.to_user(first)
     for name, value in start.items():
         given[name], _ = array_of(
-            f"the start of {name}", value, derivation.parameters[name].shape, "finite starting values"
+            f"the start of {name}",
+            value,
+            derivation.parameters[name].shape,
+            *("finite starting values", "smaller starting values"),
         )
         if given[name].shape != shapes[name]:
             raise MathError(

@@ -276,6 +276,7 @@ def train_model(
     y = prepared.y
     if mentioned(model.loss)[model.target].rank == 2 and y.ndim == 1:
         y = np.stack([1 - y, y], axis=1)
+    goal = (prepared.target,) if y.ndim == 1 else prepared.classes or ()
     settings = {**careful(model, prepared, len(prepared.train)), **settings}
     found = train(
         model.loss,
@@ -285,7 +286,7 @@ def train_model(
         holdout=prepared.test,
         prediction=model.prediction,
         names=model.names,
-        columns={model.features: prepared.feature_names},
+        columns={model.features: prepared.feature_names, model.target: goal},
         sweep=sweep,
         **settings,
     )

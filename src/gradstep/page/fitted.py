@@ -54,6 +54,7 @@ def report(fit: Fit, *, title: str = "", lead: Sequence[str] = (), next_steps: S
         codes=[("NumPy", fit.source)],
         next_steps=next_steps or _next(fit),
         notes=fit.notes,
+        faults=fit.faults,
     )
 
 

@@ -16,7 +16,8 @@ def fit(found: Fit) -> Bundle:
         parts.append(table(head(found), results(found)[::-1], right=True))
     if weighed:
         parts.append(table(weighed[0], weighed[1:], right=True))
-    said = [*rest, *found.notes, found.exactness(), *found.ran]
+    parts += [f"**{words(fault)}**" for fault in found.faults]
+    said = [*rest, *(n for n in found.notes if n not in found.faults), found.exactness(), *found.ran]
     parts += [words(line) for line in said]
     parts.append(folded("The code that ran", fenced(found.source.splitlines())))
     return {"text/plain": found.report(), "text/markdown": "\n\n".join(parts) + "\n"}

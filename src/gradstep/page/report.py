@@ -69,6 +69,7 @@ class Report:
     codes: Sequence[tuple[str, str]] = ()
     next_steps: Sequence[str] = ()
     notes: Sequence[str] = field(default=())
+    faults: Sequence[str] = field(default=())  # those of the notes that deserve a second look
     live: Callable[[Keys, Plane | Slice | None], Live] | None = None
 
 
@@ -168,8 +169,11 @@ def _descent(report: Report, descended: Descended, surface: Plane | Slice) -> li
         blocks.append(
             Table(report.head, report.results, report.results_caption, strong=len(report.results) - 1)
         )
-    if report.notes:
-        blocks.append(Text([f"Noted in training: {'; '.join(report.notes)}."]))
+    if report.faults:
+        blocks.append(Text([f"Worth a second look: {fault}." for fault in report.faults]))
+    noted = [note for note in report.notes if note not in report.faults]
+    if noted:
+        blocks.append(Text([f"Noted in training: {'; '.join(noted)}."]))
     return blocks
 
 
