@@ -579,7 +579,8 @@ FORGERIES = {
     "a shape that is huge": (lambda d, t: d["seen"]["last"].update(x=[0, [2**62, 4]]), "last.x is not"),
     "a shape of text": (lambda d, t: d["seen"]["last"].update(x=[0, "4"]), "last.x is not"),
     "another length": (lambda d, t: d["seen"]["last"].update(x=[0, [3]]), "last.x is not"),
-    "a number for a vector": (lambda d, t: d["seen"]["last"].update(x=[0, []]), "fit together"),
+    "a number for a vector": (lambda d, t: d["seen"]["last"].update(x=[0, []]), "last.x is not"),
+    "a float for a vector": (lambda d, t: d["seen"]["last"].update(x=1.5), "last.x is not"),
     "snapshots of text": (lambda d, t: d["seen"]["snapshots"]["kept"].update(a=[0, [4]]), "kept is not"),
     "more numbers": (lambda d, t: t.update(more=np.zeros(3)), "not what it should be"),
     "numbers in a square": (lambda d, t: t.update(numbers=np.zeros((3, 3))), "not what it should be"),
@@ -594,6 +595,35 @@ def test_forgeries_are_refused(name, place):
     resealed(place, change)
     with pytest.raises(MathError, match=said):
         resumed(place)
+
+
+ANYTHING = [
+    *(None, True, 0, -1, 3, 10**30, 0.5, 1e308, "nan", "inf", "", "x", "steps", [], {}),
+    *([0, [4]], [0, []], [3, [1]], {"is": "Steady", "k": 0, "state": {}}),
+]
+
+
+def places_in(data, at=()):
+    yield at
+    for key in data if isinstance(data, dict) else range(len(data)) if isinstance(data, list) else ():
+        yield from places_in(data[key], (*at, key))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_anything_in_any_place_is_refused_or_does_no_harm(seed, place):
+    random = np.random.default_rng(seed)
+
+    def change(description, tensors):
+        whole = list(places_in({name: description[name] for name in ("seen", "parts")}))[1:]
+        *path, last = whole[random.integers(len(whole))]
+        node = description
+        for key in path:
+            node = node[key]
+        node[last] = ANYTHING[random.integers(len(ANYTHING))]
+
+    resealed(place, change)
+    with contextlib.suppress(MathError):
+        assert np.isfinite(resumed(place).loss)
 
 
 def test_a_resealed_honest_one_is_read(place, run):

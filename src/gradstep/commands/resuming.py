@@ -41,6 +41,7 @@ def taken_up(
         raise click.MissingParameter(ctx=context, param=context.command.params[0])
     if checkpoint is not None:
         kept = {name: value for name, value in asked.items() if name not in ITSELF}
+        kept = {name: None if _may_be_secret(value) else value for name, value in kept.items()}
         kept |= {name: value and os.path.abspath(value) for name, value in asked.items() if name in FILES}
         checkpoint.about["command"] = {"data": _lasting(data), "shapes": [*shapes], "options": kept}
     return checkpoint, data, shapes, asked
@@ -76,6 +77,11 @@ def _as_begun(
 def _lasting(data: str) -> str | None:
     """Where data are, seen from any folder; none for an address, which may hold a secret."""
     return None if "://" in data else os.path.abspath(data)
+
+
+def _may_be_secret(value: object) -> bool:
+    """Whether it is an address with more in it than a place."""
+    return isinstance(value, str) and "://" in value and any(mark in value for mark in "@?")
 
 
 @contextmanager

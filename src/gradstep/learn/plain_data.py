@@ -83,7 +83,7 @@ class Writer:
 class Reader:
     """Reads values of known types; data of another form are a `MathError`.
 
-    With a `length` every array is a number or has rows of that length.
+    With a `length` every array is a vector of that length, or has a name of its own and is a number.
     """
 
     def __init__(self, numbers: Array, kept: Kept, length: int | None = None) -> None:
@@ -113,7 +113,7 @@ class Reader:
             names, values = given
             self.check(isinstance(data, dict), at)
             called = {self.name(names, each, at): each for each in data}
-            return {name: self.value(values, data[each], f"{at}.{each}") for name, each in called.items()}
+            return {name: self.entry(values, data[each], f"{at}.{each}") for name, each in called.items()}
         if origin in (list, tuple, deque, frozenset):
             return self.run(origin, given, data, at)
         return self.record(kind, data, at)
@@ -154,13 +154,19 @@ class Reader:
         values: list[float] = found.tolist()
         return values
 
-    def array(self, data: Plain, at: str, kind: Any) -> Array:
-        """An array of its own, which may be changed; a number that NumPy made of an array stays a number."""
+    def entry(self, kind: Any, data: Plain, at: str) -> Any:
+        """What has a name of its own: arrays among them may be numbers, with or without axes."""
+        if get_origin(kind) is not np.ndarray:
+            return self.value(kind, data, at)
         if isinstance(data, float | str):
-            number: Array = kind(self.value(float, data, at))
-            return number
+            return np.float64(self.value(float, data, at))
         found = self.vector(data, at)
-        self.check(self.length is None or found.ndim == 0 or found.shape[-1] == self.length, at)
+        return found.copy() if not found.ndim else self.value(kind, data, at)
+
+    def array(self, data: Plain, at: str, kind: Any) -> Array:
+        """An array of its own, which may be changed."""
+        found = self.vector(data, at)
+        self.check(self.length is None or found.shape == (self.length,), at)
         return found.astype(kind)
 
     def vector(self, data: Plain, at: str) -> Array:
