@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from gradstep.backends import custom, program, run
 from gradstep.backends.compiled import Compiled
-from gradstep.backends.options import Options, checked
+from gradstep.backends.options import EXACT, Options, checked
 from gradstep.expression.errors import MathError, resembling
 from gradstep.expression.late import late
 from gradstep.expression.node import Expr
@@ -82,8 +82,10 @@ def compile_outputs(
     outputs = {key: written_out[output] for key, output in outputs.items()}
     names = {written_out[part]: name for part, name in (names or {}).items()}
     written = program.program(outputs, names, comments, header)
-    text = chosen.write(written, function)
-    made = chosen.load(text, written, checked(options or Options()))
+    text, options = chosen.write(written, function), checked(options or Options())
+    if options.accumulate == EXACT and backend != "numpy":
+        raise MathError(f"exact sums are made in NumPy, not in {backend}", mend='backend="numpy"')
+    made = chosen.load(text, written, options)
     if backend not in RULES or written.value.rank or function not in ("", custom.FUNCTION):
         return made
     told = "".join(f"# {line}".rstrip() + "\n" for line in story.splitlines())

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradstep.backends.buffers import Buffer
+from gradstep.backends.digits import Sum
 from gradstep.backends.parts import part
 from gradstep.backends.program import Program
 from gradstep.backends.rows import Combine, Rows
@@ -211,11 +212,12 @@ class Blocked:
         known = self.known(source, values)
         for number in range(len(self.passes)):
             self.compute(number, known)
-            known |= (
+            found = (
                 self.over_windows(number, source, known, kind)
                 if isinstance(source, Stream)
                 else self.over_rows(number, source, known, kind)
             )
+            known |= {name: v.rounded() if isinstance(v, Sum) else v for name, v in found.items()}
         self.compute(len(self.passes), known)
         return {name: known[called] for name, called in self.rows.outputs.items()}
 
@@ -267,7 +269,7 @@ class Blocked:
                 if total:
                     total = [combine(one, found[k]) for one, (k, combine) in zip(total, add, strict=True)]
                 else:
-                    total = [np.array(found[k], dtype=np.float64)[()] for k, _ in add]
+                    total = [_fresh(found[k]) for k, _ in add]
             rooms.append(room)
             return {names[k]: one for one, (k, _) in zip(total, add, strict=True)}
 
@@ -359,6 +361,11 @@ class OverBatch:
 
     def added(self, one: list[Any], other: list[Any]) -> list[Any]:
         raise NotImplementedError("a batch lies in one window")
+
+
+def _fresh(total: Any) -> Any:
+    """A total in float64, in memory of its own."""
+    return total if isinstance(total, Sum) else np.array(total, dtype=np.float64)[()]
 
 
 def _counted(count: int, thing: str) -> str:

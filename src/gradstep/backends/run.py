@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.backends.compiled import Compiled
-from gradstep.backends.options import Options
+from gradstep.backends.options import EXACT, Options
 from gradstep.backends.program import Program
 from gradstep.backends.source import executed
 from gradstep.backends.source import write as write
@@ -19,10 +19,11 @@ from gradstep.expression.late import late
 from gradstep.operations.memory import spoken
 
 if TYPE_CHECKING:
-    from gradstep.backends import blocks, rows
+    from gradstep.backends import blocks, exact, rows
     from gradstep.backends.rows import Rows
 else:
     blocks = late("gradstep.backends.blocks")
+    exact = late("gradstep.backends.exact")
     rows = late("gradstep.backends.rows")
 
 MANY = 8 << 20  # bytes of data; below that blocks save nothing
@@ -42,6 +43,7 @@ class Run:
         self.slopes = list(program.gradients)
         self.threads = options.threads or cores()
         self.matrices = any(given.symbol.rank > 2 for given in program.inputs)
+        self.exact = options.accumulate == EXACT
         self.why_whole = ""
         self.size: int | None = None  # bytes of the data of the last call
         if options.batch:
@@ -54,10 +56,14 @@ class Run:
     @property
     def many(self) -> int:
         """From how many bytes of data on it runs in blocks."""
+        if self.exact:
+            return 0
         return MANY_MATRICES if self.matrices else MANY
 
     def in_blocks(self, rows: Rows, program: Program | None = None) -> blocks.Blocked:
         """Who runs it, or another program that is cut so, over its rows."""
+        if self.exact:
+            return exact.Exact(program or self.program, rows, self.threads)
         return blocks.Blocked(
             program or self.program, rows, self.threads, self.options.accumulate == "float64"
         )
@@ -100,4 +106,13 @@ class Run:
 
 def load(source: str, program: Program, options: Options) -> Compiled:
     """The function that `source` defines, which was written from `program`."""
-    return Compiled(source, program, Run(program, executed(source), options))
+    if options.accumulate != EXACT:
+        return Compiled(source, program, Run(program, executed(source), options))
+    program = exact.defined(program)
+    whole = exact.interpreted(program)
+
+    def called(*arrays: Any) -> Any:
+        value, *slopes = whole(*arrays)
+        return (value, dict(zip(program.gradients, slopes, strict=True))) if slopes else value
+
+    return Compiled(source, program, Run(program, called, options))

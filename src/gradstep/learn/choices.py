@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradstep.backends.compiled import Compiled
-from gradstep.backends.options import Options
+from gradstep.backends.options import EXACT, Options
 from gradstep.backends.threads import cores
 from gradstep.calculus.derivation import derive
 from gradstep.calculus.steps import Derivation
@@ -58,9 +58,9 @@ def derived(task: Task) -> Derivation:
 
 
 @lru_cache(KEPT)
-def translated(task: Task, language: str, threads: int | None) -> Compiled:
-    """The value and the gradient as code, written once."""
-    return compiled(derived(task), language, Options(threads=threads))
+def translated(task: Task, language: str, threads: int | None, exact: bool = False) -> Compiled:
+    """The value and the gradient as code, written once; with `exact` sums are rounded once."""
+    return compiled(derived(task), language, Options(threads=threads, accumulate=EXACT if exact else ""))
 
 
 def order_of(rows: int, seed: int, turn: int) -> NDArray[Any]:
@@ -79,8 +79,16 @@ class Choice:
     steps: int
     batch: int | None
     seed: int
+    exact: bool = False
 
     def __post_init__(self) -> None:
+        if self.exact and self.backend == "native":
+            raise MathError("exact sums are made in NumPy, not in machine code", mend='backend="numpy"')
+        if self.exact and self.optimiser.needs != "gradient":
+            raise MathError(
+                f"exact sums are for optimisers that need the gradient alone, not for {self.optimiser.name}",
+                mend='optimiser="l-bfgs"',
+            )
         if not isinstance(self.backend, str) or self.backend not in BACKENDS:
             near = resembling(str(self.backend), BACKENDS)
             raise MathError(
@@ -99,6 +107,8 @@ class Choice:
 
     def language(self, data: Mapping[str, Array], rows: int, variants: int = 1) -> tuple[str, str]:
         """ "numpy" or "native", and why; what is compiled serves all variants."""
+        if self.exact:
+            return "numpy", "exact sums are made there"
         if self.backend != "fastest":
             return self.backend, "asked for"
         steps = self.steps if isinstance(self.steps, int) else 1

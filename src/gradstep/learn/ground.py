@@ -30,6 +30,7 @@ from gradstep.learn.comparison import (
 )
 from gradstep.learn.coordinates import Coordinates, coordinates
 from gradstep.learn.descent import Batches, Descent, descend
+from gradstep.learn.exactness import Exactly, exact_units
 from gradstep.learn.faults import Known, Span, at_first, at_last
 from gradstep.learn.fit import Fit
 from gradstep.learn.objective import check_memory, needed, objective, watch_of, worth
@@ -72,6 +73,7 @@ class Manner:
     backend: str
     threads: int | None
     variants: int = 1
+    exact: bool = False
 
     def told(self) -> dict[str, Any]:
         """What another training has to have in common with this one to go on with it, as plain data."""
@@ -85,6 +87,7 @@ class Manner:
             "backend",
             "sizes",
             "start",
+            "exact",
         )
         return {name: plain(getattr(self, name)) for name in own}
 
@@ -99,6 +102,7 @@ class Manner:
             self.steps,
             self.batch,
             self.seed,
+            self.exact,
         )
 
 
@@ -221,12 +225,14 @@ class Ground:
         if checkpoint is not None:
             began = checkpoint.recall("language", str, partial(str, language))
             language, why = (language, why) if began == language else (began, "as it began")
-        function = translated(self.task, language, manner.threads)
+        function = translated(self.task, language, manner.threads, manner.exact)
         needed(function, {*self.given.arrays, *derivation.wrt})
         shapes = shapes_of(self.plain, self.given.sizes, manner.sizes, manner.start)
         check_memory(function, {**inside, **{name: np.empty(shape) for name, shape in shapes.items()}})
-        first, from_user = start_of(self.plain, shapes, manner.start, units, plan, manner.seed)
-        first = alive(self.plain, first, inside, set(from_user), units)
+        first, from_user = start_of(
+            self.plain, shapes, manner.start, units, plan, manner.seed, self.exactly if manner.exact else None
+        )
+        first = alive(self.plain, first, inside, set(from_user), units, manner.exact)
         known, more = _beyond(way.optimiser, derivation, inside, first)
         machine: Machine | str = why
         if language == "native":
@@ -275,6 +281,10 @@ class Ground:
         if not len(plan.watched):
             return watch_of(by.whole(function, {**self.inside, **own}), enough) if enough else None
         return watch_of(by.whole(function, {**self.watched_rows, **own}), enough)
+
+    def exactly(self, name: str) -> Exactly:
+        """What the rows to train with come to, in the units of the data."""
+        return Exactly.of(self.mine[name])
 
     @cached_property
     def watched_rows(self) -> dict[str, Array]:
@@ -399,6 +409,7 @@ def ground_for(
     prediction: Expr | None,
     l2: float | None = None,
     columns: Mapping[str, Sequence[str]] | None = None,
+    exact: bool = False,
 ) -> Ground:
     """The ground of a loss (with a penalty) and its data; what does not fit is a `MathError`."""
     if not isinstance(data, Mapping):
@@ -412,7 +423,12 @@ def ground_for(
     given = checked(data, declared, plain.wrt)
     plan = planned(plain, given, holdout, watch, seed, prediction)
     mine = plan.of(plan.train)
-    units = coordinates(loss, mine, plan.target, plain.parameters) if standardise else Coordinates()
+    units = Coordinates()
+    if standardise and exact:
+        known = {name: Exactly.of(values) for name, values in mine.items() if values.ndim}
+        units = exact_units(loss, known, plan.target, plain.parameters)
+    elif standardise:
+        units = coordinates(loss, mine, plan.target, plain.parameters)
     inside = units.data(mine)
     named = column_names(data, given.arrays, columns or {})
     if l2 is None:

@@ -15,7 +15,7 @@ import numpy as np
 from gradstep.expression.errors import MathError
 from gradstep.learn.memories import Memory, Tuning
 from gradstep.learn.optimisers import Array
-from gradstep.learn.surface import Layout, Point, norm_of
+from gradstep.learn.surface import Layout, Point, inner, norm_of
 from gradstep.learn.walks import SPEED_UP
 
 Kind = TypeVar("Kind", bound=Memory)
@@ -149,7 +149,7 @@ class Log(Seen):
         watched = self.watch(point.x) if self.watch else None  # what may fail comes before all changes
         move, change = point.x - self.last.x, point.gradient - self.last.gradient
         with np.errstate(all="ignore"):
-            bend, length = float(move @ change), float(move @ move)
+            bend, length = inner(move, change), inner(move, move)
         farthest = self.reaches[-1] if self.reaches else math.inf
         self.reaches.append(length / bend if bend > 0 else SPEED_UP * farthest)
         self.steps += 1

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gradstep.backends import compile_outputs
 from gradstep.backends.compiled import Compiled
-from gradstep.backends.options import Options
+from gradstep.backends.options import EXACT, Options
 from gradstep.backends.run import Run
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.errors import MathError
@@ -94,6 +94,11 @@ def worth(expr: Expr, known: Arrays) -> NDArray[np.float64]:
 def _function_of(expr: Expr, declared: tuple[tuple[str, Expr], ...]) -> Compiled:
     """The function of an expression with these variables, written once."""
     return compile_outputs({"": expr})
+
+
+def exactly(expr: Expr) -> Compiled:
+    """The function of an expression, whose sums are rounded once."""
+    return compile_outputs({"": expr}, options=Options(accumulate=EXACT))
 
 
 def check_memory(function: Compiled, arrays: Arrays) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from gradstep.learn.memories import Move, Moves
 from gradstep.learn.optimisers import Array
-from gradstep.learn.surface import Measured, Point, norm_of
+from gradstep.learn.surface import Measured, Point, inner, norm_of
 from gradstep.learn.walks import FIRST_MOVE, Taken, Walk, rate_of
 
 _MOVES = 10
@@ -30,7 +30,7 @@ def quasi_newton_walk(loss: Measured, here: Point, memory: Moves | None = None) 
     (moves,) = memory or Moves(())
     while True:
         direction = -bent(here.gradient, moves)
-        if not here.gradient @ direction < 0:
+        if not inner(here.gradient, direction) < 0:
             moves, direction = (), -here.gradient
         first = 1.0 if moves else FIRST_MOVE * max(1.0, norm_of(here.x)) / norm_of(here.gradient)
         there = searched(loss, here, direction, first)
@@ -42,7 +42,7 @@ def quasi_newton_walk(loss: Measured, here: Point, memory: Moves | None = None) 
         rate = rate_of(here, there)
         with np.errstate(all="ignore"):
             step, change = there.x - here.x, there.gradient - here.gradient
-            bend = float(step @ change)
+            bend = inner(step, change)
         if bend > _EPSILON * norm_of(step) * norm_of(change):
             moves = (*moves, Move(step, change, bend))[-_MOVES:]
         here = there
@@ -54,12 +54,12 @@ def bent(gradient: Array, moves: Sequence[Move]) -> Array:
     with np.errstate(all="ignore"):
         q, shares = gradient.copy(), []
         for move in reversed(moves):
-            shares.append(float(move.step @ q) / move.bend)
+            shares.append(inner(move.step, q) / move.bend)
             q -= shares[-1] * move.change
         if moves:
-            q *= moves[-1].bend / float(moves[-1].change @ moves[-1].change)
+            q *= moves[-1].bend / inner(moves[-1].change, moves[-1].change)
         for move, share in zip(moves, reversed(shares), strict=True):
-            q += (share - float(move.change @ q) / move.bend) * move.step
+            q += (share - inner(move.change, q) / move.bend) * move.step
     return q
 
 
@@ -80,14 +80,14 @@ def searched(loss: Measured, here: Point, direction: Array, first: float) -> Poi
     `first` is tried first. To the left of the interval that is kept, the loss still falls steeply; to the
     right it is too high, or rises, or is no number. None where no place is lower.
     """
-    left, right = Mark(0.0, here.loss, float(here.gradient @ direction)), None
+    left, right = Mark(0.0, here.loss, inner(here.gradient, direction)), None
     noise = 4 * _EPSILON * abs(here.loss)
     falls, best, at = left.slope, None, first
     shortest = _EPSILON * norm_of(here.x) / (norm_of(direction) or 1.0)
     for _ in range(_TRIALS):
         with np.errstate(all="ignore"):
             there = loss.at(here.x + at * direction)
-            mark = Mark(at, there.loss, float(there.gradient @ direction) if there.finite else math.nan)
+            mark = Mark(at, there.loss, inner(there.gradient, direction) if there.finite else math.nan)
         if not there.finite or there.loss > here.loss + _LOWER * at * falls + noise:
             right = mark
         else:

@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 from gradstep.backends import compile_outputs
 from gradstep.backends.blocks import Blocked
 from gradstep.backends.compiled import Compiled
-from gradstep.backends.options import Options
+from gradstep.backends.options import EXACT, Options
 from gradstep.backends.rows import cut
 from gradstep.backends.run import Run
 from gradstep.backends.threads import cores
@@ -46,6 +46,7 @@ class Recipe:
     language  "numpy" or "native"
     what      value and gradient, the curvature times a vector (of the loss, or for a sum of squares the part
               with first derivatives alone), the loss along a line, or residuals with their slopes and weights
+    exact     whether sums are rounded once
     """
 
     loss: Expr
@@ -55,6 +56,7 @@ class Recipe:
     axis: str
     language: str
     what: What = "gradient"
+    exact: bool = False
 
     def outputs(self, certify: bool = True) -> dict[str, Expr]:
         """What is wanted beyond a gradient, as expressions by name."""
@@ -105,7 +107,7 @@ def _outputs(recipe: Recipe, certify: bool) -> dict[str, Expr]:
 
 @lru_cache(KEPT)
 def _function(recipe: Recipe, threads: int | None, certify: bool) -> Compiled:
-    options = Options(threads=threads)
+    options = Options(threads=threads, accumulate=EXACT if recipe.exact else "")
     if recipe.what != "gradient":
         return compile_outputs(_outputs(recipe, certify), backend=recipe.language, options=options)
     loss = belongs(recipe.loss, recipe.known)
@@ -173,9 +175,11 @@ NEEDS = {
 }
 
 
-def recipe_of(loss: Expr, wrt: Sequence[str], names: Names, axis: str, language: str) -> Recipe:
+def recipe_of(
+    loss: Expr, wrt: Sequence[str], names: Names, axis: str, language: str, exact: bool = False
+) -> Recipe:
     """The recipe of a loss and its gradient."""
-    return Recipe(loss, tuple(variables(loss).values()), tuple(wrt), names, axis, language)
+    return Recipe(loss, tuple(variables(loss).values()), tuple(wrt), names, axis, language, exact=exact)
 
 
 def directions_of(loss: Expr, wrt: tuple[str, ...]) -> dict[str, str]:

@@ -78,13 +78,13 @@ class Scaler:
         """The weights and bias that give on raw X what `W` (d,) or (d, k) and `b` give on scaled X."""
         W, b = self._weights(W, b)
         with np.errstate(all="ignore"):  # overflow shows in the numbers
-            return _finite((W.T / self.scale).T), _finite(b - (self.mean / self.scale) @ W)
+            return _finite((W.T / self.scale).T), _finite(b - _combined(self.mean / self.scale, W))
 
     def unfold(self, W: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
         """The other way: weights for raw X become weights for scaled X."""
         W, b = self._weights(W, b)
         with np.errstate(all="ignore"):
-            return _finite((W.T * self.scale).T), _finite(b + self.mean @ W)
+            return _finite((W.T * self.scale).T), _finite(b + _combined(self.mean, W))
 
     def pulled(self, W: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
         """Slopes for folded weights and bias as slopes for the weights and bias that were folded."""
@@ -129,6 +129,11 @@ def median(values: ArrayLike) -> Array:
     """The median along the first axis; unlike `np.median` without loading masked arrays."""
     ordered = np.sort(values, axis=0)
     return np.asarray((ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2)
+
+
+def _combined(v: Array, W: Array) -> Array:
+    """v @ W, added up in the order of v on every machine."""
+    return np.asarray(np.add.reduce((W.T * v).T, axis=0))
 
 
 def _matrix(X: ArrayLike) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,6 +15,8 @@ from gradstep.learn.arrays import array_of
 from gradstep.learn.columns import nearest
 from gradstep.learn.coordinates import Coordinates, unit_of
 from gradstep.learn.descent import Descent, start_parameters
+from gradstep.learn.exactness import Exactly
+from gradstep.learn.objective import exactly
 from gradstep.learn.plan import Plan
 from gradstep.learn.scaling import Array, median
 from gradstep.learn.structure import affine, name_of, output, parents, rectifiers
@@ -75,11 +77,12 @@ def start_of(
     units: Coordinates,
     plan: Plan,
     seed: int,
+    exact: Callable[[str], Exactly] | None = None,
 ) -> tuple[dict[str, Array], tuple[str, ...]]:
     """The parameters to begin with, in the units of training, and the names of those that the user gave.
 
     The last layer of a softmax begins small, so that at first every class is about as likely; the last layer
-    of a number begins near the middle of the target.
+    of a number begins near the middle of the target, which `exact` knows to the last bit.
     """
     first = start_parameters(shapes, seed)
     trained = set(derivation.parameters.values())
@@ -90,7 +93,10 @@ def start_of(
     elif plan.prediction is not None and plan.target is not None and units.unit is None:
         layer = output(derivation.of, plan.prediction, trained, alone=False)
         if layer is not None:
-            shift, size = unit_of(plan.data[plan.target][plan.train], layer)
+            if exact is not None:
+                shift, size = exact(plan.target).unit(layer)
+            else:
+                shift, size = unit_of(plan.data[plan.target][plan.train], layer)
             weights, bias = name_of(layer.affine.weights), name_of(layer.affine.bias)
             first |= {weights: first[weights] * size, bias: first[bias] * size + shift}
     if not start:
@@ -113,16 +119,22 @@ def start_of(
 
 
 def alive(
-    derivation: Derivation, first: dict[str, Array], data: Arrays, fixed: set[str], units: Coordinates
+    derivation: Derivation,
+    first: dict[str, Array],
+    data: Arrays,
+    fixed: set[str],
+    units: Coordinates,
+    exact: bool = False,
 ) -> dict[str, Array]:
     """The same start with biases moved until every ReLU is on for at least half of the rows.
 
-    A bias that the user gave stays as it is; a whole layer that is off for every row is a `MathError`.
+    A bias that the user gave stays as it is; a whole layer that is off for every row is a `MathError`. With
+    `exact` no order of the rows and no processor changes a bit of it.
     """
     found = dict(first)
     above, trained = parents(derivation.of), set(derivation.parameters.values())
     for node in rectifiers(derivation.of, trained):
-        z = values_of(node.args[0], found, data)
+        z = values_of(node.args[0], found, data, exact)
         if z is None:
             continue
         place = affine(node.args[0], above, trained)
@@ -203,8 +215,11 @@ def rectified(derivation: Derivation, found: Descent, data: Arrays) -> Iterator[
             yield derivation.names.get(node, "a ReLU"), z
 
 
-def values_of(node: Expr, parameters: Arrays, data: Arrays) -> Array | None:
-    """What a part of the loss is worth for the first rows; None where it is a number or too large to ask."""
+def values_of(node: Expr, parameters: Arrays, data: Arrays, exact: bool = False) -> Array | None:
+    """What a part of the loss is worth for the first rows; None where it is a number or too large to ask.
+
+    With `exact` for all rows, from the least value to the largest.
+    """
     if not node.rank:
         return None
     needed = mentioned(node)
@@ -213,6 +228,8 @@ def values_of(node: Expr, parameters: Arrays, data: Arrays) -> Array | None:
     if rows not in sizes:
         return None
     arrays = {name: data[name] if name in data else parameters[name] for name in needed}
+    if exact:
+        return np.sort(exactly(node)(**arrays), axis=0)
     cut = {
         name: value[:MOST_ROWS] if name in data and needed[name].shape[:1] == (rows,) else value
         for name, value in arrays.items()

@@ -32,6 +32,7 @@ from gradstep.learn.comparison import Score, remarks, worse_than_nothing
 from gradstep.learn.coordinates import Coordinates, coordinates_by
 from gradstep.learn.descent import Descent, descend
 from gradstep.learn.encoding import Encoder, Task
+from gradstep.learn.exactness import Exactly, OfColumns, exact_units
 from gradstep.learn.faults import Known, Span, at_first, at_last
 from gradstep.learn.fit import Fit
 from gradstep.learn.objective import needed, objective, watch_of
@@ -81,6 +82,7 @@ def train_stored(
     names: Mapping[Expr, str] | None = None,
     backend: str = "fastest",
     threads: int | None = None,
+    exact: bool = False,
     checkpoint: Checkpoint | None = None,
     cluster: object = None,
     changes: Mapping[str, Change] | None = None,
@@ -92,7 +94,7 @@ def train_stored(
     """
     shares = Shares.of(holdout, watch)
     rule = optimiser_named(optimiser)
-    Choice(backend, threads, rule, learning_rate, steps, batch, seed)  # says what is wrong with it
+    Choice(backend, threads, rule, learning_rate, steps, batch, seed, exact)  # says what is wrong with it
     used = mentioned(loss)
     strangers = [name for name in store.names if name not in used]
     declared = {name: v for name, v in variables(loss).items() if name in used}
@@ -106,7 +108,7 @@ def train_stored(
     settings = {
         **{"optimiser": optimiser, "learning_rate": learning_rate, "tolerance": tolerance, "batch": batch},
         **{"seed": seed, "enough": enough, "backend": backend, "sizes": sizes, "start": start},
-        **{"standardise": standardise, "holdout": holdout, "watch": watch},
+        **{"standardise": standardise, "holdout": holdout, "watch": watch, "exact": exact},
     }
     if checkpoint is not None:
         checkpoint.agree("files", store.prints())
@@ -129,12 +131,12 @@ def train_stored(
         training = _Training(
             store, derivation, declared, given, fixed, shares, survey, changes, clock, workers
         )
-        able = engine.available() and (workers is None or workers.compiles)
+        able = not exact and engine.available() and (workers is None or workers.compiles)
         language = backend if backend != "fastest" else "native" if able else "numpy"
         language = recalled(checkpoint, "language", str, partial(str, language))
-        training.function = translated(task, language, threads)
+        training.function = translated(task, language, threads, exact)
         axis = str(declared[given[0]].shape[0])
-        training.recipe = recipe_of(loss, derivation.wrt, task[2], axis, language)
+        training.recipe = recipe_of(loss, derivation.wrt, task[2], axis, language, exact)
         training.prepare(seed, prediction, standardise, sizes, start)
         found = training.walked(
             training.over(shares.train),
@@ -146,7 +148,7 @@ def train_stored(
             progress=show,
             watch=training.watch(enough),
             batches=training.batches(batch, seed),
-            trial=training.trial(batch, seed),
+            trial=None if exact else training.trial(batch, seed),
             keeper=checkpoint,
             **training.beyond(rule),
         )
@@ -208,20 +210,36 @@ class _Training:
             )
         self.plan = plan
         self.kind = self._kind()
-        self.units = (
-            coordinates_by(
-                derivation.of, self.given, plan.target, derivation.parameters, survey.scaler, survey.unit
-            )
-            if standardise
-            else Coordinates()
-        )
+        self.units = self._units() if standardise else Coordinates()
         needed(self.function, {*given.arrays, *derivation.wrt})
         self.blocked = self.recipe.blocked(self.function)
         self.sample = self.units.data(plan.of(plan.train))
         shapes = shapes_of(derivation, given.sizes, sizes, start)
-        first, from_user = start_of(derivation, shapes, start, self.units, plan, seed)
-        self.first = alive(derivation, first, self.sample, set(from_user), self.units)
+        known = self.exactly.__getitem__ if self.recipe.exact else None
+        first, from_user = start_of(derivation, shapes, start, self.units, plan, seed, known)
+        if not self.recipe.exact:  # of which rows there is a sample depends on how they lie
+            first = alive(derivation, first, self.sample, set(from_user), self.units)
+        self.first = first
         self.notes += [*given.notes, *self._said(), *self.units.notes, *derivation.notes]
+
+    def _units(self) -> Coordinates:
+        derivation, survey, target = self.derivation, self.survey, self.plan.target
+        if self.recipe.exact:
+            return exact_units(derivation.of, self.exactly, target, derivation.parameters)
+        return coordinates_by(
+            derivation.of, self.given, target, derivation.parameters, survey.scaler, survey.unit
+        )
+
+    @cached_property
+    def exactly(self) -> dict[str, Exactly]:
+        """What the columns come to, to the last bit: a pass over the rows to learn from."""
+        holes = next((name for name in self.given if self.survey.columns[name].missing.any()), None)
+        if holes is not None:
+            raise MathError(
+                f"{holes} has missing values, which are taken as means that depend on the order of the rows",
+                mend="exact=False, or rows without missing values",
+            )
+        return self.part(self.shares.learnt).total(OfColumns(), self.given)
 
     def _kind(self) -> Any:
         """float32 where features are kept so and lie near enough to zero, else float64."""

@@ -206,10 +206,15 @@ def _shape(shape: tuple[int, ...]) -> str:
     return "×".join(map(str, shape)) or "a number"
 
 
+def inner(a: Array, b: Array) -> float:
+    """a · b, added up in the same order by every processor, which a product of BLAS is not."""
+    return float(np.add.reduce(a * b))
+
+
 def norm_of(x: Array) -> float:
     """The Euclidean length, without overflow of the squares."""
     with np.errstate(all="ignore"):
-        square = float(x @ x)
+        square = inner(x, x)
     if 1e-200 < square < 1e200:
         return math.sqrt(square)
     top = float(np.abs(x).max(initial=0.0))

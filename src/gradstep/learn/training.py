@@ -44,6 +44,7 @@ SETTINGS = (
     *("optimiser", "steps", "learning_rate", "start", "sizes", "standardise", "holdout", "watch"),
     *("tolerance", "enough", "batch", "progress", "seed", "prediction", "names", "backend", "threads"),
     "checkpoint",
+    "exact",
 )
 ROWS_A_WEIGHT = 20  # with as many rows for each weight a plane does not learn them by heart
 
@@ -77,6 +78,7 @@ def train(
     every: float | str = SECONDS,
     resume: bool = False,
     cluster: object = None,
+    exact: bool = False,
     sweep: None = None,
 ) -> Fit: ...
 
@@ -110,6 +112,7 @@ def train(
     every: float | str = SECONDS,
     resume: bool = False,
     cluster: object = None,
+    exact: bool = False,
     sweep: Mapping[str, Sequence[Any]],
 ) -> sweeps.Sweep: ...
 
@@ -142,6 +145,7 @@ def train(
     every: float | str = SECONDS,
     resume: bool = False,
     cluster: object = None,
+    exact: bool = False,
     sweep: Mapping[str, Sequence[Any]] | None = None,
 ) -> Fit | sweeps.Sweep:
     """Find the parameters `wrt` that make `loss` small on `data`, by its derived and certified gradient.
@@ -161,6 +165,10 @@ def train(
     loss does not show it; `columns` are the names of the columns of an array, to speak of them.
     `backend` is "numpy", "native" (machine code, by the package llvmlite), or the
     "fastest" of them, with so many `threads`; `fit.report()` says which trained and why.
+
+    With `exact` every sum is rounded once, when it is finished: the parameters are then the same to the last
+    bit for any order of the rows, any blocks, threads and processor, wherever the loss is made of + − × ÷ √,
+    max, min, |x| and comparisons. It takes about twenty times as long.
 
     `sweep` trains a variant for every combination of the values that it lists by name, each as it would be
     alone on the same held-out rows, and returns a `Sweep`: {"learning_rate": [0.01, 0.1], "seed": [0, 1, 2]}.
@@ -224,7 +232,18 @@ def train(
         if value is not None and each and name in each[0]:
             raise MathError(f"{name} is given, and swept too", mend=f"{name} in the sweep alone")
     manner = Manner(
-        optimiser, learning_rate, steps, tolerance, batch, seed, enough, start, sizes, backend, threads
+        optimiser,
+        learning_rate,
+        steps,
+        tolerance,
+        batch,
+        seed,
+        enough,
+        start,
+        sizes,
+        backend,
+        threads,
+        exact=exact,
     )
     manner.choice  # noqa: B018  what was asked for wrongly is said at once
     numbers = variants.numbers_of(each[0]) if each else {}
@@ -242,6 +261,7 @@ def train(
         prediction=prediction,
         l2=l2,
         columns=columns,
+        exact=exact,
     )
     with shown_by(progress) as show:
         if each:

@@ -16,7 +16,7 @@ import numpy as np
 
 from gradstep.learn.memories import Fitting, Memory, Steady, Tuning
 from gradstep.learn.optimisers import Array, Rule, State
-from gradstep.learn.surface import Measured, Objective, Point, norm_of
+from gradstep.learn.surface import Measured, Objective, Point, inner, norm_of
 
 Batches: TypeAlias = Callable[[int], Iterable[Objective]]
 Ended: TypeAlias = Literal["converged", "stalled"] | None
@@ -109,7 +109,7 @@ def next_rate(k: int, here: Point, there: Point, rate: float) -> float:
     """The rate after step k, which went from here to there."""
     with np.errstate(all="ignore"):
         move, change = there.x - here.x, there.gradient - here.gradient
-        bend, length, sway = float(move @ change), float(move @ move), float(change @ change)
+        bend, length, sway = inner(move, change), inner(move, move), inner(change, change)
     if bend <= 0 or not sway:  # the slope grew on the way down
         return rate * SPEED_UP
     return length / bend if k % 3 < 2 else bend / sway
