@@ -78,7 +78,7 @@ def lowering(derivation: Derivation, view: str, batch: Size | None, known: Mappi
     """What becomes an index in this view of a derivation whose variables are `known`."""
     names = {**{name: node for node, name in derivation.names.items()}, **known}
     sizes = {size for node in known.values() for size in node.shape}
-    reserved = frozenset(map(str, {*names, *sizes}))
+    reserved = frozenset(map(str, {*names, *sizes, *(name for size in sizes for name in size_names(size))}))
     own = next(letter for letter in (*INDEX_LETTERS, "ι") if letter not in reserved)
     counting = counting_axes(derivation)
     letters: dict[Size, str] = {batch: own} if batch else {}

@@ -39,9 +39,12 @@ def _fitting(before: Shape, after: Shape) -> Iterator[tuple[int, int]]:
 
 def block(x: Expr, axis: int, index: str, count: Size, inner: Size) -> Expr:
     """Block `index` of x; of a product that of the factor which has this axis: (X W)⁽ʰ⁾ = X W⁽ʰ⁾."""
+    if x.op is matmul_op and x.args[1].rank == 2 and axis == x.rank - 1:
+        A, B = x.args
+        return A @ block(B, 1, index, count, inner)
     if x.op is matmul_op and [arg.rank for arg in x.args] == [2, 2]:
         A, B = x.args
-        return A @ block(B, 1, index, count, inner) if axis else block(A, 0, index, count, inner) @ B
+        return block(A, 0, index, count, inner) @ B
     if x.op is transpose_op and x.rank == 2:
         return transpose_op(block(x.args[0], 1 - axis, index, count, inner))
     return block_op(x, params=(axis, index, count, inner))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import reduce
+from weakref import WeakKeyDictionary
 
 from gradstep.calculus.chains import cotangent_op
 from gradstep.expression.boxes import (
@@ -265,17 +266,21 @@ def _picked(index: str, size: object, body: Expr) -> Expr | None:
 
 def _computes(expr: Expr, index: str) -> bool:
     """Whether an index is used other than as it stands: x at i + 1, a sum up to i − 1."""
-    places = (place for node in walk(expr) for place in indices_of(node))
-    return any(place != index and index in size_names(place) for place in places)
+    return any(place != index and index in size_names(place) for place in held(expr))
 
 
 def _reindexed(expr: Expr, old: str, new: str) -> Expr:
     """`expr` with one index for another, also where a sum, a product or a choice is bounded by it."""
     done: dict[Expr, Expr] = {}
-    for node in walk(expr):
+    for node in walk(expr, stop=lambda node: old not in held(node)):
         params = node.params
+        if old not in held(node):
+            done[node] = node
+            continue
         if node.op is entry_op:
-            params = (params[0], tuple(new if place == old else place for place in params[1]), *params[2:])
+            of, at = params[:2]
+            at = tuple(new if place == old else place for place in at)
+            params = (_reindexed(of, old, new), at, *params[2:])
         elif old in indices_of(node):
             where = PLACES[node.op]
             params = tuple(new if k in where and param == old else param for k, param in enumerate(params))
@@ -285,7 +290,21 @@ def _reindexed(expr: Expr, old: str, new: str) -> Expr:
 
 def mentions(expr: Expr, index: str) -> bool:
     """Whether the index occurs in `expr`."""
-    return any(index in size_names(place) for node in walk(expr) for place in indices_of(node))
+    return any(index in size_names(place) for place in held(expr))
+
+
+_HELD: WeakKeyDictionary[Expr, frozenset[Size]] = WeakKeyDictionary()
+
+
+def held(expr: Expr) -> frozenset[Size]:
+    """The indices that occur in `expr`, also in what an entry is taken of: (x − y_j)_i."""
+    for node in walk(expr, stop=_HELD.__contains__):
+        if node not in _HELD:
+            inner = [_HELD[arg] for arg in node.args]
+            if node.op is entry_op:
+                inner.append(held(node.params[0]))
+            _HELD[node] = frozenset(indices_of(node)).union(*inner)
+    return _HELD[expr]
 
 
 def indices_of(node: Expr) -> Sequence[Size]:

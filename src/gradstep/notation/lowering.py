@@ -15,8 +15,8 @@ from gradstep.calculus.chains import cotangent_op
 from gradstep.expression.node import Expr, Operation, Params, walk
 from gradstep.expression.records import record, replaced
 from gradstep.expression.shapes import Size, minus, plus, size_names, times
-from gradstep.notation.blocks import block, groups
-from gradstep.notation.indices import Index, choice_op, entry_op, join_op, product_op, sigma, sigma_op
+from gradstep.notation.indices import Index, block_op, choice_op, entry_op, product_op, sigma, sigma_op
+from gradstep.notation.regrouping import one_block, regrouped
 from gradstep.operations.arithmetic import (
     divide_op,
     multiply,
@@ -35,7 +35,6 @@ from gradstep.operations.entries import (
     cut,
     embed_op,
     is_whole,
-    reshape,
     reshape_op,
     slice_op,
 )
@@ -277,59 +276,6 @@ class Lowering:
             self(arg, at, taken), self(length, [i for k, i in enumerate(at) if k not in axes], taken)
         )
 
-    def _reshape(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
-        """What was one long row is read at i·n + j; of an identity so on both sides."""
-        (arg,) = expr.args
-        if all(at) and arg.rank == 1:
-            return self(arg, [_flat(at, expr.shape)], taken)
-        if all(at) and arg.op is eye_op:
-            for k in range(1, expr.rank):
-                if times(1, *expr.shape[:k]) == arg.shape[0]:
-                    sides = _flat(at[:k], expr.shape[:k]), _flat(at[k:], expr.shape[k:])
-                    return self(arg, sides, taken)
-        return self._blocks(expr, at, taken)
-
-    def _blocks(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
-        """Runs of axes that stay as they are, that an index cuts into blocks, or along which blocks join."""
-        (arg,) = expr.args
-        inner: list[Index] = [None] * arg.rank
-        steps: list[
-            tuple[int, str, Size, Size | None]
-        ] = []  # axis, index, how many blocks, their size if cut
-        left: list[Size] = []  # the shape at the end
-        axes = 0  # before this run, of what has no index
-        for before, after in groups(arg.shape, expr.shape):
-            own, sizes = [at[k] for k in after], [arg.shape[k] for k in before]
-            first, *others = own or [None]
-            if len(before) == len(after) == 1:
-                inner[before[0]] = first
-                left += [] if first else sizes
-                axes += first is None
-            elif len(before) == 1 and len(after) == 2 and first and others == [None]:
-                count, size = (expr.shape[k] for k in after)
-                steps.append((axes, first, count, size))
-                left.append(size)
-                axes += 1
-            elif len(before) == 2 and own == [None] and [*map(self.is_lowered, sizes)] == [True, False]:
-                letter = self.letter(sizes[0], taken)
-                taken |= {letter}
-                inner[before[0]] = letter
-                steps.append((axes, letter, sizes[0], None))
-                left.append(times(*sizes))
-                axes += 1
-            elif not any(own) and not any(map(self.is_lowered, sizes)):
-                left += [expr.shape[k] for k in after]
-                axes += len(before)
-            else:
-                return self.opened(expr, at, taken)
-        result = self(arg, inner, taken)
-        for axis, index, count, cut_to in steps:
-            if cut_to is None:
-                result = join_op(result, params=(index, count, axis))
-            else:
-                result = block(result, axis, index, count, cut_to)
-        return reshape(result, tuple(left)) if left else result
-
     def _concatenate(self, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
         (axis,) = expr.params
         i, (first, second) = at[axis], expr.args
@@ -402,14 +348,6 @@ class Lowering:
         return self.entry(result, inside) if any(inside) else result
 
 
-def _flat(at: Sequence[Index], shape: Sequence[Size]) -> str:
-    """The place in a row of all entries: i·n + j of an m×n array."""
-    flat: Size = 0
-    for index, size in zip(at, shape, strict=True):
-        flat = plus(times(flat, size), str(index))
-    return str(flat)
-
-
 def zeros_like(x: Expr) -> Expr:
     """Zeros in the shape of `x`."""
     return repeat(number(0), tuple(range(x.rank)), x.shape)
@@ -429,7 +367,8 @@ ENTRIES: Mapping[Operation, Opening] = {
     prod_op: Lowering._prod,
     prod_others_op: Lowering._prod_others,
     unit_op: Lowering._unit,
-    reshape_op: Lowering._reshape,
+    reshape_op: regrouped,
+    block_op: one_block,
     one_hot_op: Lowering.opened,
     take_op: Lowering.opened,
 }
