@@ -67,12 +67,14 @@ def links(derivation: Derivation) -> tuple[Link, ...]:
     parts = {part for part in derivation.parts if part in moving}
     stops = {*parts, *parameters}
     book = book_with([(v, str(fact)) for v in walk(loss) if v.op.name == "symbol" for fact in v.params[2]])
+    written = frozenset(walk(loss))
     forms: dict[Expr, list[tuple[Expr, Expr]]] = {}
     steps: dict[Expr, list[Step]] = {}
     for source in derivation.cotangents:
         if source in parameters or (source not in parts and source is not loss):
             continue
-        work = Opening(source, cotangent(source, loss), stops - {source}, moving, parts - {loss}, book)
+        G, named = cotangent(source, loss), parts - {loss}
+        work = Opening(source, G, stops - {source}, moving, named, book, written=written)
         work.run()
         for part, form in work.cotangents.items():
             if part in stops and part is not source:

@@ -8,10 +8,11 @@ to know what a part is made of does not hold for symbols: it is looked at as it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from itertools import islice
 
 from gradstep.calculus.checks import Check, Lines
+from gradstep.calculus.looks import look
 from gradstep.calculus.structures import Along
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.records import replaced
@@ -38,16 +39,33 @@ def kinds(
     for place, check in checks.items():
         if isinstance(check, Along):
             continue
-        look, table = _seen(check, _closed(check, named, moving, depth), moving)
-        if len(look) < LARGEST:
-            if look not in known:
-                size += len(look)
-                if size > most:
-                    return {}
-                kind = replaced(check.exchanged(table), step=0, rule="", what="")
-                known[look] = found.setdefault(kind, [])
-            known[look].append(place)
+        closed = _closed(check, named, moving, depth)
+        exprs, (left, _) = [*check.exprs], map(len, map(list, check.halves))
+        seen, symbols = look(exprs, closed, lambda node: (node in moving, _assumed(node)), LARGEST)
+        if len(seen) >= LARGEST:
+            continue
+        key = type(check), check.by_law, left, seen
+        if key not in known:
+            size += len(seen)
+            if size > most:
+                return {}
+            kind = replaced(check.exchanged(_renamed(symbols, moving)), step=0, rule="", what="")
+            known[key] = found.setdefault(kind, [])
+        known[key].append(place)
     return found
+
+
+def _assumed(node: Expr) -> object:
+    """What is assumed of a variable."""
+    return node.params[2] if node.op is symbol_op else ()
+
+
+def _renamed(symbols: Sequence[Expr], moving: Container[Expr]) -> dict[Expr, Expr]:
+    """A symbol in the place of each."""
+    return {
+        node: symbol_op(params=(f"{MOVING if node in moving else STILL}{k}", node.shape, _assumed(node)))
+        for k, node in enumerate(symbols)
+    }
 
 
 def moving_symbols(checks: Collection[Check]) -> Iterator[Expr]:
@@ -55,30 +73,6 @@ def moving_symbols(checks: Collection[Check]) -> Iterator[Expr]:
     for node in walk(*(expr for check in checks for expr in check.exprs)):
         if node.op is symbol_op and str(node.params[0]).startswith(MOVING):
             yield node
-
-
-def _seen(
-    check: Check, closed: Closed, moving: Container[Expr]
-) -> tuple[tuple[object, ...], dict[Expr, Expr]]:
-    """What a check looks like, whatever symbols are called, and a symbol for each part that is one to it.
-
-    Two checks look the same only where one is the other with its symbols renamed, no two of them alike: nodes
-    are numbered in the order in which they are met, so that what is shared is shared in both.
-    """
-    order: dict[Expr, int] = {}
-    table: dict[Expr, Expr] = {}
-    look: list[object] = [type(check), check.by_law, len([*check.halves[0]])]
-    for node in islice(walk(*check.exprs, stop=closed), LARGEST):
-        if node.op is symbol_op or closed(node):
-            name = f"{MOVING if node in moving else STILL}{len(table)}"
-            assumed = node.params[2] if node.op is symbol_op else ()
-            table[node] = symbol_op(params=(name, node.shape, assumed))
-            look.append(table[node])
-        else:
-            look.append((node.op, node.params, *[order[arg] for arg in node.args]))
-        order[node] = len(order)
-    look += [order.get(expr) for expr in check.exprs]
-    return tuple(look), table
 
 
 def _closed(check: Check, named: Container[Expr], moving: Container[Expr], depth: int) -> Closed:

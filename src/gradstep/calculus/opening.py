@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from gradstep.calculus.compounds import RULE, Normalisation, normalisation
 from gradstep.calculus.counting import length
+from gradstep.calculus.looks import Look, look
 from gradstep.calculus.rewriting import Book, Fences, Law, Simplifier
 from gradstep.calculus.shortening import named_product
 from gradstep.calculus.steps import Line, Rewrite, Step, Term
@@ -15,6 +16,7 @@ from gradstep.expression.node import Expr, describe, tree_size, walk
 from gradstep.expression.places import place_of
 from gradstep.operations.arithmetic import add
 from gradstep.operations.families import pulled_back
+from gradstep.operations.leaves import symbol_op
 
 BACK = "substituting back"
 WRITTEN_OUT = 2_000  # nodes of a gradient in which intermediate variables are written out
@@ -25,7 +27,10 @@ Stage = tuple[Expr, tuple[Rewrite, ...], Law | None]  # a cotangent, how it got 
 
 
 class Opening:
-    """Opens `start`, whose cotangent is `G`, part by part down to `stops`; keeps the steps taken."""
+    """Opens `start`, whose cotangent is `G`, part by part down to `stops`; keeps the steps taken.
+
+    What is `written` by the user is not made shorter: all of `start`, unless more is known.
+    """
 
     def __init__(
         self,
@@ -36,6 +41,7 @@ class Opening:
         named: set[Expr],
         book: Book,
         held: Container[Expr] = (),
+        written: frozenset[Expr] | None = None,
     ) -> None:
         self.start, self.G, self.stops, self.moving, self.named = start, G, stops, moving, named
         self.held = held
@@ -43,10 +49,11 @@ class Opening:
         self.cotangents: dict[Expr, Expr] = {}
         self.fenced: dict[Expr, Expr] = {}  # a cotangent that is called by name -> the part it belongs to
         self.divided: dict[tuple[Expr, int], bool] = {}  # with so many names, by a quotient?
+        self.in_vain: set[Look] = set()  # what looks like this is not shorter with a cotangent written out
         self.pending: dict[Expr, dict[Expr, Expr]] = {}  # part -> what arrives there, by where it comes from
         self.book = book
         self._fences = Fences(named)  # and what is in `fenced`
-        self.written = frozenset(walk(start))
+        self.written = frozenset(walk(start)) if written is None else written
         self.simplify = Simplifier(book, self._fences, written=self.written)
         self.quietly = Simplifier(book.quiet, self._fences, written=self.written)
 
@@ -170,8 +177,8 @@ class Opening:
         """
         fences: Container[Expr] = self._fences
         final, rewrites, laws = self.simplify(H)
-        seen = self.seen_through(H, G) if G in self.fenced else None
-        if seen is not None and self.visible(seen[0]) < self.visible(final):
+        seen = self.seen_through(H, G, final) if G in self.fenced else None
+        if seen is not None:
             final, rewrites, laws = seen
             fences = _Except(self._fences, G)
         if all(law.quiet for law in laws):
@@ -202,8 +209,11 @@ class Opening:
             return node.op.rule, node.op.why
         return node.op.told(node, [place for place, arg in enumerate(node.args) if arg in self.moving])
 
-    def seen_through(self, H: Expr, G: Expr) -> tuple[Expr, list[Rewrite], list[Law]] | None:
-        """`H` simplified with the named cotangent `G` written out: denominators may cancel."""
+    def seen_through(self, H: Expr, G: Expr, final: Expr) -> tuple[Expr, list[Rewrite], list[Law]] | None:
+        """`H` simplified with the named cotangent `G` written out, if it is shorter: denominators may cancel.
+
+        Where that was in vain for what looks the same, as in another layer, it is not tried again.
+        """
         if self.visible(G, 3 * HEAVY) > 3 * HEAVY:
             return None
         rest = _Except(self._fences, G)
@@ -213,7 +223,18 @@ class Opening:
             self.divided[now] = any(part.op.name == "divide" and part.rank for part in parts)
         if not self.divided[now]:
             return None
-        return Simplifier(self.book, rest, written=self.written)(H)
+        like, _ = look((H, G), rest.__contains__, self.about, 10 * HEAVY)
+        if like in self.in_vain:
+            return None
+        found = Simplifier(self.book, rest, written=self.written)(H)
+        if self.visible(found[0]) < self.visible(final):
+            return found
+        self.in_vain.add(like)
+        return None
+
+    def about(self, node: Expr) -> object:
+        """What a law may know of a symbol: what is assumed of it, or which operation it is."""
+        return (node.params[2] if node.op is symbol_op else (node.op, node.params)), node in self.written
 
     def visible(self, expr: Expr, most: int = 10 * HEAVY) -> int:
         """How many symbols a reader sees, with names for what has names; no more than `most` and one."""
