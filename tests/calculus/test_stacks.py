@@ -178,3 +178,17 @@ def test_an_index_inside_of_what_an_entry_is_taken_of_stays_in_its_sum():
     assert held(inside) == {"i", "j"} and mentions(inside, "j") and not mentions(inside, "k")
     total = sigma("j", "m", multiply(inside, symbol("y")))
     assert total.op is sigma_op and total.args[0].op is multiply_op
+
+
+@pytest.mark.parametrize(
+    ("text", "shape", "line"),
+    [
+        ("sum(tanh(reshape(X, (n, 1, 1, m))))", "n m", "Zᵢⱼₖₗ = Xᵢₗ"),
+        ("sum(tanh(reshape(X, (n, m))))", "n 1 m", "Zᵢⱼ = X_(i,0,j)"),
+        ("sum(tanh(reshape(2*X, (n, h, k))))", "n h*k", "Zᵢⱼₗ = 2X_(i,j·k+l)"),
+        ("sum(tanh(reshape(X, (n, h*k))))", "n h k", "Zᵢⱼ = [X_(i,1) ⋯ X_ih]ⱼ"),
+    ],
+)
+def test_entries_of_another_shape_read_at_their_places(text, shape, line):
+    told = derive(parse(text, X=shape), "X").text(view="index")
+    assert line in " ".join(told.split()) and "reshape_" not in told.split("Signs")[0]

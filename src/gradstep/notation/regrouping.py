@@ -17,6 +17,8 @@ from gradstep.notation.indices import Index, join_op
 from gradstep.operations.entries import reshape
 from gradstep.operations.leaves import eye_op, symbol_op
 
+MATRIX = 2  # axes
+
 
 class Lower(Protocol):
     """What writes an expression at indices."""
@@ -62,8 +64,9 @@ def regrouped(lower: Lower, expr: Expr, at: tuple[Index, ...], taken: frozenset[
 def one_block(lower: Lower, expr: Expr, at: tuple[Index, ...], taken: frozenset[str]) -> Expr:
     """An entry of block h of what has a name; of anything else at the place where it stands in the whole."""
     (arg,), (axis, index, count, inner) = expr.args, expr.params
-    if arg in lower.named or arg.op in (symbol_op, cotangent_op):
-        return lower.entry(expr, at) if any(at) else expr
+    named = arg in lower.named or arg.op in (symbol_op, cotangent_op)
+    if named and (at[axis] or at.count(None) < MATRIX):
+        return lower.entry(expr, at)
     if at[axis] is None:
         return block(lower(arg, at, taken), at[:axis].count(None), index, count, inner)
     place = str(plus(times(inner, index), str(at[axis])))
@@ -79,9 +82,16 @@ def _blocks(lower: Lower, expr: Expr, at: tuple[Index, ...], taken: frozenset[st
     axes = 0  # before this run, of what has no index inside
     left: list[Size] = []  # its shape at the end
     outside: list[Index] = []  # and its indices there
-    for before, after in groups(arg.shape, expr.shape):
+    for run in groups(arg.shape, expr.shape):
+        before, after = map(list, run)
+        if all(at):  # an axis of length 1 has one place
+            inner = ["0" if k in before and arg.shape[k] == 1 else i for k, i in enumerate(inner)]
+            before = [k for k in before if arg.shape[k] != 1]
+            after = [k for k in after if expr.shape[k] != 1]
         own, sizes = [at[k] for k in after], [arg.shape[k] for k in before]
         first, *others = own or [None]
+        if not before and not after:
+            continue
         if len(before) == len(after) == 1:
             inner[before[0]] = first
             left += [] if first else sizes
@@ -94,11 +104,7 @@ def _blocks(lower: Lower, expr: Expr, at: tuple[Index, ...], taken: frozenset[st
             left += [] if last else [size]
             outside += [] if last else [None]
             axes += last is None
-        elif (
-            len(before) == 2
-            and not others
-            and [*map(lower.is_lowered, sizes)] == [True, bool(at) and all(at)]
-        ):
+        elif (len(before), len(after)) == (2, 1) and [*map(lower.is_lowered, sizes)] == [True, all(at)]:
             letter = lower.letter(sizes[0], taken)
             taken |= {letter}
             inner[before[0]] = letter
