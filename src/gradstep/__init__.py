@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gradstep.expression.node import Expr as Expr
     from gradstep.learn.fit import Fit as Fit
     from gradstep.learn.opening import open_rows as open_rows
+    from gradstep.learn.queries import open_query as open_query
     from gradstep.learn.saving import load as load
     from gradstep.learn.sweeps import Sweep as Sweep
     from gradstep.learn.training import train as train
@@ -170,6 +171,7 @@ _ROOMS = {
     "gradstep.backends.compiled": ["Compiled"],
     "gradstep.learn.training": ["train"],
     "gradstep.learn.opening": ["open_rows"],
+    "gradstep.learn.queries": ["open_query"],
     "gradstep.learn.saving": ["load"],
     "gradstep.learn.fit": ["Fit"],
     "gradstep.learn.sweeps": ["Sweep"],

@@ -2,6 +2,7 @@
 
 import gc
 import gzip
+import hashlib
 import operator
 import os
 import pickle
@@ -14,9 +15,11 @@ import pytest
 from tables import each
 from text_tables import BAD, GOOD
 
+import gradstep as gs
 from gradstep.expression.errors import MathError
-from gradstep.learn import lines, opening, selection, stores, texts
+from gradstep.learn import lines, opening, queries, selection, stores, texts
 from gradstep.learn.cells import Style
+from gradstep.learn.data import from_arrays
 from gradstep.learn.encoding import Encoder
 from gradstep.learn.frames import Words
 from gradstep.learn.models import default_model
@@ -27,6 +30,8 @@ from gradstep.learn.stored_tables import answered, prepared_rows, train_stored_m
 from gradstep.learn.stores import WHOLE
 from gradstep.learn.survey import survey_of, surveyed
 from gradstep.learn.texts import read_texts
+
+LINE = gs.parse("mean((y - (X @ w + b))**2)", X="N d", w="d", b="", y="N")
 
 
 @pytest.fixture(autouse=True)
@@ -229,7 +234,33 @@ def csv_gz(folder, columns):
     return folder / "t.csv.gz", target
 
 
+def database(kind):
+    """As a table of a data base, asked by a query."""
+
+    def written(folder, columns):
+        arrow_ = pytest.importorskip("pyarrow")
+        address = f"{kind}:///{folder}/t.{kind}"
+        if kind == "duckdb":
+            duckdb = pytest.importorskip("duckdb")
+            with duckdb.connect(f"{folder}/t.duckdb") as connection:
+                connection.register("rows", arrow_.table(columns))
+                connection.execute("create or replace table t as select * from rows")
+        else:
+            adbc = pytest.importorskip("adbc_driver_sqlite.dbapi")
+            with adbc.connect(f"{folder}/t.sqlite") as connection, connection.cursor() as cursor:
+                cursor.adbc_ingest("t", arrow_.table(columns), mode="replace")
+                connection.commit()
+        return gs.open_query(address, "select * from t", "y")
+
+    return written
+
+
+def streamed_rows(folder, columns):
+    return open_rows(pytest.importorskip("pyarrow").table(columns), "y")
+
+
 TABLES = {"parquet": parquet, "arrow": arrow, "a folder": in_folder, "csv": csv, "csv.gz": csv_gz}
+ANSWERS = {"duckdb": database("duckdb"), "sqlite": database("sqlite"), "a stream": streamed_rows}
 
 
 def without_place(note):
@@ -252,6 +283,92 @@ def test_columns_become_in_files_what_they_become_in_memory(tmp_path, written, t
     assert found["X"] == pytest.approx(prepared.X, rel=1e-12)
     said = set(map(without_place, store.notes))
     assert {note for note in map(without_place, prepared.notes) if "has no value" not in note} <= said
+
+
+@pytest.mark.parametrize("written", ANSWERS.values(), ids=ANSWERS)
+def test_answers_of_data_bases_become_what_tables_become(tmp_path, written):
+    columns = mixed()
+    if written is ANSWERS["sqlite"]:  # which knows no truth values, no dates, and no columns of nothing
+        columns = {name: column for name, column in columns.items() if name not in ("truth", "day", "none")}
+    day = {"day": np.array(columns["day"], "M8[D]")} if "day" in columns else {}
+    prepared = Encoder.fit(from_arrays({**columns, **day}), "y", holdout=0)
+    store = written(tmp_path, columns)
+    assert store.columns["X"] == prepared.feature_names
+    surveyed(Part(store), ["X", "y"], 1.0, "y")
+    assert whole(store)["X"] == pytest.approx(prepared.X, rel=1e-6)
+    assert store.prints() == pickle.loads(pickle.dumps(store)).prints() == written(tmp_path, columns).prints()
+    columns["y"][17] = 1.5
+    assert store.prints() != written(tmp_path, columns).prints()
+
+
+SAME = {**{name: NUMBERS[name] for name in ("npy", "arrow", "parquet")}, "csv": csv, **ANSWERS}
+
+
+def test_one_table_gives_the_same_bits_from_every_format(tmp_path, monkeypatch):
+    pytest.importorskip("pyarrow")
+    monkeypatch.setattr(stores, "WINDOW", 1 << 25)
+    monkeypatch.setattr(stores, "LEAST_WINDOW", 1 << 25)
+    found = {}
+    for name, written in SAME.items():
+        source = written(tmp_path, numbers(500))
+        store = open_rows(*source) if isinstance(source, tuple) else source
+        fit = gs.train(LINE, store, steps=6, holdout=0.2)
+        bits = b"".join(np.asarray(fit.parameters[each]).tobytes() for each in ("w", "b"))
+        found.setdefault(hashlib.sha256(bits).hexdigest(), []).append(name)
+    assert len(found) == 1, found
+
+
+WRONG = {
+    "a table that is missing": ("select * from u", "Table with name u does not exist"),
+    "no query": ("", "a query is text"),
+    "no SQL": ("selec", "syntax error"),
+    "a query that fails midway": (
+        "select case when a < 3 then a else error('torn')::double end a, y from t",
+        "torn",
+    ),
+    "no rows": ("select * from t where a > 1e9", "has no rows"),
+    "no target in any row": ("select a, null::double y from t", "no row with a value"),
+    "two columns of one name": ("select a, a, y from t", "two columns called"),
+    "no rows at all": ("drop table t", "read-only"),
+    "a secret": ("select error('password=hunter2'), y from t", "password=…"),
+}
+
+
+@each("query, said", WRONG.values(), WRONG)
+def test_a_query_that_fails_is_one_error_without_secrets(tmp_path, query, said):
+    if not os.path.exists(tmp_path / "t.duckdb"):
+        database("duckdb")(tmp_path, numbers(200))
+    with pytest.raises(MathError) as error:
+        gs.open_query(f"duckdb:///{tmp_path}/t.duckdb", query, "y")
+    assert said in str(error.value) and "hunter2" not in str(error.value)
+
+
+ADDRESSES = {
+    "duckdb:///nowhere.db": "there is no file",
+    "mysql://me:hunter2@host/db": "is no kind of data base that is known here",
+    "houses.db": "which kind of data base",
+    "postgresql://me:hunter2@[host/db": "no address of a data base",
+    "duckdb://": "Table with name t does not exist",
+}
+
+
+@each("address", ADDRESSES)
+def test_an_address_that_leads_nowhere_is_one_error_without_secrets(tmp_path, address):
+    pytest.importorskip("duckdb")
+    with pytest.raises(MathError, match=ADDRESSES[address]) as error:
+        gs.open_query(address, "select * from t", "y")
+    assert "hunter2" not in str(error.value)
+
+
+def test_nothing_of_an_address_but_the_name_is_told():
+    address = "postgresql://me:hunter2@host/db?sslpassword=hunter3"
+    _, name, secrets = queries._parts(address)
+    assert name == "host/db"
+    said = queries.clean(
+        f"cannot connect to {address}: me hunter2, PASSWORD=hunter2 //me:hunter2@host", secrets
+    )
+    assert "hunter" not in said and "cannot connect" in said
+    assert queries.has_password(address) and not queries.has_password("postgresql://me@host/db")
 
 
 # ------------------------------------------------------------------------------------------- texts

@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     import pathlib
     import shlex
 
-    from gradstep.learn import stored_tables, tabular
+    from gradstep.learn import queries, stored_tables, tabular
     from gradstep.learn.encoding import Encoder
     from gradstep.learn.predicting import Answers, Predictor
     from gradstep.learn.stores import Store
 else:
     pathlib = late("pathlib")
     shlex = late("shlex")
+    queries = late("gradstep.learn.queries")
     stored_tables = late("gradstep.learn.stored_tables")
     tabular = late("gradstep.learn.tabular")
 
@@ -44,8 +45,11 @@ OPTIONS = "|".join(
 
 
 def table_options(command: F) -> F:
-    """--separator, --decimal and --thousands: how numbers and cells are written in the file."""
+    """--separator, --decimal and --thousands: how numbers and cells are written in the file; and --query."""
     for option in (
+        click.option(
+            "--query", metavar="SQL", help="What to ask a data base, whose address DATA is: duckdb:///file.db"
+        ),
         click.option("--thousands", default="", metavar="MARK", help="What stands between thousands: , or ."),
         click.option("--decimal", default=".", metavar="MARK", help="The decimal mark: a point or a comma."),
         click.option(
@@ -111,7 +115,16 @@ def read_any(
 ) -> Table | Store:
     """The table at `path`, or its rows where they are too many for memory; in a mark, \\t is a tab."""
     mark, decimal, thousands = (style[name] for name in ("separator", "decimal", "thousands"))
-    mark = None if mark is None else mark.replace("\\t", "\t")
+    mark, query = None if mark is None else mark.replace("\\t", "\t"), style.get("query")
+    if "://" in path and not query:
+        raise MathError("which rows of the data base?", mend='--query "SELECT * FROM …"')
+    if query:
+        if queries.has_password(path):
+            raise MathError(
+                "the address holds a password, which histories and lists of processes show to others",
+                mend="an address without it, and PGPASSWORD or a file of passwords",
+            )
+        return table_or_rows(path, target, kinds, encoder, query=query)
     if is_stored(path) and not is_short_text(path, LIMIT):
         return table_or_rows(path, target, kinds, encoder, mark, Style(decimal, thousands))
     return read_table(path, separator=mark, decimal=decimal, thousands=thousands, kinds=kinds)

@@ -19,7 +19,7 @@ from gradstep.operations.memory import memory, spoken
 if TYPE_CHECKING:
     import glob
 
-    from gradstep.learn import batches, cells, lines, parquet, selection, stores, texts
+    from gradstep.learn import batches, cells, lines, parquet, queries, selection, stores, texts
     from gradstep.learn.encoding import Encoder
     from gradstep.learn.frames import Frame
 else:
@@ -28,6 +28,7 @@ else:
     cells = late("gradstep.learn.cells")
     lines = late("gradstep.learn.lines")
     parquet = late("gradstep.learn.parquet")
+    queries = late("gradstep.learn.queries")
     selection = late("gradstep.learn.selection")
     stores = late("gradstep.learn.stores")
     texts = late("gradstep.learn.texts")
@@ -86,6 +87,9 @@ def open_rows(
         return stores.NpyStore(arrays, listed([os.path.basename(a.files[0].path) for a in arrays.values()]))
     if features is not None and (isinstance(features, str) or not isinstance(features, Sequence)):
         raise MathError(f"features are a list of columns, not {features!r:.40}", mend="features=[0, 1]")
+    if hasattr(source, "__arrow_c_stream__"):
+        frame: Frame = queries.written_down(source, "", "the table", ())
+        return selection.selected(frame, target, features, kinds=kinds)
     found = paths(source)
     if format_of(found) != "npy":
         style = cells.Style(decimal, thousands)
@@ -264,16 +268,18 @@ def table_or_rows(
     encoder: Encoder | None = None,
     separator: str | None = None,
     style: cells.Style | None = None,
+    query: str | None = None,
 ) -> Table | stores.Store:
     """A small file, or a few of them, as a table; a large one as rows that stay where they are.
 
-    With an `encoder` they are the rows that it makes of the table.
+    With an `encoder` they are the rows that it makes of the table; with a `query` the path is the address of
+    a data base.
     """
-    found = paths(path)
     most = min(EASY, memory() // SHARE)
-    if format_of(found) != "npy":
+    found = [] if query else paths(path)
+    if query or format_of(found) != "npy":
         style = style or cells.PLAIN
-        frame = frame_of(found, path, kinds, separator, style)
+        frame = queries.answer(path, query) if query else frame_of(found, path, kinds, separator, style)
         if frame.size() <= most:
             return frame.table(kinds)
         if encoder is not None:

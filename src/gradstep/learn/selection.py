@@ -48,6 +48,13 @@ def selected(
         *frame.notes,
         *(f"{shown(name)} {READ_AS_YEARS}" for name in names if _dated(frame, readings, name)),
     ]
+    classes: tuple[str, ...] | None = None
+    without: Sequence[int] = ()
+    if goal:
+        without, said = _without(frame, goal[0], known[goal[0]], wanted, style)
+        notes += said
+        classes, said = _classes(goal[0], known[goal[0]], readings, task)
+        notes += said
     chosen: list[Feature] = []
     reasons: defaultdict[str, list[str]] = defaultdict(list)
     for name in names:
@@ -67,13 +74,6 @@ def selected(
             else f"{frame.source} has no features",
             facts=left_out or [f"the columns of {frame.source} are {listed(frame.fields)}"],
         )
-    classes: tuple[str, ...] | None = None
-    without: Sequence[int] = ()
-    if goal:
-        without, said = _without(frame, goal[0], known[goal[0]], wanted, style)
-        notes += said
-        classes, said = _classes(goal[0], known[goal[0]], readings, task)
-        notes += said
     store = TableStore(
         frame, chosen, goal[0] if goal else None, readings, classes, style, without, [*notes, *left_out]
     )
@@ -131,6 +131,11 @@ def _named(frame: Frame, target: object, features: Sequence[object] | None) -> t
             mend=f'target="{names[-1]}"' if names else None,
         )
     chosen = [name for name in names if name != target] if features is None else list(map(str, features))
+    if features is None and not chosen:
+        raise MathError(
+            f"{shown(target)} is the only column of {frame.source}: there is nothing to predict it from",
+            mend="a table with more columns",
+        )
     if target in chosen or not chosen or len(set(chosen)) < len(chosen):
         raise MathError(
             "the features are other columns than the target, and at least one",

@@ -115,7 +115,9 @@ class TableStore(Store):
         return self.frame.prints()
 
     def told(self, unit: int) -> str:
-        number, piece, _ = self.frame.parts[unit]
+        if self.frame.anywhere:
+            return super().told(unit)
+        number, piece, _ = self.frame.parts[self.runs[unit][0]]
         return f"{self.frame.piece} {piece} of {called(self.frame.paths[number])}"
 
     def place(self, row: int) -> str:
@@ -157,7 +159,7 @@ class TableStore(Store):
             means = self.filled[name].astype(found.dtype)
             for k in np.flatnonzero(np.isnan(found).any(axis=1)):
                 found[k, np.isnan(found[k])] = means[k]
-        return found.T
+        return np.ascontiguousarray(found.T)  # as in .npy files: products of other layouts have other bits
 
     def _numbers(self, column: str, raw: Raw) -> Array:
         if not isinstance(raw, Words):
