@@ -373,6 +373,11 @@ SETTINGS = (
         r"(?s)learning rate 1e.06.*learning_rate=0.\d",
     ),
     Disaster("a rate too low", having(learning_rate=1e-14), "not converged"),
+    Disaster(
+        "a rate far too low",
+        having(learning_rate=1e-18, steps=400),
+        r"(?s)rate is too small.*learning_rate=\d",
+    ),
     Disaster("a rate of 0", having(learning_rate=0.0), "learning rate should"),
     Disaster("a rate of NaN", having(learning_rate=math.nan), "learning rate should"),
     Disaster("no steps", having(steps=0), "steps should"),
@@ -383,6 +388,20 @@ SETTINGS = (
     Disaster("a seed below 0", having(seed=-1), "a seed is"),
     Disaster("half a seed", having(seed=0.5), "a seed is"),
     Disaster("all rows held out", having(holdout=1.0), "held-out"),
+    Disaster(
+        "no answer for a row held out",
+        each(X(at((ROWS - 1, 0), 1e5)), having(holdout=[ROWS - 1])),
+        "rows held out is inf",
+        losses=["Poisson"],
+        places=[MEMORY],
+    ),
+    Disaster(
+        "no answer for the last row, held out",
+        each(X(at((ROWS - 1, 0), 1e5)), having(holdout=0.05)),
+        "rows held out is inf",
+        losses=["Poisson"],
+        places=[FILES],
+    ),
     Disaster("nearly all rows watched", having(watch=0.999), "rows tell when to stop|no rows are left"),
     Disaster(
         "nothing to hold out", each(rows(15), having(holdout=0.05)), "no rows are held out", places=[MEMORY]

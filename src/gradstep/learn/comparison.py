@@ -101,6 +101,12 @@ def worse_than_nothing(plan: Plan, scores: Sequence[Score]) -> Iterator[str]:
         )
 
 
+def unanswered(held: float | None) -> Iterator[str]:
+    """A note where the network has no finite answer for rows that it has not been trained with."""
+    if held is not None and not np.isfinite(held):
+        yield f"the loss on the rows held out is {held}: for some of them there is no finite answer"
+
+
 def judges_classes(prediction: Expr, y: Array) -> bool:
     """Whether the prediction is a probability and the target a class."""
     return prediction.op in (sigmoid_op, softmax_op) and bool(np.isin(y, (0.0, 1.0)).all())

@@ -63,6 +63,7 @@ __all__ = [
     "start_parameters",
 ]
 
+NOTHING, MUCH = 1e-6, 1e-3  # of the loss, as a gain
 SMALL = 0.1  # of the size of the parameters: a step that does no harm
 
 
@@ -232,6 +233,8 @@ def descend(
         if stopped != "interrupted" and unmoved:
             what = f"the loss never fell below its starting value in {_steps(log.steps)}"
             raise _diverged(what, log.rates[-1], log, rule, loss)
+        if rate is not None and stopped in ("converged", "stalled") and isinstance(rule, Rule):
+            _check_moved(rate, log, rule, loss)
         if keeper is not None and not heard.impatient:
             if stopped != "interrupted":
                 log.evaluations, log.stopped = loss.count, stopped
@@ -354,6 +357,20 @@ def _check_point(
         raise _diverged(f"the loss is no longer a number after step {step}", rate, log, rule, loss)
     if point.loss > start + RUN_AWAY * usual:
         raise _diverged(f"the loss runs away: {point.loss:.3g} after step {step}", rate, log, rule, loss)
+
+
+def _check_moved(rate: float, log: Log, rule: Rule, loss: Measured) -> None:
+    """A descent that ends where it began, and has much to gain there, has too small a rate."""
+    start, steep = log.start, norm_of(log.last.gradient)
+    if start.loss - log.lowest.loss > NOTHING * abs(start.loss):
+        return
+    curvature = curvature_near(loss, log.last)
+    if curvature > 0 and steep * steep / curvature > MUCH * abs(start.loss):
+        raise MathError(
+            f"the learning rate is too small: {_steps(log.steps)} have changed nothing that is seen",
+            facts=[f"{rule.name} with learning rate {rate:g}", f"the curvature is up to {curvature:.3g}"],
+            mend=f"learning_rate={_rounded_down(1 / curvature)}, or none: the step is then chosen safely",
+        )
 
 
 def _diverged(what: str, rate: float, log: Log, rule: Optimiser, loss: Measured) -> MathError:

@@ -26,6 +26,7 @@ from gradstep.learn.comparison import (
     is_linear,
     judges_classes,
     remarks,
+    unanswered,
     worse_than_nothing,
 )
 from gradstep.learn.coordinates import Coordinates, coordinates
@@ -355,6 +356,7 @@ class Ground:
             *self.faults,
             *at_last(self.seen, found, {**self.inside, **own}),
             *worse_than_nothing(plan, scores),
+            *unanswered(held),
         )
         return Fit(
             of=self.derivation.of,

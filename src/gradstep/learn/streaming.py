@@ -28,7 +28,7 @@ from gradstep.learn.checkpoints import Checkpoint, recalled
 from gradstep.learn.choices import Choice, derived, translated
 from gradstep.learn.cluster import Cluster, cluster_of, spread
 from gradstep.learn.columns import listed
-from gradstep.learn.comparison import Score, remarks, worse_than_nothing
+from gradstep.learn.comparison import Score, remarks, unanswered, worse_than_nothing
 from gradstep.learn.coordinates import Coordinates, coordinates_by
 from gradstep.learn.descent import Descent, descend
 from gradstep.learn.encoding import Encoder, Task
@@ -422,7 +422,12 @@ class _Training:
                 self.part(WHOLE), plan, self.survey, self.shares.learnt[1], {**self._beside(), **arrays}
             )
         silent = [f"{note} (in the sample)" for note in silent_units(self.derivation, found, self.sample)]
-        faults = (*self.faults, *at_last(self.seen, found, self.sample), *worse_than_nothing(plan, scores))
+        faults = (
+            *self.faults,
+            *at_last(self.seen, found, self.sample),
+            *worse_than_nothing(plan, scores),
+            *unanswered(held),
+        )
         all_notes = [
             *faults,
             *notes,
