@@ -17,13 +17,14 @@ import argparse
 import os
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
 import gradstep as gs
-from gradstep.learn.cluster import Cluster, Spread, cluster_of
+from gradstep.learn.cluster import FAN, LARGE, Cluster, Spread, cluster_of
 from gradstep.learn.opening import open_rows
 from gradstep.learn.reading import Part
 from gradstep.learn.stores import Store
@@ -209,6 +210,103 @@ def reading_alone(client: object, store: Store) -> float:
     return time.perf_counter() - began
 
 
+# ------------------------------------------------------------------------------------------ a thousand workers
+
+
+@dataclass
+class Costs:
+    """Seconds of a pass for itself and for each errand, and bytes a second: of messages, sums and memory."""
+
+    base: float = 0.009
+    errand: float = 0.0015
+    network: float = 0.3e9
+    sums: float = 1.5e9
+    memory: float = 5e9
+
+
+def measured(counts: tuple[int, ...] = (1, 2, 4)) -> Costs:
+    """The costs of errands and messages here: upper bounds, since workers on one machine share its cores."""
+    empty, heavy = [], []
+    numbers = 500_000
+    for count in counts:
+        with tempfile.TemporaryDirectory() as folder, cluster_of(f"local:{count}") as workers:
+            store = small(folder, 8 * count)
+            workers.greet(store)
+            part = Spread(workers, Part(store), False)
+            passes(workers, part, Nothing(), 10)
+            empty.append(median(passes(workers, part, Nothing(), 100)))
+            heavy.append(median(passes(workers, part, Nothing(numbers), 10)) / count)
+    errand, base = np.polyfit(counts, empty, 1)
+    sent = 8 * numbers * NODES
+    network = sent / max(1e-9, median(heavy) - errand)
+    one = np.ones(numbers)
+    began = time.perf_counter()
+    for _ in range(20):
+        one + one
+    sums = 20 * one.nbytes / (time.perf_counter() - began)
+    return Costs(max(base, 0.001), max(errand, 0.0002), network, sums)
+
+
+NODES = 3  # whole trees of a run: what a worker sends
+A_ROW = 4 * (COLUMNS + 1)  # bytes
+
+
+def step(costs: Costs, workers: int, rows: float, numbers: int, by_workers: bool, seed: int = 0) -> float:
+    """Seconds of a pass over so many rows: each worker has its errand, works, and answers when it is done.
+
+    The totals are so many numbers. The client has one answer after the other and adds it up, or workers put
+    together what `FAN` neighbours found until no more than that are left. A worker is up to a tenth slower
+    than its share of the work, by chance.
+    """
+    bytes_ = 8.0 * numbers
+    share = rows * A_ROW / workers / costs.memory
+    slower = 1 + 0.1 * np.random.default_rng(seed).random(workers)
+    if bytes_ < LARGE:  # the parameters go with each errand, else from worker to worker
+        sent = costs.base + (costs.errand + bytes_ / costs.network) * np.arange(1, workers + 1)
+    else:
+        spread = np.log2(workers + 1) * bytes_ / costs.network
+        sent = costs.base + costs.errand * np.arange(1, workers + 1) + spread
+    done = np.sort(sent + share * slower)
+    answer = NODES * bytes_ / costs.network + NODES * bytes_ / costs.sums
+    while by_workers and len(done) > FAN:
+        groups = [done[k : k + FAN] for k in range(0, len(done), FAN)]
+        asked = costs.errand * np.arange(1, len(groups) + 1)
+        done = np.sort([group[-1] + len(group) * answer for group in groups] + asked)
+    now = 0.0
+    for at in done:
+        now = max(now, at) + costs.errand / 2 + answer
+    return float(now)
+
+
+def scale(quiet: bool) -> None:
+    costs = Costs() if quiet else measured()
+    print(f"a pass {1000 * costs.base:.1f} ms and {1000 * costs.errand:.2f} ms an errand; ", end="")
+    speeds = [f"{each / 1e9:.2f}" for each in (costs.network, costs.sums, costs.memory)]
+    print("messages {}, sums {}, memory {} GB a second".format(*speeds))
+    for numbers in (COLUMNS + 2, 10_000, 1_000_000):
+        print(
+            f"\n{numbers:,} parameters          workers: seconds of a step, sums by the client | by workers"
+        )
+        for rows in (1e8, 1e10, 1e12):
+            cells = []
+            for workers in (1, 10, 100, 1000):
+                one, other = (step(costs, workers, rows, numbers, by) for by in (False, True))
+                cells.append(f"{workers:>5}: {one:10,.2f} | {other:10,.2f}")
+            print(f"  10^{np.log10(rows):.0f} rows  {'   '.join(cells)}")
+    print()
+    for workers in (32, 100, 316, 1000):
+        sizes = np.unique(np.logspace(1, 7, 121).astype(int))
+        better = [
+            n
+            for n in sizes
+            if step(costs, workers, 1e10, n, True) < 0.95 * step(costs, workers, 1e10, n, False)
+        ]
+        if better:
+            total = 8 * NODES * workers * better[0] / 1e6
+            print(f"{workers:>5} workers: they should add up from {better[0]:,} parameters on", end="")
+            print(f", {total:,.0f} MB of totals")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -218,9 +316,12 @@ if __name__ == "__main__":
     parser.add_argument("--limit", default="300MB")
     parser.add_argument("--times", type=float, default=10)
     parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--quiet", action="store_true", help="the costs on a quiet machine, not those here")
     parser.add_argument("--folder", default=tempfile.gettempdir())
     asked = parser.parse_args()
     if asked.what == "overhead":
         overhead(asked.workers)
     elif asked.what == "memory":
         memory(asked.workers, asked.limit, asked.times, asked.folder, asked.steps)
+    else:
+        scale(asked.quiet)

@@ -44,7 +44,7 @@ STARTS = 60.0  # seconds until a worker has to be there, at first or again
 LOOKS = 1.0  # between two looks at who is there
 WAITS = 2.0  # for answers, between two looks at whether there can be any
 LARGE = 1 << 17  # bytes of a work that go once to Dask, and not with every errand
-MUCH, FAN = 10 << 20, 16  # bytes of results, from which on workers add up those of so many others
+MUCH, FAN = 64 << 20, 16  # bytes of results, from which on workers add up those of so many others
 CLEARLY = 1.2  # times slower than one machine: then it is said
 
 
