@@ -210,7 +210,7 @@ def reading_alone(client: object, store: Store) -> float:
     return time.perf_counter() - began
 
 
-# ------------------------------------------------------------------------------------------ a thousand workers
+# ----------------------------------------------------------------------------------------- a thousand workers
 
 
 @dataclass

@@ -36,6 +36,7 @@ DOORS = {
     "checks",
     "functions",
     "running",
+    "estimated",
     "estimators",
     "library",
     "commands",

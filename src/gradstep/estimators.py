@@ -4,6 +4,7 @@
     NeuronRegressor().fit(X, y).predict(X)
 
 They are trained by `gs.train`, with the derived and certified gradient: `derivation_` shows it line by line.
+Rows may be Dask arrays or data frames: then the workers of the current client train, chunk by chunk.
 Needs the extra `gradstep[sklearn]`.
 """
 
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -22,29 +22,38 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_n_features,
+    _check_sample_weight,
+    check_is_fitted,
+    validate_data,
+)
 
 from gradstep.calculus.derivation import derive
 from gradstep.calculus.steps import Derivation
+from gradstep.estimated import WEIGHTS, modelled, shape_of
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
-from gradstep.learn.models import Model, network
+from gradstep.learn.chunks import (
+    ChunkStore,
+    as_array,
+    by_chunks,
+    classes_in,
+    current_client,
+    is_collection,
+    placed,
+)
+from gradstep.learn.models import Model
 from gradstep.learn.objective import worth
-from gradstep.learn.structure import name_of, prediction_of
 from gradstep.learn.training import train
-from gradstep.learn.weights import merged, weighted
-from gradstep.notation.parsing import names_of, parse
+from gradstep.learn.weights import merged
 from gradstep.operations.evaluation import mentioned
-from gradstep.operations.leaves import symbol
-from gradstep.operations.sums import sum
 
 __all__ = ["NetworkClassifier", "NetworkRegressor", "NeuronRegressor"]
 
 Array = NDArray[Any]
 Shapes = Mapping[str, str | Sequence[str | int]]
 
-USUAL = {"X": "N d", "y": "N", "Y": "N k", "w": "d", "b": ""}
-WEIGHTS = "sample_weight"
 SOLVER = "l-bfgs"
 
 
@@ -82,26 +91,29 @@ class _Network(BaseEstimator):  # type: ignore[misc]
         """The network and its loss, with a penalty and with weights of the rows where they are asked for."""
         loss = getattr(self, "loss", None)
         shapes = getattr(self, "shapes", None)
-        known = tuple(sorted((name, _shape(shape)) for name, shape in (shapes or {}).items()))
-        return _modelled(answer, self._hidden(), loss, known, float(self.alpha), weights)
+        known = tuple(sorted((name, shape_of(shape)) for name, shape in (shapes or {}).items()))
+        return modelled(answer, self._hidden(), loss, known, float(self.alpha), weights)
 
     # Training.
 
-    def _train(self, X: Array, target: Array, answer: str, weights: Array | None, passes: int | None) -> None:
+    def _train(self, X: Any, target: Any, answer: str, weights: Any, passes: int | None) -> None:
         """Fit to these arrays; `passes` continues from where it is, so many steps."""
         if len(X) < 2:
             raise ValueError(f"a network is not trained on {len(X)} sample")
-        X, target, weights = merged(X, target, weights)
+        spread = is_collection(X)
+        if not spread:
+            X, target, weights = merged(X, target, weights)
         model = self._model(answer, weights is not None)
-        data = {model.features: X, model.target: target}
+        data: Any = {model.features: X, model.target: target}
         if weights is not None:
             data[WEIGHTS] = weights
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         going_on = hasattr(self, "parameters_") and (self.warm_start or passes is not None)
         try:
+            client = current_client() if spread else None
             fit = train(
                 model.loss,
-                data,
+                ChunkStore(data, client) if spread else data,
                 list(model.parameters),
                 optimiser=self.optimiser,
                 learning_rate=self.learning_rate,
@@ -114,6 +126,7 @@ class _Network(BaseEstimator):  # type: ignore[misc]
                 names=model.names,
                 columns=self._columns(model.features),
                 seed=seed,
+                cluster=client,
             )
         except MathError as error:
             raise ValueError(str(error)) from None
@@ -134,6 +147,16 @@ class _Network(BaseEstimator):  # type: ignore[misc]
                 ConvergenceWarning,
                 stacklevel=3,
             )
+
+    def _collected(self, X: Any, reset: bool) -> Any:
+        """The rows of a collection of Dask, seen to fit what was seen before."""
+        rows = as_array("X", X)
+        if rows.ndim != 2:
+            raise ValueError(f"X is a matrix, a row for each sample, but it has {rows.ndim} axis")
+        _check_n_features(self, rows, reset=reset)
+        if reset and hasattr(X, "columns"):
+            self.feature_names_in_ = np.asarray(list(X.columns), dtype=object)
+        return rows
 
     def _columns(self, features: str) -> dict[str, list[str]]:
         """The names of the columns, where the data had names."""
@@ -172,12 +195,19 @@ class _Regressor(RegressorMixin, _Network):  # type: ignore[misc]
 
     def predict(self, X: ArrayLike) -> Array:
         """The answer for each row, (N,)."""
+        if is_collection(X):
+            return by_chunks(self.predict, X, np.float64)  # type: ignore[no-any-return]
         return self._values(X)
 
     def _fitted(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, passes: int | None
     ) -> Self:
         first = passes is None or not hasattr(self, "parameters_")
+        if is_collection(X):
+            given, goal = self._collected(X, first), as_array("y", y)
+            answer = self._answer(goal) if first else self.answer_
+            self._train(given, goal, answer, sample_weight, passes)
+            return self
         rows, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True, reset=first)
         target = np.asarray(y, dtype=np.float64)
         weights = _weights(sample_weight, rows)
@@ -369,11 +399,16 @@ class NetworkClassifier(ClassifierMixin, _Layers):  # type: ignore[misc]
 
     def predict_proba(self, X: ArrayLike) -> Array:
         """The probability of every class, (N, k), in the order of `classes_`."""
+        if is_collection(X):
+            count = len(self.classes_)
+            return by_chunks(self.predict_proba, X, np.float64, count)  # type: ignore[no-any-return]
         values = self._values(X)
         return np.stack([1 - values, values], axis=1) if values.ndim == 1 else values
 
     def predict(self, X: ArrayLike) -> Array:
         """The likeliest class of each row, (N,)."""
+        if is_collection(X):
+            return by_chunks(self.predict, X, self.classes_.dtype)  # type: ignore[no-any-return]
         chances = self.predict_proba(X)
         found: Array = self.classes_[chances.argmax(axis=1)]
         return found
@@ -387,6 +422,8 @@ class NetworkClassifier(ClassifierMixin, _Layers):  # type: ignore[misc]
         classes: ArrayLike | None,
     ) -> Self:
         first = passes is None or not hasattr(self, "parameters_")
+        if is_collection(X):
+            return self._from_collection(X, y, sample_weight, passes, classes, first)
         rows, given = validate_data(self, X, y, dtype=np.float64, reset=first)
         check_classification_targets(given)
         labels: Array = np.asarray(given)
@@ -408,12 +445,23 @@ class NetworkClassifier(ClassifierMixin, _Layers):  # type: ignore[misc]
         self._train(rows, target, answer, weights, passes)
         return self
 
-
-# ------------------------------------------------------------------------------------------- models
-
-
-def _shape(shape: str | Sequence[str | int]) -> tuple[str | int, ...]:
-    return tuple(shape.split()) if isinstance(shape, str) else tuple(shape)
+    def _from_collection(
+        self, X: Any, y: Any, weights: Any, passes: int | None, classes: ArrayLike | None, first: bool
+    ) -> Self:
+        """The same for a collection of Dask."""
+        rows, labels = self._collected(X, first), classes_in(y)
+        if first:
+            self.classes_ = labels if classes is None else np.unique(np.asarray(classes))
+        strangers = np.setdiff1d(labels, self.classes_)
+        if strangers.size:
+            raise ValueError(f"y holds the class {strangers[0]!r}, which is not among {list(self.classes_)}")
+        if len(self.classes_) < 2 or (passes is None and len(labels) < 2):
+            raise ValueError(f"a classifier needs two classes at least, but y holds 1 class: {labels[0]!r}")
+        answer = self._answer(labels) if first else self.answer_
+        model = self._model(answer)
+        columns = mentioned(model.loss)[model.target].rank == 2
+        self._train(rows, placed(y, self.classes_, columns), answer, weights, passes)
+        return self
 
 
 def _weights(given: ArrayLike | None, X: Array) -> Array | None:
@@ -422,58 +470,3 @@ def _weights(given: ArrayLike | None, X: Array) -> Array | None:
         return None
     weights: Array = _check_sample_weight(given, X, dtype=np.float64, ensure_non_negative=True)
     return weights
-
-
-@lru_cache(maxsize=64)
-def _modelled(
-    answer: str,
-    hidden: tuple[int, ...],
-    loss: str | Expr | None,
-    shapes: tuple[tuple[str, tuple[str | int, ...]], ...],
-    alpha: float,
-    weights: bool,
-) -> Model:
-    """A model, its loss with weights and with a penalty."""
-    try:
-        model = network(answer, hidden) if loss is None else _own(loss, dict(shapes))
-        whole = weighted(model.loss, "N", symbol(WEIGHTS, "N")) if weights else model.loss
-    except MathError as error:
-        raise ValueError(str(error)) from None
-    if alpha:
-        for parameter in model.parameters.values():
-            if not _is_bias(parameter):
-                whole = whole + alpha * _squared(parameter)
-    return Model(
-        whole,
-        model.prediction,
-        model.features,
-        model.target,
-        model.parameters,
-        model.title,
-        model.sizes,
-        model.names,
-    )
-
-
-def _is_bias(parameter: Expr) -> bool:
-    return parameter.rank == 0 or name_of(parameter).startswith("b")
-
-
-def _squared(parameter: Expr) -> Expr:
-    return sum(parameter**2)
-
-
-def _own(loss: str | Expr, shapes: Mapping[str, tuple[str | int, ...]]) -> Model:
-    """A loss that the user wrote."""
-    if isinstance(loss, str):
-        known: dict[str, Any] = {**USUAL, **shapes}
-        loss = parse(loss, **known)
-    symbols = mentioned(loss)
-    targets = [name for name in ("y", "Y") if name in symbols]
-    if "X" not in symbols or len(targets) != 1:
-        raise MathError(
-            "a loss uses X, the features, and y or Y, the target", facts=[f"it uses {', '.join(symbols)}"]
-        )
-    parameters = {name: each for name, each in symbols.items() if name not in ("X", targets[0])}
-    prediction = prediction_of(loss, symbols[targets[0]], set(parameters.values()))
-    return Model(loss, prediction, "X", targets[0], parameters, "your network", names=names_of(loss) or {})

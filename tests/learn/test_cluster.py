@@ -181,6 +181,21 @@ def until(done, seconds=20.0):
         time.sleep(0.02)
 
 
+def test_a_training_goes_on_elsewhere_to_the_same_bits(client, folder, one_process, tmp_path):
+    """Cut short on the cluster and gone on with in one process, and the other way round."""
+
+    def enough(step, steps, loss):
+        if step == 11:
+            raise KeyboardInterrupt
+
+    for first, then in ((client, None), (None, client)):
+        kept = {"checkpoint": tmp_path / f"{first is None}", **STEPS}
+        cut = gs.train(NEURON, store_in(folder), cluster=first, progress=enough, **kept)
+        assert cut.stopped == "interrupted" and cut.steps < STEPS["steps"]
+        fit = gs.train(NEURON, store_in(folder), cluster=then, resume=True, **kept)
+        assert bits(fit) == one_process
+
+
 def test_windows_are_kept_while_there_is_room_and_read_anew_where_there_is_none(client, folder, one_process):
     found = {}
 
@@ -386,3 +401,68 @@ def test_runs_share_all_units_out_evenly(units, workers):
 @each("disaster, loss, kind, place", clustered(), ids=[called(*row) for row in clustered()])
 def test_no_disaster_is_silent_on_a_cluster(disaster, loss, kind, place, tmp_path, client):
     judge(disaster, loss, kind, place, tmp_path, client)
+
+
+# ------------------------------------------------------------------------------------------- in Dask
+
+
+def collections(rows=600):
+    import dask.array as da
+
+    random = np.random.default_rng(3)
+    X = random.normal(size=(rows, 3)) * [1, 5, 0.1]
+    y = X @ [1.0, -0.5, 3.0] + 2 + 0.1 * random.normal(size=rows)
+    return X, y, da.from_array(X, chunks=(170, 2)), da.from_array(y, chunks=250)
+
+
+def test_estimators_take_dask_arrays_to_the_same_bits_with_workers_and_without(client):
+    from gradstep.estimators import NetworkClassifier, NeuronRegressor
+
+    X, y, rows, goal = collections()
+    alone = NeuronRegressor(alpha=0.01, random_state=0).fit(rows, goal)
+    with client.as_current():
+        spread = NeuronRegressor(alpha=0.01, random_state=0).fit(rows, goal)
+    whole = NeuronRegressor(alpha=0.01, random_state=0).fit(X, y)
+    assert spread.coef_.tobytes() == alone.coef_.tobytes() and spread.intercept_ == alone.intercept_
+    assert spread.coef_ == pytest.approx(whole.coef_, rel=1e-4)
+    answers = spread.predict(rows)
+    assert answers.chunks == ((170, 170, 170, 90),)
+    assert answers.compute() == pytest.approx(spread.predict(X))
+    labels = np.array(["low", "high"], dtype=object)[(goal > 2).compute().astype(int)]
+    import dask.array as da
+
+    judge = NetworkClassifier(hidden=(), max_iter=5)
+    with client.as_current(), pytest.warns(UserWarning):
+        judge.fit(rows, da.from_array(labels, chunks=300))
+    assert list(judge.classes_) == ["high", "low"]
+    assert judge.predict_proba(rows).compute() == pytest.approx(judge.predict_proba(X))
+    assert (judge.predict(rows).compute() == labels).mean() > 0.9
+
+
+def test_estimators_take_dask_data_frames(client):
+    dataframe, pandas = pytest.importorskip("dask.dataframe"), pytest.importorskip("pandas")
+    from gradstep.estimators import NeuronRegressor
+
+    X, y, _, _ = collections(300)
+    table = dataframe.from_pandas(pandas.DataFrame({**dict(zip("abc", X.T, strict=True)), "y": y}), 3)
+    with client.as_current():
+        fit = NeuronRegressor().fit(table[["a", "b", "c"]], table["y"])
+    assert list(fit.feature_names_in_) == ["a", "b", "c"]
+    assert fit.coef_ == pytest.approx(NeuronRegressor().fit(X, y).coef_, rel=1e-4)
+    assert np.corrcoef(fit.predict(table[["a", "b", "c"]]).compute(), y)[0, 1] > 0.99
+
+
+def test_what_is_wrong_with_a_collection_is_said():
+    import dask.array as da
+
+    from gradstep.estimators import NeuronRegressor
+
+    _, _, rows, goal = collections(100)
+    for X, y, told in [
+        (rows, goal[:50], "the same number of rows"),
+        (rows.astype(str), goal, "should hold numbers"),
+        (da.where(rows > 4, np.nan, rows), goal, "not a finite number"),
+        (rows[:, 0], goal, "X is a matrix"),
+    ]:
+        with pytest.raises(ValueError, match=told):
+            NeuronRegressor().fit(X, y)

@@ -203,7 +203,8 @@ class Cluster:
         """The answer to be, of this worker if it lives, else of another."""
         where = {"workers": [address], "allow_other_workers": True} if address else {}
         with reaching(self.address):
-            return self.client.submit(errand, part.brief, sent, key=f"gradstep-{uuid.uuid4()}", **where)
+            given, key = part.store.inputs(errand.units), f"gradstep-{uuid.uuid4()}"
+            return self.client.submit(errand, part.brief, sent, given, key=key, **where)
 
     def nodes(self, asked: Mapping[Any, Errand], part: Spread, sent: Any) -> list[Node[Any]]:
         """What the errands found, in order; where it is much, workers put together what neighbours found."""
@@ -295,16 +296,16 @@ class Cluster:
         """Where the time went, and whether it was well spent."""
         if not self.times:
             return []
-        count, a_pass = len(self.times), 1000 / self.passes
+        count = len(self.times)
         workers = f"{count} worker{'s' * (count != 1)} of {self.address}"
         lines = [f"{workers}, {self.passes:,} passes in {self.seconds:.3g} s"]
         lines += [f"{address}: {each.told()}" for address, each in sorted(self.times.items())]
-        busy = sum((each.clock.seconds - each.clock.waited) * each.threads for each in self.times.values())
-        alone = busy / cores()
+        alone = sum(each.busy * each.threads for each in self.times.values()) / cores()
         if self.seconds > CLEARLY * alone:
+            took, would = (f"{each / self.passes:.2g} s" for each in (self.seconds, alone))
             lines.append(
-                f"a pass took {a_pass * self.seconds:.3g} ms, and one machine alone would take about "
-                f"{a_pass * alone:.3g} ms: without cluster= this training is faster"
+                f"a pass took {took}, and one machine alone would take about {would}: "
+                "without cluster= this training is faster"
             )
         return lines
 

@@ -16,6 +16,7 @@ import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -53,6 +54,7 @@ class Store(ABC):
     filled    what a missing value is taken as, once that is known
     classes   of the target, where the file holds texts
     mend      how to come by rows without missing values
+    given     by unit, what it takes to read it beside the files
     """
 
     source: str
@@ -66,6 +68,7 @@ class Store(ABC):
     filled: Mapping[str, Array]
     classes: tuple[str, ...] | None = None
     mend: str = "rows without missing values"
+    given: Mapping[int, Any] = MappingProxyType({})
 
     @abstractmethod
     def read(self, unit: int, names: Sequence[str], share: Share) -> Iterator[dict[str, Array]]:
@@ -105,6 +108,10 @@ class Store(ABC):
     def place(self, row: int) -> str:
         """Where a row stands: "in row 5"."""
         return f"in row {row:,}"
+
+    def inputs(self, units: Sequence[int]) -> Mapping[int, Any]:
+        """What another process has to be `given` to read these units: nothing where they lie in files."""
+        return {}
 
     def told(self, unit: int) -> str:
         """What a unit is called: the rows 0 to 99 of X.npy."""

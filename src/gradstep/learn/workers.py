@@ -13,7 +13,7 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -74,6 +74,11 @@ class Held(Part):
                 with self.lock:
                     self.held[key] = found
 
+    def have(self, given: dict[int, Any]) -> None:
+        """Has what the store needs to read some units."""
+        with self.lock:
+            self.store.given = given
+
     def has_room(self) -> bool:
         """Whether another window may be kept."""
         return not self.once and resident() < KEEPS * self.limit
@@ -117,6 +122,11 @@ class Times:
             other.threads, self.errands + other.errands, self.rows + other.rows, self.clock + other.clock
         )
 
+    @property
+    def busy(self) -> float:
+        """Seconds that reading and computing took, which go side by side."""
+        return max(self.clock.reading, self.clock.seconds - self.clock.waited)
+
     def told(self) -> str:
         """Where it went, and how fast rows came beside how fast they can be read."""
         clock = self.clock
@@ -150,8 +160,11 @@ class Errand:
     units: range
     topic: str = ""
 
-    def __call__(self, part: Held, work: bytes) -> Answer[Any]:
-        """Runs on a worker; the work comes as bytes, so that the thread that does it makes it of them."""
+    def __call__(self, part: Held, work: bytes, given: Mapping[int, Any]) -> Answer[Any]:
+        """Runs on a worker; the work comes as bytes, so that the thread that does it makes it of them.
+
+        `given` is what the store needs to read these units.
+        """
         import distributed
 
         worker = distributed.get_worker()
@@ -162,6 +175,7 @@ class Errand:
         tree: Tree[Any] = Tree(does.added)
         first = int(part.leaves[self.units.start])
         try:
+            part.have({**part.store.given, **given})
             windows = part.windows(self.names, self.units, clock)
             with np.errstate(all="ignore"), one_thread_each(), contextlib.closing(windows):
                 for number, window in enumerate(windows, start=first):
@@ -170,6 +184,8 @@ class Errand:
         except MathError as error:
             error.facts = (*error.facts, f"on the worker {worker.address}")
             raise
+        finally:
+            part.have({unit: each for unit, each in part.store.given.items() if unit not in given})
         clock.show = None
         times = Times(worker.state.nthreads, 1, rows, clock)
         return Answer(tree.nodes, [(worker.address, times, fingerprint())])
