@@ -20,7 +20,7 @@ from gradstep.backends.threads import cores
 from gradstep.backends.trees import Node, Tree
 from gradstep.expression.errors import MathError
 from gradstep.expression.records import replaced
-from gradstep.learn.reaching import dask, gone, reached, reaching
+from gradstep.learn.reaching import dask, gone, reached, reaching, revive
 from gradstep.learn.reading import Clock, Moment, Part, Visit
 from gradstep.learn.runs import Run, runs
 from gradstep.learn.stores import Store
@@ -41,6 +41,7 @@ from gradstep.learn.workers import (
 T = TypeVar("T")
 
 STARTS = 60.0  # seconds until a worker has to be there, at first or again
+REVIVES = 10.0  # until those of this machine are started anew
 LOOKS = 1.0  # between two looks at who is there
 WAITS = 2.0  # for answers, between two looks at whether there can be any
 LARGE = 1 << 17  # bytes of a work that go once to Dask, and not with every errand
@@ -248,7 +249,7 @@ class Cluster:
 
     def wait(self, futures: Collection[Any]) -> None:
         """Until all are there, or it is clear that they will not come; Ctrl-C calls them off."""
-        client, alone = self.client, time.monotonic()
+        client, alone, tried = self.client, time.monotonic(), False
         while True:
             try:
                 with client.as_current(), reaching(self.address), contextlib.suppress(TimeoutError):
@@ -258,7 +259,10 @@ class Cluster:
                     raise gone(self.address)
                 with reaching(self.address):
                     if client.nthreads():
-                        alone = time.monotonic()
+                        alone, tried = time.monotonic(), False
+                if time.monotonic() - alone > REVIVES and not tried:
+                    tried = True
+                    revive(client)
                 if time.monotonic() - alone > STARTS:
                     raise MathError(
                         f"all workers of the cluster {self.address} are gone, and none has come back",

@@ -80,9 +80,19 @@ def _local(count: str) -> Iterator[Any]:
             why = " ".join(str(error).split())[:200]
             raise MathError("no workers could be started on this machine", facts=[why], mend=GUARD) from None
         open_.callback(local.close)
+        local.started_here = True
         client = distributed.Client(local, timeout=CONNECTS, set_as_default=False)
         open_.callback(client.close)
         yield client
+
+
+def revive(client: Any) -> None:
+    """Other workers for a cluster of this machine: Dask gives up one that is killed while it starts."""
+    local = client.cluster
+    if getattr(local, "started_here", False):
+        count = len(local.worker_spec)
+        local.scale(0)
+        local.scale(count)
 
 
 def words_about(address: str) -> tuple[str, ...]:
