@@ -377,6 +377,7 @@ SETTINGS = (
         "a rate far too low",
         having(learning_rate=1e-18, steps=400),
         r"(?s)rate is too small.*learning_rate=\d",
+        losses=["neuron"],
     ),
     Disaster("a rate of 0", having(learning_rate=0.0), "learning rate should"),
     Disaster("a rate of NaN", having(learning_rate=math.nan), "learning rate should"),

@@ -1,6 +1,6 @@
 """What may be wrong, though a training runs? One line for each fault: which column, how many rows, why.
 
-`AT_FIRST` are the checks of data and loss, before a step is taken; `AT_LAST` those of where it has ended.
+`CHECKS` are those of data and loss, before a step is taken; where it has ended is looked at in `endings.py`.
 What no training can run on (NaN, shapes that do not fit, no rows) is a `MathError` long before: `arrays.py`.
 """
 
@@ -16,17 +16,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from gradstep.calculus.floating import distance_from_kink
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.node import Expr, describe, walk
-from gradstep.expression.shapes import size_names
 from gradstep.learn.columns import shown
 from gradstep.learn.coordinates import Coordinates
-from gradstep.learn.descent import Descent
 from gradstep.learn.moments import FLAT, Columns
 from gradstep.learn.plan import Plan
 from gradstep.learn.scaling import Array, distinct
-from gradstep.learn.starting import rectified, values_of
 from gradstep.learn.structure import moving
 from gradstep.learn.twins import Twin, twins
 from gradstep.operations.activations import sigmoid_op
@@ -47,7 +43,6 @@ FAR = 1e3  # spreads
 SLACK = 1e-9
 OUTLYING = 1e4  # times as far out as half of the numbers lie apart
 TINY = 1e-150
-MANY = 0.5  # of the units of a layer
 
 
 @dataclass(frozen=True)
@@ -229,7 +224,7 @@ def out_of_reach(seen: Known) -> Iterator[str]:
     span, y = seen.spans[seen.target or ""], seen.goal
     slack = SLACK * float(span.size.max(initial=0.0))
     low, high = float(seen.reach.low), float(seen.reach.high)
-    answer = _called(seen.plan.prediction, seen)
+    answer = called(seen.plan.prediction, seen)
     values = distinct(y)
     two = len(values) == 2 and math.isfinite(high - low)
     for outside, share, end, word in (
@@ -333,7 +328,7 @@ def vanishing(seen: Known) -> Iterator[str]:
             yield f"{called} holds no number above {size[k]:.2g}, and its square is 0: a smaller unit helps"
 
 
-AT_FIRST: tuple[Callable[[Known], Iterator[str]], ...] = (
+CHECKS: tuple[Callable[[Known], Iterator[str]], ...] = (
     *(one_value, out_of_reach, unequal_sums, twin_columns),
     *(unvarying, coarse, unlike_sizes, outlying, vanishing),
 )
@@ -341,82 +336,7 @@ AT_FIRST: tuple[Callable[[Known], Iterator[str]], ...] = (
 
 def at_first(seen: Known) -> tuple[str, ...]:
     """What may be wrong with the data and the loss."""
-    return tuple(note for check in AT_FIRST for note in check(seen))
-
-
-# ------------------------------------------------------------------------------------------- where it ended
-
-
-def few_rows(seen: Known, found: Descent, data: Mapping[str, Array]) -> Iterator[str]:
-    """One row alone, or more to learn than rows to learn from."""
-    count = sum(np.size(value) for value in found.parameters.values())
-    if seen.rows == 1:
-        yield "one row alone to train with: whatever fits it says nothing about others"
-    elif count > seen.rows and not len(seen.plan.watched):
-        yield f"{count:,} parameters for {seen.rows:,} rows: a perfect fit may mean nothing"
-
-
-def alike_units(seen: Known, found: Descent, data: Mapping[str, Array]) -> Iterator[str]:
-    """Units of a layer that began alike and get the same slopes for ever: all work as one."""
-    told = {size for name, v in mentioned(seen.derivation.of).items() if name in data for size in v.shape}
-    carried: dict[str, list[tuple[str, int]]] = {}
-    for name, parameter in seen.derivation.parameters.items():
-        for axis, size in enumerate(parameter.shape):
-            if isinstance(size, str) and size not in told and size_names(size) == (size,):
-                carried.setdefault(size, []).append((name, axis))
-    for size, places in carried.items():
-        name, axis = places[0]
-        count = found.parameters[name].shape[axis]
-        ends = [
-            (value[name], axis) for name, axis in places for value in (found.parameters, _first_of(found))
-        ]
-        if count > 1 and all(_is_repeated(values, axis) for values, axis in ends):
-            yield (
-                f"all {count} units of {size} began alike and stay so, as one unit: random weights part them "
-                "(no start)"
-            )
-
-
-def dead_units(seen: Known, found: Descent, data: Mapping[str, Array]) -> Iterator[str]:
-    """Layers of which most ReLUs are off for every row, and a descent that no slope leads anywhere."""
-    for called, z in rectified(seen.derivation, found, data):
-        off = ~(z > 0).any(axis=0)
-        if z.ndim == 1 and off:
-            yield f"{called} is off for every row: it answers 0 throughout (leaky_relu stays awake)"
-        elif z.ndim > 1 and off.mean() >= MANY:
-            yield f"{int(off.sum())} of {off.size} units of {called} are off for every row: they do nothing"
-    if found.stuck and found.loss > 0:
-        yield "the slope is exactly zero where it ended, and the loss is not: another start may do better"
-
-
-def on_kinks(seen: Known, found: Descent, data: Mapping[str, Array]) -> Iterator[str]:
-    """Rows that lie exactly where the loss has no slope."""
-    loss = seen.derivation.of
-    moves = moving(loss, set(seen.derivation.parameters.values()))
-    for node in walk(loss):
-        if not node.op.kink or node not in moves or not node.rank:
-            continue
-        values = [values_of(arg, found.parameters, data) for arg in node.args]
-        if any(value is None for value in values):
-            continue
-        met = np.asarray(distance_from_kink(np, node, *values)) == 0
-        rows = met.reshape(len(met), -1).any(axis=1)
-        if rows.any():
-            yield (
-                f"{int(rows.sum()):,} of {len(rows):,} rows lie exactly on a kink of {_called(node, seen)}: "
-                f"{node.op.kink}"
-            )
-
-
-AT_LAST: tuple[Callable[[Known, Descent, Mapping[str, Array]], Iterator[str]], ...] = (
-    *(few_rows, dead_units, alike_units, on_kinks),
-)
-
-
-def at_last(seen: Known, found: Descent, data: Mapping[str, Array]) -> tuple[str, ...]:
-    """What may be wrong with where a descent has ended; `data` in the units of training."""
-    with np.errstate(all="ignore"):
-        return tuple(note for check in AT_LAST for note in check(seen, found, data))
+    return tuple(note for check in CHECKS for note in check(seen))
 
 
 # ------------------------------------------------------------------------------------------- words
@@ -473,17 +393,7 @@ def _listed(values: Array) -> str:
     return ", ".join(f"{value:.6g}" for value in values[:5]) + (" …" if len(values) > 5 else "")
 
 
-def _called(node: Expr, seen: Known) -> str:
+def called(node: Expr, seen: Known) -> str:
     """A part of the loss: as it is written where that is short, else by its name."""
     text = describe(node)
     return text if not text.endswith("…") else seen.derivation.names.get(node, f"{node.op.name}(…)")
-
-
-def _first_of(found: Descent) -> dict[str, Array]:
-    return {name: stack[0] for name, stack in found.path.items()}
-
-
-def _is_repeated(values: Array, axis: int) -> bool:
-    """Whether all slices along an axis are the same, but for rounding errors."""
-    slices = np.moveaxis(np.asarray(values), axis, 0)
-    return bool(np.allclose(slices, slices[:1], rtol=1e-9, atol=0))

@@ -31,8 +31,9 @@ from gradstep.learn.comparison import (
 )
 from gradstep.learn.coordinates import Coordinates, coordinates
 from gradstep.learn.descent import Batches, Descent, descend
+from gradstep.learn.endings import at_last
 from gradstep.learn.exactness import Exactly, exact_units
-from gradstep.learn.faults import Known, Span, at_first, at_last
+from gradstep.learn.faults import Known, Span, at_first
 from gradstep.learn.fit import Fit
 from gradstep.learn.objective import check_memory, needed, objective, watch_of, worth
 from gradstep.learn.optimisers import Optimiser, optimiser_named
@@ -43,7 +44,7 @@ from gradstep.learn.prints import digest
 from gradstep.learn.progress import Progress
 from gradstep.learn.rounding import noise_in, places_near
 from gradstep.learn.scaling import Array
-from gradstep.learn.starting import alive, shapes_of, silent_units, start_of, undefined_part
+from gradstep.learn.starting import alive, shapes_of, start_of, undefined_part
 from gradstep.learn.surface import Layout, Measured, Objective
 from gradstep.operations.evaluation import mentioned, variables
 
@@ -258,7 +259,7 @@ class Ground:
         kept = () if checkpoint is None else checkpoint.told(found.stopped == "interrupted")
         notes = (*self.given.notes, *plan.notes, *units.notes, *derivation.notes, *more, *found.notes, *kept)
         ran = way.told(language, why, machine, function, inside, watching is not None)
-        return found, function, (*notes, *silent_units(self.plain, found, inside)), ran
+        return found, function, notes, ran
 
     def _belongs(self, checkpoint: Checkpoint, manner: Manner, own: Mapping[str, Array]) -> None:
         """The checkpoint is one of this training."""
@@ -352,9 +353,10 @@ class Ground:
         if len(plan.held_out):
             held = _worth_of(by.whole(function, {**self.held_rows, **own}), arrays)
         scores = self._scores(arrays, own)
+        wrong, resting = at_last(self.seen, found, {**self.inside, **own})
         faults = (
             *self.faults,
-            *at_last(self.seen, found, {**self.inside, **own}),
+            *wrong,
             *worse_than_nothing(plan, scores),
             *unanswered(held),
         )
@@ -368,7 +370,7 @@ class Ground:
             steps=found.steps,
             converged=found.converged,
             stopped=found.stopped,
-            notes=tuple(dict.fromkeys((*faults, *notes, *remarks(plan, scores)))),
+            notes=tuple(dict.fromkeys((*faults, *notes, *resting, *remarks(plan, scores)))),
             faults=faults,
             derivation=self.derivation,
             function=function,

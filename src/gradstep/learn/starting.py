@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,7 +14,7 @@ from gradstep.expression.shapes import Lengths, shape_text, size_names
 from gradstep.learn.arrays import array_of
 from gradstep.learn.columns import nearest
 from gradstep.learn.coordinates import Coordinates, unit_of
-from gradstep.learn.descent import Descent, start_parameters
+from gradstep.learn.descent import start_parameters
 from gradstep.learn.exactness import Exactly
 from gradstep.learn.objective import exactly
 from gradstep.learn.plan import Plan
@@ -194,25 +194,22 @@ def undefined_part(
     return None
 
 
-def silent_units(derivation: Derivation, found: Descent, data: Arrays) -> Iterator[str]:
-    """A note for ReLUs that are off for some rows, or in a layer, for every row, where the descent ended."""
-    for called, z in rectified(derivation, found, data):
-        if z.ndim == 1:
-            on = int((z > 0).sum())
-            if 0 < on < len(z):
-                yield f"the ReLU is off (z ≤ 0, answer 0) for {len(z) - on} of {len(z)} rows"
-        else:
-            off = int((~(z > 0).any(axis=0)).sum())
-            if off:
-                yield f"{off} of {z.shape[-1]} units of {called} are off for every row: they do nothing"
+def values_at(nodes: Sequence[Expr], parameters: Arrays, data: Arrays) -> dict[Expr, Array]:
+    """What parts of the loss that have rows are worth for the first of them.
 
-
-def rectified(derivation: Derivation, found: Descent, data: Arrays) -> Iterator[tuple[str, Array]]:
-    """What each layer of ReLUs is called, and what it gets for the first rows, where a descent ended."""
-    for node in rectifiers(derivation.of, set(derivation.parameters.values())):
-        z = values_of(node.args[0], found.parameters, data)
-        if z is not None:
-            yield derivation.names.get(node, "a ReLU"), z
+    What several parts share is worked out once.
+    """
+    known = {name: v for name, v in mentioned(*nodes).items() if name in data and v.rank}
+    found: dict[Expr, Array] = {}
+    for rows in {v.shape[0] for v in known.values()}:
+        mine = [node for node in nodes if node.rank and node.shape[0] == rows]
+        needed = mentioned(*mine)
+        arrays = {name: data[name] if name in data else parameters[name] for name in needed}
+        for name in known.keys() & needed.keys():
+            arrays[name] = arrays[name][:MOST_ROWS] if known[name].shape[0] == rows else arrays[name]
+        done = worked_out(mine, arrays)
+        found |= {node: np.asarray(done[node]) for node in mine}
+    return found
 
 
 def values_of(node: Expr, parameters: Arrays, data: Arrays, exact: bool = False) -> Array | None:

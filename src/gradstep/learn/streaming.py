@@ -32,8 +32,9 @@ from gradstep.learn.comparison import Score, remarks, unanswered, worse_than_not
 from gradstep.learn.coordinates import Coordinates, coordinates_by
 from gradstep.learn.descent import Descent, descend
 from gradstep.learn.encoding import Encoder, Task
+from gradstep.learn.endings import at_last
 from gradstep.learn.exactness import Exactly, OfColumns, exact_units
-from gradstep.learn.faults import Known, Span, at_first, at_last
+from gradstep.learn.faults import Known, Span, at_first
 from gradstep.learn.fit import Fit
 from gradstep.learn.objective import needed, objective, watch_of
 from gradstep.learn.optimisers import Optimiser, optimiser_named
@@ -46,7 +47,7 @@ from gradstep.learn.recipes import Recipe, recipe_of
 from gradstep.learn.rounding import rounding_error
 from gradstep.learn.scaling import Array
 from gradstep.learn.shares import Shares
-from gradstep.learn.starting import alive, shapes_of, silent_units, start_of, undefined_part
+from gradstep.learn.starting import alive, shapes_of, start_of, undefined_part
 from gradstep.learn.stored_arrays import check_rows, columns_as_numbers
 from gradstep.learn.stores import WHOLE, Share, Store
 from gradstep.learn.surface import Layout, Objective, Parameters
@@ -421,10 +422,11 @@ class _Training:
             scores = scored(
                 self.part(WHOLE), plan, self.survey, self.shares.learnt[1], {**self._beside(), **arrays}
             )
-        silent = [f"{note} (in the sample)" for note in silent_units(self.derivation, found, self.sample)]
+        wrong, resting = at_last(self.seen, found, self.sample)
+        silent = [f"{note} (in the sample)" for note in resting]
         faults = (
             *self.faults,
-            *at_last(self.seen, found, self.sample),
+            *wrong,
             *worse_than_nothing(plan, scores),
             *unanswered(held),
         )

@@ -144,7 +144,7 @@ def evaluate(expr: Expr, /, **values: Any) -> Any:
         raise MathError(
             f"evaluate takes an expression, not {type(expr).__name__}", mend='gs.parse(text, X="N d", …)'
         )
-    result = np.asarray(worked_out([expr], values)[ready(expr)], dtype=np.float64)
+    result = np.asarray(worked_out([expr], values)[expr], dtype=np.float64)
     return result if result.ndim else float(result)
 
 
@@ -172,4 +172,4 @@ def worked_out(exprs: Sequence[Expr], values: Mapping[str, Any]) -> dict[Expr, A
                     f"the size {error.args[0]} is not known",
                     mend="the value of a variable that has this size",
                 ) from None
-    return done
+    return done | {expr: done[root] for expr, root in zip(exprs, roots, strict=True)}
