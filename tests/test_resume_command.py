@@ -9,6 +9,7 @@ import pytest
 from safetensors import safe_open
 
 import gradstep as gs
+from gradstep.commands import resuming
 from gradstep.learn.log import Log
 
 RANDOM = np.random.default_rng(5)
@@ -102,8 +103,41 @@ def test_words_that_lead_nowhere(name, gradstep, table, begun, monkeypatch):
     assert status != 0 and said in error + output
 
 
-def test_no_address_is_kept():
-    from gradstep.commands.resuming import _lasting
+@pytest.mark.parametrize(
+    ("address", "kept"),
+    [
+        ("postgresql://me:secret@host/rows", False),
+        ("postgresql://host/rows?password=secret", False),
+        ("postgresql://me@host/rows", True),
+        ("duckdb:///rows.db", True),
+    ],
+)
+def test_no_secret_is_kept(address, kept):
+    assert resuming._lasting(address) == (address if kept else None)
+    assert resuming._lasting("rows.csv") == os.path.abspath("rows.csv")
 
-    assert _lasting("postgresql://me:secret@host/rows") is None
-    assert _lasting("rows.csv") == os.path.abspath("rows.csv")
+
+def test_the_rows_of_a_data_base_are_asked_for_again(gradstep, table):
+    duckdb = pytest.importorskip("duckdb")
+    with duckdb.connect("rows.db") as base:
+        base.execute(f"create table rows as select * from read_csv('{table}')")
+    asked = ("duckdb:///rows.db", "--query", "select * from rows", "--target", "y", "--steps", "4")
+    assert gradstep("train", *asked, "--checkpoint", "run")[0] == 0
+    assert "after step 4" in gradstep("train", "--resume", "run")[1]
+    with duckdb.connect("rows.db") as base:
+        base.execute("update rows set y = y + 1 where a > 0")
+    status, _, error = gradstep("train", "--resume", "run")
+    assert status == 2 and "holds other numbers" in error
+
+
+def test_a_pattern_names_each_file(gradstep, table):
+    pq = pytest.importorskip("pyarrow.parquet")
+    rows = pytest.importorskip("pyarrow.csv").read_csv(table)
+    for number in range(2):
+        pq.write_table(rows.slice(45 * number, 45), f"part-{number}.parquet")
+    asked = ("part-*.parquet", "--target", "y", "--steps", "4", "--checkpoint", "run")
+    assert gradstep("train", *asked)[0] == 0
+    assert "after step 4" in gradstep("train", "--resume", "run")[1]
+    pq.write_table(rows.slice(0, 45), "part-1.parquet")
+    status, _, error = gradstep("train", "--resume", "run")
+    assert status == 2 and '"part-1.parquet" is not the file' in error

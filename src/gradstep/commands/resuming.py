@@ -8,16 +8,24 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from gradstep.backends.threads import use_threads_for_products
 from gradstep.expression.errors import MathError
+from gradstep.expression.late import late
 from gradstep.learn.checkpoints import THREADS, Checkpoint, Found
 from gradstep.learn.columns import shown
+from gradstep.learn.opening import paths
+from gradstep.learn.prints import print_of
 from gradstep.learn.saved import CHECKPOINT
+
+if TYPE_CHECKING:
+    from gradstep.learn import queries
+else:
+    queries = late("gradstep.learn.queries")
 
 ITSELF = ("checkpoint", "every", "resume", "quiet")  # what is not taken up
 FILES = ("save", "page", "predictions")
@@ -41,7 +49,7 @@ def taken_up(
         raise click.MissingParameter(ctx=context, param=context.command.params[0])
     if checkpoint is not None:
         kept = {name: value for name, value in asked.items() if name not in ITSELF}
-        kept = {name: None if _may_be_secret(value) else value for name, value in kept.items()}
+        kept = {name: _open(value) for name, value in kept.items()}
         kept |= {name: value and os.path.abspath(value) for name, value in asked.items() if name in FILES}
         checkpoint.about["command"] = {"data": _lasting(data), "shapes": [*shapes], "options": kept}
     return checkpoint, data, shapes, asked
@@ -74,14 +82,20 @@ def _as_begun(
     return data or str(began_with), shapes or began, options
 
 
+def files_of(data: str, query: str | None) -> dict[str, str]:
+    """What the files of a table are known by; that of a data base is known by its rows alone."""
+    return {} if query else {path: print_of(path) for path in paths(data)}
+
+
 def _lasting(data: str) -> str | None:
-    """Where data are, seen from any folder; none for an address, which may hold a secret."""
-    return None if "://" in data else os.path.abspath(data)
+    """Where data are, seen from any folder; none for an address that may hold a secret."""
+    return _open(data) if "://" in data else os.path.abspath(data)
 
 
-def _may_be_secret(value: object) -> bool:
-    """Whether it is an address with more in it than a place."""
-    return isinstance(value, str) and "://" in value and any(mark in value for mark in "@?")
+def _open(value: Any) -> Any:
+    """An option, or None in the place of an address with more in it than a place."""
+    secret = isinstance(value, str) and "://" in value and (queries.has_password(value) or "?" in value)
+    return None if secret else value
 
 
 @contextmanager

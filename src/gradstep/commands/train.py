@@ -27,7 +27,6 @@ from gradstep.learn.fit import Fit
 from gradstep.learn.models import Model, default_model
 from gradstep.learn.optimisers import AUTOMATIC_STEP, GRADIENT_DESCENT, OPTIMISERS, optimiser_named
 from gradstep.learn.penalty import L2
-from gradstep.learn.prints import print_of
 from gradstep.learn.progress import progress_bar, reading_bar
 from gradstep.learn.training import TRAINED_HERE, train_model
 
@@ -185,7 +184,7 @@ def _trained(
             mend=f"--target {shlex.quote(list(table.columns)[-1])}",
         )
     if checkpoint is not None:
-        checkpoint.agree("files", {data: print_of(data)})
+        checkpoint.agree("files", resuming.files_of(data, options["query"]))
     prepared = Encoder.fit(
         table, options["target"], task=options["task"], holdout=options["holdout"], seed=options["seed"]
     )
