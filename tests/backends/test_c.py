@@ -30,6 +30,21 @@ MORE = {
         " + sum(log(sum(exp(X), axis=1, keepdims=True)) * Y) + sum(reshape(Q, (3, 4)) @ v)",
         {"X": "2 3 5", "Y": "2 3 5", "Z": "2 3 2", "w": "5", "v": "4"},
     ),
+    "convolutions": (
+        "A = relu(conv2d(X, W, b, stride=2, padding=1));"
+        " B = conv_transpose2d(A, W, stride=(2, 1), dilation=2);"
+        " sum(B**2) + sum(conv1d_weight(S, T, 2, stride=2, padding=1)**2)",
+        {"X": "2 1 5 6", "W": "3 1 3 2", "b": "3", "S": "2 2 5", "T": "2 3 3"},
+    ),
+    "windows": (
+        "sum(windows(X, 3, stride=2, dilation=2)**2) + sum(overlap_add(V, (5, 7), stride=(3, 1))**3)",
+        {"X": "2 9", "V": "2 5 2 3"},
+    ),
+    "pooling": (
+        "sum(max_pool2d(X, 2)**2) + sum(avg_pool2d(X, (3, 2), stride=2, padding=1)**2)"
+        " + sum(max_pool1d(Y, 3, stride=1, dilation=2)**3)",
+        {"X": "2 2 6 5", "Y": "2 9"},
+    ),
     "triangles": ("sum(triu(X)**2) + sum(diag(x) @ X)", {"X": "3 3", "x": "3"}),
 }
 

@@ -29,6 +29,7 @@ from gradstep.operations.leaves import number_op, symbol_op
 from gradstep.operations.norms import norm_op, unit_op
 from gradstep.operations.precise import log1p
 from gradstep.operations.rowwise import log_softmax_op, logsumexp_op, softmax_op
+from gradstep.operations.windows import gathered, overlap_add_op
 
 LETTERS = "ijklmnopqrstuvwxyz"
 
@@ -185,6 +186,8 @@ class Writer:
             x, top, rise = self.top_and_rise(x, axes)
             under = x - repeat(top, axes, sizes) - repeat(rise, axes, sizes)
             return exp(under) if node.op is softmax_op else under
+        if node.op is overlap_add_op:
+            return gathered(node)
         known = node.op.name in self.language.forms or node.op.indices is not None
         known = known or node.op in LOOPS or node.op in PLACES or self.is_matrix(node)
         if not known and node.args and node.op.definition is not None:

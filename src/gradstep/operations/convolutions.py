@@ -29,6 +29,7 @@ from gradstep.operations.windows import (
     WINDOWS,
     Whole,
     count_of,
+    executed,
     named,
     options_box,
     options_text,
@@ -222,9 +223,7 @@ def _code(name: str) -> Callable[[Expr], str]:
 
 def _meaning(source: str, name: str) -> Callable[..., Any]:
     def meaning(np: Any, sizes: Any, params: Params, a: Any, b: Any) -> Any:
-        space = {"np": np}
-        exec(source, space)  # our own constant, never a user's text
-        function: Any = space[name]
+        function = executed(np, source, name)
         paces = [*zip(*params[0], strict=True)]
         others = [[sizes[size] for size in given] for given in params[1:]]
         numbers = [*others, *paces] if source is WEIGHTED else [*paces, *others]

@@ -19,7 +19,9 @@ from gradstep.operations.diagonals import eye
 from gradstep.operations.einsums import einsum_of
 from gradstep.operations.entries import Cut, cut, embed_op
 from gradstep.operations.families import Spell, Write, only
+from gradstep.operations.flips import flip
 from gradstep.operations.leaves import checked_size, expression
+from gradstep.operations.permutations import permuted
 
 Paces = tuple[tuple[int, int], ...]  # stride and dilation along each axis that windows slide along
 Whole = int | Sequence[int]
@@ -110,22 +112,30 @@ def _windows_shape(params: Params, shape: Shape) -> Shape:
     return (*shape[: -len(paces)], *(count_of(n, checked_size(m), *pace) for n, m, pace in along), *lengths)
 
 
-def _windows_meaning(np: Any, sizes: Any, params: Params, x: Any) -> Any:
-    lengths, paces = params
-    return _helper(np, WINDOWS, "windows")(x, [sizes[m] for m in lengths], *zip(*paces, strict=True))
+def _paced_meaning(source: str, name: str) -> Callable[..., Any]:
+    """What our function of this name makes of an array."""
+
+    def meaning(np: Any, sizes: Any, params: Params, x: Any) -> Any:
+        lengths, paces = params
+        return executed(np, source, name)(x, [sizes[m] for m in lengths], *zip(*paces, strict=True))
+
+    return meaning
 
 
-def _helper(np: Any, source: str, name: str) -> Any:
+def executed(np: Any, source: str, name: str) -> Any:
+    """A function of ours from its source, which is a constant of ours and never a user's text."""
     space = {"np": np}
-    exec(source, space)  # our own constant, never a user's text
+    exec(source, space)
     return space[name]
 
 
 def _paced_text(expr: Expr, spell: Spell) -> Spelled:
-    sizes, paces = expr.params
-    strides, dilations = zip(*paces, strict=True)
-    options = options_text(len(paces), stride=strides, dilation=dilations)
-    return f"{expr.op.name}({spell(expr.args[0])[0]}, {tuple_text(sizes)}{options})", ATOM
+    return f"{expr.op.name}({spell(expr.args[0])[0]}, {tuple_text(expr.params[0])}{_options(expr)})", ATOM
+
+
+def _options(expr: Expr) -> str:
+    strides, dilations = zip(*expr.params[1], strict=True)
+    return options_text(len(strides), stride=strides, dilation=dilations)
 
 
 def options_box(text: str) -> Sequence[Box]:
@@ -137,10 +147,8 @@ def options_box(text: str) -> Sequence[Box]:
 def _paced_box(word: str) -> Any:
     def layout(expr: Expr, write: Write) -> Written:
         """windows_(2×2, stride 2)(X)"""
-        sizes, paces = expr.params
-        strides, dilations = zip(*paces, strict=True)
-        options = options_text(len(paces), stride=strides, dilation=dilations)
-        sign = Sub(Sym(word, "function"), Sym(shape_text(sizes) + options.replace("=", " "), "text"))
+        said = shape_text(expr.params[0]) + _options(expr).replace("=", " ")
+        sign = Sub(Sym(word, "function"), Sym(said, "text"))
         return Written(Row((sign, Fence("(", write(expr.args[0]).box, ")"))))
 
     return layout
@@ -162,7 +170,7 @@ _EXAMPLE = (
 windows_op: Operation = Operation(
     "windows",
     _windows_shape,
-    _windows_meaning,
+    _paced_meaning(WINDOWS, "windows"),
     _paced_text,
     _paced_box("windows"),
     lambda y, args, dargs: windows_op(only(dargs), params=y.params),
@@ -190,11 +198,6 @@ def _overlap_shape(params: Params, shape: Shape) -> Shape:
     return (*lead, *sizes)
 
 
-def _overlap_meaning(np: Any, sizes: Any, params: Params, x: Any) -> Any:
-    lengths, paces = params
-    return _helper(np, OVERLAP_ADD, "overlap_add")(x, [sizes[n] for n in lengths], *zip(*paces, strict=True))
-
-
 def by_identity(node: Expr) -> Expr:
     """Windows, or what they add up to, as a product with 1[x = s i + d j], the windows of the identity."""
     (x,), (_, paces) = node.args, node.params
@@ -210,11 +213,34 @@ def by_identity(node: Expr) -> Expr:
     return einsum_of(inputs, own if slides else entries, factors)
 
 
+def gathered(node: Expr) -> Expr:
+    """What windows add up to: x gets what each place j of a window brings from window (x − d j)/s.
+
+    Those that are not there stand as zeros between and around the others, over which windows slide back.
+    """
+    (parts,), (sizes, paces) = node.args, node.params
+    axes = len(paces)
+    lead = parts.rank - 2 * axes
+    front, starts, within = range(lead), range(lead, lead + axes), range(lead + axes, parts.rank)
+    turned = permuted(parts, (*front, *within, *starts))
+    for axis in starts:  # where the places are now
+        turned = flip(turned, axis)
+    lengths = parts.shape[-axes:]
+    margins = [minus(reach(m, d), 1) for m, (_, d) in zip(lengths, paces, strict=True)]
+    around = zip(margins, turned.shape[-axes:], paces, strict=True)
+    cuts = (*((0, n, 1) for n in turned.shape[:-axes]), *((gap, count, s) for gap, count, (s, _) in around))
+    wide = (*turned.shape[:-axes], *(plus(n, gap) for n, gap in zip(sizes, margins, strict=True)))
+    slid = windows_op(
+        embed_op(turned, params=(cuts, wide)), params=(lengths, tuple((1, d) for _, d in paces))
+    )
+    return einsum_of([[*front, *within, *starts, *within]], [*front, *starts], [slid])
+
+
 # params: the sizes of the axes that the windows are from, and for each the stride and the dilation.
 overlap_add_op: Operation = Operation(
     "overlap_add",
     _overlap_shape,
-    _overlap_meaning,
+    _paced_meaning(OVERLAP_ADD, "overlap_add"),
     _paced_text,
     _paced_box("overlap add"),
     lambda y, args, dargs: overlap_add_op(only(dargs), params=y.params),
