@@ -108,8 +108,14 @@ if TYPE_CHECKING:
     from gradstep.operations.permutations import transpose as transpose
     from gradstep.operations.pooling import avg_pool1d as avg_pool1d
     from gradstep.operations.pooling import avg_pool2d as avg_pool2d
+    from gradstep.operations.pooling import avg_unpool1d as avg_unpool1d
+    from gradstep.operations.pooling import avg_unpool2d as avg_unpool2d
     from gradstep.operations.pooling import max_pool1d as max_pool1d
     from gradstep.operations.pooling import max_pool2d as max_pool2d
+    from gradstep.operations.pooling import max_take1d as max_take1d
+    from gradstep.operations.pooling import max_take2d as max_take2d
+    from gradstep.operations.pooling import max_unpool1d as max_unpool1d
+    from gradstep.operations.pooling import max_unpool2d as max_unpool2d
     from gradstep.operations.precise import erf as erf
     from gradstep.operations.precise import expm1 as expm1
     from gradstep.operations.precise import log1p as log1p
@@ -190,7 +196,10 @@ _ROOMS = {
     "gradstep.operations.triangles": ["tril", "triu"],
     "gradstep.operations.inverses": ["inv", "det", "logdet", "solve", "matrix_power"],
     "gradstep.operations.sums": ["sum", "mean", "var"],
-    "gradstep.operations.pooling": ["avg_pool1d", "avg_pool2d", "max_pool1d", "max_pool2d"],
+    "gradstep.operations.pooling": [
+        "avg_pool1d", "avg_pool2d", "avg_unpool1d", "avg_unpool2d", "max_pool1d", "max_pool2d",
+        "max_take1d", "max_take2d", "max_unpool1d", "max_unpool2d",
+    ],
     "gradstep.operations.windows": ["overlap_add", "windows"],
     "gradstep.operations.convolutions": [
         "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "conv1d_weight", "conv2d_weight",

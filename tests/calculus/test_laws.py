@@ -281,7 +281,16 @@ def _weigh(node: Expr, w: list[Weight]) -> Weight | int:
             return 24 * w[0] * w[1] * w[1]
         case "matmul":
             return (32 if all(arg.rank >= 2 for arg in node.args) else 16) * w[0] * w[1]
-        case "outer" | "kron" | "einsum" | "conv" | "conv_transpose" | "conv_weight":
+        case (
+            "outer"
+            | "kron"
+            | "einsum"
+            | "conv"
+            | "conv_transpose"
+            | "conv_weight"
+            | "max_unpool"
+            | "max_take"
+        ):
             return 9 * reduce(mul, w)
         case "inv" | "pinv" | "matrix_power":
             return w[0] * w[0] * w[0] + -1

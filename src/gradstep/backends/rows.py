@@ -32,6 +32,7 @@ from gradstep.operations.flips import flip_op
 from gradstep.operations.leaves import size_op, symbol_op
 from gradstep.operations.lookups import one_hot_op, take_op
 from gradstep.operations.norms import norm_op, unit_op
+from gradstep.operations.pooling import POOLS
 from gradstep.operations.precise import log1p
 from gradstep.operations.rowwise import log_softmax_op, logsumexp_op, softmax_op
 from gradstep.operations.sums import mean, sum
@@ -191,6 +192,7 @@ def _meets(node: Expr, size: Size) -> Combine | None:
         or (op is embed_op and node.params[0][at] == whole)
         or (op is windows_op and at < node.args[0].rank - len(node.params[1]))
         or (op is overlap_add_op and at < node.rank - len(node.params[1]))
+        or (op in POOLS and at < node.rank - len(node.params[1]))
         or (op is reshape_op and at == 0 and node.shape[:1] == (size,))
         or (op in (take_op, one_hot_op) and carried == [node.args[-1]])
     ):

@@ -27,6 +27,7 @@ from gradstep.operations.broadcasting import repeat
 from gradstep.operations.declared import inlined
 from gradstep.operations.extremes import hardmax_op, max_op, min_op
 from gradstep.operations.lookups import lookups
+from gradstep.operations.pooling import PICKS, pointing
 from gradstep.operations.steps import ceil_op, floor_op, round_op, trunc_op
 from gradstep.operations.trigonometry import sin_op
 
@@ -84,6 +85,7 @@ def conditions(*exprs: Expr) -> list[Expr]:
     """Arrays whose signs decide what is done: a − b for a > b, x for |x| and max(0, x)."""
     found: dict[Expr, None] = {}
     for node in walk(*inlined(exprs).values()):
+        node = pointing(node) if node.op in PICKS else node
         op, args = node.op, node.args
         if op in COMPARISONS or op in (maximum_op, minimum_op):
             found[args[0] - args[1]] = None

@@ -23,6 +23,7 @@ from gradstep.operations.extremes import hardmax_op, max_op, min_op
 from gradstep.operations.leaves import number, symbol_op
 from gradstep.operations.lookups import lookups
 from gradstep.operations.norms import norm_op, unit_op
+from gradstep.operations.pooling import PICKS, pointing
 from gradstep.operations.pseudoinverses import pinv_op
 
 POINTS = 3  # as many random points must agree,
@@ -281,6 +282,7 @@ def draw_symbol(np: Any, generator: Any, node: Expr, lengths: Sequence[int], sig
 def near_a_kink(np: Any, parts: Sequence[Expr], sizes: Mapping[Size, int], known: Values) -> bool:
     """Whether an operation with a kink between `known` and `parts` sits too near to it to be moved."""
     bent = [node for node in walk(*parts, stop=known.__contains__) if node.op.kink and node not in known]
+    bent = [pointing(node) if node.op in PICKS else node for node in bent]
     near = (distance_from_kink(np, node, *compute(np, node.args, sizes, known)) < MARGIN for node in bent)
     return any(some.any() for some in near)
 

@@ -36,6 +36,7 @@ from gradstep.operations.hyperbolic import cosh, sinh
 from gradstep.operations.kronecker import kron_op
 from gradstep.operations.leaves import number
 from gradstep.operations.permutations import permute_op, transpose_op
+from gradstep.operations.pooling import PICKS, POOLS, max_pool_op
 from gradstep.operations.products import matmul_op, outer, outer_op
 from gradstep.operations.sums import sum
 
@@ -132,8 +133,9 @@ FRONT = (
 
 LINEAR = (
     *(matmul_op, transpose_op, permute_op, outer_op, sum_op, repeat_op, squeeze_op),
-    *(trace_op, diagonal_op, diagonal_matrix_op, kron_op, *CONVOLUTIONS),
+    *(trace_op, diagonal_op, diagonal_matrix_op, kron_op, *CONVOLUTIONS, *POOLS - {max_pool_op}),
 )
+IN_THE_FIRST = PICKS  # where the largest entries stand is no sum
 
 
 def _linear() -> tuple[Law, ...]:
@@ -146,7 +148,7 @@ def _linear() -> tuple[Law, ...]:
             operands = [wildcard("xyz"[i], shape) for i, shape in enumerate(shapes)]
             y = op(*operands, params=params)
             for i, operand in enumerate(operands):
-                if operand.rank:
+                if operand.rank and not (i and op in IN_THE_FIRST):
                     before, after = operands[:i], operands[i + 1 :]
                     numbers.append((op(*before, c * operand, *after, params=params), scale(c, y)))
                     signs.append((op(*before, -operand, *after, params=params), -y))

@@ -1,4 +1,4 @@
-"""What do windows that slide, and weights that do, give in a prime field?
+"""What do windows that slide, weights that do, and pooling give in a prime field?
 
 A convolution is a sum over three arrays, Σ G[N,k,i] W[k,c,m] X[N,c,x] where x = s i + d m − p. Two of them
 given, the third is worked out place by place of the one it asks for, so no windows are made: they would hold
@@ -7,7 +7,7 @@ each entry as often as it is seen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
 from math import prod
@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any
 from gradstep.calculus.contractions import MOST_PACKED, Array, TooMany, picker
 from gradstep.calculus.packing import Packing
 from gradstep.expression.node import Expr, Operation
-from gradstep.operations.convolutions import CHANNELS, CONVOLUTIONS, FRONT, conv_op, conv_transpose_op
+from gradstep.operations.convolutions import (
+    CHANNELS,
+    CONVOLUTIONS,
+    FRONT,
+    conv_op,
+    conv_transpose_op,
+    conv_weight_op,
+)
+from gradstep.operations.pooling import PICKS, max_pool_op, max_take_op, max_unpool_op
 from gradstep.operations.windows import overlap_add_op, windows_op
 
 if TYPE_CHECKING:
@@ -58,30 +66,41 @@ def _overlap_add(point: Point, node: Expr, a: Array) -> Array:
 # ------------------------------------------------------------------------------------------- convolutions
 
 
-@lru_cache(maxsize=256)
-def _pickers(
-    op: Operation, paces: Sequence[tuple[int, int, int]], asked: Lengths, given: Lengths, other: Lengths
-) -> list[Callable[[Sequence[Any]], Sequence[Any]]]:
-    """For each place of the `other` array what meets it in the `given` one, for all places `asked` for.
+Table = list[list[int | None]]  # for each place of one array, for each place of another, that of a third
 
-    These are functions of the entries that lie along the axes; where nothing meets, they pick one more.
-    """
-    tables: list[list[list[int | None]]] = [[[0]]]
+
+@lru_cache(maxsize=256)
+def _meetings(
+    op: Operation, paces: Sequence[tuple[int, int, int]], asked: Lengths, given: Lengths, other: Lengths
+) -> Table:
+    """For each place of the `other` array what meets it in the `given` one, for all places `asked` for."""
+    whole: Table = [[0]]
     for (s, p, d), long, length, short in zip(paces, asked, given, other, strict=True):
-        back, (one, two) = op is conv_transpose_op, (s, d) if op is conv_op else (d, s)
-        places = [
-            [_back(k + p - d * m, s) if back else one * k + two * m - p for k in range(long)]
+        one, two = (d, s) if op is conv_weight_op else (s, d)
+        along = [
+            [
+                _back(k + p - d * m, s) if op is conv_transpose_op else one * k + two * m - p
+                for k in range(long)
+            ]
             for m in range(short)
         ]
-        tables.append([[x if x is not None and 0 <= x < length else None for x in row] for row in places])
-    whole = tables[0]
-    for table, length in zip(tables[1:], given, strict=True):
         whole = [
-            [None if x is None or y is None else x * length + y for x in row for y in along]
+            [
+                None if x is None or y is None or not 0 <= y < length else x * length + y
+                for x in row
+                for y in places
+            ]
             for row in whole
-            for along in table
+            for places in along
         ]
-    return [picker([prod(given) if x is None else x for x in row]) for row in whole]
+    return whole
+
+
+@lru_cache(maxsize=256)
+def _pickers(*slides: Any) -> list[Callable[[Sequence[Any]], Sequence[Any]]]:
+    """The meetings as functions of the entries along the axes; where nothing meets, one more is picked."""
+    beyond = prod(slides[3])
+    return [picker([beyond if x is None else x for x in row]) for row in _meetings(*slides)]
 
 
 def _back(reached: int, stride: int) -> int | None:
@@ -142,9 +161,53 @@ def _move_slid(
     return changes[0] if len(changes) == 1 else point.total(changes)
 
 
+# ------------------------------------------------------------------------------------------- pooling
+
+
+def _held(point: Point, node: Expr, x: Array) -> Iterator[tuple[int, list[int], Array]]:
+    """For each window of `x` its number, its places, and weights that add up to one: 1 at the largest."""
+    lengths, paces = (tuple(point.sizes[m] for m in node.params[0]), node.params[1])
+    axes = len(paces)
+    dims = point.dims(node.args[-1].shape)[-axes:]
+    counts = point.dims((node.args[0] if node.op is max_unpool_op else node).shape)[-axes:]
+    windows = [*zip(*_meetings(conv_op, paces, counts, dims, lengths), strict=True)]
+    for at in range(0, len(x), prod(dims)):
+        for k, window in enumerate(windows):
+            places = [at + place for place in window if place is not None]
+            yield at // prod(dims) * len(windows) + k, places, point.largest([x[place] for place in places])
+
+
+def _take(point: Point, node: Expr, v: Array, x: Array) -> Array:
+    p = point.prime
+    return [sum([v[k] * w for k, w in zip(*held, strict=True)]) % p for _, *held in _held(point, node, x)]
+
+
+def _unpool(point: Point, node: Expr, g: Array, x: Array) -> Array:
+    found, p = [0] * len(x), point.prime
+    for number, places, weights in _held(point, node, x):
+        for k, w in zip(places, weights, strict=True):
+            found[k] = (found[k] + g[number] * w) % p
+    return found
+
+
+def _move_pooled(
+    point: Point, node: Expr, y: Array, args: Sequence[Array], dargs: Sequence[Array | None]
+) -> Array | None:
+    """The largest entries stay where they are: what stands there moves, or what is put there."""
+    if dargs[0] is None:
+        return None
+    return (_unpool if node.op is max_unpool_op else _take)(point, node, dargs[0], args[-1])
+
+
 SLIDING_VALUES: dict[Operation, Callable[..., Array]] = {
     windows_op: _windows,
     overlap_add_op: _overlap_add,
     **dict.fromkeys(CONVOLUTIONS, _slid),
+    max_pool_op: lambda point, node, x: _take(point, node, x, x),
+    max_take_op: _take,
+    max_unpool_op: _unpool,
 }
-SLIDING_MOVES: dict[Operation, Callable[..., Array | None]] = dict.fromkeys(CONVOLUTIONS, _move_slid)
+SLIDING_MOVES: dict[Operation, Callable[..., Array | None]] = {
+    **dict.fromkeys(CONVOLUTIONS, _move_slid),
+    **dict.fromkeys(PICKS, _move_pooled),
+}

@@ -141,7 +141,7 @@ def call(formula: Formula, node: ast.Call, name: str, sizes: Collection[Size]) -
         **dict.fromkeys(("axis", "axes"), lambda part: _axis(formula, part)),
         **dict.fromkeys(("axis1", "axis2"), lambda part: _integer(formula, part)),
         "keepdims": lambda part: _flag(formula, part),
-        "size": lambda part: _one_or_more_sizes(formula, part, sizes),
+        **dict.fromkeys(("size", "sizes"), lambda part: _one_or_more_sizes(formula, part, sizes)),
         **dict.fromkeys(STEPS, lambda part: _steps(formula, part)),
         "approximate": lambda part: _word(formula, part),
     }

@@ -66,6 +66,12 @@ WORDS = {
     "Wₖ꜀ₘ Gₖ,ₓ₋ₘ over k and m",
     "conv_weight": "G ⋆ X slides G over X for each k and c: at m it is the sum of Gₖᵢ X꜀,ᵢ₊ₘ over i "
     "and all examples",
+    "max_pool": "maxpool₂ₓ₂(A) has the largest entry of each window of 2×2 entries of A",
+    "max_unpool": "maxunpool(G, A) puts each entry of G to where the largest of its window of A stands, "
+    "and adds where windows overlap",
+    "max_take": "maxtake(V, A) has what V has where the largest entry of each window of A stands",
+    "avg_pool": "avgpool₂ₓ₂(A) has the mean of each window of 2×2 entries of A",
+    "avg_unpool": "avgunpool(G) spreads each entry of G evenly over its window, adding where windows overlap",
     "cumsum": "cumsum(z) has the sum of the first i entries at place i",
     "prod": "Π is the product of the entries",
     "prod_others": "the product of others has at each place the product of all entries but the one there",

@@ -44,6 +44,7 @@ from gradstep.operations.leaves import eye_op, number, symbol_op, triangle_op
 from gradstep.operations.lookups import one_hot_op, take_op
 from gradstep.operations.norms import norm_op, unit_op
 from gradstep.operations.permutations import matrix_transpose
+from gradstep.operations.pooling import POOLS
 from gradstep.operations.products import matmul_op, outer
 from gradstep.operations.pseudoinverses import pinv_op
 from gradstep.operations.toeplitz import diagonal_sums_op
@@ -361,7 +362,7 @@ ENTRIES: Mapping[Operation, Opening] = {
     embed_op: Lowering._embed,
     flip_op: Lowering._flip,
     windows_op: Lowering._windows,
-    **dict.fromkeys((overlap_add_op, *CONVOLUTIONS), Lowering._by_definition),
+    **dict.fromkeys((overlap_add_op, *CONVOLUTIONS, *POOLS), Lowering._by_definition),
     cumsum_op: Lowering._cumsum,
     concatenate_op: Lowering._concatenate,
     prod_op: Lowering._prod,

@@ -9,9 +9,10 @@ from gradstep.expression.shapes import Shape, Size, minus
 from gradstep.operations import entries
 from gradstep.operations.convolutions import CHANNELS, CONVOLUTIONS, conv_op, conv_transpose_op
 from gradstep.operations.entries import concatenate_op, is_whole, reshape_op, slice_op
+from gradstep.operations.pooling import PICKS, POOLS, avg_pool_op, max_pool_op, max_take_op
 from gradstep.operations.windows import overlap_add_op, windows_op
 
-SLIDING = CONVOLUTIONS | {windows_op, overlap_add_op}
+SLIDING = CONVOLUTIONS | POOLS | {windows_op, overlap_add_op}
 COUNTING = entries.COUNTING | SLIDING  # their axes have lengths that count
 
 
@@ -19,8 +20,11 @@ def needs(node: Expr) -> Iterable[Size]:
     """What must not be negative, where it depends on sizes by name."""
     if node.op not in SLIDING:
         return entries.needs(node)
-    counts = _counts(node)
-    return [need for count in counts if isinstance(need := minus(count, 1), str)]
+    least = [minus(count, 1) for count in _counts(node)]
+    if node.op in PICKS:  # else a window may lie between the ends of its axis and beyond
+        axes = node.args[-1].shape[-len(node.params[1]) :]
+        least += [minus(n, d) for n, (_, p, d) in zip(axes, node.params[1], strict=True) if p]
+    return [need for need in least if isinstance(need, str)]
 
 
 def _counts(node: Expr) -> tuple[Size, ...]:
@@ -29,6 +33,9 @@ def _counts(node: Expr) -> tuple[Size, ...]:
         return node.shape[-2 * len(node.params[1]) : -len(node.params[1])]
     if node.op is overlap_add_op:
         return node.args[0].shape[-2 * len(node.params[1]) : -len(node.params[1])]
+    if node.op in POOLS:
+        made = node if node.op in (max_pool_op, max_take_op, avg_pool_op) else node.args[0]
+        return made.shape[-len(node.params[1]) :]
     if node.op is conv_transpose_op:
         return (*node.shape[CHANNELS:], *node.args[0].shape[CHANNELS:])
     return (node if node.op is conv_op else node.args[1]).shape[CHANNELS:]
