@@ -317,6 +317,7 @@ def test_every_function_makes_operations_of_the_table(name):
         "one_hot": (symbol("places_", "m"), "k"),
         "windows": (x, 1),
         **{f"{kind}_pool{axes}d": (x, 1) for kind in ("max", "avg") for axes in (1, 2)},
+        **{f"max_share{axes}d": (x, 1) for axes in (1, 2)},
         "overlap_add": (x, "n"),
         **{f"max_{kind}{axes}d": (x, x, 1) for kind in ("take", "unpool") for axes in (1, 2)},
         "avg_unpool1d": (x, x.shape[1:], 1),

@@ -112,6 +112,8 @@ if TYPE_CHECKING:
     from gradstep.operations.pooling import avg_unpool2d as avg_unpool2d
     from gradstep.operations.pooling import max_pool1d as max_pool1d
     from gradstep.operations.pooling import max_pool2d as max_pool2d
+    from gradstep.operations.pooling import max_share1d as max_share1d
+    from gradstep.operations.pooling import max_share2d as max_share2d
     from gradstep.operations.pooling import max_take1d as max_take1d
     from gradstep.operations.pooling import max_take2d as max_take2d
     from gradstep.operations.pooling import max_unpool1d as max_unpool1d
@@ -198,7 +200,7 @@ _ROOMS = {
     "gradstep.operations.sums": ["sum", "mean", "var"],
     "gradstep.operations.pooling": [
         "avg_pool1d", "avg_pool2d", "avg_unpool1d", "avg_unpool2d", "max_pool1d", "max_pool2d",
-        "max_take1d", "max_take2d", "max_unpool1d", "max_unpool2d",
+        "max_share1d", "max_share2d", "max_take1d", "max_take2d", "max_unpool1d", "max_unpool2d",
     ],
     "gradstep.operations.windows": ["overlap_add", "windows"],
     "gradstep.operations.convolutions": [

@@ -42,7 +42,7 @@ MORE = {
     ),
     "pooling": (
         "sum(max_pool2d(X, 2)**2) + sum(avg_pool2d(X, (3, 2), stride=2, padding=1)**2)"
-        " + sum(max_pool1d(Y, 3, stride=1, dilation=2)**3)",
+        " + sum(max_pool1d(Y, 3, stride=1, padding=2, dilation=2)**3)",
         {"X": "2 2 6 5", "Y": "2 9"},
     ),
     "triangles": ("sum(triu(X)**2) + sum(diag(x) @ X)", {"X": "3 3", "x": "3"}),

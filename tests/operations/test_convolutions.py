@@ -89,6 +89,8 @@ POOLS = [
     "max_pool1d(X, 3, stride=2, dilation=2)",
     "max_pool2d(X, 2)",
     "max_pool2d(X, (3, 2), stride=(1, 3), dilation=(2, 1))",
+    "max_pool1d(-X - 5, 3, stride=2, padding=1)",
+    "max_pool2d(X, (4, 3), stride=2, padding=(2, 1), dilation=(1, 2))",
     "avg_pool1d(X, 3, padding=1)",
     "avg_pool1d(X, 2, stride=1)",
     "avg_pool2d(X, (2, 3), padding=(1, 0))",
@@ -156,6 +158,8 @@ REFUSED = {
     "max_pool1d(X, n)": "needs a stride",
     "max_pool2d(b, 2)": "slides along 2 axes",
     "max_pool2d(X, (1, 1, 1))": "one size for all axes",
+    "max_pool1d(X, 3, padding=2)": "nothing but what is beyond the ends",
+    "max_pool1d(S, 2, dilation=5, padding=3)": "nothing but what is beyond the ends",
     "windows(S, 9)": "does not fit into",
     "overlap_add(S, 9)": "windows",
 }

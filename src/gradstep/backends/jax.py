@@ -21,7 +21,7 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.operations.coded import KERNELS, defined
 from gradstep.operations.evaluation import evaluate
-from gradstep.operations.pooling import POOLS
+from gradstep.operations.pooling import POOLS, simpler
 
 # What is called otherwise, by the name of the operation: the code, and a helper function if it calls one.
 OTHERWISE: Mapping[str, tuple[str, str]] = {
@@ -108,7 +108,9 @@ class JaxSpeller(Speller):
         return in_jax(code), in_jax(HELPERS.get(name, helper))
 
     def code(self, expr: Expr) -> Text:
-        if (expr.op in KERNELS or expr.op in POOLS) and expr.op.name not in OTHERWISE:
+        if expr.op in POOLS:
+            return self.code(simpler(expr))
+        if expr.op in KERNELS and expr.op.name not in OTHERWISE:
             return self.code(defined(expr))
         text, head = super().code(expr)
         return in_jax(text), head

@@ -27,6 +27,7 @@ from gradstep.operations.cumulative import cumsum_op, prod_op
 from gradstep.operations.extremes import hardmax_op, max_op, min_op
 from gradstep.operations.leaves import number_op, symbol_op
 from gradstep.operations.norms import norm_op, unit_op
+from gradstep.operations.pooling import POOLS, simpler
 from gradstep.operations.precise import log1p
 from gradstep.operations.rowwise import log_softmax_op, logsumexp_op, softmax_op
 from gradstep.operations.windows import gathered, overlap_add_op
@@ -188,6 +189,8 @@ class Writer:
             return exp(under) if node.op is softmax_op else under
         if node.op is overlap_add_op:
             return gathered(node)
+        if node.op in POOLS:
+            return simpler(node)
         known = node.op.name in self.language.forms or node.op.indices is not None
         known = known or node.op in LOOPS or node.op in PLACES or self.is_matrix(node)
         if not known and node.args and node.op.definition is not None:

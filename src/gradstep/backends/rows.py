@@ -192,7 +192,7 @@ def _meets(node: Expr, size: Size) -> Combine | None:
         or (op is embed_op and node.params[0][at] == whole)
         or (op is windows_op and at < node.args[0].rank - len(node.params[1]))
         or (op is overlap_add_op and at < node.rank - len(node.params[1]))
-        or (op in POOLS and at < node.rank - len(node.params[1]))
+        or (op in POOLS and at < node.args[-1].rank - len(node.params[1]))
         or (op is reshape_op and at == 0 and node.shape[:1] == (size,))
         or (op in (take_op, one_hot_op) and carried == [node.args[-1]])
     ):

@@ -20,7 +20,7 @@ from gradstep.expression.node import Expr
 from gradstep.expression.shapes import minus, plus, times
 from gradstep.operations.coded import KERNELS, defined
 from gradstep.operations.leaves import value_of
-from gradstep.operations.pooling import POOLS
+from gradstep.operations.pooling import POOLS, simpler
 
 Template = str | Callable[[Expr], str]
 
@@ -217,7 +217,9 @@ class TorchSpeller(Speller):
         return in_torch(code), HELPERS.get(name, helper)
 
     def code(self, expr: Expr) -> Text:
-        if (expr.op in KERNELS or expr.op in POOLS) and expr.op.name not in OTHERWISE:
+        if expr.op in POOLS:
+            return self.code(simpler(expr))
+        if expr.op in KERNELS and expr.op.name not in OTHERWISE:
             return self.code(defined(expr))
         text, head = super().code(expr)
         return in_torch(text), head

@@ -22,6 +22,7 @@ from gradstep.operations.extremes import hardmax_op
 from gradstep.operations.flips import flip_op
 from gradstep.operations.leaves import triangle_op
 from gradstep.operations.lookups import one_hot_op
+from gradstep.operations.pooling import max_share_op
 from gradstep.operations.windows import overlap_add_op, windows_op
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 # Linear, and exact in the field: they move as their values are made.
 MOVING_ENTRIES = LINEAR | {cumsum_op, windows_op, overlap_add_op}
-PICKING = frozenset({hardmax_op, one_hot_op})  # piecewise constant
+PICKING = frozenset({hardmax_op, one_hot_op, max_share_op})  # piecewise constant
 
 
 def lines(dims: Sequence[int], axes: Iterable[int]) -> list[list[int]]:

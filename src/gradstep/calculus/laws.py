@@ -36,7 +36,7 @@ from gradstep.operations.hyperbolic import cosh, sinh
 from gradstep.operations.kronecker import kron_op
 from gradstep.operations.leaves import number
 from gradstep.operations.permutations import permute_op, transpose_op
-from gradstep.operations.pooling import PICKS, POOLS, max_pool_op
+from gradstep.operations.pooling import PICKS, POOLS, max_pool_op, max_share_op
 from gradstep.operations.products import matmul_op, outer, outer_op
 from gradstep.operations.sums import sum
 
@@ -133,7 +133,14 @@ FRONT = (
 
 LINEAR = (
     *(matmul_op, transpose_op, permute_op, outer_op, sum_op, repeat_op, squeeze_op),
-    *(trace_op, diagonal_op, diagonal_matrix_op, kron_op, *CONVOLUTIONS, *POOLS - {max_pool_op}),
+    *(
+        trace_op,
+        diagonal_op,
+        diagonal_matrix_op,
+        kron_op,
+        *CONVOLUTIONS,
+        *POOLS - {max_pool_op, max_share_op},
+    ),
 )
 IN_THE_FIRST = PICKS  # where the largest entries stand is no sum
 

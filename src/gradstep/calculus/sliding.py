@@ -24,7 +24,7 @@ from gradstep.operations.convolutions import (
     conv_transpose_op,
     conv_weight_op,
 )
-from gradstep.operations.pooling import PICKS, max_pool_op, max_take_op, max_unpool_op
+from gradstep.operations.pooling import PICKS, max_pool_op, max_share_op, max_take_op, max_unpool_op
 from gradstep.operations.windows import overlap_add_op, windows_op
 
 if TYPE_CHECKING:
@@ -164,29 +164,38 @@ def _move_slid(
 # ------------------------------------------------------------------------------------------- pooling
 
 
-def _held(point: Point, node: Expr, x: Array) -> Iterator[tuple[int, list[int], Array]]:
-    """For each window of `x` its number, its places, and weights that add up to one: 1 at the largest."""
-    lengths, paces = (tuple(point.sizes[m] for m in node.params[0]), node.params[1])
-    axes = len(paces)
-    dims = point.dims(node.args[-1].shape)[-axes:]
-    counts = point.dims((node.args[0] if node.op is max_unpool_op else node).shape)[-axes:]
+def _held(point: Point, node: Expr, x: Array) -> Iterator[tuple[list[int | None], Array]]:
+    """The places in each window of `x`, None beyond the ends, and weights that add up to one."""
+    lengths, paces = tuple(point.sizes[m] for m in node.params[0]), node.params[1]
+    axes, whole = len(paces), point.dims(node.args[-1].shape)
+    dims, lead = whole[-axes:], len(whole) - len(paces)
+    counts = point.dims((node.args[0] if node.op is max_unpool_op else node).shape)[lead : lead + axes]
     windows = [*zip(*_meetings(conv_op, paces, counts, dims, lengths), strict=True)]
     for at in range(0, len(x), prod(dims)):
-        for k, window in enumerate(windows):
-            places = [at + place for place in window if place is not None]
-            yield at // prod(dims) * len(windows) + k, places, point.largest([x[place] for place in places])
+        for window in windows:
+            places = [None if place is None else at + place for place in window]
+            held = iter(point.largest([x[place] for place in places if place is not None]))
+            yield places, [0 if place is None else next(held) for place in places]
+
+
+def _share(point: Point, node: Expr, x: Array) -> Array:
+    return [w for _, weights in _held(point, node, x) for w in weights]
 
 
 def _take(point: Point, node: Expr, v: Array, x: Array) -> Array:
     p = point.prime
-    return [sum([v[k] * w for k, w in zip(*held, strict=True)]) % p for _, *held in _held(point, node, x)]
+    return [
+        sum([v[k] * w for k, w in zip(*held, strict=True) if k is not None]) % p
+        for held in _held(point, node, x)
+    ]
 
 
 def _unpool(point: Point, node: Expr, g: Array, x: Array) -> Array:
     found, p = [0] * len(x), point.prime
-    for number, places, weights in _held(point, node, x):
-        for k, w in zip(places, weights, strict=True):
-            found[k] = (found[k] + g[number] * w) % p
+    for y, held in zip(g, _held(point, node, x), strict=True):
+        for k, w in zip(*held, strict=True):
+            if k is not None:
+                found[k] = (found[k] + y * w) % p
     return found
 
 
@@ -204,10 +213,11 @@ SLIDING_VALUES: dict[Operation, Callable[..., Array]] = {
     overlap_add_op: _overlap_add,
     **dict.fromkeys(CONVOLUTIONS, _slid),
     max_pool_op: lambda point, node, x: _take(point, node, x, x),
+    max_share_op: _share,
     max_take_op: _take,
     max_unpool_op: _unpool,
 }
 SLIDING_MOVES: dict[Operation, Callable[..., Array | None]] = {
     **dict.fromkeys(CONVOLUTIONS, _move_slid),
-    **dict.fromkeys(PICKS, _move_pooled),
+    **dict.fromkeys(PICKS - {max_share_op}, _move_pooled),
 }

@@ -69,6 +69,7 @@ WORDS = {
     "max_pool": "maxpool₂ₓ₂(A) has the largest entry of each window of 2×2 entries of A",
     "max_unpool": "maxunpool(G, A) puts each entry of G to where the largest of its window of A stands, "
     "and adds where windows overlap",
+    "max_share": "maxshare(A) is 1 at the largest entry of each window of A and 0 elsewhere",
     "max_take": "maxtake(V, A) has what V has where the largest entry of each window of A stands",
     "avg_pool": "avgpool₂ₓ₂(A) has the mean of each window of 2×2 entries of A",
     "avg_unpool": "avgunpool(G) spreads each entry of G evenly over its window, adding where windows overlap",

@@ -80,16 +80,14 @@ class Wording:
             return "it moves inside the sum"
         if node.op is repeat_op:
             told = self.text(node.args[0])
-            return (
-                f"{told} stands in every {self.place(node)}: what arrives there is added"
-                if told
-                else step.why
-            )
+            return f"{told} stands {self.place(node)}: what arrives there is added" if told else step.why
         if node.op is power_op and value_of(node.args[1]) == 2:
             base = self.write(node.args[0])
             told = line(base)
             change = line(row(Sym("2", "number"), base, row("d", base)))
             return f"d({told}²) = {change}" if len(told) <= SHORT and " " not in told else step.why
+        if towards is not None and towards in node.args and node.op.told is not None:
+            return node.op.told(node, [node.args.index(towards)])[1]
         return step.why.removeprefix(f"the two pieces of {step.rule.removeprefix('slope of ')}: ")
 
     def meeting(self, step: Step) -> str:
@@ -100,8 +98,10 @@ class Wording:
     def place(self, repeated: Expr) -> str:
         """Where a repeated thing stands again and again."""
         if repeated.rank == 1 or not repeated.args[0].rank:
-            return "entry"
-        return "row" if 0 in repeated.params[0] else "column"
+            return "in every entry"
+        if repeated.rank > 2:
+            return f"at every place along {listed([str(size) for size in repeated.params[1]])}"
+        return "in every row" if 0 in repeated.params[0] else "in every column"
 
     def staying(self, node: Expr, parameters: str) -> str:
         """1/N stays in front."""

@@ -9,7 +9,7 @@ from gradstep.expression.shapes import Shape, Size, minus
 from gradstep.operations import entries
 from gradstep.operations.convolutions import CHANNELS, CONVOLUTIONS, conv_op, conv_transpose_op
 from gradstep.operations.entries import concatenate_op, is_whole, reshape_op, slice_op
-from gradstep.operations.pooling import PICKS, POOLS, avg_pool_op, max_pool_op, max_take_op
+from gradstep.operations.pooling import PICKS, POOLS, avg_pool_op, max_pool_op, max_share_op, max_take_op
 from gradstep.operations.windows import overlap_add_op, windows_op
 
 SLIDING = CONVOLUTIONS | POOLS | {windows_op, overlap_add_op}
@@ -33,6 +33,8 @@ def _counts(node: Expr) -> tuple[Size, ...]:
         return node.shape[-2 * len(node.params[1]) : -len(node.params[1])]
     if node.op is overlap_add_op:
         return node.args[0].shape[-2 * len(node.params[1]) : -len(node.params[1])]
+    if node.op is max_share_op:
+        return node.shape[-2 * len(node.params[1]) : -len(node.params[1])]
     if node.op in POOLS:
         made = node if node.op in (max_pool_op, max_take_op, avg_pool_op) else node.args[0]
         return made.shape[-len(node.params[1]) :]

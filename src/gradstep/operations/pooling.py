@@ -15,10 +15,11 @@ from gradstep.expression.node import Expr, Operation, Params, Spelled
 from gradstep.expression.shapes import Shape, Size, listed_sizes, minus, plus, same, shape_text
 from gradstep.operations.arithmetic import divide, scale
 from gradstep.operations.broadcasting import MOST_AXES, repeat, sum_over
+from gradstep.operations.coded import defined
 from gradstep.operations.extremes import TIES, hardmax_op, max_op, min
 from gradstep.operations.families import Spell, Write, only
 from gradstep.operations.leaves import checked_size, expression
-from gradstep.operations.pooled import AVG_POOLED, AVG_UNPOOLED, MAX_POOLED, MAX_TAKEN, MAX_UNPOOLED
+from gradstep.operations.pooled import AVG_POOLED, AVG_UNPOOLED, MAX_POOLED, MAX_TAKEN, MAX_UNPOOLED, SHARES
 from gradstep.operations.sums import count, mean
 from gradstep.operations.windows import (
     Whole,
@@ -111,32 +112,37 @@ def _within(params: Params, x: Expr) -> tuple[int, ...]:
     return tuple(range(x.rank, x.rank + len(params[1])))
 
 
-def _above(params: Params, x: Expr) -> tuple[Expr, Expr | None]:
-    """`x` such that zeros around it are no entry's rivals, and what was taken away for that."""
-    if not any(p for _, p, _ in params[1]):
-        return x, None
-    lowest = min(x) - 1
-    return x - repeat(lowest, tuple(range(x.rank)), x.shape), lowest
-
-
 def _spread(params: Params, g: Expr) -> Expr:
     """An entry of `g` at all places of its window."""
     return repeat(g, tuple(range(g.rank, g.rank + len(params[0]))), tuple(params[0]))
 
 
 def _shares(params: Params, x: Expr) -> Expr:
-    return hardmax_op(_slid(params, _above(params, x)[0]), params=(_within(params, x),))
+    if any(p for _, p, _ in params[1]):
+        return max_share_op(x, params=params)
+    return hardmax_op(_slid(params, x), params=(_within(params, x),))
 
 
 def pointing(node: Expr) -> Expr:
-    """1 at the largest entry of each window, in which all that `node` picks is to be seen."""
-    return _shares(node.params, node.args[-1])
+    """1 at the largest entry of each window in which `node` picks it, by a maximum of real numbers.
+
+    Zeros around an array are no entry's rivals where all entries are positive.
+    """
+    params, x = node.params, node.args[-1]
+    if any(p for _, p, _ in params[1]):
+        x = x - repeat(min(x) - 1, tuple(range(x.rank)), x.shape)
+    return hardmax_op(_slid(params, x), params=(_within(params, x),))
+
+
+def simpler(node: Expr) -> Expr:
+    """Pooling by windows and what is done with them."""
+    return pointing(node) if node.op is max_share_op else defined(node)
 
 
 def _max(params: Params, x: Expr) -> Expr:
-    above, lowest = _above(params, x)
-    found = max_op(_slid(params, above), params=(_within(params, x),))
-    return found if lowest is None else found + repeat(lowest, tuple(range(found.rank)), found.shape)
+    if any(p for _, p, _ in params[1]):
+        return _taken(params, x, x)
+    return max_op(_slid(params, x), params=(_within(params, x),))
 
 
 def _unpooled(params: Params, g: Expr, x: Expr) -> Expr:
@@ -190,6 +196,10 @@ def _box(word: str) -> Callable[[Expr, Write], Written]:
         )
 
     return layout
+
+
+def _shares_shape(params: Params, x: Shape) -> Shape:
+    return (*_max_shape(params, x), *params[0])
 
 
 def _code(name: str) -> Callable[[Expr], str]:
@@ -320,7 +330,26 @@ avg_unpool_op: Operation = Operation(
         (((2, 3), _EVEN, (4, 6)), ((2, 3, 4),)),
     ),
 )
-PICKS = frozenset({max_pool_op, max_unpool_op, max_take_op})  # the largest entry of each window
+# Where windows reach beyond the ends, no maximum of a padded array says which entry is the largest.
+max_share_op: Operation = Operation(
+    "max_share",
+    _shares_shape,
+    _meaning(SHARES, "shares"),
+    _text,
+    _box("maxshare"),
+    lambda y, args, dargs: 0 * y,
+    lambda H, y, args: (0 * args[0],),
+    "slope of maxshare",
+    "which entry is the largest stands still until another one overtakes it: the slope is 0",
+    _code("shares"),
+    helper=SHARES,
+    kink=TIES,
+    example=(
+        (((2,), _NEAR), (("m", 3),)),
+        (((2, 3), _WIDE), ((2, 4, 6),)),
+    ),
+)
+PICKS = frozenset({max_pool_op, max_unpool_op, max_take_op, max_share_op})  # the largest of each window
 POOLS = PICKS | {avg_pool_op, avg_unpool_op}
 
 
@@ -356,7 +385,7 @@ def _params(
     return lengths, tuple(paces)
 
 
-def _max_pool(axes: int) -> Callable[..., Expr]:
+def _max_pool(axes: int, op: Operation = max_pool_op) -> Callable[..., Expr]:
     def max_pool(
         X: Expr,
         size: Size | Sequence[Size],
@@ -365,8 +394,7 @@ def _max_pool(axes: int) -> Callable[..., Expr]:
         dilation: Whole = 1,
     ) -> Expr:
         x = expression(X)
-        params = _params(f"max_pool{axes}d", axes, x, size, stride, padding, dilation)
-        return max_pool_op(x, params=params)
+        return op(x, params=_params(f"{op.name}{axes}d", axes, x, size, stride, padding, dilation))
 
     return max_pool
 
@@ -423,6 +451,9 @@ _UNPOOL = """Each entry of G where the largest of its window of X stands, the tr
     It is what arrives at X where G arrives at `max_pool{0}d` of it.
     """
 _TAKE = """What G has where the largest entry of each window of X stands, as `max_pool{0}d` takes it."""
+_SHARE = (
+    """1 at the largest entry of each window of X, as `max_pool{0}d` takes it; those that tie share it."""
+)
 _MEAN = """PyTorch's avg_pool{0}d: the mean of each window along {1}; zeros that stand around count.
 
     Windows of this size lie side by side, or begin `stride` apart.
@@ -440,6 +471,7 @@ def _doors(
 
 max_pool1d, max_pool2d = _doors("max_pool", _max_pool, _MAX)
 max_unpool1d, max_unpool2d = _doors("max_unpool", lambda axes: _at_largest(max_unpool_op, axes), _UNPOOL)
+max_share1d, max_share2d = _doors("max_share", lambda axes: _max_pool(axes, max_share_op), _SHARE)
 max_take1d, max_take2d = _doors("max_take", lambda axes: _at_largest(max_take_op, axes), _TAKE)
 avg_pool1d, avg_pool2d = _doors("avg_pool", _avg_pool, _MEAN)
 avg_unpool1d, avg_unpool2d = _doors("avg_unpool", _avg_unpool, _EVENLY)
