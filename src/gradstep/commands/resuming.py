@@ -16,15 +16,16 @@ from click.core import ParameterSource
 from gradstep.backends.threads import use_threads_for_products
 from gradstep.expression.errors import MathError
 from gradstep.expression.late import late
-from gradstep.learn.checkpoints import THREADS, Checkpoint, Found
 from gradstep.learn.columns import shown
 from gradstep.learn.opening import paths
 from gradstep.learn.prints import print_of
 from gradstep.learn.saved import CHECKPOINT
 
 if TYPE_CHECKING:
-    from gradstep.learn import queries
+    from gradstep.learn import checkpoints, queries
+    from gradstep.learn.checkpoints import Checkpoint, Found
 else:
+    checkpoints = late("gradstep.learn.checkpoints")
     queries = late("gradstep.learn.queries")
 
 ITSELF = ("checkpoint", "every", "resume", "quiet")  # what is not taken up
@@ -38,7 +39,7 @@ def taken_up(
     place, goes_on = options["resume"] or options["checkpoint"], bool(options["resume"])
     if options["resume"] and options["checkpoint"]:
         raise MathError("--resume goes on in the checkpoint that it names", mend="--resume alone")
-    checkpoint = Checkpoint.of(place, options["every"], goes_on)
+    checkpoint = checkpoints.Checkpoint.of(place, options["every"], goes_on) if place else None
     found = None if checkpoint is None else checkpoint.found
     if goes_on and found is None:
         raise MathError(f"there is no checkpoint in {shown(place)}", mend="--checkpoint, to begin one")
@@ -76,7 +77,7 @@ def _as_begun(
     began_with = told.get("data")
     if data is None and not isinstance(began_with, str):
         raise MathError("where these data are is not kept, since it may hold a secret", mend="DATA once more")
-    threads = machine.get(THREADS) if isinstance(machine, Mapping) else None
+    threads = machine.get(checkpoints.THREADS) if isinstance(machine, Mapping) else None
     if isinstance(threads, str) and threads.isdecimal():
         use_threads_for_products(int(threads))  # others would add up in another order
     return data or str(began_with), shapes or began, options

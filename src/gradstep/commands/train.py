@@ -20,7 +20,6 @@ from gradstep.commands.tables import (
 )
 from gradstep.expression.errors import MathError
 from gradstep.expression.late import late
-from gradstep.learn.checkpoints import Checkpoint
 from gradstep.learn.columns import Table, listed, shown
 from gradstep.learn.encoding import Encoder, Prepared
 from gradstep.learn.fit import Fit
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
     from gradstep.commands import models, resuming, sweeping
     from gradstep.learn import cluster, packing, stored_tables, variants
+    from gradstep.learn.checkpoints import Checkpoint
     from gradstep.learn.stores import Store
     from gradstep.notation import declaring, plain, views
     from gradstep.notation.presentation import Said

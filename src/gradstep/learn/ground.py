@@ -17,7 +17,6 @@ from gradstep.expression.late import late
 from gradstep.expression.node import Expr
 from gradstep.expression.records import replaced
 from gradstep.learn.arrays import Checked, checked, column_names
-from gradstep.learn.checkpoints import Checkpoint
 from gradstep.learn.choices import Choice, Task, derived, order_of, translated
 from gradstep.learn.comparison import (
     Score,
@@ -38,9 +37,7 @@ from gradstep.learn.fit import Fit
 from gradstep.learn.objective import check_memory, needed, objective, watch_of, worth
 from gradstep.learn.optimisers import Optimiser, optimiser_named
 from gradstep.learn.penalty import L2, penalised
-from gradstep.learn.plain_data import plain
 from gradstep.learn.plan import Plan, planned
-from gradstep.learn.prints import digest
 from gradstep.learn.progress import Progress
 from gradstep.learn.rounding import noise_in, places_near
 from gradstep.learn.scaling import Array
@@ -49,10 +46,13 @@ from gradstep.learn.surface import Layout, Measured, Objective
 from gradstep.operations.evaluation import mentioned, variables
 
 if TYPE_CHECKING:
-    from gradstep.learn import knowledge
+    from gradstep.learn import knowledge, plain_data, prints
+    from gradstep.learn.checkpoints import Checkpoint
     from gradstep.learn.stretches import Machine
 else:
     knowledge = late("gradstep.learn.knowledge")
+    plain_data = late("gradstep.learn.plain_data")
+    prints = late("gradstep.learn.prints")
 
 Watch: TypeAlias = Callable[[dict[str, Array]], float]
 
@@ -91,7 +91,7 @@ class Manner:
             "start",
             "exact",
         )
-        return {name: plain(getattr(self, name)) for name in own}
+        return {name: plain_data.plain(getattr(self, name)) for name in own}
 
     @cached_property
     def choice(self) -> Choice:
@@ -272,8 +272,12 @@ class Ground:
         formula = {"formula": str(self.derivation.of), "parameters": ", ".join(self.derivation.wrt)}
         checkpoint.agree("loss", formula)
         checkpoint.agree("settings", settings)
-        checkpoint.agree("data", {name: plain(each) for name, each in given.items() if name not in made})
-        checkpoint.agree("rows", {name: digest(each.astype("<i8").tobytes()) for name, each in rows.items()})
+        checkpoint.agree(
+            "data", {name: plain_data.plain(each) for name, each in given.items() if name not in made}
+        )
+        checkpoint.agree(
+            "rows", {name: prints.digest(each.astype("<i8").tobytes()) for name, each in rows.items()}
+        )
 
     def _watch(
         self, function: Compiled, enough: float, own: Mapping[str, Array], by: Measure

@@ -18,7 +18,6 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.late import late
 from gradstep.expression.node import Expr
 from gradstep.expression.records import replaced
-from gradstep.learn.checkpoints import SECONDS, Checkpoint
 from gradstep.learn.comparison import SURE_ENOUGH
 from gradstep.learn.encoding import Prepared
 from gradstep.learn.fit import Fit
@@ -30,8 +29,10 @@ from gradstep.learn.progress import Progress, shown_by
 from gradstep.operations.evaluation import mentioned
 
 if TYPE_CHECKING:
-    from gradstep.learn import streaming, sweeps, variants
+    from gradstep.learn import checkpoints, streaming, sweeps, variants
+    from gradstep.learn.checkpoints import Checkpoint
 else:
+    checkpoints = late("gradstep.learn.checkpoints")
     streaming = late("gradstep.learn.streaming")
     sweeps = late("gradstep.learn.sweeps")
     variants = late("gradstep.learn.variants")
@@ -75,7 +76,7 @@ def train(
     backend: str = "fastest",
     threads: int | None = None,
     checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
-    every: float | str = SECONDS,
+    every: float | str = 60,
     resume: bool = False,
     cluster: object = None,
     exact: bool = False,
@@ -109,7 +110,7 @@ def train(
     backend: str = "fastest",
     threads: int | None = None,
     checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
-    every: float | str = SECONDS,
+    every: float | str = 60,
     resume: bool = False,
     cluster: object = None,
     exact: bool = False,
@@ -142,7 +143,7 @@ def train(
     backend: str = "fastest",
     threads: int | None = None,
     checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
-    every: float | str = SECONDS,
+    every: float | str = 60,
     resume: bool = False,
     cluster: object = None,
     exact: bool = False,
@@ -189,7 +190,8 @@ def train(
         raise MathError(
             f"train takes an expression, not {type(loss).__name__}", mend='gs.parse(text, X="N d", …)'
         )
-    checkpoint = Checkpoint.of(checkpoint, every, resume)
+    if checkpoint is not None or resume is not False:
+        checkpoint = checkpoints.Checkpoint.of(checkpoint, every, resume)
     settings = {name: value for name, value in locals().items() if name in SETTINGS}
     if isinstance(data, str | os.PathLike):
         data = open_rows(data, "y" if os.fspath(data).endswith(".parquet") else None)
