@@ -387,6 +387,7 @@ SETTINGS = (
     Disaster("no batch", having(batch=0), "mini-batch"),
     Disaster("a strange optimiser", having(optimiser="sgd"), "no optimiser"),
     Disaster("a seed below 0", having(seed=-1), "a seed is"),
+    Disaster("a seed below 0, and rows held out", having(seed=-1, holdout=0.3), "a seed is", losses=["tanh"]),
     Disaster("half a seed", having(seed=0.5), "a seed is"),
     Disaster("all rows held out", having(holdout=1.0), "held-out"),
     Disaster(

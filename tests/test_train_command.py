@@ -96,6 +96,18 @@ def test_quiet_prints_the_result_alone(gradstep, houses):
     assert len(output.splitlines()) == 7
 
 
+def test_what_may_be_wrong_is_said_by_the_names_of_the_columns_also_when_quiet(gradstep, tmp_path):
+    random = np.random.default_rng(0)
+    size, tax = random.uniform(40, 200, (2, 60)).round(2)
+    rows = [["size", "feet", "tax", "price"], *zip(size, 10 * size, tax, 5 * tax, strict=True)]
+    table = write(tmp_path / "houses.csv", rows)
+    leak = '"price" is 5 × "tax" in every row: the answer may be among the features'
+    status, output, errors = gradstep("train", table, "--target", "price")
+    assert (status, errors) == (0, "") and leak in output and '"size" and "feet" tell the same' in output
+    status, output, errors = gradstep("train", table, "--target", "price", "--quiet")
+    assert status == 0 and leak not in output and leak in errors
+
+
 def test_hidden_layers(gradstep, houses):
     status, output, _ = gradstep("train", houses, "--target", "price", "--hidden", "8,4")
     assert status == 0

@@ -266,6 +266,8 @@ def _told(
     """What happened and what came of it, and the files that were asked for."""
     for part in () if options["quiet"] else (*_derived(fit), *_descended(fit, options["learning_rate"])):
         say(part)
+    for fault in fit.faults if options["quiet"] else ():
+        click.echo(fault, err=True)
     click.echo("\nThe result")
     for row in fit.compared() or [f"  loss {fit.loss:.6g}"]:
         click.echo(row)

@@ -22,7 +22,7 @@ from gradstep.expression.records import record, replaced
 from gradstep.learn.objective import compiled
 from gradstep.learn.optimisers import GRADIENT_DESCENT, MOMENTUM, Optimiser, Rule
 from gradstep.learn.plan import Plan
-from gradstep.learn.scaling import Array
+from gradstep.learn.scaling import Array, check_seed
 from gradstep.learn.walks import MEMORY, SPEED_UP, SUFFICIENT
 from gradstep.operations.evaluation import sizes_of
 
@@ -82,6 +82,7 @@ class Choice:
     exact: bool = False
 
     def __post_init__(self) -> None:
+        check_seed(self.seed)
         if self.exact and self.backend == "native":
             raise MathError("exact sums are made in NumPy, not in machine code", mend='backend="numpy"')
         if self.exact and self.optimiser.needs != "gradient":

@@ -32,8 +32,7 @@ def split(
         raise MathError(
             f"the held-out share is a number from 0 to below 1, not {holdout!r}", mend="holdout=0.2"
         )
-    if not isinstance(seed, int) or seed < 0:
-        raise MathError(f"a seed is a whole number from 0 on, not {seed!r:.40}", mend="seed=0")
+    check_seed(seed)
     if rows < _FEWEST_TO_HOLD_OUT or not share:
         return np.arange(rows), np.arange(0)
     order = np.random.default_rng(seed).permutation(rows)
@@ -44,6 +43,12 @@ def split(
     held[order] = np.diff(steps, prepend=0.0) > 0
     held &= np.isin(classes, distinct(classes[~held]))
     return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def check_seed(seed: object) -> None:
+    """Raises `MathError` for what is no seed."""
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise MathError(f"a seed is a whole number from 0 on, not {seed!r:.40}", mend="seed=0")
 
 
 @record
