@@ -3,12 +3,14 @@
 import gc
 import gzip
 import hashlib
+import io
 import operator
 import os
 import pickle
 import re
 import tempfile
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,9 +19,9 @@ from text_tables import BAD, GOOD
 
 import gradstep as gs
 from gradstep.expression.errors import MathError
-from gradstep.learn import lines, opening, queries, selection, stores, texts
+from gradstep.learn import batches, lines, opening, queries, selection, spool, stores, texts
 from gradstep.learn.cells import Style
-from gradstep.learn.data import from_arrays
+from gradstep.learn.data import from_arrays, read_table
 from gradstep.learn.encoding import Encoder
 from gradstep.learn.frames import Words
 from gradstep.learn.models import default_model
@@ -478,3 +480,226 @@ def test_a_table_in_files_is_trained_on_and_answered_as_one_in_memory(tmp_path, 
     found = np.concatenate([one.values for _, one in answered(fit.predictor, stored)])
     assert found == pytest.approx(answers, rel=1e-5) and len(found) == 900
     assert [value for part in stored.beside() for value in part].count("") == 900 - store.count
+
+
+# ------------------------------------------------------------------------------------------- faults
+
+
+def some(seed=0, count=900, **others):
+    return {**numbers(count, seed), **others}
+
+
+def several(folder, *tables, kind="parquet"):
+    """Files of the same kind, a.parquet, b.parquet …"""
+    write = pytest.importorskip("pyarrow.parquet").write_table
+    feather = pytest.importorskip("pyarrow.feather").write_feather
+    for name, columns in zip("abc", tables, strict=False):
+        table = pytest.importorskip("pyarrow").table(columns)
+        if kind == "parquet":
+            write(
+                table,
+                folder / f"{name}.parquet",
+                row_group_size=300,
+                use_dictionary=False,
+                write_page_checksum=True,
+            )
+        elif kind == "arrow":
+            feather(table, folder / f"{name}.arrow", chunksize=300, compression="zstd")
+        else:
+            csv(folder, columns)[0].rename(folder / f"{name}.csv")
+
+
+def spoilt(file, change):
+    """Files, the last of which has other bytes."""
+
+    def written(folder):
+        kind = file.partition(".")[2]
+        several(folder, some(), some(1), kind=kind)
+        (folder / file).write_bytes(change((folder / file).read_bytes()))
+
+    return written
+
+
+def tables(*found, kind="parquet"):
+    return lambda folder: several(folder, *found, kind=kind)
+
+
+def bits(column, group):
+    """Some other bytes where a column of a row group lies."""
+
+    def change(raw):
+        about = pytest.importorskip("pyarrow.parquet").ParquetFile(io.BytesIO(raw)).metadata.row_group(group)
+        places = {about.column(k).path_in_schema: about.column(k) for k in range(about.num_columns)}
+        at = places[column].data_page_offset + places[column].total_compressed_size // 2
+        return raw[:at] + bytes(255 - byte for byte in raw[at : at + 9]) + raw[at + 9 :]
+
+    return change
+
+
+def footer_that_says(rows):
+    """The number of rows of a row group, 300, is another; both take two bytes there."""
+
+    def change(raw):
+        length = int.from_bytes(raw[-8:-4], "little") + 8
+        old, new = (bytes([2 * k & 127 | 128, 2 * k >> 7]) for k in (300, rows))
+        return raw[:-length] + raw[-length:].replace(old, new)
+
+    return change
+
+
+def without(name):
+    return {key: value for key, value in some(1).items() if key != name}
+
+
+def at_row(row, value, **others):
+    column = numbers()["b"].astype(type(value) if isinstance(value, float) else object)
+    column = column.astype(str).astype(object) if isinstance(value, str) else column
+    column[row] = value
+    return some(b=column, **others)
+
+
+def piped(name):
+    def written(folder):
+        several(folder, some())
+        os.mkfifo(folder / name)
+
+    return written
+
+
+FAULTS = {
+    "a corrupt row group": (spoilt("b.parquet", bits("b", 2)), 'b.parquet" .* row group 2, column "b"'),
+    "a file cut off": (spoilt("b.parquet", lambda raw: raw[:-900]), '"b.parquet" cannot be read as Parquet'),
+    "a file of no bytes": (spoilt("b.parquet", lambda raw: b""), '"b.parquet" cannot be read'),
+    "an end that promises more rows": (spoilt("b.parquet", footer_that_says(400)), '"b.parquet"'),
+    "an end that promises fewer rows": (spoilt("b.parquet", footer_that_says(200)), "contradicts itself"),
+    "an Arrow file cut off": (spoilt("b.arrow", lambda raw: raw[:-900]), '"b.arrow" cannot be read'),
+    "an Arrow file of text": (spoilt("b.arrow", lambda raw: b"a,b,c,y"), "does not begin like one"),
+    "a batch that is damaged": (
+        spoilt("b.arrow", lambda raw: raw.replace(b"\x28\xb5\x2f\xfd", b"\xff" * 4)),
+        '"b.arrow" cannot be read as an Arrow file, batch',
+    ),
+    "another type": (tables(some(), some(1, b=["u"] * 900)), '"b" should have the same type in all files'),
+    "another type in Arrow": (tables(some(), some(b=["u"] * 900), kind="arrow"), "should have the same type"),
+    "a missing column": (tables(some(), without("b")), '"b.parquet" has no column called "b"'),
+    "a missing target": (tables(some(), without("y")), '"b.parquet" has no column called "y"'),
+    "a missing column in CSV": (tables(some(), without("b"), kind="csv"), '"b.csv" has no column called "b"'),
+    "another name": (tables(some(), {**without("b"), "B": some()["b"]}), r'called "b"(.|\n)*Perhaps "B"'),
+    "infinity": (tables(some(), at_row(777, np.inf)), '"b" holds inf in row 777 of "b.parquet", row group 2'),
+    "infinity in Arrow": (tables(some(), at_row(301, np.inf), kind="arrow"), 'row 301 of "b.arrow", batch 1'),
+    "infinity in CSV": (
+        tables(some(), at_row(777, np.inf), kind="csv"),
+        '"b" holds inf in line 779 of "b.csv"',
+    ),
+    "too large": (
+        tables(some(), at_row(3, -1e200)),
+        r'"b" holds -1e\+200 in row 3 of "b.parquet", row group 0',
+    ),
+    "text among numbers": (tables(at_row(801, "oops")), '"b" holds "oops" in row 801, row group 2'),
+    "text in CSV": (tables(some(), at_row(5, "x"), kind="csv"), '"b" holds "x" in line 7 of "b.csv"'),
+    "only files without rows": (tables(some(count=0)), "has no rows"),
+    "a pipe": (piped("b.parquet"), '"b.parquet" is not a regular file'),
+    "a pipe for CSV": (lambda folder: os.mkfifo(folder / "a.csv"), '"a.csv" is not a regular file'),
+    "nothing": (lambda folder: None, "a folder without files of data"),
+    "two formats": (
+        lambda folder: (several(folder, some()), several(folder, some(), kind="csv")),
+        "one format",
+    ),
+    "a text cut off": (
+        lambda folder: (
+            csv_gz(folder, some())[0].write_bytes((folder / "t.csv.gz").read_bytes()[:-999])
+            and (folder / "t.csv").unlink()
+        ),
+        '"t.csv.gz" is damaged or ends too early',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_in_a_file_is_one_error_that_says_where(tmp_path, name):
+    written, said = FAULTS[name]
+    written(tmp_path)
+    with pytest.raises(MathError, match=said) as error:
+        gs.train(LINE, open_rows(tmp_path, "y"), steps=1)
+    assert error.value.mend and "Traceback" not in str(error.value)
+
+
+FINE = {
+    "whole numbers in one file": (tables(some(b=range(900)), some(1)), 1800),
+    "a column of nothing in one file": (tables(some(b=[None] * 900), some(1)), 1800),
+    "a file without rows": (tables(some(), some(count=0), some(2)), 1800),
+    "columns in another order": (tables(some(), dict(reversed(some(1).items())), kind="csv"), 1800),
+    "one column more": (tables(some(), some(1, z=range(900))), 1800),
+}
+
+
+@each("written, count", FINE.values(), FINE)
+def test_what_is_no_fault_is_read(tmp_path_factory, written, count):
+    folder = tmp_path_factory.mktemp("fine")
+    written(folder)
+    store = open_rows(folder, "y")
+    surveyed(Part(store), ["X", "y"], 1.0, "y")
+    assert store.count == count == len(whole(store)["X"]) and store.columns["X"] == ("a", "b", "c")
+
+
+def test_names_of_folders_are_columns(tmp_path):
+    for year, kind in ((2020, "u"), (2021, "v%20w"), (2022, "__HIVE_DEFAULT_PARTITION__")):
+        folder = tmp_path / f"year={year}" / f"kind={kind}"
+        folder.mkdir(parents=True)
+        several(folder, some(year))
+    for source in (tmp_path, str(tmp_path / "*" / "*" / "*.parquet")):
+        store = open_rows(source, "y")
+        assert store.columns["X"] == ("a", "b", "c", "year", "kind=v w", "kind=(missing)")
+        X = whole(pickle.loads(pickle.dumps(store)))["X"]
+        assert np.array_equal(X[::900, 3:], [[2020, 0, 0], [2021, 1, 0], [2022, 0, 1]])
+    several(tmp_path, some())
+    with pytest.raises(MathError, match="lies in no folder called year="):
+        open_rows(tmp_path, "y")
+
+
+def test_bombs_are_refused_or_read_bit_by_bit(tmp_path, monkeypatch):
+    arrow_ = pytest.importorskip("pyarrow")
+    zeros = arrow_.table({"a": np.zeros(2_000_000), "y": np.arange(2_000_000) % 7})
+    pytest.importorskip("pyarrow.parquet").write_table(zeros, tmp_path / "t.parquet")
+    pytest.importorskip("pyarrow.feather").write_feather(
+        zeros, tmp_path / "t.arrow", compression="zstd", chunksize=2_000_000
+    )
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 2_000_000
+    monkeypatch.setattr(opening, "EASY", 20_000_000)
+    frame = opening.frame_of([str(tmp_path / "t.parquet")])
+    assert frame.size() >= 32_000_000 and frame.count == 2_000_000
+    monkeypatch.setattr(batches, "memory", lambda: 40_000_000)
+    with pytest.raises(MathError, match=r'"t.arrow" has a batch of 32 MB: too much to be read at once'):
+        open_rows(tmp_path / "t.arrow", "y")
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(b"a,y\n" + b"1,2\n" * 1_000_000))
+    assert not opening.is_short_text(str(tmp_path / "t.csv.gz"), 1_000_000)
+    with pytest.raises(MathError, match="larger than 1,000,000 bytes when it is unpacked"):
+        read_table(tmp_path / "t.csv.gz", limit=1_000_000)
+    monkeypatch.setattr(spool, "RESERVE", 1 << 60)
+    with pytest.raises(MathError, match="the disk has no room for the rows"):
+        open_rows(tmp_path / "t.csv.gz", "y")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid(), reason="only root can be somebody else")
+def test_a_file_that_may_not_be_read_says_so(tmp_path):
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        several(folder, some())
+        csv(folder, some())
+        for path in folder.iterdir():
+            path.chmod(0)
+        os.seteuid(65534)
+        try:
+            for path in ("a.parquet", "t.csv"):
+                with pytest.raises(MathError, match="permission denied"):
+                    open_rows(folder / path, "y")
+        finally:
+            os.seteuid(0)
+
+
+def test_a_file_that_changes_while_it_is_used_is_an_error(tmp_path):
+    several(tmp_path, some())
+    store = open_rows(tmp_path, "y")
+    several(tmp_path, some(1, count=500))
+    with pytest.raises(MathError, match=r'"a.parquet"'):
+        whole(store)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -43,11 +44,24 @@ def reading(path: str, what: str, where: str = "") -> Iterator[None]:
         yield
     except MathError:
         raise
-    except (arrow().ArrowException, OSError, ValueError, KeyError, TypeError, MemoryError) as error:
+    except PermissionError:
+        raise MathError(
+            f"{called(path)} cannot be read: permission denied", mend=f"chmod u+r {path}"
+        ) from None
+    except (
+        arrow().ArrowException,
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        MemoryError,
+        struct.error,
+    ) as error:
         why = " ".join(str(error).split())[:160]
         raise MathError(
             f"{called(path)} cannot be read as {what}{where}: it is damaged, or something else",
             facts=[why] if why else [],
+            mend="the file written anew, or another copy of it",
         ) from None
 
 
@@ -59,7 +73,7 @@ def check_regular(path: str, mend: str) -> None:
         raise not_found(path) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise MathError(f"{called(path)} cannot be read: {reason.lower()}") from None
+        raise MathError(f"{called(path)} cannot be read: {reason.lower()}", mend=mend) from None
     if not regular:
         raise MathError(f"{called(path)} is not a regular file", mend=mend)
 
@@ -67,7 +81,7 @@ def check_regular(path: str, mend: str) -> None:
 def check_names(names: Sequence[str], source: str) -> None:
     """Raises `MathError` where columns cannot be told apart, or are too many."""
     if len(names) > MOST_COLUMNS:
-        raise MathError(f"{source} has {len(names):,} columns: too many")
+        raise MathError(f"{source} has {len(names):,} columns: too many", mend="features=[…], in fewer files")
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise MathError(f"{source} has two columns called {shown(twice)}", mend="different names")
@@ -112,7 +126,8 @@ def fields_of(schemas: Sequence[Any], paths: Sequence[str]) -> tuple[dict[str, F
             raise MathError(
                 f"{called(paths[at])} has no column called {shown(name)}",
                 facts=[f"{called(paths[0])} has one", f"its columns: {listed(schemas[at].names)}"],
-                mend=nearest(name, [each for each in schemas[at].names if each not in schemas[0].names]),
+                mend=nearest(name, [each for each in schemas[at].names if each not in schemas[0].names])
+                or "the same columns in all files",
             )
         found = [field_of(type) for type in types]
         holds = {
@@ -125,6 +140,7 @@ def fields_of(schemas: Sequence[Any], paths: Sequence[str]) -> tuple[dict[str, F
             raise MathError(
                 f"the column {shown(name)} should have the same type in all files",
                 facts=[f"{called(paths[k])}: {types[k]}" for k in (0, other)],
+                mend=f"{called(paths[other])} with {types[0]} there",
             )
         known = [each for each, type in zip(found, types, strict=True) if each and not _empty(type)] or found
         if known[0] is None:

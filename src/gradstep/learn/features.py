@@ -140,7 +140,7 @@ def number_feature(name: str, found: Numbers) -> Number | str:
     """The feature that a column of numbers becomes, or why it is left out."""
     if not found.present:
         return EMPTY
-    if found.high - found.low <= FLAT * max(abs(found.low), abs(found.high)):
+    if found.high - found.low <= FLAT * max(abs(found.low), abs(found.high)) < math.inf:
         return CONSTANT if found.high == found.low else UNVARYING
     if found.counting and name.casefold() in ROW_NAMES:
         return NUMBERING

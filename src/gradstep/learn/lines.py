@@ -102,11 +102,15 @@ def decoded(path: str, encoding: str) -> Iterator[bytes]:
                 return
 
 
-def read(file: BinaryIO, path: str) -> bytes:
+def read(file: BinaryIO, path: str, size: int = 0) -> bytes:
+    """The next bytes of a text; damage is a `MathError`."""
     try:
-        return file.read(PIECE)
+        return file.read(size or PIECE)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise MathError(f"{called(path)} is damaged or ends too early: {str(error).lower()}") from None
+        raise MathError(
+            f"{called(path)} is damaged or ends too early: {str(error).lower()}",
+            mend="the file written anew, or another copy of it",
+        ) from None
     except OSError as error:
         raise MathError(f"{called(path)} cannot be read: {(error.strerror or str(error)).lower()}") from None
 
@@ -126,10 +130,7 @@ def opened(path: str) -> BinaryIO:
 def beginning(path: str, size: int = 1 << 16) -> bytes:
     """The first bytes of a text; what is no text is a `MathError`."""
     with opened(path) as file:
-        try:
-            start = file.read(size)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise MathError(f"{called(path)} is damaged or ends too early: {str(error).lower()}") from None
+        start = read(file, path, size)
     check_text(start, called(path))
     return start
 

@@ -166,6 +166,7 @@ def _inside(folder: str) -> list[str]:
         raise MathError(
             f"{stores.called(folder)} is a folder without files of data",
             facts=["files of data end in " + ", ".join(FORMATS)],
+            mend="the path of a folder with such files",
         )
     return sorted(found)
 

@@ -50,6 +50,8 @@ class ParquetFrame(Frame):
             for group in range(file.metadata.num_row_groups)
             if file.metadata.row_group(group).num_rows
         ]
+        for path, file in zip(paths, files, strict=True):
+            _check_counts(path, file.metadata)
         self.bytes = sum(map(_size_in_memory, files))
         self.ranges = {name: r for name in self.fields if (r := _stated([f.metadata for f in files], name))}
 
@@ -77,7 +79,10 @@ class ParquetFrame(Frame):
                 while at + sum(batch.num_rows for batch in pending) < stop:
                     batch = self._next(batches, path, group, inside)
                     if batch is None:
-                        raise MathError(f"{called(path)}, {self.piece} {group} ends too early: it is damaged")
+                        raise MathError(
+                            f"{called(path)}, {self.piece} {group} ends too early: it is damaged",
+                            mend="the file written anew, or another copy of it",
+                        )
                     pending.append(batch)
                 table = arrow().Table.from_batches(pending)
                 pending, rows = table.slice(stop - at).to_batches(), table.slice(start - at, stop - start)
@@ -129,6 +134,20 @@ def folders_of(path: str, root: str) -> dict[str, str]:
 def called_together(paths: Sequence[str]) -> str:
     """Files as a message calls them: the first, and how many more."""
     return os.path.basename(paths[0]) + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
+
+
+def _check_counts(path: str, about: Any) -> None:
+    """The row groups have as many rows as the file says, and their first columns as many values."""
+    groups = [about.row_group(k) for k in range(about.num_row_groups)]
+    rows = [group.num_rows for group in groups]
+    flat = about.num_columns and about.schema.column(0).max_repetition_level == 0
+    values = [group.column(0).num_values for group in groups] if flat else rows
+    if sum(rows) != about.num_rows or values != rows or min(rows, default=0) < 0:
+        raise MathError(
+            f"the end of {called(path)} contradicts itself: it is damaged",
+            facts=[f"{about.num_rows:,} rows in all, {sum(rows):,} in row groups, {sum(values):,} values"],
+            mend="the file written anew, or another copy of it",
+        )
 
 
 def _size_in_memory(file: Any) -> int:

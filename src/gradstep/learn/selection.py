@@ -38,7 +38,11 @@ def selected(
     goal, names = _named(frame, target, features)
     wanted = wanted_kinds(kinds, dict(enumerate(frame.fields)))
     if not frame.count:
-        raise MathError(f"{frame.source} has no rows", facts=["columns: " + listed(frame.fields)])
+        raise MathError(
+            f"{frame.source} has no rows",
+            facts=["columns: " + listed(frame.fields)],
+            mend="at least two rows with a target",
+        )
     look = Look(
         frame, to_look_at(frame, [*names, *goal], wanted, goal), goal[0] if goal else None, wanted, style
     )
@@ -73,6 +77,7 @@ def selected(
             if goal
             else f"{frame.source} has no features",
             facts=left_out or [f"the columns of {frame.source} are {listed(frame.fields)}"],
+            mend="a table with columns that differ from row to row",
         )
     store = TableStore(
         frame, chosen, goal[0] if goal else None, readings, classes, style, without, [*notes, *left_out]
@@ -186,6 +191,7 @@ def _without(
         raise MathError(
             f"{frame.source} has {found} with a value for {shown(target)}: nothing to learn from",
             facts=[f"it has {in_rows(frame.count)} in all"],
+            mend="at least two rows with a target",
         )
     if not known.missing:
         return (), []

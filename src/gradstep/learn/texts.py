@@ -192,7 +192,8 @@ class Layout:
                         f"{called(self.paths[0] if wrong == path else path)} has one",
                         f"its columns: {listed(other)}",
                     ],
-                    mend=nearest(absent, [name for name in other if name not in one]),
+                    mend=nearest(absent, [name for name in other if name not in one])
+                    or "the same columns in all files",
                 )
         return names
 
