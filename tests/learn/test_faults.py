@@ -62,6 +62,11 @@ def test_a_loss_without_a_value_at_the_start_says_which_part_has_none(text):
     assert any(each in error.value.mend for each in mend.split("|")), error.value.mend
 
 
+def test_a_loss_without_rows_has_no_faults_of_rows():
+    loss = gs.parse("sum((A - P @ Q)**2)", A="m n", P="m 2", Q="2 n")
+    assert not gs.train(loss, {"A": np.random.default_rng(0).normal(size=(6, 5))}, steps=5).faults
+
+
 # ------------------------------------------------------------------------------------------- the columns
 
 

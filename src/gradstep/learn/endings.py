@@ -55,7 +55,7 @@ def few_rows(ended: Ended) -> Iterator[str]:
     count = sum(np.size(value) for value in ended.found.parameters.values())
     if seen.rows == 1:
         yield "one row alone to train with: whatever fits it says nothing about others"
-    elif count > seen.rows and not len(seen.plan.watched):
+    elif count > seen.rows > 0 and not len(seen.plan.watched):
         yield f"{count:,} parameters for {seen.rows:,} rows: a perfect fit may mean nothing"
 
 

@@ -183,11 +183,10 @@ def one_value(seen: Known) -> Iterator[str]:
         return
     target, span = seen.target, seen.spans[seen.target]
     values = span.low if span.flat.all() else span.low[:0]
-    if len(values) and seen.classes:
-        one = f"of class {int(values.argmax())}" if len(values) > 1 else f"{values[0]:g}"
-        yield f"{seen.aim} is {one} in every row: one class alone, for which the loss falls for ever"
+    if len(values) > 1 and seen.classes and np.array_equal(np.sort(values)[-2:], [0, 1]):
+        yield f"{seen.aim} is of class {int(values.argmax())} in every row: there is nothing to learn but that"
     elif len(values):
-        yield f"{seen.aim} is {_listed(values)} in every row: there is nothing to learn but that"
+        yield f"{seen.aim} is {_listed(distinct(values))} in every row: there is nothing to learn but that"
     else:
         for k in np.flatnonzero(span.flat)[:MOST_TOLD]:
             none = ": no row is of that class" if seen.classes and not span.low[k] else ""

@@ -65,7 +65,10 @@ def planned(
     count = given.sizes[axis] if isinstance(axis, str) else 0
     notes = []
     if axis is None and (np.size(holdout) > 1 or holdout or np.size(watch) > 1 or watch):
-        raise MathError("no rows can be held out: the data have no axis that the parameters do not have")
+        raise MathError(
+            "no rows can be held out: the data have no axis that the parameters do not have",
+            mend="no holdout and no watch",
+        )
     labels = _labels(target, prediction, given)
     rest, held_out = _parted(np.arange(count), holdout, seed, labels)
     train, watched = _parted(rest, watch, seed + 1, labels)
