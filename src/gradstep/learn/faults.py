@@ -184,7 +184,8 @@ def one_value(seen: Known) -> Iterator[str]:
     target, span = seen.target, seen.spans[seen.target]
     values = span.low if span.flat.all() else span.low[:0]
     if len(values) > 1 and seen.classes and np.array_equal(np.sort(values)[-2:], [0, 1]):
-        yield f"{seen.aim} is of class {int(values.argmax())} in every row: there is nothing to learn but that"
+        which = int(values.argmax())
+        yield f"{seen.aim} is of class {which} in every row: there is nothing to learn but that"
     elif len(values):
         yield f"{seen.aim} is {_listed(distinct(values))} in every row: there is nothing to learn but that"
     else:
