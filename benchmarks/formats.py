@@ -3,10 +3,10 @@
     python benchmarks/formats.py [--rows 1000000] [--folder /tmp] [--repeats 3]
 
 A table of ten columns of numbers, a category of four levels and a target is written as .npy (the category as
-a number), Parquet, Arrow, CSV, CSV compressed by gzip, and into DuckDB. Measured are `open_rows`, which decides
-what columns become and writes down what comes only once, and a pass: X and y of every window, as each step
-of a training reads them. The others read the whole file into memory. Everything is measured in turns in one
-run, with the file in the page cache, and told as a median.
+a number), Parquet, Arrow, CSV, CSV compressed by gzip, and into DuckDB. Measured are `open_rows`, which
+decides what columns become and writes down what comes only once, and a pass: X and y of every window, as each
+step of a training reads them. The others read the whole file into memory. Everything is measured in turns in
+one run, with the file in the page cache, and told as a median.
 """
 
 from __future__ import annotations

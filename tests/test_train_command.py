@@ -9,6 +9,7 @@ import numpy as np
 import palmerpenguins
 import pytest
 
+from gradstep.commands import tables
 from gradstep.commands.shapes import completed, words
 from gradstep.commands.tables import as_options
 from gradstep.expression.errors import MathError
@@ -522,3 +523,43 @@ def test_a_penalty_is_swept(gradstep, houses):
 def test_a_sweep_that_cannot_be_says_why(gradstep, houses, sweep, said, mend):
     status, _, errors = gradstep("train", houses, "--target", "price", "--sweep", sweep)
     assert status == 2 and said in errors and mend in errors
+
+
+def test_a_long_text_table_with_categories_is_trained_on_and_answered_for(gradstep, tmp_path, monkeypatch):
+    pytest.importorskip("pyarrow")
+    random = np.random.default_rng(0)
+    size, kind = random.normal(size=2000), random.choice(["flat", "house", "tent"], 2000)
+    noise = random.normal(size=2000)
+    sold = np.where(size + 2 * (kind == "tent") + noise > 0, "yes", "no")
+    rows = [f"{s:.4f},{'' if s > 2.5 else k},{y}" for s, k, y in zip(size, kind, sold, strict=True)]
+    (tmp_path / "long.csv").write_text("\n".join(["size,kind,sold", *rows, ""]))
+    told = {}
+    for where in ("memory", "files"):
+        if where == "files":
+            monkeypatch.setattr(tables, "LIMIT", 1000)
+            monkeypatch.setattr(opening, "EASY", 1000)
+        status, output, errors = gradstep(
+            "train",
+            "long.csv",
+            "--target",
+            "sold",
+            "--save",
+            "m.safetensors",
+            "--predictions",
+            f"{where}.csv",
+        )
+        assert (status, errors) == (0, "")
+        assert ("read window by window" in output) == (where == "files")
+        assert '"kind" becomes 3 columns of 0 and 1' in output
+        lines = (tmp_path / f"{where}.csv").read_text().splitlines()
+        head = lines[0].split(",")
+        assert len(lines) == 2001 and head[-2:] == ["p(no)", "p(yes)"]
+        told[where] = np.array(
+            [[float(line.split(",")[-1]), line.split(",")[1] == "yes"] for line in lines[1:]]
+        )
+        assert np.array_equal(told[where][:, 1], sold == "yes")
+        assert gradstep("predict", "m.safetensors", "long.csv", "--out", "p.csv")[0] == 0
+        again = [float(line.split(",")[-1]) for line in (tmp_path / "p.csv").read_text().splitlines()[1:]]
+        assert again == pytest.approx(told[where][:, 0], abs=1e-6)
+    assert told["files"][:, 0] == pytest.approx(told["memory"][:, 0], abs=0.1)
+    assert np.mean((told["files"][:, 0] > 0.5) == told["files"][:, 1]) > 0.75

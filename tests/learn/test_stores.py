@@ -402,6 +402,12 @@ def test_texts_are_read_piece_by_piece_as_at_once(tmp_path, name):
                     values = raw.texts() if isinstance(raw, Words) else [v if v == v else None for v in raw]
                     found.setdefault(name, []).extend(values)
         assert found == expected
+        at_once = read_table(tmp_path / "t.csv", **options)
+        table = frame.table(options.get("kinds"))
+        assert np.array_equal(table.lines, at_once.lines) and table.unit == "in line"
+        assert {name: c.kind for name, c in table.columns.items()} == {
+            name: c.kind for name, c in at_once.columns.items()
+        }
 
 
 @each("name", REFUSED)

@@ -94,6 +94,7 @@ class Frame(ABC):
     notes    what had to be said about the files
     piece    what a part is called
     decoded  what has to be unpacked for each pass; "" where rows lie in the file as they are
+    kept     where rows were written down that come only once
     anywhere whether a run of rows is read without those before it in its part
     """
 
@@ -104,6 +105,7 @@ class Frame(ABC):
     notes: tuple[str, ...] = ()
     piece: str = "part"
     decoded: str = ""
+    kept: str = ""
     anywhere: bool = False
 
     @abstractmethod
@@ -141,7 +143,14 @@ class Frame(ABC):
         table = from_arrays(arrays, source=self.source, kinds=kinds)
         dates = [name for name in names if self.fields[name].holds == "dates"]
         notes = [*self.notes, *table.notes, *(f"{shown(name)} {READ_AS_YEARS}" for name in dates)]
-        return replaced(table, notes=tuple(notes))
+        found_in = self.lines_of_rows()
+        if found_in is None:
+            return replaced(table, notes=tuple(notes))
+        return replaced(table, notes=tuple(notes), lines=found_in, unit="in line")
+
+    def lines_of_rows(self) -> NDArray[np.intp] | None:
+        """The line of each row, if rows stand in lines."""
+        return None
 
     def place(self, row: int) -> str:
         """Where a row stands: "in row 5", and in which file and piece if there are several."""

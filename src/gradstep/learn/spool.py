@@ -73,6 +73,7 @@ class Spooled(ArrowFrame):
         super().__init__([path], source)
         self.fields, self.words, self.notes = dict(fields), dict(words), tuple(notes)
         self.printed, self.lines = dict(prints), tuple(lines)
+        self.kept = f"written down once, {spoken(os.path.getsize(path))} in {os.path.dirname(path)}: each pass reads that"
         weakref.finalize(self, _remove, path, os.getpid())
 
     def read(self, part: int, names: Sequence[str], runs: Sequence[Window]) -> Iterator[dict[str, Raw]]:
@@ -87,6 +88,13 @@ class Spooled(ArrowFrame):
 
     def place(self, row: int) -> str:
         return place_of(self.lines, row) if self.lines else f"in row {row:,}"
+
+    def lines_of_rows(self) -> NDArray[np.intp] | None:
+        if not self.lines or any(each.file for each in self.lines):
+            return None
+        starts = np.array([each.row for each in self.lines], dtype=np.intp)
+        shifts = np.array([each.line for each in self.lines], dtype=np.intp) - starts
+        return np.repeat(shifts, np.diff(starts, append=self.count)) + np.arange(self.count, dtype=np.intp)
 
     def _columns(self, table: Any, names: Sequence[str]) -> dict[str, Raw]:
         return {name: np.asarray(table.column(name).to_numpy()) for name in names}
