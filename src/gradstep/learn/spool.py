@@ -73,7 +73,8 @@ class Spooled(ArrowFrame):
         super().__init__([path], source)
         self.fields, self.words, self.notes = dict(fields), dict(words), tuple(notes)
         self.printed, self.lines = dict(prints), tuple(lines)
-        self.kept = f"written down once, {spoken(os.path.getsize(path))} in {os.path.dirname(path)}: each pass reads that"
+        size, folder = spoken(os.path.getsize(path)), os.path.dirname(path)
+        self.kept = f"written down once, {size} in {folder}: each pass reads that"
         weakref.finalize(self, _remove, path, os.getpid())
 
     def read(self, part: int, names: Sequence[str], runs: Sequence[Window]) -> Iterator[dict[str, Raw]]:
