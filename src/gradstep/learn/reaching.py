@@ -81,7 +81,7 @@ def _local(count: str) -> Iterator[Any]:
             raise MathError("no workers could be started on this machine", facts=[why], mend=GUARD) from None
         open_.callback(local.close)
         local.started_here = True
-        client = distributed.Client(local, timeout=CONNECTS, set_as_default=False)
+        client = distributed.Client(local, timeout=CONNECTS, set_as_default=False, direct_to_workers=True)
         open_.callback(client.close)
         yield client
 

@@ -79,11 +79,16 @@ class Clock:
         )
 
     def timed(
-        self, windows: Iterator[T], size: Callable[[T], int], of: int, bytes_a_row: int
+        self,
+        windows: Generator[T, None, None],
+        size: Callable[[T], int],
+        of: int,
+        bytes_a_row: int,
+        ready: bool = False,
     ) -> Generator[T, None, None]:
-        """The windows, read ahead and timed."""
+        """The windows, read ahead (but where they are `ready`) and timed."""
         began, from_disk, rows = time.perf_counter(), bytes_from_disk(), 0
-        reader = ahead(windows, self.read)
+        reader = windows if ready else ahead(windows, self.read)
         try:
             while True:
                 asked = time.perf_counter()
@@ -97,7 +102,7 @@ class Clock:
                 if self.show is not None:
                     self.show(Moment(rows, of, rows * bytes_a_row, time.perf_counter() - began))
         finally:
-            reader.close()  # type: ignore[attr-defined]
+            reader.close()
             self.passes += 1
             self.bytes += rows * bytes_a_row
             self.seconds += time.perf_counter() - began
@@ -113,7 +118,9 @@ def bytes_from_disk() -> int:
         return 0
 
 
-def ahead(items: Iterator[T], busy: Callable[[float], None] = lambda seconds: None) -> Iterator[T]:
+def ahead(
+    items: Iterator[T], busy: Callable[[float], None] = lambda seconds: None
+) -> Generator[T, None, None]:
     """The items, the next of which a thread makes while this one is used; its errors are raised here.
 
     No more than two are there at a time. `busy` is told how long each took to make.
@@ -191,7 +198,9 @@ class Part(Stream):
             self.firsts |= {name: np.array(first[name][:1]) for name in absent}
         return [self.firsts[name][start:stop] for name in names]
 
-    def arrays(self, names: Sequence[str], units: Sequence[int] | None = None) -> Iterator[dict[str, Array]]:
+    def arrays(
+        self, names: Sequence[str], units: Sequence[int] | None = None
+    ) -> Generator[dict[str, Array], None, None]:
         """The windows as arrays by name, in the order of their units."""
         for unit in range(len(self.store.units)) if units is None else units:
             for found in self.store.read(unit, names, self.share):
@@ -204,8 +213,12 @@ class Part(Stream):
         self, names: Sequence[str], units: Sequence[int] | None = None, clock: Clock | None = None
     ) -> Generator[dict[str, Array], None, None]:
         """The same, read ahead by a thread and timed."""
-        size = self.store.bytes_of(names)
-        return (clock or self.clock).timed(self.arrays(names, units), _length, self.count, size)
+        size, ready = self.store.bytes_of(names), self.ready(names, units)
+        return (clock or self.clock).timed(self.arrays(names, units), _length, self.count, size, ready)
+
+    def ready(self, names: Sequence[str], units: Sequence[int] | None) -> bool:
+        """Whether these windows need not be read."""
+        return False
 
     def windows(
         self, names: Sequence[str], units: Sequence[int] | None = None, clock: Clock | None = None

@@ -140,7 +140,7 @@ class Layout:
         counting = Counting() if self.names[0] == "column 1" else None
         rows: list[Numbering] = []
         at = 0
-        with contextlib.closing(ahead(self._pieces())) as found, contextlib.ExitStack() as stack:  # type: ignore[type-var]
+        with contextlib.closing(ahead(self._pieces())) as found, contextlib.ExitStack() as stack:
             spool: Spool | None = None
             for piece, names, file in found:
                 raws = cut(piece, names, self.readings, self.style)

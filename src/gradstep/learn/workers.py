@@ -13,7 +13,7 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -53,7 +53,12 @@ class Held(Part):
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
         return Held, (Part(self.store, self.share, self.changes, self.kind), self.once)
 
-    def arrays(self, names: Sequence[str], units: Sequence[int] | None = None) -> Iterator[dict[str, Array]]:
+    def ready(self, names: Sequence[str], units: Sequence[int] | None) -> bool:
+        return units is not None and all((unit, tuple(names)) in self.held for unit in units)
+
+    def arrays(
+        self, names: Sequence[str], units: Sequence[int] | None = None
+    ) -> Generator[dict[str, Array], None, None]:
         wanted = range(len(self.store.units)) if units is None else units
         for unit in wanted:
             key = (unit, tuple(names))
