@@ -114,6 +114,12 @@ def train_on(folder, loss, beside, settings):
         return gs.train(loss, {**paths, **beside}, **settings)
 
 
+def test_a_loss_that_was_declared_in_another_order_is_the_same_loss(client, folder, one_process):
+    again = gs.parse("mean((y - relu(X @ w + b))**2)", y="N", b="", w="d", X="N d")
+    assert again is NEURON
+    assert bits(gs.train(again, store_in(folder), cluster=client, **STEPS)) == one_process
+
+
 @pytest.fixture(scope="module")
 def one_process(folder):
     with pytest.MonkeyPatch.context() as patch:

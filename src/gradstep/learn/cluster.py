@@ -98,9 +98,16 @@ class Cluster:
         here = store.prints()
         if here == self.greeted:
             return
-        with reaching(self.address):
-            self.client.wait_for_workers(1, timeout=STARTS)
-            found: Mapping[str, Greeting] = self.client.run(greeting, store)
+        found: dict[str, Greeting] = {}
+        until = time.monotonic() + STARTS
+        while not found:
+            with reaching(self.address):
+                self.client.wait_for_workers(1, timeout=max(0.1, until - time.monotonic()))
+                answers = self.client.run(greeting, store, on_error="return")
+                found = {address: each for address, each in answers.items() if isinstance(each, Greeting)}
+                for error in answers.values():  # a worker that goes just now is none
+                    if isinstance(error, Exception) and not isinstance(error, OSError):
+                        raise error
         self.workers = {address: each.threads for address, each in found.items()}
         self.looked, self.greeted = time.monotonic(), here
         for address, each in found.items():

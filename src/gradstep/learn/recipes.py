@@ -176,10 +176,18 @@ NEEDS = {
 
 
 def recipe_of(
-    loss: Expr, wrt: Sequence[str], names: Names, axis: str, language: str, exact: bool = False
+    function: Compiled,
+    loss: Expr,
+    wrt: Sequence[str],
+    names: Names,
+    axis: str,
+    language: str,
+    exact: bool = False,
 ) -> Recipe:
-    """The recipe of a loss and its gradient."""
-    return Recipe(loss, tuple(variables(loss).values()), tuple(wrt), names, axis, language, exact=exact)
+    """The recipe of a loss and its gradient, which this function computes: variables come in its order."""
+    known = {given.name: given.declared for given in function.program.inputs}
+    known |= {name: v for name, v in variables(loss).items() if name not in known}
+    return Recipe(loss, tuple(known.values()), tuple(wrt), names, axis, language, exact=exact)
 
 
 def directions_of(loss: Expr, wrt: tuple[str, ...]) -> dict[str, str]:

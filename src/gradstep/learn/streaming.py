@@ -137,7 +137,7 @@ def train_stored(
         language = recalled(checkpoint, "language", str, partial(str, language))
         training.function = translated(task, language, threads, exact)
         axis = str(declared[given[0]].shape[0])
-        training.recipe = recipe_of(loss, derivation.wrt, task[2], axis, language, exact)
+        training.recipe = recipe_of(training.function, loss, derivation.wrt, task[2], axis, language, exact)
         training.prepare(seed, prediction, standardise, sizes, start)
         found = training.walked(
             training.over(shares.train),
