@@ -160,6 +160,24 @@ def test_surveys_add_up_to_that_of_all_rows(tmp_path):
     assert np.array_equal(found.sample.arrays["X"], whole_survey.sample.arrays["X"])
 
 
+def test_missing_values_leave_a_straight_line_as_if_they_were_the_mean(tmp_path, monkeypatch):
+    random = np.random.default_rng(2)
+    X = random.normal(size=(900, 3)) * [1, 2, 0.5] + [1e4, 0, -5]
+    y = X @ [0.5, -1, 2] + random.normal(size=900)
+    X[random.uniform(size=X.shape) < [0.3, 0, 0.1]] = np.nan
+    filled = np.where(np.isnan(X), np.nanmean(X, axis=0), X)
+    monkeypatch.setattr(stores.NpyStore, "gaps", {"X"})
+    for cuts in ([], [1, 100, 450]):
+        parts = [pickle.loads(pickle.dumps(each)) for each in surveys(tmp_path, X, y, cuts)]
+        found = paired(parts, operator.add)
+        both = np.column_stack([filled, y])
+        assert found.products.about == pytest.approx(900 * np.cov(both.T, bias=True), rel=1e-9, abs=1e-7)
+        w, level = found.line()
+        design = np.column_stack([filled, np.ones(900)])
+        best = design @ np.linalg.lstsq(design, y, rcond=None)[0]
+        assert filled @ w + level == pytest.approx(best, rel=1e-9)
+
+
 @pytest.mark.parametrize("count", [1, 2, 5, 6, 7, 64, 100])
 def test_what_is_added_in_pairs_is_added_in_one_tree(count):
     def level(items):

@@ -100,14 +100,41 @@ def fits_short(low: Array, high: Array) -> bool:
 
 @dataclass(eq=False)
 class Products:
-    """Σ (xᵢ − mᵢ)(xⱼ − mⱼ) over some rows, m the means of the columns."""
+    """Σ (xᵢ − mᵢ)(xⱼ − mⱼ) over some rows, m the means of the columns; a missing value adds nothing.
+
+    So it is what the table would give with each missing value taken as the mean. Where some are missing,
+    `totals` are Σ (xᵢ − mᵢ) over the rows in which j is there too, and `counts` how many rows have i and j.
+    """
 
     rows: int
     mean: Array
     about: Array
+    totals: Array | None = None
+    counts: Array | None = None
 
     def __add__(self, other: Products) -> Products:
         rows = self.rows + other.rows
-        between, part = other.mean - self.mean, other.rows / max(rows, 1)
-        about = self.about + other.about + np.outer(between, between) * (part * self.rows)
-        return Products(rows, self.mean + between * part, about)
+        between = other.mean - self.mean
+        if self.counts is None and other.counts is None:
+            part = other.rows / max(rows, 1)
+            about = self.about + other.about + np.outer(between, between) * (part * self.rows)
+            return Products(rows, self.mean + between * part, about)
+        here, there = (np.diag(each.holes()[1]) for each in (self, other))
+        mean = self.mean + between * (there / np.maximum(here + there, 1))
+        one, two = self.moved(mean), other.moved(mean)
+        (totals, counts), (others, more) = one.holes(), two.holes()
+        return Products(rows, mean, one.about + two.about, totals + others, counts + more)
+
+    def holes(self) -> tuple[Array, Array]:
+        """The totals and the counts, also where no value is missing."""
+        if self.totals is not None and self.counts is not None:
+            return self.totals, self.counts
+        return np.zeros_like(self.about), np.full_like(self.about, self.rows)
+
+    def moved(self, mean: Array) -> Products:
+        """The same about another place than the means."""
+        totals, counts = self.holes()
+        by = mean - self.mean
+        beside = totals * by  # Σ (xᵢ − mᵢ) δⱼ
+        about = self.about - beside - beside.T + np.outer(by, by) * counts
+        return Products(self.rows, mean, about, totals - by[:, None] * counts, counts)

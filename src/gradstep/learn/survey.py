@@ -69,7 +69,7 @@ class Survey:
     """What one pass over the rows has found: `rows` of them to learn from, and each array's columns.
 
     `products` are those of the columns of `lined`, from which a straight line follows; None where there are
-    too many columns, or missing values. Surveys of two runs of rows add up to that of both.
+    too many columns. Surveys of two runs of rows add up to that of both.
     """
 
     rows: int
@@ -276,10 +276,17 @@ def _added(
                 return _added(arrays, learn, gaps, lined, near)
             shape = arrays[name].shape[1:]
             found[name] = Columns(shape, there, mean, squares, *ends[name], len(z) - there)
-        if not lined or any((theres[name] < len(z)).any() for name in lined):
+        if not lined:
             return found, None
-        total = about[-1, :-1] / math.sqrt(max(len(z), 1))
         mean = np.concatenate([found[name].mean for name in lined])
+        if any((theres[name] < len(z)).any() for name in lined):
+            there = np.concatenate(
+                [~np.isnan(flat[name][: len(z)]) for name in lined], axis=1, dtype=z.dtype, casting="unsafe"
+            )
+            sums = ((one.T @ there).astype(np.float64) for one in (z[:, :-1], there))
+            guess = np.concatenate([guesses[name] for name in lined])
+            return found, Products(len(z), guess, about[:-1, :-1], *sums).moved(mean)
+        total = about[-1, :-1] / math.sqrt(max(len(z), 1))
         return found, Products(len(z), mean, about[:-1, :-1] - np.outer(total, total))
 
 
