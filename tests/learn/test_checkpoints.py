@@ -16,11 +16,11 @@ from safetensors.numpy import save as pack
 
 import gradstep as gs
 from gradstep.expression.errors import MathError
-from gradstep.learn import checkpoints, packing, streaming
+from gradstep.learn import checkpoints, packing, streaming, walks
 from gradstep.learn.checkpoints import NAME, Checkpoint, Every
 from gradstep.learn.log import Log
 from gradstep.learn.packing import fingerprint
-from gradstep.learn.stretches import Machine
+from gradstep.learn.stretches import Machine, Walking
 from gradstep.learn.surface import Measured
 
 RANDOM = np.random.default_rng(5)
@@ -126,6 +126,41 @@ def test_more_steps_go_on_from_the_last(tmp_path):
     assert bits(more) == bits(gs.train(NEURON, DATA, steps=50, optimiser="adam", learning_rate=0.01))
     fewer = gs.train(NEURON, DATA, steps=30, resume=True, **kept)
     assert bits(fewer) == bits(more)
+
+
+def test_rates_are_not_tried_again(tmp_path, monkeypatch):
+    kept = {"optimiser": "adam", "checkpoint": tmp_path / "run", "every": 0, "backend": "numpy", "steps": 30}
+    gs.train(NEURON, DATA, progress=until(1), **kept)
+    monkeypatch.setattr(walks, "_trials", None)
+    whole = gs.train(NEURON, DATA, resume=True, **kept)
+    monkeypatch.undo()
+    assert bits(whole) == bits(gs.train(NEURON, DATA, optimiser="adam", backend="numpy", steps=30))
+
+
+@pytest.mark.parametrize("loss", [NEURON, KINKS], ids=["at the start", "over kinks"])
+def test_each_rate_is_tried_once_in_machine_code(loss, tmp_path, monkeypatch):
+    pytest.importorskip("llvmlite")
+    settings = {
+        "optimiser": "adam" if loss is NEURON else "gradient descent",
+        "backend": "native",
+        "steps": 400,
+    }
+    trial, tried = Walking.trial, []
+
+    def counted(self, here, rate):
+        if len(tried) == 3:
+            tried.append(0)
+            raise KeyboardInterrupt
+        tried.append(rate)
+        return trial(self, here, rate)
+
+    whole = gs.train(loss, DATA, **settings)
+    monkeypatch.setattr(Walking, "trial", counted)
+    stopped = gs.train(loss, DATA, checkpoint=tmp_path / "run", every=0, **settings)
+    assert stopped.stopped == "interrupted"
+    again = gs.train(loss, DATA, checkpoint=tmp_path / "run", resume=True, **settings)
+    assert bits(again) == bits(whole)
+    assert len(tried) == len(set(tried)) > 9
 
 
 def test_files_are_not_looked_through_again(tmp_path, monkeypatch):

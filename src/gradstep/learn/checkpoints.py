@@ -213,7 +213,7 @@ class Checkpoint:
             return True
         if self.every.steps is not None:
             return steps - self.kept >= self.every.steps
-        return steps > self.kept and time.monotonic() >= self.next
+        return time.monotonic() >= self.next
 
     def ahead(self, steps: int) -> int:
         """How many steps may be taken at most until it is due."""

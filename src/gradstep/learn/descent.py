@@ -187,10 +187,10 @@ def descend(
         stopped = log.verdict(goal) if log.steps else None
         return stopped or ("steps" if log.steps >= count else None)
 
-    def rest() -> None:
-        """Between two steps."""
+    def rest(told: bool = False) -> None:
+        """Between two steps; what was `told` by trials is worth to be kept."""
         log.evaluations = loss.count
-        if keeper is not None and keeper.due(log.steps):
+        if keeper is not None and (told or keeper.due(log.steps)):
             keeper.keep(log.seen())
         listen()
 
@@ -213,6 +213,10 @@ def descend(
             except StopIteration as end:
                 how: Ended = end.value
                 return how or ("converged" if log.flat() else "stalled")
+            if taken.point is log.place:  # no step yet
+                log.memory = taken.memory
+                rest(True)
+                continue
             look(taken.point, taken.rate)
             log.add(*taken)
             log.evaluations = loss.count

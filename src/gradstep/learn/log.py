@@ -64,7 +64,8 @@ VISIBLE, EPSILON = (
 class Seen:
     """All that a descent knows at one of its points: what it goes on from, and what is told of it at the end.
 
-    `memory` is that of its walk; none at the start, and where a walk over kinks is about to begin. `stopped`
+    `memory` is that of its walk; none where it knows nothing yet: at the start, and before a walk over kinks.
+    `stopped`
     is the reason why there are no further points, where there are none.
     """
 
@@ -86,6 +87,7 @@ class Seen:
     kink_step: int | None = None
     noise: tuple[float, float] | None = None  # the rounding error, and the loss where it was measured
     memory: Memory | None = None
+    tried: list[tuple[float, float]] = field(default_factory=list)  # rates, and what trials of them came to
     evaluations: int = 0
     stopped: Stopped | None = None
 
@@ -133,6 +135,11 @@ class Log(Seen):
     def seen(self) -> Seen:
         """What is known now."""
         return Seen(**{each.name: getattr(self, each.name) for each in fields(Seen)})
+
+    @property
+    def place(self) -> Point:
+        """Where the walk goes on: at the lowest point where it has taken no step yet."""
+        return self.lowest if self.steps == (self.kink_step or 0) else self.last
 
     def remembered(self, kind: type[Kind]) -> Kind | None:
         """The memory of a walk, if it has begun."""

@@ -122,7 +122,7 @@ class Walking:
     count: int
     look: Callable[[Point, float], None]
     show: Callable[[], None]
-    rest: Callable[[], None]
+    rest: Callable[[bool], None]
     keeper: Keeper | None = None
     turn: int = 0  # passes through batches until now
 
@@ -137,8 +137,10 @@ class Walking:
         log, patience = self.log, Patience(self.log.start.loss)
         memory = log.remembered(Tuning)
         if memory is None:
-            here = log.lowest
-            rate = tried_rate(rule, here, lambda rates: [self.trial(here, rate) for rate in rates])
+            rate = tried_rate(rule, log.lowest, lambda rates: [self.tried(rate) for rate in rates])
+            state = rule.init(log.lowest.x)
+            log.memory, log.tried = Tuning(self.turn, rate, 0, 0, state, log.lowest), []
+            self.rest(True)
         else:
             rate, patience.idle, patience.halved = memory.rate, memory.idle, memory.halved
         while patience.halved < HALVINGS:
@@ -161,6 +163,15 @@ class Walking:
                 log.go_on_over_kinks()
             return replace(self, machine=self.machine.rolling()).tuned(optimisers.MOMENTUM)
         return stopped or "stalled"
+
+    def tried(self, rate: float) -> float:
+        """What a trial from the lowest point comes to, which is known if there was one before."""
+        known = dict(self.log.tried)
+        if rate not in known:
+            known[rate] = self.trial(self.log.lowest, rate)
+            self.log.tried.append((rate, known[rate]))
+            self.rest(False)
+        return known[rate]
 
     def trial(self, here: Point, rate: float) -> float:
         """The lowest loss of a short run; infinite if it blows up or kills the network."""
@@ -220,7 +231,7 @@ class Walking:
                 return stopped
             if log.steps >= self.count:
                 return "steps"
-            self.rest()
+            self.rest(False)
             size = max(1, min(GROWTH * steps, int(steps * LONGEST / 2 / max(took, 1e-9))))
 
     def remember(self, rate: float | None, patience: Patience | None) -> None:
@@ -246,7 +257,7 @@ class Walking:
         elif isinstance(memory, Fitting):
             self.begin(log.last, memory.rate)
         else:
-            self.begin(log.last, None)
+            self.begin(log.place, None)
             self.machine.walker.remember(memory.state)
             self.turn = memory.k
 

@@ -25,7 +25,10 @@ Enough: TypeAlias = Callable[[float], bool]
 
 
 class Taken(NamedTuple):
-    """A step that was taken: where it led, with what rate, and what the walk remembers now."""
+    """A step that was taken: where it led, with what rate, and what the walk remembers now.
+
+    Before the first step a walk may yield the point where it is, to tell what it has found out there.
+    """
 
     point: Point
     rate: float
@@ -165,6 +168,7 @@ def tuned_walk(
     if memory is None:
         rate = tried_rate(rule, here, lambda rates: _trials(trial or step, here, rule, rates))
         memory = Tuning(0, rate, 0, 0, rule.init(here.x), here)
+        yield Taken(here, rate, memory)
     k, rate, halved, idle, state, best = memory
     while halved < HALVINGS:
         while idle < PATIENCE:

@@ -80,7 +80,7 @@ def way(optimiser: Optimiser, loss: Measured, log: Log, known: Knowledge) -> Wal
     if optimiser is GRADIENT_DESCENT and known.batches is None:
         return _with_kinks(fitted_walk(loss, log.last, log.remembered(Fitting)), loss, log, known)
     trial = known.stepper(optimiser, loss)
-    return tuned_walk(step, log.last, optimiser, log.start.loss, trial, log.remembered(Tuning))
+    return tuned_walk(step, log.place, optimiser, log.start.loss, trial, log.remembered(Tuning))
 
 
 def _curved(optimiser: Optimiser, loss: Measured, log: Log, known: Knowledge) -> Walk:
@@ -149,6 +149,5 @@ def _with_kinks(walk: Walk, loss: Measured, log: Log, known: Knowledge) -> Walk:
     if log.kink_step is not None:
         step, trial = Stepper(MOMENTUM, loss), known.stepper(MOMENTUM, loss)
         memory = log.remembered(Tuning)
-        here = log.lowest if memory is None else log.last
-        yield from tuned_walk(step, here, MOMENTUM, log.start.loss, trial, memory)
+        yield from tuned_walk(step, log.place, MOMENTUM, log.start.loss, trial, memory)
     return ended
