@@ -31,7 +31,6 @@ from gradstep.learn.comparison import (
 from gradstep.learn.coordinates import Coordinates, coordinates
 from gradstep.learn.descent import Batches, Descent, descend
 from gradstep.learn.endings import at_last
-from gradstep.learn.exactness import Exactly, exact_units
 from gradstep.learn.faults import Known, Span, at_first
 from gradstep.learn.fit import Fit
 from gradstep.learn.objective import check_memory, needed, objective, watch_of, worth
@@ -46,10 +45,11 @@ from gradstep.learn.surface import Layout, Measured, Objective
 from gradstep.operations.evaluation import mentioned, variables
 
 if TYPE_CHECKING:
-    from gradstep.learn import knowledge, plain_data, prints
+    from gradstep.learn import exactness, knowledge, plain_data, prints
     from gradstep.learn.checkpoints import Checkpoint
     from gradstep.learn.stretches import Machine
 else:
+    exactness = late("gradstep.learn.exactness")
     knowledge = late("gradstep.learn.knowledge")
     plain_data = late("gradstep.learn.plain_data")
     prints = late("gradstep.learn.prints")
@@ -288,9 +288,9 @@ class Ground:
             return watch_of(by.whole(function, {**self.inside, **own}), enough) if enough else None
         return watch_of(by.whole(function, {**self.watched_rows, **own}), enough)
 
-    def exactly(self, name: str) -> Exactly:
+    def exactly(self, name: str) -> exactness.Exactly:
         """What the rows to train with come to, in the units of the data."""
-        return Exactly.of(self.mine[name])
+        return exactness.Exactly.of(self.mine[name])
 
     @cached_property
     def watched_rows(self) -> dict[str, Array]:
@@ -433,8 +433,8 @@ def ground_for(
     mine = plan.of(plan.train)
     units = Coordinates()
     if standardise and exact:
-        known = {name: Exactly.of(values) for name, values in mine.items() if values.ndim}
-        units = exact_units(loss, known, plan.target, plain.parameters)
+        known = {name: exactness.Exactly.of(values) for name, values in mine.items() if values.ndim}
+        units = exactness.exact_units(loss, known, plan.target, plain.parameters)
     elif standardise:
         units = coordinates(loss, mine, plan.target, plain.parameters)
     inside = units.data(mine)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,7 +16,6 @@ from gradstep.learn.arrays import array_of
 from gradstep.learn.columns import nearest
 from gradstep.learn.coordinates import Coordinates, unit_of
 from gradstep.learn.descent import start_parameters
-from gradstep.learn.exactness import Exactly
 from gradstep.learn.objective import exactly
 from gradstep.learn.plan import Plan
 from gradstep.learn.scaling import Array, median
@@ -24,6 +24,9 @@ from gradstep.operations.arithmetic import divide_op
 from gradstep.operations.domains import CONDITIONS
 from gradstep.operations.evaluation import evaluate, mentioned, variables, worked_out
 from gradstep.operations.rowwise import softmax_op
+
+if TYPE_CHECKING:
+    from gradstep.learn.exactness import Exactly
 
 MOST_ROWS = 2000  # enough to see who is awake
 FEWEST_AWAKE = 0.5
