@@ -37,7 +37,7 @@ class Clock:
     """What passes took: bytes, seconds in all, and those of them in which there was nothing to do.
 
     `reading` are the seconds of the reader, which works beside the computing; `disk` are the bytes that came
-    from the disk and not from memory, where the system tells.
+    from the disk and not from memory, where the system tells, and `kept` those that had not to be read again.
     """
 
     passes: int = 0
@@ -46,6 +46,7 @@ class Clock:
     waited: float = 0.0
     reading: float = 0.0
     disk: int = 0
+    kept: int = 0
     show: Callable[[Moment], None] | None = field(default=None, repr=False)
 
     def __add__(self, other: Clock) -> Clock:
@@ -56,6 +57,7 @@ class Clock:
             self.waited + other.waited,
             self.reading + other.reading,
             self.disk + other.disk,
+            self.kept + other.kept,
             self.show,
         )
 
@@ -105,6 +107,7 @@ class Clock:
             reader.close()
             self.passes += 1
             self.bytes += rows * bytes_a_row
+            self.kept += rows * bytes_a_row if ready else 0
             self.seconds += time.perf_counter() - began
             self.disk += bytes_from_disk() - from_disk
 

@@ -136,12 +136,14 @@ class Times:
         """Where it went, and how fast rows came beside how fast they can be read."""
         clock = self.clock
         seconds, computing = max(clock.seconds, 1e-9), clock.seconds - clock.waited
-        disk = f"{spoken(clock.disk)} from the disk, " if clock.disk else ""
-        speed = spoken(int(clock.bytes / seconds))
+        came = [f"{spoken(clock.disk)} from the disk"] if clock.disk else []
+        came += [f"{spoken(clock.kept)} kept in memory"] if clock.kept else []
+        limit = (clock.bytes - clock.kept) / max(clock.reading, 1e-9)
+        speed = clock.bytes / seconds
         return (
-            f"{self.rows:,} rows, {spoken(clock.bytes)}, {disk}{speed} a second; "
-            f"reading and decoding {clock.reading:.3g} s, computing {computing:.3g} s, waiting for rows "
-            f"{clock.waited:.3g} s: {100 * min(1.0, clock.reading / seconds):.0f} % of what it can read"
+            f"{self.rows:,} rows, {', '.join([spoken(clock.bytes), *came])}; reading and decoding "
+            f"{clock.reading:.3g} s, computing {computing:.3g} s, waiting for rows {clock.waited:.3g} s; "
+            f"{spoken(int(speed))} a second, {100 * speed / max(limit, 1e-9):.0f} % of what it can read"
         )
 
 
