@@ -33,7 +33,7 @@ from gradstep.learn.stores import Store
 def command(model: str, data: str, out: str | None, **style: Any) -> None:
     """What a model that `gradstep train --save` kept says about new rows.
 
-    NEW is a .csv, .parquet or .npy file, with the columns of the table that the model was trained on.
+    NEW is a table as for gradstep train, with the columns of the one that the model was trained on.
 
     The answers are CSV, one line for each row. Where NEW holds the true values too, how near the answers
     come is said as well.
@@ -58,6 +58,8 @@ def _predict(model: str, data: str, out: str | None, style: dict[str, Any]) -> N
                 f"{table.source} has {table.count:,} rows: their answers go into a file",
                 mend="--out answers.csv",
             )
+        for note in table.notes:
+            click.echo(note, err=True)
         write_whole(out, predictions_of(predictor, table))
         click.echo(f"{table.count:,} predictions are in {out}", err=True)
         return
