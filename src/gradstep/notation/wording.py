@@ -19,6 +19,7 @@ from gradstep.operations.arithmetic import (
     subtract_op,
 )
 from gradstep.operations.broadcasting import repeat_op, sum_op
+from gradstep.operations.families import STAYS
 from gradstep.operations.leaves import is_constant, value_of
 from gradstep.operations.permutations import transpose_op
 from gradstep.operations.products import matmul_op
@@ -87,7 +88,9 @@ class Wording:
             change = line(row(Sym("2", "number"), base, row("d", base)))
             return f"d({told}²) = {change}" if len(told) <= SHORT and " " not in told else step.why
         if towards is not None and towards in node.args and node.op.told is not None:
-            return node.op.told(node, [node.args.index(towards)])[1]
+            rule, why = node.op.told(node, [node.args.index(towards)])
+            if rule != STAYS[0]:  # the other factor moves too, though not on this way
+                return why
         return step.why.removeprefix(f"the two pieces of {step.rule.removeprefix('slope of ')}: ")
 
     def meeting(self, step: Step) -> str:
