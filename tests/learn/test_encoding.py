@@ -64,7 +64,7 @@ def test_categories_become_all_levels_but_the_commonest():
 
 LEFT_OUT = {
     "constant number": (np.full(N, 7.0), "the same in every row"),
-    "constant up to rounding": (1 + 1e-16 * RAMP, "the same in every row"),
+    "constant up to rounding": (1 + 1e-16 * RAMP, "too little variation for its size"),
     "constant text": (["x"] * N, "the same in every row"),
     "names": ([f"person {i}" for i in range(N)], "differs from row to row"),
     "nothing": ([None] * N, "no values"),
