@@ -176,7 +176,9 @@ def test_every_function_can_be_called_in_text(name):
         **{f"conv{d}d": f"I{d}, K{d}" for d in (1, 2)},
         **{f"conv_transpose{d}d": f"J{d}, K{d}" for d in (1, 2)},
         **{f"conv{d}d_weight": f"I{d}, J{d}, 2" for d in (1, 2)},
-        **{f"{kind}_pool{d}d": f"I{d}, 2" for kind in ("max", "avg") for d in (1, 2)},
+        **{f"{kind}{d}d": f"I{d}, 2" for kind in ("max_pool", "avg_pool", "max_share") for d in (1, 2)},
+        **{f"max_{kind}{d}d": f"I{d}, I{d}, 1" for kind in ("take", "unpool") for d in (1, 2)},
+        **{"avg_unpool1d": "I1, 7, 1", "avg_unpool2d": "I2, (6, 7), 1"},
     }
     images = {"I1": "N k 7", "K1": "d k 2", "J1": "N d 6", "I2": "N k 6 7", "K2": "d k 2 2", "J2": "N d 5 6"}
     places = [place for place in inspect.signature(FUNCTIONS[name]).parameters if place in ("x", "a", "b")]

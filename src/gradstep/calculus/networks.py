@@ -41,6 +41,7 @@ from gradstep.operations.entries import (
 from gradstep.operations.families import is_one, slopes_at
 from gradstep.operations.leaves import eye_op, number, size, value_of
 from gradstep.operations.permutations import matrix_transpose, transpose_op
+from gradstep.operations.pooling import max_share_op
 from gradstep.operations.products import matmul, outer, outer_op
 from gradstep.operations.toeplitz import diagonal_sums_op
 from gradstep.operations.windows import by_identity, windows_op
@@ -129,6 +130,8 @@ class Network:
             return tuple(self._placed(node, k, t) for k in moving for t in done[args[k]])
         if op.definition is not None:
             return self.map(op.definition(node.params, *args), {arg: done.get(arg, ()) for arg in args})
+        if op is max_share_op:
+            return ()  # its slope is 0
         (k,) = moving
         return tuple(self._along(node, k, t) for t in done[args[k]])
 
