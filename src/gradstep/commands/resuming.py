@@ -94,9 +94,11 @@ def _lasting(data: str) -> str | None:
 
 
 def _open(value: Any) -> Any:
-    """An option, or None in the place of an address with more in it than a place."""
-    secret = isinstance(value, str) and "://" in value and (queries.has_password(value) or "?" in value)
-    return None if secret else value
+    """An option, or None in the place of what may hold a secret: an address, or a query that tells one."""
+    if not isinstance(value, str):
+        return value
+    address = "://" in value and (queries.has_password(value) or "?" in value)
+    return None if address or queries.tells_a_secret(value) else value
 
 
 @contextmanager

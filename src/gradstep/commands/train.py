@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gradstep.commands import models, resuming, sweeping
-    from gradstep.learn import cluster, packing, stored_tables, variants
+    from gradstep.learn import cluster, packing, prints, reaching, stored_tables, variants
     from gradstep.learn.checkpoints import Checkpoint
     from gradstep.learn.stores import Store
     from gradstep.notation import declaring, plain, views
@@ -44,6 +44,8 @@ else:
     shlex = late("shlex")
     models = late("gradstep.commands.models")
     resuming = late("gradstep.commands.resuming")
+    prints = late("gradstep.learn.prints")
+    reaching = late("gradstep.learn.reaching")
     sweeping = late("gradstep.commands.sweeping")
     cluster = late("gradstep.learn.cluster")
     packing = late("gradstep.learn.packing")
@@ -191,7 +193,8 @@ def _trained(
     )
     for part in _read(table, prepared):
         say(part)
-    if options["cluster"]:
+    if options["cluster"] is not None:
+        reaching.check_cluster(options["cluster"])
         say(f"  {TRAINED_HERE}")
     model = _model(prepared, options, shapes, [name for name in sweep if name not in (*variants.MANNERS, L2)])
     say(f"\nThe model: {model.title}")
@@ -224,7 +227,7 @@ def _from_files(
 ) -> Fit:
     """The same for rows that are too many for memory."""
     if checkpoint is not None:
-        checkpoint.agree("files", store.prints())
+        checkpoint.agree("files", prints.lasting(store.prints()))
     with reading_bar() as show, cluster.cluster_of(options["cluster"]) as workers:
         rows = stored_tables.prepared_rows(
             store,

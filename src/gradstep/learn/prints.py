@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Callable
-from typing import BinaryIO
+from collections.abc import Callable, Iterable, Mapping
+from typing import BinaryIO, TypeAlias
 
 from gradstep.expression.errors import MathError
 from gradstep.learn.columns import shown
 
 END = 1 << 16  # bytes at either end of a file
+WHOLE = 1 << 26  # bytes of a file that is looked at from end to end
 LONGEST = 1 << 28
 LETTERS = 32  # of a SHA-256 in hexadecimal: 128 bits
 
@@ -24,18 +26,64 @@ def digest(*parts: bytes) -> str:
 
 
 def print_of(path: str, tail: Callable[[BinaryIO], int] = lambda file: END) -> str:
-    """The fingerprint of a file: its length, its first 64 KB, and its last, or as many bytes as `tail` says.
+    """The fingerprint of a file: its length and its bytes.
 
-    What was changed in place in the middle of a longer file is not seen.
+    Of more than 64 MB the first 64 KB alone and the last, or as many as `tail` says; see `lasting`.
     """
     try:
         with open(path, "rb") as file:
-            size, head = os.fstat(file.fileno()).st_size, file.read(END)
+            size = os.fstat(file.fileno()).st_size
+            if size <= WHOLE:
+                return digest(str(size).encode(), file.read())
+            head = file.read(END)
             file.seek(max(0, size - tail(file)))
             return digest(str(size).encode(), head, file.read())
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise MathError(f"{shown(os.path.basename(path))} cannot be read: {reason}") from None
+        raise _unreadable(path, error) from None
+
+
+def lasting(prints: Mapping[str, str]) -> dict[str, str]:
+    """Fingerprints that tell a file from what it was: those of large ones with when they last changed."""
+    return {path: _dated(path, known) for path, known in prints.items()}
+
+
+def _dated(path: str, known: str) -> str:
+    with contextlib.suppress(OSError, ValueError):
+        about = os.stat(path)
+        if about.st_size > WHOLE:
+            return f"{known} {about.st_mtime_ns}"
+    return known
+
+
+Stamps: TypeAlias = dict[str, tuple[int, int, int]]
+
+
+def stamps(paths: Iterable[str]) -> Stamps:
+    """By which it is seen cheaply whether files change while they are read."""
+    found = {}
+    for path in paths:
+        try:
+            about = os.stat(path)
+        except OSError as error:
+            raise _unreadable(path, error) from None
+        found[path] = about.st_ino, about.st_size, about.st_mtime_ns
+    return found
+
+
+def check_unchanged(before: Stamps) -> None:
+    """Raises `MathError` where a file is no longer the one that it was."""
+    now = stamps(before)
+    path = next((path for path in before if now[path] != before[path]), None)
+    if path is not None:
+        raise MathError(
+            f"{shown(os.path.basename(path))} has changed while it was trained on: no step was made of both",
+            mend="a copy that nobody writes to",
+        )
+
+
+def _unreadable(path: str, error: OSError) -> MathError:
+    reason = (error.strerror or str(error)).lower()
+    return MathError(f"{shown(os.path.basename(path))} cannot be read: {reason}")
 
 
 def footer(file: BinaryIO) -> int:

@@ -27,6 +27,7 @@ PACKAGES = {
 }
 IN_FILES = ("duckdb", "sqlite")
 SELECT = "a query that the data base answers by itself"
+SECRETS = r"(?i)(password|passwd|pwd|token|secret|key)(\s*[=:]\s*)\S+"
 LONGEST = 160  # letters of what a driver says
 STREAM = "__arrow_c_stream__"  # of the Arrow PyCapsule interface
 ADDRESS = "duckdb:///houses.db"
@@ -55,10 +56,10 @@ def answer(source: Any, query: str) -> Spooled:
     if not isinstance(query, str) or not query.strip():
         raise MathError("a query is text", mend='"SELECT * FROM houses"')
     if not isinstance(source, str):
-        return written_down(source, query, f"the query {shown(query)}", ())
+        return written_down(source, query, f"the query {shown(clean(query, ()))}", ())
     kind, name, secrets = _parts(source)
     with contextlib.closing(_connected(kind, source, secrets)) as connection:
-        return written_down(connection, query, f"the query {shown(query)} at {name}", secrets)
+        return written_down(connection, query, f"the query {shown(clean(query, ()))} at {name}", secrets)
 
 
 def written_down(connection: Any, query: str, source: str, secrets: Sequence[str]) -> Spooled:
@@ -174,9 +175,15 @@ def clean(text: str, secrets: Sequence[str]) -> str:
         if len(secret) > 2:
             text = text.replace(secret, "…")
     text = re.sub(r"//[^/\s@]*@", "//…@", text)
-    text = re.sub(r"(?i)(password|passwd|pwd|token|secret|key)(\s*[=:]\s*)\S+", r"\1\2…", text)
+    text = re.sub(SECRETS, r"\1\2…", text)
     lines = [line.strip() for line in text.splitlines() if line.strip(" ^")]
     return " ".join(lines)[:LONGEST]
+
+
+def tells_a_secret(text: str) -> bool:
+    """Whether a message would leave something out of this text: a password, alone or in an address."""
+    signs = (r"//[^/\s@:]*:[^/\s@]*@", SECRETS, r"(?i)create\s+secret")
+    return any(re.search(sign, text) for sign in signs)
 
 
 def has_password(address: str) -> bool:

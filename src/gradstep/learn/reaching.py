@@ -30,20 +30,45 @@ def dask() -> Any:
     return distributed
 
 
+def check_cluster(asked: object) -> None:
+    """Raises `MathError` for what is no cluster, before any is reached; None is none."""
+    if asked is None:
+        return
+    distributed = dask()
+    if isinstance(asked, distributed.Client):
+        return
+    if not isinstance(asked, str):
+        raise MathError(f"a cluster is not {type(asked).__name__}", mend=MEND)
+    kind, _, rest = asked.partition(":")
+    if kind == "local":
+        if rest and not (rest.isdecimal() and 1 <= int(rest) <= MOST):
+            raise MathError(f"a local cluster has a number of workers, not {rest!r:.40}", mend='"local:4"')
+        return
+    try:
+        parts = urlsplit(asked)
+        whole = kind in ("tcp", "tls") and bool(parts.hostname) and parts.port is not None
+    except ValueError:
+        whole = False
+    if not whole:
+        raise MathError("this is no address of a cluster", mend=MEND)
+    if parts.username is not None or parts.password is not None:
+        raise MathError("the address of a cluster holds no user and no password", mend=MEND)
+
+
 @contextlib.contextmanager
 def reached(asked: object) -> Iterator[tuple[Any, tuple[str, ...]]]:
     """The client of what was asked for, and what has to be said of the way there.
 
     What was started here ends here; a client that was given stays as it is.
     """
+    check_cluster(asked)
     distributed = dask()
     if isinstance(asked, distributed.Client):
         if asked.scheduler is None:
             raise MathError("the client of the cluster is closed", mend="distributed.Client(…), still open")
         yield asked, words_about(asked.scheduler.address)
         return
-    if not isinstance(asked, str):
-        raise MathError(f"a cluster is not {type(asked).__name__}", mend=MEND)
+    assert isinstance(asked, str)
     kind, _, rest = asked.partition(":")
     if kind == "local":
         with _local(rest) as client:
@@ -51,8 +76,6 @@ def reached(asked: object) -> Iterator[tuple[Any, tuple[str, ...]]]:
         return
     with contextlib.ExitStack() as open_:
         with reaching(asked):
-            if kind not in ("tcp", "tls") or not urlsplit(asked).port:
-                raise MathError(f"{asked!r:.60} is no address of a cluster", mend=MEND)
             client = distributed.Client(asked, timeout=CONNECTS, set_as_default=False)
         open_.callback(client.close)
         yield client, words_about(asked)
@@ -62,8 +85,6 @@ def reached(asked: object) -> Iterator[tuple[Any, tuple[str, ...]]]:
 def _local(count: str) -> Iterator[Any]:
     """Workers on this machine, which nobody else can reach."""
     distributed = dask()
-    if count and not (count.isdecimal() and 1 <= int(count) <= MOST):
-        raise MathError(f"a local cluster has a number of workers, not {count!r:.40}", mend='"local:4"')
     workers = int(count or cores())
     with contextlib.ExitStack() as open_:
         try:

@@ -85,6 +85,12 @@ class Spooled(ArrowFrame):
             }
 
     def prints(self) -> dict[str, str]:
+        path = self.paths[0]
+        if not os.path.exists(path):
+            raise MathError(
+                f"{self.source} was written down in {os.path.dirname(path)}, which is not here",
+                mend='TMPDIR=… in a folder that all machines share, or cluster="local:4"',
+            )
         return dict(self.printed)
 
     def place(self, row: int) -> str:

@@ -27,7 +27,7 @@ from gradstep.expression.shapes import shape_text
 from gradstep.learn.columns import shown
 from gradstep.learn.features import Feature, Number
 from gradstep.learn.files import not_found
-from gradstep.learn.prints import print_of
+from gradstep.learn.prints import Stamps, check_unchanged, print_of, stamps
 
 Array: TypeAlias = NDArray[Any]
 Window: TypeAlias = tuple[int, int]
@@ -67,6 +67,7 @@ class Store(ABC):
     gaps: Set[str] = frozenset()
     filled: Mapping[str, Array]
     classes: tuple[str, ...] | None = None
+    stamps: Stamps = {}  # noqa: RUF012  put in its place, never changed
     mend: str = "rows without missing values"
     given: Mapping[int, Any] = MappingProxyType({})
 
@@ -80,6 +81,17 @@ class Store(ABC):
     @abstractmethod
     def prints(self) -> dict[str, str]:
         """What each file is known by, by its path: another print means other rows."""
+
+    def files(self) -> Sequence[str]:
+        """The files that are read again and again, and must not change meanwhile."""
+        return ()
+
+    @contextlib.contextmanager
+    def unchanging(self) -> Iterator[None]:
+        """A pass over the rows; a file that is not what it was at the first one is a `MathError`."""
+        self.stamps = self.stamps or stamps(self.files())
+        yield
+        check_unchanged(self.stamps)
 
     def __repr__(self) -> str:
         return f"<{self.count:,} rows of {', '.join(self.names)} in {self.source}>"
@@ -392,9 +404,11 @@ class NpyStore(Store):
             if start < stop:
                 yield self._rows(start, stop, names)
 
+    def files(self) -> Sequence[str]:
+        return sorted({file.path for array in self.arrays.values() for file in array.files})
+
     def prints(self) -> dict[str, str]:
-        paths = {file.path for array in self.arrays.values() for file in array.files}
-        return {path: print_of(path) for path in sorted(paths)}
+        return {path: print_of(path) for path in self.files()}
 
     def _rows(self, start: int, stop: int, names: Sequence[str]) -> dict[str, Array]:
         """Rows by name; what several arrays take from one file is mapped once."""

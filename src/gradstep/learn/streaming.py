@@ -41,6 +41,7 @@ from gradstep.learn.optimisers import Optimiser, optimiser_named
 from gradstep.learn.over_rows import OverRows
 from gradstep.learn.plain_data import plain
 from gradstep.learn.plan import Plan, compared_in, planned
+from gradstep.learn.prints import lasting
 from gradstep.learn.progress import Progress, reading_bar, shown_by
 from gradstep.learn.reading import Change, Clock, Part, Visit
 from gradstep.learn.recipes import Recipe, recipe_of
@@ -112,7 +113,7 @@ def train_stored(
         **{"standardise": standardise, "holdout": holdout, "watch": watch, "exact": exact},
     }
     if checkpoint is not None:
-        checkpoint.agree("files", store.prints())
+        checkpoint.agree("files", lasting(store.prints()))
         checkpoint.agree("loss", {"formula": str(loss), "parameters": ", ".join(derivation.wrt)})
         checkpoint.agree("settings", plain(settings))
         checkpoint.agree("data", {name: plain(np.asarray(value)) for name, value in fixed.items()})
@@ -311,7 +312,7 @@ class _Training:
         return measured
 
     def _run(self, source: Source | Stream, values: Mapping[str, Any]) -> dict[str, Any]:
-        with one_thread_each():
+        with one_thread_each(), self.store.unchanging():
             return self.blocked.run(source, dict(values), self.kind)
 
     def _measured(

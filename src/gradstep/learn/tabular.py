@@ -111,6 +111,9 @@ class TableStore(Store):
                 kept: dict[str, Raw] = {name: columns[name][rows] for name in wanted}
                 yield {name: self._array(name, kept) for name in names}
 
+    def files(self) -> Sequence[str]:
+        return tuple(getattr(self.frame, "paths", ()))
+
     def prints(self) -> dict[str, str]:
         return self.frame.prints()
 

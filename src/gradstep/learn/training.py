@@ -29,10 +29,12 @@ from gradstep.learn.progress import Progress, shown_by
 from gradstep.operations.evaluation import mentioned
 
 if TYPE_CHECKING:
-    from gradstep.learn import checkpoints, streaming, sweeps, variants
+    from gradstep.learn import checkpoints, prints, reaching, streaming, sweeps, variants
     from gradstep.learn.checkpoints import Checkpoint
 else:
     checkpoints = late("gradstep.learn.checkpoints")
+    prints = late("gradstep.learn.prints")
+    reaching = late("gradstep.learn.reaching")
     streaming = late("gradstep.learn.streaming")
     sweeps = late("gradstep.learn.sweeps")
     variants = late("gradstep.learn.variants")
@@ -190,6 +192,10 @@ def train(
         raise MathError(
             f"train takes an expression, not {type(loss).__name__}", mend='gs.parse(text, X="N d", …)'
         )
+    if not isinstance(exact, bool):
+        raise MathError(f"exact is True or False, not {exact!r:.40}", mend="exact=True")
+    if cluster is not None:
+        reaching.check_cluster(cluster)
     if checkpoint is not None or resume is not False:
         checkpoint = checkpoints.Checkpoint.of(checkpoint, every, resume)
     settings = {name: value for name, value in locals().items() if name in SETTINGS}
@@ -199,7 +205,7 @@ def train(
     if stored is not None:
         store, beside = stored
         if checkpoint is not None:
-            checkpoint.agree("files", store.prints())
+            checkpoint.agree("files", prints.lasting(store.prints()))
         if not isinstance(data, Mapping) or not is_small(store):
             if l2 is not None:
                 raise MathError("rows in files have no l2", mend="a penalty in the formula, + 0.1*sum(w**2)")
