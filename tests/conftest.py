@@ -30,6 +30,9 @@ MARKER_OF_FIXTURE = {
     "jax": "peers",
 }
 
+# What is tested is what programs say in JAX, not how fast XLA makes them, which takes it most of the time.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
 CHROMIUM_OPTIONS = [
     "--no-sandbox",
     "--disable-gpu",
