@@ -101,7 +101,7 @@ TABLE += [("native", "memory", name) for name in IN_STRETCHES]
 def test_a_training_goes_on_to_the_same_bits(backend, where, name, tmp_path):
     if backend == "native":
         pytest.importorskip("llvmlite")
-    settings = {"steps": 80, "backend": backend, "loss": NEURON, "data": DATA, **WAYS[name]}
+    settings = {"steps": 50, "backend": backend, "loss": NEURON, "data": DATA, **WAYS[name]}
     loss, data = settings.pop("loss"), settings.pop("data")
     rows = stored(tmp_path, data) if where == "files" else data
     whole = gs.train(loss, rows, **settings)
