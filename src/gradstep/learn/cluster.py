@@ -32,10 +32,10 @@ from gradstep.learn.workers import (
     Held,
     Only,
     Times,
-    cloudpickled,
     fingerprint,
     greeting,
     joined,
+    packed,
 )
 
 T = TypeVar("T")
@@ -204,7 +204,7 @@ class Cluster:
 
     def sent(self, work: Work[Any]) -> Any:
         """A work as bytes; where they are many Dask keeps them, and workers have them from each other."""
-        found = cloudpickled(work)
+        found = packed(work)
         return found if len(found) < LARGE else self.client.submit(_itself, found, pure=False)
 
     def ask(self, errand: Errand, part: Spread, sent: Any, address: str = "") -> Any:
@@ -360,7 +360,7 @@ def _failed(future: Any) -> bool:
 
 def _bytes_of(nodes: Sequence[Node[Any]]) -> int:
     """How many bytes the results of a few windows take."""
-    return sum(len(cloudpickled(node.value)) for node in nodes)
+    return sum(len(packed(node.value)) for node in nodes)
 
 
 def spread(part: Part, workers: Cluster | None, once: bool = False) -> Part:

@@ -6,7 +6,7 @@ compiles it. That both have come to the same program is seen by its print.
 
 from __future__ import annotations
 
-import pickle
+import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Literal, TypeAlias
@@ -30,6 +30,7 @@ from gradstep.learn.prints import digest
 from gradstep.learn.squares import squares
 from gradstep.learn.surface import Place
 from gradstep.operations.evaluation import belongs, mentioned, variables
+from gradstep.operations.graph import from_json, to_json
 
 What = Literal["gradient", "curvature", "gauss-newton", "line", "residuals"]
 Names: TypeAlias = tuple[tuple[Expr, str], ...]
@@ -79,7 +80,7 @@ class Recipe:
                 mend="a loss that is a sum or a mean over the rows",
             ) from None
         found.whole = run
-        found.origin = _made, (pickle.dumps(self), _print(function))
+        found.origin = _made, (_written(self), _print(function))
         return found
 
 
@@ -87,10 +88,28 @@ def _print(function: Compiled) -> str:
     return digest(str(function.program).encode(), function.source.encode())
 
 
+def _written(recipe: Recipe) -> str:
+    """A recipe as text: its formulas as one graph, what parts of them are called, and the rest."""
+    formulas = {"": recipe.loss, **{f"known {k}": each for k, each in enumerate(recipe.known)}}
+    formulas |= {f"part {k}": part for k, (part, _) in enumerate(recipe.names)}
+    called = [name for _, name in recipe.names]
+    others = recipe.wrt, recipe.axis, recipe.language, recipe.what, recipe.exact
+    return json.dumps([to_json(formulas), len(recipe.known), called, *others])
+
+
+def _read(text: str) -> Recipe:
+    """The recipe that `_written` wrote."""
+    graph, count, called, wrt, *others = json.loads(text)
+    formulas = from_json(graph)
+    known = tuple([formulas[f"known {k}"] for k in range(count)])
+    names = tuple([(formulas[f"part {k}"], name) for k, name in enumerate(called)])
+    return Recipe(formulas[""], known, tuple(wrt), names, *others)
+
+
 @lru_cache(KEPT)
-def _made(recipe: bytes, known_by: str) -> Blocked:
+def _made(recipe: str, known_by: str) -> Blocked:
     """The program of a recipe, made where it is needed."""
-    wanted: Recipe = pickle.loads(recipe)
+    wanted = _read(recipe)
     function = wanted.function(cores(), certify=False)
     if _print(function) != known_by:
         raise MathError(

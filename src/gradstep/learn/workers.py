@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import pickle
 import platform
 import sys
 import threading
@@ -177,7 +176,7 @@ class Errand:
         worker = distributed.get_worker()
         part.limit = worker.memory_manager.memory_limit or math.inf
         give_back()
-        does: Work[Any] = pickle.loads(work)
+        does: Work[Any] = unpacked(work)
         clock, rows = Clock(show=Telling(worker, self.topic) if self.topic else None), 0
         tree: Tree[Any] = Tree(does.added)
         first = int(part.leaves[self.units.start])
@@ -198,17 +197,24 @@ class Errand:
         return Answer(tree.nodes, [(worker.address, times, fingerprint())])
 
 
-def cloudpickled(value: object) -> bytes:
-    """A value as Dask would send it."""
-    import cloudpickle
+def packed(value: object) -> bytes:
+    """A value as Dask sends it."""
+    from distributed.protocol import pickle
 
-    found: bytes = cloudpickle.dumps(value)
+    found: bytes = pickle.dumps(value)
     return found
+
+
+def unpacked(value: bytes) -> Any:
+    """What `packed` made bytes of."""
+    from distributed.protocol import pickle
+
+    return pickle.loads(value)
 
 
 def joined(answers: Sequence[Answer[Any]], work: bytes) -> Answer[Any]:
     """The answers of neighbouring errands as one, put together where one of them is."""
-    does: Work[Any] = pickle.loads(work)
+    does: Work[Any] = unpacked(work)
     tree = Tree(does.added, (node for answer in answers for node in answer.nodes))
     return Answer(tree.nodes, [told for answer in answers for told in answer.told])
 
