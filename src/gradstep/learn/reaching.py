@@ -100,11 +100,20 @@ def _local(count: str) -> Iterator[Any]:
         except (OSError, RuntimeError) as error:
             why = " ".join(str(error).split())[:200]
             raise MathError("no workers could be started on this machine", facts=[why], mend=GUARD) from None
-        open_.callback(local.close)
+        open_.callback(_close, local)
         local.started_here = True
         client = distributed.Client(local, timeout=CONNECTS, set_as_default=False, direct_to_workers=True)
         open_.callback(client.close)
         yield client
+
+
+def _close(local: Any) -> None:
+    """Ends a cluster of this machine; Dask stumbles over a worker that was killed before it was listed."""
+    try:
+        local.close()
+    except KeyError:  # all workers and the scheduler have ended by then, but not the thread of the cluster
+        local.status = dask().Status.closed
+        local.close()
 
 
 def revive(client: Any) -> None:
