@@ -149,10 +149,9 @@ def test_workers_add_up_what_others_found_where_it_is_much(client, folder, one_p
     monkeypatch.setattr(clusters, "FAN", 1 + 1)
     monkeypatch.setattr(clusters, "LARGE", 0)
     monkeypatch.setattr(clusters.Spread, "runs", lambda part, workers: runs(part.held.leaves.tolist(), 5))
-    with clusters.cluster_of(client) as workers:
-        five = {**dict.fromkeys(client.nthreads(), 1), **{f"tcp://127.0.0.1:{k}": 1 for k in (1, 2, 3)}}
-        monkeypatch.setattr(workers, "look", lambda: setattr(workers, "workers", five))
-        fit = gs.train(NEURON, store_in(folder), cluster=workers, **STEPS)
+    five = {**dict.fromkeys(client.nthreads(), 1), **{f"tcp://127.0.0.1:{k}": 1 for k in (1, 2, 3)}}
+    monkeypatch.setattr(clusters.Cluster, "look", lambda workers: setattr(workers, "workers", five))
+    fit = gs.train(NEURON, store_in(folder), cluster=client, **STEPS)
     assert bits(fit) == one_process
 
 
