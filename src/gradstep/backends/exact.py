@@ -182,4 +182,4 @@ class Exact(Blocked):
 
     def told(self) -> list[str]:
         first, *rest = super().told()
-        return [f"{first}; sums are exact and rounded once: about 20 times the time", *rest]
+        return [f"{first}; sums are exact and rounded once: about 30 times the time", *rest]

@@ -100,7 +100,7 @@ INTERRUPTED = 130
 @click.option(
     "--exact",
     is_flag=True,
-    help="Round every sum once: the same bits on every machine, for any order of the rows; about 20 times "
+    help="Round every sum once: the same bits on every machine, for any order of the rows; about 30 times "
     "as slow.",
 )
 @click.option("--kind", multiple=True, metavar="COLUMN=KIND", help="Read a column as number or as category.")

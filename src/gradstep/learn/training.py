@@ -171,7 +171,7 @@ def train(
 
     With `exact` every sum is rounded once, when it is finished: the parameters are then the same to the last
     bit for any order of the rows, any blocks, threads and processor, wherever the loss is made of + − × ÷ √,
-    max, min, |x| and comparisons. It takes about twenty times as long.
+    max, min, |x| and comparisons. It takes about thirty times as long.
 
     `sweep` trains a variant for every combination of the values that it lists by name, each as it would be
     alone on the same held-out rows, and returns a `Sweep`: {"learning_rate": [0.01, 0.1], "seed": [0, 1, 2]}.

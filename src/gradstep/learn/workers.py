@@ -12,7 +12,7 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -78,10 +78,15 @@ class Held(Part):
                 with self.lock:
                     self.held[key] = found
 
-    def have(self, given: dict[int, Any]) -> None:
+    def gain(self, given: Mapping[int, Any]) -> None:
         """Has what the store needs to read some units."""
         with self.lock:
-            self.store.given = given
+            self.store.given = {**self.store.given, **given}
+
+    def lose(self, units: Collection[int]) -> None:
+        """Keeps nothing of these units."""
+        with self.lock:
+            self.store.given = {unit: each for unit, each in self.store.given.items() if unit not in units}
 
     def has_room(self) -> bool:
         """Whether another window may be kept."""
@@ -181,7 +186,7 @@ class Errand:
         tree: Tree[Any] = Tree(does.added)
         first = int(part.leaves[self.units.start])
         try:
-            part.have({**part.store.given, **given})
+            part.gain(given)
             windows = part.windows(self.names, self.units, clock)
             with np.errstate(all="ignore"), one_thread_each(), contextlib.closing(windows):
                 for number, window in enumerate(windows, start=first):
@@ -191,7 +196,7 @@ class Errand:
             error.facts = (*error.facts, f"on the worker {worker.address}")
             raise
         finally:
-            part.have({unit: each for unit, each in part.store.given.items() if unit not in given})
+            part.lose(given)
         clock.show = None
         times = Times(worker.state.nthreads, 1, rows, clock)
         return Answer(tree.nodes, [(worker.address, times, fingerprint())])
