@@ -373,6 +373,23 @@ def test_every_condition_is_tried_at_its_own_threshold(right, claims):
         assert verdict(derived(loss, wrt, certify=False), claim, seed) is right, (claim, seed)
 
 
+def test_the_larger_of_two_and_the_largest_along_an_axis():
+    rows = gs.parse("sum(max(X, axis=1))", X="n m")
+    for claim in ("np.max(X, 1)", "X.max(1)", "np.amax(X, axis=1)", "numpy.max(X, -1)"):
+        assert gs.check(rows, "X", f"1*(X == {claim}[:, None])").verdict is True, claim
+    for claim in ("max(0, z)", "max(z, 0)", "np.maximum(z, 0)", "max(X @ w + b, 0)"):
+        assert gs.check(NEURON, "w", f"2/N * X.T @ (({claim} - y)*(z > 0))").verdict is True, claim
+    for claim, mend in (
+        ("max(X, 1)[:, None]", "max(X, axis=1) (along the axis)"),
+        ("max(X, 0)", "max(0, X) (entry by entry), or max(X, axis=0) (along the axis)"),
+    ):
+        with pytest.raises(gs.MathError, match="may be one of its axes") as caught:
+            gs.check(rows, "X", f"1*(X == {claim})")
+        assert (caught.value.mend or "").endswith(mend)
+    with pytest.raises(gs.MathError, match="NumPy's max takes one array and an axis"):
+        gs.check(NEURON, "w", "2/N * X.T @ ((np.max(z, 0*z) - y)*(z > 0))")
+
+
 def test_a_threshold_that_is_wrong_is_shown_where_it_matters():
     found = gs.check(gs.parse("sum(relu(z))", z="n"), "z", "z > 0.0001")
     assert (found.kind, found.why) == ("mask", "1[z > 0] should stand where 1[z > 0.0001] stands.")

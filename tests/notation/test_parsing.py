@@ -78,6 +78,24 @@ MEANINGS = {
     "leaky_relu(y, slope=1/10)": F["leaky_relu"](y, 0.1),
     "leaky_relu(y)": F["leaky_relu"](y),
     "maximum(0, y)": relu(y),
+    "max(0, y)": relu(y),
+    "max(y, 0)": relu(y),
+    "max(X, 0.0)": relu(X),
+    "max(0, X)": relu(X),
+    "max(b, -1)": F["maximum"](b, -1),
+    "min(max(0, X), 6)": F["minimum"](relu(X), 6),
+    "min(y, b)": F["minimum"](y, b),
+    "np.max(X, 0)": F["max"](X, axis=0),
+    "np.amin(X, -1)": F["min"](X, axis=1),
+    "np.max(y, 0)": F["max"](y),
+    "X.max(1)": F["max"](X, axis=1),
+    "X.min()": F["min"](X),
+    "np.mean((y - np.maximum(0, np.dot(X, w) + b))**2)": mean((y - relu(X @ w + b)) ** 2),
+    "((y - max(0, X.dot(w) + b))**2).mean()": mean((y - relu(X @ w + b)) ** 2),
+    "1/N * sum((y - max(0, X @ w + b))**2)": mean((y - relu(X @ w + b)) ** 2),
+    "numpy.linalg.norm(y)": F["norm"](y),
+    "X.T.sum(axis=0)": sum_(X.T, axis=0),
+    "2*np.pi*b": 2 * pi * b,
     "ones(N, 3)": F["ones"]("N", 3),
     "ones((N, d))": F["ones"]("N", "d"),
     "repeat(w, axis=0, size=N)": F["repeat"](w, 0, "N"),
@@ -275,20 +293,25 @@ MENDS = {
     "mean(y, axis=1)": ("mean(y, axis=1)", "mean(y, axis=0)"),
     "sum(relU(y))": ("relU", "relu"),
     "sum(np.relu(y))": ("np.relu", "relu"),
-    "sum(np.maximum(y, 0))": ("np.maximum", "maximum"),
-    "np.linalg.norm(y)": ("np.linalg.norm", "norm"),
+    "sum(torch.maximum(y, b))": ("torch.maximum", "maximum"),
+    "sum(np.take(X, y))": ("np.take", "take"),
     "sum(Softmax(y))": ("Softmax", "softmax"),
     "sum(logsoftmax(y))": ("logsoftmax", "log_softmax"),
-    "sum(max(y, 0))": ("max(y, 0)", "maximum(y, 0)"),
-    "sum(max(y, b))": ("max(y, b)", "maximum(y, b)"),
-    "sum(max(X, -1))": ("max(X, -1)", "maximum(X, -1)"),
+    "sum(max(X, -1))": ("max(X, -1)", "max(-1, X) (entry by entry), or max(X, axis=-1) (along the axis)"),
+    "sum(min(X, 0))": ("min(X, 0)", "min(0, X) (entry by entry), or min(X, axis=0) (along the axis)"),
+    "sum(max(X, 0, keepdims=True))": ("max(X, 0, keepdims=True)", "max(X, axis=0, keepdims=True)"),
+    "sum(max(0, y, b))": ("max(0, y, b)", "max(max(0, y), b)"),
+    "sum(np.max(y, b))": ("np.max(y, b)", "maximum(y, b)"),
+    "sum(max(X, y))": ("max(X, y)", "max(X, y[:, None])"),
+    "sum(Max(0, y))": ("Max(0, y)", "max(0, y)"),
+    "sum(np.square(y))": ("np.square(y)", "(y)**2"),
+    "C(w, b) = sum(X @ w + b)": ("=", "C = …"),
     "argmax(y)*b": ("argmax(y)", "hardmax(y)"),
     "concatenate(y, w)": ("y", "concatenate([a, b])"),
     "sum(ln(y))": ("ln", "log"),
     "sum(frobnicate(y))": ("frobnicate", None),
-    "X.sum(axis=0) @ w": ("X.sum(axis=0)", "sum(X, axis=0)"),
+    "X.relu() @ w": ("X.relu()", "relu(X)"),
     "sum(x)": ("x", "X"),
-    "2*np.pi*b": ("np.pi", "pi"),
     "w.T(y)": ("w.T(y)", "w.T"),
     "sum(b(y + 1))": ("b(y + 1)", "b*(y + 1)"),
     "0 < y < 1": ("0 < y < 1", "(0 < y)*(y < 1)"),
@@ -313,6 +336,25 @@ MENDS = {
 def test_the_place_and_the_mend(text):
     error = refused(text)
     assert (pointed(error), error.mend) == MENDS[text]
+
+
+# As it stands in the article, in its LaTeX, and as one may remember it.
+@each(
+    "text",
+    [
+        "C(w, b) = 1/N Σᵢ (yᵢ − max(0, w·xᵢ + b))²",
+        r"$$C = \frac{1}{N} \sum_{i=1}^N (y_i - \max(0, \mathbf{w} \cdot \mathbf{x}_i + b))^2$$",
+        "1/N Σ (y − max(0, X w + b))²",
+        "1/N * sum((y - max(0, X*w + b))^2)",
+    ],
+)
+def test_what_is_written_as_on_paper_is_offered_as_it_is_typed(text):
+    assert refused(text).mend == "mean((y - relu(X @ w + b))**2)"
+
+
+def test_what_cannot_be_read_on_paper_either_has_no_mend():
+    for text in ("Σᵢ yⱼ", "∂y/∂w", "☃", "X = ²"):
+        assert refused(text).mend is None, text
 
 
 def test_a_vector_and_a_column_are_asked_about():

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from gradstep.expression.errors import MathError
 from gradstep.expression.shapes import Shape, shape_text
+from gradstep.notation.calling import LIBRARIES
 from gradstep.notation.declaring import declared
 from gradstep.notation.mending import Slip
 from gradstep.notation.parsing import Reader, parse_named
@@ -20,8 +21,9 @@ WORD = re.compile(r"(?<![\w.])[A-Za-z]\w*(?!\w)(?!\s*\()")
 def words(text: str) -> list[str]:
     """The names in a formula that are neither functions, nor given in it, nor keywords of a call."""
     given = set(re.findall(r"(?:^|[;\n])\s*([A-Za-z]\w*)\s*=(?!=)", text))
-    known = {"axis", "keepdims", "size", "pi", "approximate", "none", *given}
-    return [word for word in dict.fromkeys(WORD.findall(text)) if word not in known and word not in FUNCTIONS]
+    known = {"axis", "keepdims", "size", "pi", "approximate", "none", *FUNCTIONS, *given}
+    known |= {name for name in re.findall(r"(?<![\w.])([A-Za-z]\w*)\s*\.", text) if name in LIBRARIES}
+    return [word for word in dict.fromkeys(WORD.findall(text)) if word not in known]
 
 
 def completed(text: str, given: Mapping[str, Shape], rows: str) -> dict[str, Shape]:

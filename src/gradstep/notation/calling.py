@@ -14,7 +14,7 @@ from typing import NoReturn
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.expression.shapes import Size, minus, plus, terms, times
-from gradstep.notation.mending import Slip, nearest
+from gradstep.notation.mending import Candidate, Slip, nearest
 from gradstep.notation.places import Formula
 from gradstep.operations import FUNCTIONS
 from gradstep.operations.leaves import LARGEST_SIZE
@@ -68,6 +68,23 @@ ELSEWHERE = {
     "normalize": "unit",
 }
 
+# What NumPy has by the same name and with the same meaning: np.sum(X, axis=0) is sum(X, axis=0).
+NUMPY = frozenset({
+    "sum", "mean", "var", "std", "prod", "cumsum", "max", "min", "concatenate", "stack", "reshape", "ravel",
+    "flip", "dot", "inner", "vdot", "outer", "transpose", "swapaxes", "trace", "diag", "eye", "triu", "tril",
+    "einsum", "kron", "ones", "zeros", "squeeze", "exp", "log", "sqrt", "abs", "sign", "tanh", "maximum",
+    "minimum", "where", "clip", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "arcsinh",
+    "arccosh", "arctanh", "log1p", "expm1", "floor", "ceil", "round", "trunc", "absolute", "fabs", "rint",
+    "fix", "amax", "amin", "asin", "acos", "atan", "asinh", "acosh", "atanh", "concat", "linalg.norm",
+    "linalg.inv", "linalg.det", "linalg.solve", "linalg.pinv", "linalg.matrix_power",
+})  # fmt: skip
+NUMPYS = ("np.", "numpy.", "jnp.", "jax.numpy.")
+# What is written with a sign, or as another function of the same operands.
+SPELLED = {"square": "({})**2", "Max": "max({})", "Min": "min({})"}
+
+OF_TWO = {"max": "maximum", "min": "minimum"}
+WHICH = "a whole number beside an array of several axes may be one of its axes"
+
 PLACES = "the place of an entry is a whole number, which jumps"
 # What has no derivative: why, and what may be meant instead.
 NO_DERIVATIVE = {
@@ -95,6 +112,9 @@ def function(formula: Formula, node: ast.Call, values: Collection[str]) -> str:
             inner = ", ".join(map(formula.text, node.args))
             instead = NO_DERIVATIVE[name][1].format(inner)
             formula.slip(node, f"{name} has no derivative: {NO_DERIVATIVE[name][0]}", [instead])
+        case ast.Name(id=name) if name in SPELLED:
+            instead = SPELLED[name].format(", ".join(map(formula.text, node.args)))
+            formula.slip(node, f"gradstep has no function {name}", [instead])
         case ast.Name(id=name):
             close = _near(name)
             facts = f"near: {', '.join(close)}" if close else f"functions: {', '.join(FUNCTIONS)}"
@@ -103,6 +123,11 @@ def function(formula: Formula, node: ast.Call, values: Collection[str]) -> str:
             library in LIBRARIES and library not in values
         ):
             written, ours = formula.text(node.func), ELSEWHERE.get(name, name)
+            if ours in FUNCTIONS and any(written.removeprefix(module) in NUMPY for module in NUMPYS):
+                return ours
+            if name in SPELLED:
+                ours = SPELLED[name].format(", ".join(map(formula.text, node.args)))
+                formula.slip(node, f"gradstep has no function {written}", [ours])
             plain = f"write {ours}, not {written}"
             what = plain if ours in FUNCTIONS else f"gradstep has no function {written}"
             formula.slip(node.func, what, _near(name))
@@ -133,7 +158,10 @@ def call(formula: Formula, node: ast.Call, name: str, sizes: Collection[Size]) -
         return (), lambda: made(*given)
     if "indices" in takes:
         return _einsum(formula, node, made)
-    _check_operands(formula, node, name)
+    if name in OF_TWO and len(node.args) > 1:
+        if isinstance(node.func, ast.Name):
+            return _of_two(formula, node, name)
+        node = along(formula, node, name)
     arguments = _arguments(formula, node, name)
     readers: dict[str, Callable[[ast.expr], object]] = {
         "ord": lambda part: _order(formula, part),
@@ -156,14 +184,48 @@ def call(formula: Formula, node: ast.Call, name: str, sizes: Collection[Size]) -
     )
 
 
-def _check_operands(formula: Formula, node: ast.Call, name: str) -> None:
-    """max of two arrays, as Python has it, is another function here."""
-    match node.args:
-        case [first, second, *_] if name in ("max", "min"):
-            entrywise = {"max": "maximum", "min": "minimum"}[name]
-            one, other = formula.text(first), formula.text(second)
-            what = f"{name} takes one array, and an axis by name; of two arrays, entry by entry, {entrywise}"
-            formula.slip(node, what, [f"{entrywise}({one}, {other})", f"{name}({one}, axis={other})"])
+def _of_two(formula: Formula, node: ast.Call, name: str) -> Plan:
+    """max(0, z): the larger of two, entry by entry, as in mathematics and in Python.
+
+    NumPy's np.max(X, 0) is along an axis. So where the second may be one, it is asked which was meant.
+    """
+    first, second, *more = (formula.text(part) for part in node.args)
+    if more:
+        what = f"{name} is of one array or of two, not of {len(node.args)}"
+        formula.slip(node, what, [f"{name}({name}({first}, {second}), {', '.join(more)})"])
+    if node.keywords:
+        options = ", ".join(f"{option.arg}={formula.text(option.value)}" for option in node.keywords)
+        formula.slip(node, f"{name} of two has no options", [f"{name}({first}, axis={second}, {options})"])
+    axis, made = _as_whole(node.args[1]), FUNCTIONS[OF_TWO[name]]
+
+    def of(a: Expr, b: Expr) -> Expr:
+        if axis is None or a.rank < 2 or not -a.rank <= axis < a.rank:
+            return made(a, b)
+        error = MathError(WHICH, source=formula.source, span=formula.span(node))
+        raise Slip(
+            error,
+            *(
+                [Candidate(f"{text} ({meaning})", formula.edited(node, text))]
+                for text, meaning in (
+                    (f"{name}({second}, {first})", "entry by entry"),
+                    (f"{name}({first}, axis={second})", "along the axis"),
+                )
+            ),
+        )
+
+    return node.args, of
+
+
+def along(formula: Formula, node: ast.Call, name: str) -> ast.Call:
+    """np.max(X, 0) and X.max(0) as max(X, axis=0)."""
+    first, second, *more = node.args
+    fixed = _as_whole(second) is not None or isinstance(second, ast.Tuple | ast.Constant)
+    if more or not fixed:
+        one, other = formula.text(first), formula.text(second)
+        what = f"NumPy's {name} takes one array and an axis; of two arrays, entry by entry, {OF_TWO[name]}"
+        formula.slip(node, what, [f"{OF_TWO[name]}({one}, {other})"])
+    keywords = [ast.keyword(arg="axis", value=second), *node.keywords]
+    return ast.copy_location(ast.Call(func=node.func, args=[first], keywords=keywords), node)
 
 
 def _listed(formula: Formula, node: ast.expr, name: str) -> Sequence[ast.expr]:
@@ -261,6 +323,14 @@ AXIS = "an axis is a whole number, written out: axis=0"
 
 
 def _integer(formula: Formula, node: ast.expr, what: str = AXIS) -> int:
+    found = _as_whole(node)
+    if found is None:
+        formula.wrong(node, what)
+    return found
+
+
+def _as_whole(node: ast.expr) -> int | None:
+    """The whole number that is written out here."""
     match node:
         case ast.Constant(value=int(value)) if not isinstance(value, bool):
             return value
@@ -268,7 +338,7 @@ def _integer(formula: Formula, node: ast.expr, what: str = AXIS) -> int:
             value, bool
         ):
             return -value
-    formula.wrong(node, what)
+    return None
 
 
 STEPS = ("stride", "padding", "output_padding", "dilation")

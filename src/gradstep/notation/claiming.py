@@ -15,6 +15,7 @@ from itertools import permutations
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.expression.shapes import Shape
+from gradstep.notation.calling import WHICH
 from gradstep.notation.coding import Reader
 from gradstep.notation.handwriting import Reader as WrittenReader
 from gradstep.notation.mending import Slip, mended
@@ -45,7 +46,7 @@ GRADIENTS = (
     "D{}",
     "delta_{}",
 )
-LIBRARY = re.compile(r"\b(?:np|numpy|jnp|torch|math)\.(?:linalg\.)?(?=[A-Za-z])")
+LIBRARY = re.compile(r"\b(?:np|numpy|jnp|torch|math)\.(?:linalg\.)?(?=[A-Za-z])(?!a?m(?:ax|in)\b)")
 QUOTED = re.compile(r"'([A-Za-z, ]{0,200}->[A-Za-z ]{0,40})'")
 TABLE = re.compile(r"\\(begin|end)\s*\{(?:cases|[pbBvV]?matrix|smallmatrix)\}")
 DECORATION = re.compile(
@@ -285,6 +286,8 @@ class _Claiming:
             try:
                 return Raised(self.numpy(start, end, changing))
             except MathError as error:
+                if error.what == WHICH:
+                    raise self.placed(error) from None
                 try:
                     return self.whole(self.written(start, end, changing, shape))
                 except MathError as other:

@@ -1,4 +1,4 @@
-"""How is code read where a formula should stand? X.sum(axis=0), X.T.dot(e), np.array([a, b]), len(y).
+"""How is code read where a formula should stand? np.array([a, b]), X.transpose(), X.shape[0], len(y).
 
 A claim is often the last line of somebody's program. What such lines have beyond a formula is read here; a
 loss is written without it.
@@ -11,7 +11,7 @@ import ast
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.notation import parsing
-from gradstep.notation.calling import ELSEWHERE, LIBRARIES, Plan, call
+from gradstep.notation.calling import Plan
 from gradstep.notation.places import Formula
 from gradstep.operations import FUNCTIONS
 from gradstep.operations.arithmetic import equal, greater
@@ -22,6 +22,8 @@ SAME = frozenset({"array", "asarray", "tensor", "astype", "copy", "float", "item
 
 class Reader(parsing.Reader):
     """Reads a formula as a program has it."""
+
+    methods = FUNCTIONS
 
     def plan(self, formula: Formula, node: ast.expr) -> Plan:
         """What must be known before `node`, and what it makes of that."""
@@ -38,29 +40,13 @@ class Reader(parsing.Reader):
                 name in SAME and name not in self.given
             ):
                 return [inner], lambda x: x
-            case ast.Call(func=ast.Attribute(value=inner, attr=name)) if not self.is_library(inner):
-                return self.method(formula, node, inner, name)
+            case ast.Call(func=ast.Attribute(value=inner, attr=name)) if name in SAME and not self.is_library(
+                inner
+            ):
+                return [inner], lambda x: x
+            case ast.Call(func=ast.Attribute(value=inner, attr="transpose" | "t"), args=[]):
+                return [inner], lambda x: x.T
         return super().plan(formula, node)
-
-    def is_library(self, node: ast.expr) -> bool:
-        """Whether np stands here, and no variable of that name."""
-        match node:
-            case ast.Name(id=name) | ast.Attribute(attr=name):
-                return name in LIBRARIES and name not in {*self.given, *self.variables, *self.sizes}
-        return False
-
-    def method(self, formula: Formula, node: ast.Call, inner: ast.expr, name: str) -> Plan:
-        """X.sum(axis=0) as sum(X, axis=0)."""
-        called = ELSEWHERE.get(name, name)
-        if name in SAME:
-            return [inner], lambda x: x
-        if name in ("transpose", "t") and not node.args:
-            return [inner], lambda x: x.T
-        if called not in FUNCTIONS:
-            return super().plan(formula, node)
-        function = ast.copy_location(ast.Name(id=called, ctx=ast.Load()), node.func)
-        whole = ast.Call(func=function, args=[inner, *node.args], keywords=node.keywords)
-        return call(formula, ast.copy_location(whole, node), called, self.sizes)
 
 
 def length(x: Expr, place: ast.expr) -> Expr:

@@ -11,23 +11,40 @@ import math
 from collections.abc import Callable, Container, Mapping, Sequence
 from fractions import Fraction
 from functools import partial
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 from weakref import WeakKeyDictionary
 
 from gradstep.expression.errors import MathError
+from gradstep.expression.late import late
 from gradstep.expression.node import OPERATORS, Expr, walk
 from gradstep.expression.places import written
 from gradstep.expression.records import record
 from gradstep.expression.shapes import shape_text, size_names
-from gradstep.notation.calling import LIBRARIES, Plan, call, function, parameters, subscripted
+from gradstep.notation.calling import (
+    ELSEWHERE,
+    LIBRARIES,
+    NUMPY,
+    OF_TWO,
+    Plan,
+    along,
+    call,
+    function,
+    parameters,
+    subscripted,
+)
 from gradstep.notation.declaring import Assumptions, Given, declared
-from gradstep.notation.mending import Candidate, Clash, Operand, Slip, mended, shape_facts
+from gradstep.notation.mending import LONGEST, Candidate, Clash, Operand, Slip, mended, shape_facts
 from gradstep.notation.places import Formula
 from gradstep.notation.scanning import DEEPEST, statements
 from gradstep.operations import FUNCTIONS
 from gradstep.operations.broadcasting import repeat_op
 from gradstep.operations.evaluation import declared_with
 from gradstep.operations.leaves import checked_name, number, number_op, pi, size
+
+if TYPE_CHECKING:
+    from gradstep.notation import typed
+else:
+    typed = late("gradstep.notation.typed")
 
 MOST_ENTRIES = 10**10  # of an array whose sizes are known
 
@@ -132,13 +149,28 @@ def parse_named(text: str, *, shapes: Mapping[str, Given], assume: Assumptions |
     try:
         parsed = Reader(text.replace("\r\n", "\n").replace("\t", " "), variables).parsed()
     except Slip as slip:
-        raise mended(slip, read) from None
+        raise _as_typed(mended(slip, read), text, variables, read) from None
+    except MathError as error:
+        raise _as_typed(error, text, variables, read) from None
     declared_with(parsed.expr, variables)
     return parsed
 
 
+def _as_typed(
+    error: MathError, text: str, variables: Mapping[str, Expr], read: Callable[[Candidate], Expr]
+) -> MathError:
+    """The error, with the formula in NumPy's syntax as its mend where it is written as on paper."""
+    if error.mend is None and len(text) <= LONGEST:
+        found = typed.typed(text, variables)
+        if found is not None:
+            return mended(Slip(error, [Candidate(found, found)]), read)
+    return error
+
+
 class Reader:
     """Reads one text; the variables, and the names given so far, are what its words mean."""
+
+    methods: Container[str] = NUMPY  # what may stand behind an array: X.sum(axis=0)
 
     def __init__(self, source: str, variables: Mapping[str, Expr]) -> None:
         self.source = source
@@ -210,16 +242,37 @@ class Reader:
                 return [node.left, node.right], OPERATORS[BINARY[type(op)]]
             case ast.Compare(ops=[op], comparators=[right]) if type(op) in BINARY:
                 return [node.left, right], OPERATORS[BINARY[type(op)]]
+            case ast.Attribute(value=library, attr="pi") if self.is_library(library):
+                return (), lambda: pi
             case ast.Attribute(attr="mT"):
                 return [node.value], OPERATORS["mT"]
             case ast.Attribute(attr="T"):
                 return [node.value], lambda x: transpose(formula, node, x)
             case ast.Subscript():
                 return subscripted(formula, node, self.sizes)
+            case ast.Call(func=ast.Attribute(value=inner, attr=name)) if ELSEWHERE.get(
+                name, name
+            ) in self.methods and not self.is_library(inner):
+                return self.method(formula, node, inner, ELSEWHERE.get(name, name))
             case ast.Call():
                 name = function(formula, node, {*self.given, *self.variables, *self.sizes})
                 return call(formula, node, name, self.sizes)
         refuse(formula, node)
+
+    def is_library(self, node: ast.expr) -> bool:
+        """Whether np stands here, and no variable of that name."""
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name):
+                return name in LIBRARIES and name not in {*self.given, *self.variables, *self.sizes}
+        return False
+
+    def method(self, formula: Formula, node: ast.Call, inner: ast.expr, name: str) -> Plan:
+        """X.sum(axis=0) as sum(X, axis=0)."""
+        function = ast.copy_location(ast.Name(id=name, ctx=ast.Load()), node.func)
+        whole = ast.Call(func=function, args=[inner, *node.args], keywords=node.keywords)
+        whole = ast.copy_location(whole, node)
+        whole = along(formula, whole, name) if name in OF_TWO and node.args else whole
+        return call(formula, whole, name, self.sizes)
 
     def literal(self, formula: Formula, node: ast.Constant) -> Expr:
         """A number, exactly as written."""
@@ -283,7 +336,9 @@ class Reader:
         match node, operands:
             case ast.BinOp() | ast.Compare(), _:
                 return Slip(error, *self.clash(formula, node, operands, values).choices())
-            case ast.Call(func=ast.Name(id=name)), [_, _] if [*parameters(name)] == ["a", "b"]:
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)), [_, _] if [
+                *parameters(OF_TWO.get(name, name))
+            ] == ["a", "b"]:
                 return Slip(error, *self.clash(formula, node, operands, values).choices())
             case ast.Call(func=ast.Name(id=name)), [operand] if "axis" in parameters(name):
                 inner = formula.text(operand)
@@ -322,9 +377,10 @@ def _in_between(
             space = " " if formula.source[middle - 1] == " " else ""
             texts = [formula.source[start:middle].rstrip(), formula.source[middle + len(sign) : end].lstrip()]
             return texts, sign, lambda a, sign, b: f"{a}{space}{sign}{space}{b}"
-        case ast.Call(func=ast.Name(id=name)):
+        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name) as called):
             texts = [formula.text(part) for part in operands]
-            return texts, "@" if name == "dot" else "", lambda a, sign, b: f"{name}({a}, {b})"
+            word = formula.text(called)
+            return texts, "@" if name == "dot" else "", lambda a, sign, b: f"{word}({a}, {b})"
     raise AssertionError(node)
 
 

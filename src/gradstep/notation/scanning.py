@@ -304,7 +304,7 @@ def _statement(source: str, line: list[Token], first: bool) -> list[Statement]:
     name, name_span = None, (0, 0)
     if equals:
         if [token.kind for token in line[:2]] != ["name", "sign"] or line[1] is not equals[0]:
-            _wrong(source, equals[0], "only a name can be given: z = X @ w; a comparison is written ==")
+            _misnamed(source, line, equals[0])
         if len(equals) > 1:
             _wrong(source, equals[1], "one statement gives one name; a comparison is written ==")
         if len(line) == 2:
@@ -325,6 +325,18 @@ def _statement(source: str, line: list[Token], first: bool) -> list[Statement]:
     start, end = line[0].start, line[-1].span[1]
     _check_length(end - start, MOST_IN_A_STATEMENT, "statement")
     return [Statement(name, start, end, name_span)]
+
+
+def _misnamed(source: str, line: list[Token], equals: Token) -> NoReturn:
+    """Something else than a name stands before =; of C(w, b) = … the name may do."""
+    error = MathError(
+        "only a name can be given: z = X @ w; a comparison is written ==", source=source, span=equals.span
+    )
+    before = line[: line.index(equals)]
+    if [token.kind for token in before[:2]] != ["name", "open"] or before[-1].text != ")":
+        raise error
+    head, end = before[0], before[-1].span[1]
+    raise Slip(error, [Candidate(f"{head.text} = …", source[: head.span[1]] + source[end:])])
 
 
 def _outermost(line: list[Token]) -> Iterator[Token]:
