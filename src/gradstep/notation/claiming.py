@@ -19,7 +19,7 @@ from gradstep.notation.calling import WHICH
 from gradstep.notation.coding import Reader
 from gradstep.notation.handwriting import Reader as WrittenReader
 from gradstep.notation.mending import Slip, mended
-from gradstep.notation.pieces import pieces
+from gradstep.notation.pieces import cleaned, pieces
 from gradstep.notation.places import Formula
 from gradstep.notation.raising import Raised, lengths, settled
 from gradstep.notation.scanning import MOST_CHARACTERS, statements
@@ -49,11 +49,6 @@ GRADIENTS = (
 LIBRARY = re.compile(r"\b(?:np|numpy|jnp|torch|math)\.(?:linalg\.)?(?=[A-Za-z])(?!a?m(?:ax|in)\b)")
 QUOTED = re.compile(r"'([A-Za-z, ]{0,200}->[A-Za-z ]{0,40})'")
 TABLE = re.compile(r"\\(begin|end)\s*\{(?:cases|[pbBvV]?matrix|smallmatrix)\}")
-DECORATION = re.compile(
-    r"\\(?:begin|end)\s*\{(?:align|aligned|equation|split|gather|gathered|eqnarray|displaymath)\*?\}(?:\{[^}]*\})?"
-    r"|\\[\[\]()]|\$+|\\(?:nonumber|notag)|\\label\{[^}]*\}"
-)
-REMARK = re.compile(r"(?:\\(?:quad|qquad|tag)\b[^\n]*?(?=\\\\|\n|$))|(?<!\\)%[^\n]*|#[^\n]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,14 +363,6 @@ def _is_change(statement: str, losses: Collection[str]) -> bool:
     head, sign, _ = statement.partition("=")
     bare = re.sub(r"\\(?:mathrm|mathit|mathcal|,|!)|[{}\s&]", "", head)
     return bool(sign) and bare[:1] == "d" and bare[1:] in losses
-
-
-def cleaned(source: str) -> str:
-    """The text without what only dresses it: remarks, $ and the names of environments; places stay."""
-    text = source.replace("\t", " ").replace("\r", " ")
-    for pattern in (REMARK, DECORATION):
-        text = pattern.sub(lambda found: " " * len(found[0]), text)
-    return text
 
 
 def _statements(text: str) -> Iterator[tuple[int, int]]:

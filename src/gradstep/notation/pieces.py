@@ -26,6 +26,12 @@ class Piece(NamedTuple):
     end: int
 
 
+# What only dresses a formula.
+DECORATION = re.compile(
+    r"\\(?:begin|end)\s*\{(?:align|aligned|equation|split|gather|gathered|eqnarray|displaymath)\*?\}(?:\{[^}]*\})?"
+    r"|\\[\[\]()]|\$+|\\(?:nonumber|notag)|\\label\{[^}]*\}"
+)
+REMARK = re.compile(r"(?:\\(?:quad|qquad|tag)\b[^\n]*?(?=\\\\|\n|$))|(?<!\\)%[^\n]*|#[^\n]*")
 # Commands that are only looks, or space.
 SILENT = frozenset({
     "displaystyle", "textstyle", "scriptstyle", "limits", "nolimits", "left", "right", "big", "Big", "bigg",
@@ -77,6 +83,14 @@ TOKEN = re.compile(
 )
 MATRICES = frozenset({"matrix", "pmatrix", "bmatrix", "Bmatrix", "smallmatrix"})
 BEGIN = re.compile(r"\\(?:begin|end)\s*\{\s*([A-Za-z]+)\*?\s*\}")
+
+
+def cleaned(source: str) -> str:
+    """The text without what only dresses it: remarks, $ and the names of environments; places stay."""
+    text = source.replace("\t", " ").replace("\r", " ")
+    for pattern in (REMARK, DECORATION):
+        text = pattern.sub(lambda found: " " * len(found[0]), text)
+    return text
 
 
 def pieces(source: str, start: int, end: int) -> list[Piece]:

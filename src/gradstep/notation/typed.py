@@ -15,8 +15,8 @@ from gradstep.calculus.wildcards import wildcard
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.expression.shapes import size_names
-from gradstep.notation.claiming import cleaned
 from gradstep.notation.handwriting import read
+from gradstep.notation.pieces import cleaned
 from gradstep.notation.raising import settled
 from gradstep.notation.vocabulary import Words
 from gradstep.operations.broadcasting import repeat
