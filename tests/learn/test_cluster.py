@@ -1,6 +1,5 @@
 """Do the workers of a cluster come to the same bits as one process, whoever comes, goes or is killed?"""
 
-import hashlib
 import multiprocessing
 import os
 import re
@@ -11,6 +10,7 @@ import time
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from clusters import NEURON, STEPS, bits, store_in, until
 from disasters import called, clustered, judge
 from tables import each
 
@@ -26,34 +26,11 @@ from gradstep.learn.surface import Measured
 from gradstep.learn.workers import fingerprint
 
 dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
-pytestmark = pytest.mark.extras
+pytestmark = [pytest.mark.extras, pytest.mark.usefixtures("tiny_windows")]
 
-NEURON = gs.parse("mean((y - relu(X @ w + b))**2)", X="N d", w="d", b="", y="N")
 DEEP = gs.parse("mean((y - (relu(X @ V + c) @ w + b))**2)", X="N d", V="d h", c="h", w="h", b="", y="N")
 RIDGE = gs.parse("mean((y - (X @ w + b))**2) + lam*sum(w**2)", X="N d", w="d", b="", y="N", lam="")
 BATCH = gs.parse("Z = X @ w + b - mean(X @ w); mean((y - Z)**2)", X="N d", w="d", b="", y="N")
-STEPS = {"optimiser": "gradient descent", "learning_rate": 0.01, "steps": 12, "holdout": 0.2}
-
-
-@pytest.fixture(autouse=True)
-def tiny_windows(monkeypatch):
-    monkeypatch.setattr(stores, "WINDOW", 1 << 12)
-    monkeypatch.setattr(stores, "LEAST_WINDOW", 1 << 11)
-
-
-@pytest.fixture(scope="module")
-def forked():
-    """Processes are copies of one that has loaded what they need."""
-    loaded = [
-        "pytest",
-        "distributed",
-        "gradstep.learn.cluster",
-        "gradstep.learn.training",
-        "llvmlite.binding",
-    ]
-    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
-        distributed.utils.get_mp_context().set_forkserver_preload(loaded)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -75,27 +52,6 @@ def two_workers(client):
         client.cluster.scale(2)
         reaching.revive(client)
         until(lambda: len(client.nthreads()) == 2)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    found, random = tmp_path_factory.mktemp("rows"), np.random.default_rng(0)
-    X = random.normal(size=(1500, 4)) * [1, 2, 0.5, 3] + [2, 0, -1, 5]
-    y = np.maximum(X @ [0.5, -1, 2, 1] + 1, 0) + 0.1 * random.normal(size=1500)
-    np.save(found / "X.npy", X.astype(np.float32))
-    np.save(found / "y.npy", y.astype(np.float32))
-    np.save(found / "table.npy", np.column_stack([X, y]))
-    return found
-
-
-def store_in(folder):
-    return open_rows({"X": folder / "X.npy", "y": folder / "y.npy"})
-
-
-def bits(fit):
-    """The parameters and the whole way to them, as a hash."""
-    parts = [np.asarray(value).tobytes() for value in fit.parameters.values()]
-    return hashlib.sha256(b"".join([*parts, np.asarray(fit.history).tobytes()])).hexdigest()
 
 
 # ------------------------------------------------------------------------------------------- the same bits
@@ -134,14 +90,6 @@ def test_a_loss_that_was_declared_in_another_order_is_the_same_loss(client, fold
     again = gs.parse("mean((y - relu(X @ w + b))**2)", y="N", b="", w="d", X="N d")
     assert again is NEURON
     assert bits(gs.train(again, store_in(folder), cluster=client, **STEPS)) == one_process
-
-
-@pytest.fixture(scope="module")
-def one_process(folder):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stores, "WINDOW", 1 << 12)
-        patch.setattr(stores, "LEAST_WINDOW", 1 << 11)
-        return bits(gs.train(NEURON, store_in(folder), **STEPS))
 
 
 def test_workers_add_up_what_others_found_where_it_is_much(client, folder, one_process, monkeypatch):
@@ -192,13 +140,6 @@ def test_workers_that_come_and_go_change_no_bit(client, folder, one_process):
         fit = gs.train(NEURON, store_in(folder), cluster=client, progress=at, **STEPS)
     client.cluster.scale(2)
     assert bits(fit) == one_process and seen == {1, 3}
-
-
-def until(done, seconds=20.0):
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_a_training_goes_on_elsewhere_to_the_same_bits(client, folder, one_process, tmp_path):
@@ -368,7 +309,6 @@ WRONG = [
     ("local:many", "a number of workers"),
     ("local:0", "a number of workers"),
     ("tcp://127.0.0.1:9", "cannot be reached"),
-    ("tls://127.0.0.1:9", "cannot be reached"),
 ]
 
 

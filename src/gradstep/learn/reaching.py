@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from gradstep.backends.threads import cores
 from gradstep.expression.errors import MathError
+from gradstep.learn.encryption import context_of, try_out
 
 CONNECTS = 10.0  # seconds until a scheduler has to answer
 MOST = 1024  # workers on one machine
@@ -76,9 +77,20 @@ def reached(asked: object) -> Iterator[tuple[Any, tuple[str, ...]]]:
         return
     with contextlib.ExitStack() as open_:
         with reaching(asked):
+            if kind == "tcp":
+                try_out(asked, None, CONNECTS)
+            elif not _config("distributed.client.security-loader"):  # which may have the certificates
+                try_out(asked, context_of(distributed.Security(), asked), CONNECTS)
             client = distributed.Client(asked, timeout=CONNECTS, set_as_default=False)
         open_.callback(client.close)
         yield client, words_about(asked)
+
+
+def _config(name: str) -> Any:
+    """A setting of Dask's."""
+    import dask
+
+    return dask.config.get(name, None)
 
 
 @contextlib.contextmanager
