@@ -464,7 +464,7 @@ def test_classes_of_a_large_file_are_those_of_a_small_one(gradstep, large, monke
         (("big.npy", "--target", "9"), 'no column "9"', "--target 3"),
         (("big.npy", "--target", "1", "--holdout", "2"), "the held-out ones are a share", "--holdout 0.2"),
         (("big.npy", "--target", "1", "--cluster", "there"), "no address of a cluster", "local:4"),
-        (("big.npy", "--target", "1", "--sweep", "seed=0,1"), "one model at a time", "no sweep"),
+        (("big.npy", "--target", "1", "--sweep", "X=0,1"), "X is given as data and in the sweep", ""),
         (("none-*.npy", "--target", "1"), "there is no file", ""),
     ],
 )

@@ -77,6 +77,14 @@ def test_two_workers_and_one_process_come_to_the_same_bits(client, folder, optim
     assert (spread.held_out_loss, spread.scores) == (alone.held_out_loss, alone.scores)
 
 
+def test_variants_of_a_sweep_share_their_passes_over_the_workers(client, folder):
+    settings = {"sweep": {"l2": [0.1, 1], "optimiser": ["adam", "newton-cg"]}, "steps": 3, "holdout": 0.2}
+    alone = gs.train(NEURON, store_in(folder), backend="numpy", **settings)
+    spread = gs.train(NEURON, store_in(folder), backend="numpy", cluster=client, **settings)
+    assert [bits(fit) for fit in spread] == [bits(fit) for fit in alone] and len(spread) == 4
+    assert [fit.scores for fit in spread] == [fit.scores for fit in alone]
+
+
 def train_on(folder, loss, beside, settings):
     if not beside:
         return gs.train(loss, store_in(folder), **settings)

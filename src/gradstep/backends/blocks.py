@@ -22,6 +22,7 @@ from gradstep.backends.parts import part
 from gradstep.backends.program import Program
 from gradstep.backends.rows import Combine, Rows
 from gradstep.backends.threads import cores, one_thread_each, shared_out
+from gradstep.expression.errors import MathError
 from gradstep.expression.records import record
 from gradstep.expression.shapes import Lengths, Shape
 from gradstep.operations.evaluation import sizes_of
@@ -74,6 +75,32 @@ class Work(Protocol[T]):
     def __call__(self, window: InMemory) -> T: ...
 
     def added(self, one: T, other: T) -> T: ...
+
+
+@record
+class Works:
+    """Several works with the same windows; one that comes to a `MathError` ends alone."""
+
+    works: tuple[Work[Any], ...]
+
+    def __call__(self, window: InMemory) -> list[Any]:
+        found: list[Any] = []
+        for work in self.works:
+            try:
+                found.append(work(window))
+            except MathError as error:
+                found.append(error)
+        return found
+
+    def added(self, one: list[Any], other: list[Any]) -> list[Any]:
+        return [
+            mine
+            if isinstance(mine, MathError)
+            else theirs
+            if isinstance(theirs, MathError)
+            else work.added(mine, theirs)
+            for work, mine, theirs in zip(self.works, one, other, strict=True)
+        ]
 
 
 class Stream(ABC):

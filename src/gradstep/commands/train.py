@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from gradstep.learn import cluster, packing, prints, reaching, stored_tables, variants
     from gradstep.learn.checkpoints import Checkpoint
     from gradstep.learn.stores import Store
+    from gradstep.learn.sweeps import Sweep
     from gradstep.notation import declaring, plain, views
     from gradstep.notation.presentation import Said
     from gradstep.page import fitted
@@ -172,14 +173,7 @@ def _trained(
     check_outputs(options["save"], options["page"], options["predictions"])
     table = read_any(data, options, options["target"], kinds_of(options["kind"]))
     if not isinstance(table, Table):
-        if options["l2"] is not None:
-            raise MathError("rows in files have no --l2", mend="a penalty in --model")
-        if sweep:
-            raise MathError(
-                "rows in files are read for one model at a time", mend="a smaller table, or no sweep"
-            )
-        fit = _from_files(table, [data, *shapes], options, say, checkpoint)
-        return fit, fit.stopped == "interrupted"
+        return _from_files(table, [data, *shapes], options, sweep, say, checkpoint)
     if not options["target"]:
         raise MathError(
             "which column is to be predicted?",
@@ -196,20 +190,12 @@ def _trained(
     if options["cluster"] is not None:
         reaching.check_cluster(options["cluster"])
         say(f"  {TRAINED_HERE}")
-    model = _model(prepared, options, shapes, [name for name in sweep if name not in (*variants.MANNERS, L2)])
+    model = _model(prepared, options, shapes, _numbers(sweep))
     say(f"\nThe model: {model.title}")
     settings = {**_settings(options), "checkpoint": checkpoint}
     with progress_bar() as show:
-        if sweep:
-            found = train_model(model, prepared, progress=show, sweep=sweep, **settings)
-            fit, options = found.best, sweeping.chosen(options, found.best_settings)
-            interrupted = found.interrupted
-        else:
-            fit = train_model(model, prepared, progress=show, **settings)
-            interrupted = fit.stopped == "interrupted"
-    if sweep:
-        click.echo(f"\nThe sweep\n{textwrap.indent(str(found), '  ')}")
-        say("")
+        found = train_model(model, prepared, progress=show, sweep=sweep or None, **settings)
+    fit, options, interrupted = _best(found, options, say)
 
     def predictions(path: str) -> None:
         packing.write_whole(path, _predictions(fit, table, prepared).encode())
@@ -222,9 +208,10 @@ def _from_files(
     store: Store,
     words: Sequence[str],
     options: dict[str, Any],
+    sweep: Mapping[str, Sequence[Any]],
     say: Callable[[str], None],
     checkpoint: Checkpoint | None,
-) -> Fit:
+) -> tuple[Fit, bool]:
     """The same for rows that are too many for memory."""
     if checkpoint is not None:
         checkpoint.agree("files", prints.lasting(store.prints()))
@@ -240,11 +227,11 @@ def _from_files(
         )
         for part in _read(store, rows.prepared):
             say(part)
-        model = _model(rows.prepared, options, words[1:])
+        model = _model(rows.prepared, options, words[1:], _numbers(sweep))
         say(f"\nThe model: {model.title}")
-        settings = {name: value for name, value in _settings(options).items() if name != L2}
-        settings["checkpoint"] = checkpoint
-        fit = stored_tables.train_stored_model(model, rows, progress=show, cluster=workers, **settings)
+        settings = {**_settings(options), "checkpoint": checkpoint, "cluster": workers}
+        found = stored_tables.train_stored_model(model, rows, progress=show, sweep=sweep or None, **settings)
+    fit, options, interrupted = _best(found, options, say)
 
     def predictions(path: str) -> None:
         rows = read_any(words[0], options, options["target"], None, fit.encoder)
@@ -252,7 +239,23 @@ def _from_files(
         packing.write_whole(path, predictions_of(fit.predictor, rows))
 
     _told(fit, words, options, say, predictions)
-    return fit
+    return fit, interrupted
+
+
+def _numbers(sweep: Mapping[str, Any]) -> list[str]:
+    """The numbers in the formula that a sweep sets."""
+    return [name for name in sweep if name not in (*variants.MANNERS, L2)]
+
+
+def _best(
+    found: Fit | Sweep, options: dict[str, Any], say: Callable[[str], None]
+) -> tuple[Fit, dict[str, Any], bool]:
+    """The fit, or the best of a sweep, which is shown; its options; and whether Ctrl-C cut it short."""
+    if isinstance(found, Fit):
+        return found, options, found.stopped == "interrupted"
+    click.echo(f"\nThe sweep\n{textwrap.indent(str(found), '  ')}")
+    say("")
+    return found.best, sweeping.chosen(options, found.best_settings), found.interrupted
 
 
 def _settings(options: dict[str, Any]) -> dict[str, Any]:

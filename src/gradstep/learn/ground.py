@@ -47,6 +47,7 @@ from gradstep.operations.evaluation import mentioned, variables
 if TYPE_CHECKING:
     from gradstep.learn import exactness, knowledge, plain_data, prints
     from gradstep.learn.checkpoints import Checkpoint
+    from gradstep.learn.reading import Part
     from gradstep.learn.stretches import Machine
 else:
     exactness = late("gradstep.learn.exactness")
@@ -119,6 +120,9 @@ class Measure(Protocol):
     ) -> Objective:
         """The loss on some rows, about so many bytes, which are the same wherever the key is."""
 
+    def over(self, part: Part) -> Part:
+        """Rows in files, whose windows others may need too."""
+
     def walked(self) -> None:
         """Is told when the walk is over."""
 
@@ -133,6 +137,9 @@ class Alone:
         self, function: Compiled, key: object, rows: Callable[[], dict[str, Array]], size: int
     ) -> Objective:
         return objective(function, rows())
+
+    def over(self, part: Part) -> Part:
+        return part
 
     def walked(self) -> None:
         pass

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,8 @@ from gradstep.learn.shares import Shares
 from gradstep.learn.stores import Store
 from gradstep.learn.streaming import train_stored
 from gradstep.learn.survey import Survey, surveyed
-from gradstep.learn.training import careful
+from gradstep.learn.sweeps import Sweep
+from gradstep.learn.training import careful, changed
 from gradstep.operations.evaluation import mentioned
 
 
@@ -106,7 +107,19 @@ def prepared_rows(
     return StoredTable(store, survey, prepared, labels, holdout)
 
 
-def train_stored_model(model: Model, table: StoredTable, **settings: Any) -> Fit:
+@overload
+def train_stored_model(model: Model, table: StoredTable, *, sweep: None = None, **settings: Any) -> Fit: ...
+
+
+@overload
+def train_stored_model(
+    model: Model, table: StoredTable, *, sweep: Mapping[str, Sequence[Any]], **settings: Any
+) -> Sweep: ...
+
+
+def train_stored_model(
+    model: Model, table: StoredTable, *, sweep: Mapping[str, Sequence[Any]] | None = None, **settings: Any
+) -> Fit | Sweep:
     """`model` trained on a table in files: what `train_model` does for one in memory."""
     store, survey, prepared = table.store, table.survey, table.prepared
     rank = mentioned(model.loss)[model.target].rank
@@ -116,7 +129,7 @@ def train_stored_model(model: Model, table: StoredTable, **settings: Any) -> Fit
         survey.rename("y", model.target)
     rows = Part(store, Shares.of(table.holdout, 0.0).learnt).count
     settings = {**careful(model, prepared, rows), **settings}
-    fit = train_stored(
+    found = train_stored(
         model.loss,
         store,
         {},
@@ -127,17 +140,22 @@ def train_stored_model(model: Model, table: StoredTable, **settings: Any) -> Fit
         names=model.names,
         changes=changes,
         survey=None if changes else survey,
+        sweep=sweep,
         **settings,
     )
     told = set(prepared.notes)
-    return replace(
-        fit,
-        title=model.title,
-        encoder=prepared.encoder,
-        feature_names=prepared.feature_names,
-        notes=(*model.notes, *(note for note in fit.notes if note not in told)),
-        scores=(replaced(fit.scores[0], name=model.title), *fit.scores[1:]) if fit.scores else (),
-    )
+
+    def of_table(fit: Fit) -> Fit:
+        return replace(
+            fit,
+            title=model.title,
+            encoder=prepared.encoder,
+            feature_names=prepared.feature_names,
+            notes=(*model.notes, *(note for note in fit.notes if note not in told)),
+            scores=(replaced(fit.scores[0], name=model.title), *fit.scores[1:]) if fit.scores else (),
+        )
+
+    return changed(found, of_table)
 
 
 def answered(predictor: Predictor, store: Store) -> Iterator[tuple[dict[str, Array], Answers]]:

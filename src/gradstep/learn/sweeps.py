@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, overload
+from typing import Any, Protocol, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from gradstep.backends.blocks import Work, Works
 from gradstep.backends.compiled import Compiled
 from gradstep.backends.run import Run
 from gradstep.backends.several import Several, several
@@ -19,14 +20,18 @@ from gradstep.expression.node import upstairs
 from gradstep.learn.checkpoints import Checkpoint
 from gradstep.learn.convoy import Ask, Convoy, Traveller
 from gradstep.learn.fit import ENDS, Fit
-from gradstep.learn.ground import Ground, Manner
+from gradstep.learn.ground import Manner, Measure
 from gradstep.learn.objective import objective
 from gradstep.learn.progress import Progress
+from gradstep.learn.reading import Part, Visit
 from gradstep.learn.scaling import Array
 from gradstep.learn.surface import Objective, Parameters
 from gradstep.learn.variants import MANNERS, Variant, manner_of, numbers_of, shown, told
 
+T = TypeVar("T")
 Measured = tuple[ArrayLike, Mapping[str, ArrayLike]]
+Fitting = Callable[[Manner, Progress | None, Mapping[str, Array], Measure, Checkpoint | None], Fit]
+"""One training, with numbers of its own, measured by somebody, and kept."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +142,7 @@ class Sweep(Sequence[Fit]):
 
 
 def train_variants(
-    ground: Ground,
+    fit: Fitting,
     usual: Manner,
     variants: Sequence[Variant],
     show: Progress | None,
@@ -158,9 +163,9 @@ def train_variants(
 
         measure = _InStep(traveller, numbers[k])
         kept = None if checkpoint is None else checkpoint.variant(told(variants[k]))
-        fit = ground.fit(manners[k], step, numbers[k], measure, kept)
+        found = fit(manners[k], step, numbers[k], measure, kept)
         shown_to.ended(k)
-        return fit
+        return found
 
     convoy = Convoy([partial(task, k) for k in range(len(variants))], _answered)
     results = convoy.run(MathError, KeyboardInterrupt)
@@ -212,24 +217,52 @@ class _Shown:
 # ------------------------------------------------------------------------------------------- in step
 
 
-@dataclass(frozen=True, eq=False)
-class _Request:
-    """Where one training wants to know the loss: the `own` arrays of each model that it asks for.
+class _Request(Protocol):
+    """What one training wants to know; requests with the same key are answered by one pass."""
 
-    The `rows` of two requests are the same where their keys are.
-    """
+    @property
+    def key(self) -> object: ...
+
+    def answers(self, alike: Sequence[Any]) -> list[Any]:
+        """The answers to all of those with this key."""
+
+
+def _answered(requests: Sequence[_Request]) -> list[Any]:
+    """The answers to requests, by one pass for those that are alike."""
+    answers: list[Any] = [None] * len(requests)
+    groups: dict[object, list[int]] = {}
+    for k, request in enumerate(requests):
+        groups.setdefault(request.key, []).append(k)
+    for group in groups.values():
+        try:
+            with np.errstate(all="ignore"):
+                found = requests[group[0]].answers([requests[k] for k in group])
+        except MathError as error:
+            found = [error] * len(group)
+        for k, answer in zip(group, found, strict=True):
+            answers[k] = answer
+    return answers
+
+
+@dataclass(frozen=True, eq=False)
+class _Loss:
+    """Where one training wants to know the loss: the `own` arrays of each model that it asks for."""
 
     key: object
-    together: Several
+    models: Several
     rows: Callable[[], Mapping[str, Array]]
     own: Sequence[Mapping[str, Any]]
+
+    def answers(self, alike: Sequence[_Loss]) -> list[Any]:
+        found = iter(self.models(self.rows(), [own for each in alike for own in each.own]))
+        return [[next(found) for _ in each.own] for each in alike]
 
 
 @dataclass(frozen=True, eq=False)
 class _Asking:
     """The loss on shared rows, as an objective: the answer comes when all trainings have asked."""
 
-    request: _Request
+    request: _Loss
     ask: Ask
 
     def __call__(self, parameters: Parameters) -> Measured:
@@ -241,6 +274,40 @@ class _Asking:
         own = [{**numbers, **parameters} for parameters in places]
         found: list[Measured] = self.ask(replace(self.request, own=own))
         return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Pass:
+    """A work that one training wants to be done with all windows of a part of rows in files."""
+
+    part: Part
+    names: tuple[str, ...]
+    work: Work[Any]
+
+    @property
+    def key(self) -> object:
+        return id(self.part), self.names
+
+    def answers(self, alike: Sequence[_Pass]) -> list[Any]:
+        return self.part.total(Works(tuple(each.work for each in alike)), self.names)
+
+
+class _SharedPart(Part):
+    """The same rows in files; a pass over them begins when all trainings have asked for theirs."""
+
+    def __init__(self, part: Part, ask: Ask) -> None:
+        super().__init__(part.store, part.share, part.changes, part.kind, part.clock)
+        self.part, self.ask = part, ask
+
+    def block(self, names: Sequence[str], start: int, stop: int) -> list[Array]:
+        return self.part.block(names, start, stop)
+
+    def total(self, work: Work[T], names: Sequence[str]) -> T:
+        found: T = self.ask(_Pass(self.part, tuple(names), work))
+        return found
+
+    def visits(self, names: Sequence[str], units: Sequence[int]) -> Iterator[Visit]:
+        return self.part.visits(names, units)
 
 
 @dataclass
@@ -261,30 +328,17 @@ class _InStep:
     ) -> Objective:
         run, program = function.raw, function.program
         own = {*program.gradients, *self.numbers} & {given.name for given in program.inputs}
-        together = several(run, frozenset(own)) if isinstance(run, Run) else None
-        if together is None or not together.pays(size):
+        models = several(run, frozenset(own)) if isinstance(run, Run) else None
+        if models is None or not models.pays(size):
             return objective(function, rows())
         self.shares = True
-        return _Asking(_Request((together, key), together, rows, [self.numbers]), self.traveller.ask)
+        return _Asking(_Loss((models, key), models, rows, [self.numbers]), self.traveller.ask)
+
+    def over(self, part: Part) -> Part:
+        self.shares = True
+        return _SharedPart(part, self.traveller.ask)
 
     def walked(self) -> None:
         """What comes after the walk is measured when all have come so far, in common passes again."""
         if self.shares:
             self.traveller.gather()
-
-
-def _answered(requests: Sequence[_Request]) -> list[Any]:
-    """The answers to requests, by one pass for those on the same rows."""
-    answers: list[Any] = [None] * len(requests)
-    groups: dict[object, list[int]] = {}
-    for k, request in enumerate(requests):
-        groups.setdefault(request.key, []).append(k)
-    for group in groups.values():
-        first = requests[group[0]]
-        shared = first.rows()
-        each = [own for k in group for own in requests[k].own]
-        with np.errstate(all="ignore"):
-            found = iter(first.together(shared, each))
-        for k in group:
-            answers[k] = [next(found) for _ in requests[k].own]
-    return answers

@@ -207,15 +207,11 @@ def train(
         if checkpoint is not None:
             checkpoint.agree("files", prints.lasting(store.prints()))
         if not isinstance(data, Mapping) or not is_small(store):
-            if l2 is not None:
-                raise MathError("rows in files have no l2", mend="a penalty in the formula, + 0.1*sum(w**2)")
-            if sweep is not None:
-                raise MathError(
-                    "rows in files are read for one model at a time", mend="arrays in memory, or no sweep"
-                )
-            return streaming.train_stored(loss, store, beside, wrt, cluster=cluster, **settings)
+            return streaming.train_stored(
+                loss, store, beside, wrt, cluster=cluster, sweep=sweep, l2=l2, **settings
+            )
         notes = (read_whole(store), *(() if cluster is None else (TRAINED_HERE,)))
-        return _changed(
+        return changed(
             train(
                 loss,
                 {**beside, **whole(store)},
@@ -228,17 +224,14 @@ def train(
             lambda fit: replace(fit, notes=(*notes, *fit.notes)),
         )
     if cluster is not None:
-        return _changed(
+        return changed(
             train(loss, data, wrt, sweep=sweep, l2=l2, **settings),
             lambda fit: replace(fit, notes=(TRAINED_HERE, *fit.notes)),
         )
     if not isinstance(data, Mapping):
         raise MathError("the data are arrays by name", mend='data={"X": X, "y": y}')
-    trained = () if wrt is None else (wrt,) if isinstance(wrt, str) else tuple(wrt)
-    each = [] if sweep is None else variants.variants_of(sweep, loss, data, trained)
-    for name, value in {"learning_rate": learning_rate, "l2": l2, "batch": batch}.items():
-        if value is not None and each and name in each[0]:
-            raise MathError(f"{name} is given, and swept too", mend=f"{name} in the sweep alone")
+    alone = {"learning_rate": learning_rate, L2: l2, "batch": batch}
+    each = [] if sweep is None else variants.asked_for(sweep, loss, data, wrt, alone)
     manner = Manner(
         optimiser,
         learning_rate,
@@ -254,9 +247,7 @@ def train(
         exact=exact,
     )
     manner.choice  # noqa: B018  what was asked for wrongly is said at once
-    numbers = variants.numbers_of(each[0]) if each else {}
-    if L2 in numbers and L2 not in mentioned(loss):
-        l2 = float(numbers.pop(L2))
+    numbers, l2 = variants.first_numbers(each, loss, l2) if each else ({}, l2)
     ground = ground_for(
         loss,
         {**data, **numbers},
@@ -273,11 +264,11 @@ def train(
     )
     with shown_by(progress) as show:
         if each:
-            return sweeps.train_variants(ground, manner, each, show, checkpoint)
+            return sweeps.train_variants(ground.fit, manner, each, show, checkpoint)
         return ground.fit(manner, show, checkpoint=checkpoint)
 
 
-def _changed(found: Fit | sweeps.Sweep, change: Callable[[Fit], Fit]) -> Fit | sweeps.Sweep:
+def changed(found: Fit | sweeps.Sweep, change: Callable[[Fit], Fit]) -> Fit | sweeps.Sweep:
     """A fit, or all fits of a sweep, changed."""
     return change(found) if isinstance(found, Fit) else found.each(change)
 
@@ -329,7 +320,7 @@ def train_model(
             scores=(replaced(fit.scores[0], name=model.title), *fit.scores[1:]) if fit.scores else (),
         )
 
-    return _changed(found, of_table)
+    return changed(found, of_table)
 
 
 def careful(model: Model, prepared: Prepared, rows: int) -> dict[str, float]:

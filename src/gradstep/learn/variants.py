@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -53,6 +53,30 @@ def variants_of(
             mend="fewer values, or several sweeps",
         )
     return [dict(zip(sweep, values, strict=True)) for values in itertools.product(*lists)]
+
+
+def asked_for(
+    sweep: object, loss: Expr, given: Mapping[str, Any], wrt: object, alone: Mapping[str, Any]
+) -> list[Variant]:
+    """The variants of a sweep, none without one; what is given `alone` is not swept too."""
+    if sweep is None:
+        return []
+    trained = (wrt,) if isinstance(wrt, str) else tuple(wrt) if isinstance(wrt, Sequence) else ()
+    each = variants_of(sweep, loss, given, trained)
+    for name, value in alone.items():
+        if value is not None and name in each[0]:
+            raise MathError(f"{name} is given, and swept too", mend=f"{name} in the sweep alone")
+    return each
+
+
+def first_numbers(
+    each: Sequence[Variant], loss: Expr, l2: float | None
+) -> tuple[dict[str, Array], float | None]:
+    """The numbers in the formula that the first variant sets, and its penalty; `l2` where none is swept."""
+    numbers = numbers_of(each[0]) if each else {}
+    if L2 in numbers and L2 not in mentioned(loss):
+        l2 = float(numbers.pop(L2))
+    return numbers, l2
 
 
 def _check_number(
