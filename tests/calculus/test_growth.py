@@ -14,7 +14,7 @@ from gradstep.calculus.certificate import certify
 SIZES = {
     "perceptron": (8, 16),
     "recurrent network": (6, 12),
-    "LSTM": (3, 6),
+    "LSTM": (6, 12),
     "residual blocks": (6, 12),
     "softmax after softmax": (8, 16),
     "attention": (3, 6),

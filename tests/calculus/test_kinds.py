@@ -9,7 +9,6 @@ from benchmarks.derivation import FAMILIES
 from gradstep.calculus.certificate import MANY, certify
 from gradstep.calculus.checks import Lines, Values, gather
 from gradstep.calculus.kinds import DEPTHS, kinds
-from gradstep.calculus.opening import Opening
 from gradstep.calculus.steps import Rewrite
 from gradstep.expression.records import replaced
 from gradstep.operations.activations import tanh
@@ -80,22 +79,6 @@ def test_there_are_no_more_kinds_in_more_blocks(name):
         moving = {node for step in d.steps for _, node in (*step.before, *step.after)}
         counts.append(len(kinds(checks, {*d.parts, *d.fences}, moving, 0, ENOUGH)))
     assert counts[0] == counts[1] < 100
-
-
-def test_what_is_in_vain_in_one_block_is_not_tried_in_the_next(monkeypatch):
-    """How often a cotangent is written out to see whether things cancel does not depend on the depth."""
-    made = []
-
-    class Noted(Opening):
-        def __init__(self, *args, **more):
-            super().__init__(*args, **more)
-            made.append(self)
-
-    monkeypatch.setattr("gradstep.calculus.derivation.Opening", Noted)
-    for depth in (2, 4):
-        gs.networks["transformer"].derive(depth, certify=False)
-    few, many = (len(opening.in_vain) for opening in made)
-    assert 0 < few == many < 60
 
 
 @pytest.fixture(scope="module")

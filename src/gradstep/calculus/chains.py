@@ -6,40 +6,16 @@ named parts only, with ∂C/∂M as a symbol: ∂C/∂z = ∂C/∂a ⊙ 1[z > 0]
 
 from __future__ import annotations
 
+from gradstep.calculus.cotangents import cotangent
 from gradstep.calculus.derivation import moving_nodes
 from gradstep.calculus.laws import book_with
 from gradstep.calculus.opening import Opening
+from gradstep.calculus.repeats import Repeats
 from gradstep.calculus.rewriting import simplify
 from gradstep.calculus.steps import Derivation, Step
-from gradstep.expression.boxes import ATOM, Frac, Of, Written, row
 from gradstep.expression.node import Expr, rebuild, replace, walk
 from gradstep.expression.records import record
 from gradstep.operations.arithmetic import add
-from gradstep.operations.families import JUXTAPOSED, leaf
-from gradstep.operations.leaves import number
-
-
-def _unknown(*_: object) -> object:
-    raise NotImplementedError("the symbol ∂C/∂N has no value of its own")
-
-
-# params: the part N, and the loss C. Stands for the array ∂C/∂N, of the shape of N.
-cotangent_op = leaf(
-    "cotangent",
-    lambda params: params[0].shape,
-    _unknown,
-    lambda expr, spell: (f"d{spell(expr.params[0])[0]}", ATOM),
-    lambda expr, write: Written(
-        Of(expr, Frac(row("∂", write(expr.params[1]).box), row("∂", write(expr.params[0]).box))),
-        JUXTAPOSED,
-    ),
-    "the gradient of the loss with respect to a part",
-)
-
-
-def cotangent(part: Expr, loss: Expr) -> Expr:
-    """The symbol ∂C/∂part; for the loss itself the number 1."""
-    return number(1) if part is loss else cotangent_op(params=(part, loss))
 
 
 @record
@@ -67,14 +43,14 @@ def links(derivation: Derivation) -> tuple[Link, ...]:
     parts = {part for part in derivation.parts if part in moving}
     stops = {*parts, *parameters}
     book = book_with([(v, str(fact)) for v in walk(loss) if v.op.name == "symbol" for fact in v.params[2]])
-    written = frozenset(walk(loss))
+    written, repeats = frozenset(walk(loss)), Repeats(loss)
     forms: dict[Expr, list[tuple[Expr, Expr]]] = {}
     steps: dict[Expr, list[Step]] = {}
     for source in derivation.cotangents:
         if source in parameters or (source not in parts and source is not loss):
             continue
         G, named = cotangent(source, loss), parts - {loss}
-        work = Opening(source, G, stops - {source}, moving, named, book, written=written)
+        work = Opening(source, G, stops - {source}, moving, named, book, written=written, repeats=repeats)
         work.run()
         for part, form in work.cotangents.items():
             if part in stops and part is not source:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from itertools import pairwise
 
 from gradstep.calculus.compounds import RULE, Normalisation, normalisation
 from gradstep.calculus.counting import length
-from gradstep.calculus.looks import Look, look
+from gradstep.calculus.repeats import Repeats, Stages
 from gradstep.calculus.rewriting import Book, Fences, Law, Simplifier
 from gradstep.calculus.shortening import named_product
 from gradstep.calculus.steps import Line, Rewrite, Step, Term
@@ -16,14 +16,12 @@ from gradstep.expression.node import Expr, describe, tree_size, walk
 from gradstep.expression.places import place_of
 from gradstep.operations.arithmetic import add
 from gradstep.operations.families import pulled_back
-from gradstep.operations.leaves import symbol_op
 
 BACK = "substituting back"
+SUM = "sum over paths"
 WRITTEN_OUT = 2_000  # nodes of a gradient in which intermediate variables are written out
 HEAVY = 14  # a cotangent with more symbols than this is called by its name rather than written out
 HEAVY_TWICE = 11  # the same for one that would be written out in several places
-
-Stage = tuple[Expr, tuple[Rewrite, ...], Law | None]  # a cotangent, how it got there, by which law
 
 
 class Opening:
@@ -42,6 +40,7 @@ class Opening:
         book: Book,
         held: Container[Expr] = (),
         written: frozenset[Expr] | None = None,
+        repeats: Repeats | None = None,
     ) -> None:
         self.start, self.G, self.stops, self.moving, self.named = start, G, stops, moving, named
         self.held = held
@@ -49,9 +48,9 @@ class Opening:
         self.cotangents: dict[Expr, Expr] = {}
         self.fenced: dict[Expr, Expr] = {}  # a cotangent that is called by name -> the part it belongs to
         self.divided: dict[tuple[Expr, int], bool] = {}  # with so many names, by a quotient?
-        self.in_vain: set[Look] = set()  # what looks like this is not shorter with a cotangent written out
         self.pending: dict[Expr, dict[Expr, Expr]] = {}  # part -> what arrives there, by where it comes from
         self.book = book
+        self.repeats = Repeats(start) if repeats is None else repeats
         self._fences = Fences(named)  # and what is in `fenced`
         self.written = frozenset(walk(start)) if written is None else written
         self.simplify = Simplifier(book, self._fences, written=self.written)
@@ -93,6 +92,7 @@ class Opening:
     def fence(self, G: Expr, node: Expr) -> None:
         """The cotangent `G` goes by the name of ∂C/∂node from here on."""
         self.fenced.setdefault(G, node)
+        self.repeats.within(G, self._fences)
         self._fences.add(G)
         for simplifier in (self.simplify, self.quietly):
             simplifier.fenced()
@@ -102,11 +102,9 @@ class Opening:
         total = arrived[0]
         for other in arrived[1:]:
             total = add(total, other)
-        stages = self.stages(total)
-        tidy, details, _ = stages[0]
         why = f"{len(arrived)} paths lead here: what arrives along them is added"
-        before = tuple((g, node) for g in arrived)
-        self.steps.append(Step("sum over paths", why, node, before, _terms((tidy, node)), details))
+        (stages,) = self.tidied([total])
+        self.tell(SUM, why, node, tuple((g, node) for g in arrived), [(node, stages)])
         return self.settle(node, stages)
 
     def open(self, node: Expr, G: Expr) -> None:
@@ -120,15 +118,36 @@ class Opening:
         ):
             if H is not None:
                 parts[arg] = add(parts[arg], H) if arg in parts else H
-        results = [(arg, self.stages(H, G)) for arg, H in parts.items()]
+        results = [*zip(parts, self.tidied([*parts.values()], G), strict=True)]
         rule, why = self.rule(node) if whole is None else (RULE, whole.why)
-        after = _terms(*((stages[0][0], arg) for arg, stages in results))
-        details = tuple(rewrite for _, stages in results for rewrite in stages[0][1])
-        self.steps.append(Step(rule, why, node, ((G, node),), after, details, node.op.kink))
+        self.tell(rule, why, node, ((G, node),), results, node.op.kink)
         for arg, stages in results:
             arrived = self.settle(arg, stages)
             if not is_zero(arrived):
                 self.pending.setdefault(arg, {})[node] = arrived
+
+    def tell(
+        self,
+        rule: str,
+        why: str,
+        node: Expr,
+        before: Line,
+        results: Sequence[tuple[Expr, Stages]],
+        kink: str = "",
+    ) -> None:
+        """One step: what arrives where, tidied by quiet laws."""
+        after = _terms(*((stages[0][0], arg) for arg, stages in results))
+        details = tuple(rewrite for _, stages in results for rewrite in stages[0][1])
+        self.steps.append(Step(rule, why, node, before, after, details, kink))
+
+    def tidied(self, cotangents: Sequence[Expr], G: Expr | None = None) -> Sequence[Stages]:
+        """The stages of all `cotangents`, which came from `G`; worked out once for layers that are alike."""
+        roots = [*cotangents] if G is None else [*cotangents, G]
+        return self.repeats(roots, self._fences, self.flags, lambda: [self.stages(H, G) for H in cotangents])
+
+    def flags(self, node: Expr) -> object:
+        """What a law, or a name, may count of a part beside what it is made of."""
+        return node in self._fences, node in self.fenced, node in self.written, node is self.start
 
     def whole(self, node: Expr) -> Normalisation | None:
         """`node` as something that is opened as a whole, past what it is made of."""
@@ -170,7 +189,7 @@ class Opening:
                 self.steps.append(Step(*told, variable, before, now, tuple(rewrites)))
                 self.cotangents[variable] = after
 
-    def stages(self, H: Expr, G: Expr | None = None) -> list[Stage]:
+    def stages(self, H: Expr, G: Expr | None = None) -> Stages:
         """The cotangent `H` tidied by quiet laws, then once more by each law that wants a line of its own.
 
         Where `G`, the cotangent it came from, goes by a name, it is written out if that makes things cancel.
@@ -184,7 +203,7 @@ class Opening:
         if all(law.quiet for law in laws):
             return [(final, tuple(rewrites), None)]
         tidy, rewrites, _ = self.quietly(H) if fences is self._fences else (H, [], [])
-        found: list[Stage] = [(tidy, tuple(rewrites), None)]
+        found: Stages = [(tidy, tuple(rewrites), None)]
         while True:
             _, _, laws = Simplifier(self.book, fences, written=self.written)(tidy)
             loud = next((law for law in laws if not law.quiet), None)
@@ -194,7 +213,7 @@ class Opening:
             tidy, rewrites, _ = Simplifier(book, fences, written=self.written)(tidy)
             found.append((tidy, tuple(rewrites), loud))
 
-    def settle(self, node: Expr, stages: list[Stage]) -> Expr:
+    def settle(self, node: Expr, stages: Stages) -> Expr:
         """A step for each law that wants a line of its own; the cotangent of `node` after the last."""
         for (before, _, _), (after, details, law) in pairwise(stages):
             assert law is not None
@@ -210,10 +229,7 @@ class Opening:
         return node.op.told(node, [place for place, arg in enumerate(node.args) if arg in self.moving])
 
     def seen_through(self, H: Expr, G: Expr, final: Expr) -> tuple[Expr, list[Rewrite], list[Law]] | None:
-        """`H` simplified with the named cotangent `G` written out, if it is shorter: denominators may cancel.
-
-        Where that was in vain for what looks the same, as in another layer, it is not tried again.
-        """
+        """`H` simplified with the named `G` written out, if it is shorter: denominators may cancel."""
         if self.visible(G, 3 * HEAVY) > 3 * HEAVY:
             return None
         rest = _Except(self._fences, G)
@@ -223,18 +239,8 @@ class Opening:
             self.divided[now] = any(part.op.name == "divide" and part.rank for part in parts)
         if not self.divided[now]:
             return None
-        like, _ = look((H, G), rest.__contains__, self.about, 10 * HEAVY)
-        if like in self.in_vain:
-            return None
         found = Simplifier(self.book, rest, written=self.written)(H)
-        if self.visible(found[0]) < self.visible(final):
-            return found
-        self.in_vain.add(like)
-        return None
-
-    def about(self, node: Expr) -> object:
-        """What a law may know of a symbol: what is assumed of it, or which operation it is."""
-        return (node.params[2] if node.op is symbol_op else (node.op, node.params)), node in self.written
+        return found if self.visible(found[0]) < self.visible(final) else None
 
     def visible(self, expr: Expr, most: int = 10 * HEAVY) -> int:
         """How many symbols a reader sees, with names for what has names; no more than `most` and one."""

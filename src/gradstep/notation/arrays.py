@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 
 from gradstep.calculus.chaining import Chain, Local, Total, chain
-from gradstep.calculus.chains import cotangent
+from gradstep.calculus.cotangents import cotangent
 from gradstep.calculus.laws import BOOK
 from gradstep.calculus.rewriting import simplify
 from gradstep.calculus.steps import Change, Derivation

@@ -14,8 +14,8 @@ from math import prod as product
 from random import Random
 from typing import Literal
 
-from gradstep.calculus.chains import cotangent_op
 from gradstep.calculus.chances import random_prime
+from gradstep.calculus.cotangents import cotangent_op
 from gradstep.calculus.field import NotInField, Point, Redraw, Sheet
 from gradstep.calculus.lengths import fitting_sizes
 from gradstep.calculus.steps import Derivation

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 from weakref import WeakKeyDictionary
 
-from gradstep.calculus.chains import cotangent_op
+from gradstep.calculus.cotangents import cotangent_op
 from gradstep.expression.boxes import (
     ATOM,
     POWER,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 
-from gradstep.calculus.chains import cotangent_op
+from gradstep.calculus.cotangents import cotangent_op
 from gradstep.expression.node import Expr, Operation, Params, walk
 from gradstep.expression.records import record, replaced
 from gradstep.expression.shapes import Size, minus, plus, size_names, times

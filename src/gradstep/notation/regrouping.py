@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from typing import Protocol
 
-from gradstep.calculus.chains import cotangent_op
+from gradstep.calculus.cotangents import cotangent_op
 from gradstep.expression.node import Expr
 from gradstep.expression.shapes import Size, plus, times
 from gradstep.notation.blocks import block, groups

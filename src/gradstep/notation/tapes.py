@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gradstep.calculus.chains import cotangent
+from gradstep.calculus.cotangents import cotangent
 from gradstep.calculus.tape import Kept, Tape
 from gradstep.expression.shapes import shape_text
 from gradstep.notation.folding import folded

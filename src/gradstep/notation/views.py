@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gradstep.calculus.chains import Link, cotangent, cotangent_op, links
+from gradstep.calculus.chains import Link, links
+from gradstep.calculus.cotangents import cotangent, cotangent_op
 from gradstep.calculus.laws import BOOK
 from gradstep.calculus.layers import is_numbered
 from gradstep.calculus.naming import measures

@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 
 from gradstep.backends import compile_outputs
-from gradstep.calculus.chains import cotangent_op
+from gradstep.calculus.cotangents import cotangent_op
 from gradstep.calculus.steps import Derivation
 from gradstep.expression.boxes import Box, row
 from gradstep.expression.errors import MathError

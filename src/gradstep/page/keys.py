@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from typing import Any
 
-from gradstep.calculus.chains import cotangent_op
+from gradstep.calculus.cotangents import cotangent_op
 from gradstep.calculus.derivation import moving_nodes
 from gradstep.calculus.jacobians import jacobian
 from gradstep.calculus.laws import BOOK
