@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from gradstep.backends.threads import cores
 from gradstep.expression.errors import MathError
+from gradstep.learn.apart import dask_setup, deaf
 from gradstep.learn.encryption import context_of, try_out
 
 CONNECTS = 10.0  # seconds until a scheduler has to answer
@@ -88,9 +89,9 @@ def reached(asked: object) -> Iterator[tuple[Any, tuple[str, ...]]]:
 
 def _config(name: str) -> Any:
     """A setting of Dask's."""
-    import dask
+    from dask import config
 
-    return dask.config.get(name, None)
+    return config.get(name, None)
 
 
 @contextlib.contextmanager
@@ -100,15 +101,17 @@ def _local(count: str) -> Iterator[Any]:
     workers = int(count or cores())
     with contextlib.ExitStack() as open_:
         try:
-            local = distributed.LocalCluster(
-                n_workers=workers,
-                threads_per_worker=max(1, cores() // workers),
-                host="127.0.0.1",
-                dashboard_address="127.0.0.1:0",
-                scheduler_kwargs={"dashboard": False},
-                worker_dashboard_address=None,
-                silence_logs=logging.CRITICAL,
-            )
+            with deaf():
+                local = distributed.LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=max(1, cores() // workers),
+                    host="127.0.0.1",
+                    dashboard_address="127.0.0.1:0",
+                    scheduler_kwargs={"dashboard": False},
+                    worker_dashboard_address=None,
+                    silence_logs=logging.CRITICAL,
+                    preload=[*(_config("distributed.worker.preload") or ()), dask_setup.__module__],
+                )
         except (OSError, RuntimeError) as error:
             why = " ".join(str(error).split())[:200]
             raise MathError("no workers could be started on this machine", facts=[why], mend=GUARD) from None
