@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.extras, pytest.mark.usefixtures("tiny_windows")]
 def trained_in_a_group(folder, place, told):
     """In a process of its own, with a worker: in a step all of its group are asked to end, as a job is."""
     stores.WINDOW, stores.LEAST_WINDOW = 1 << 12, 1 << 11
-    os.setsid()
+    os.setpgid(0, 0)
 
     def at(step, steps, loss):
         if step == 3:
