@@ -17,7 +17,7 @@ from gradstep.learn.log import Log
 SHAPES = {"X": "N d", "w": "d", "b": "", "y": "N"}
 NEURON = gs.parse("mean((y - relu(X @ w + b))**2)", **SHAPES)
 LINE = gs.parse("mean((y - (X @ w + b))**2)", **SHAPES)
-DEEP = gs.parse("mean((y - (relu(X @ V + b1) @ w + b))**2)", X="N d", V="d h", b1="h", w="h", b="", y="N")
+DEEP = gs.parse("mean((y - (relu(X @ V + c) @ w + b))**2)", X="N d", V="d h", c="h", w="h", b="", y="N")
 HUBER = gs.parse("mean(sqrt(delta + (y - (X @ w + b))**2)) + lam*sum(w**2)", **SHAPES, lam="", delta="")
 SIGNED = gs.parse("mean((y - (X @ w + b))**2) - lam*sum(w**2)", **SHAPES, lam="")
 
@@ -63,6 +63,7 @@ PENALTIES = [
     ("levenberg-marquardt", NEURON, {}),
     ("adam", LINE, {"learning_rate": 0.05, "standardise": False}),
     ("momentum", LINE, {"exact": True, "learning_rate": 0.05}),
+    ("l-bfgs", DEEP, {"sizes": {"h": 3}, "l2": {"V": 0.1, "c": 0.2}, "backend": "numpy"}),
 ]
 
 
@@ -83,9 +84,9 @@ def test_a_penalty_is_that_of_rows_in_memory(folder, optimiser, loss, settings):
 SWEEPS = [
     (NEURON, {"learning_rate": [0.01, None], "seed": [0, 1]}, {"watch": 0.1}),
     (NEURON, {"optimiser": ["l-bfgs", "newton-cg", "levenberg-marquardt"]}, {"backend": "numpy"}),
-    (LINE, {"l2": [0, 0.1], "steps": [2, 4]}, {}),
+    (LINE, {"l2": [0, 0.1], "steps": [2, 4]}, {"backend": "numpy"}),
     (HUBER, {"delta": [0.1, 1], "lam": [0.1]}, {"optimiser": "conjugate gradients", "backend": "numpy"}),
-    (LINE, {"batch": [50, None]}, {"optimiser": "adam"}),
+    (LINE, {"batch": [50, None]}, {"optimiser": "adam", "backend": "numpy", "steps": 2}),
 ]
 
 
@@ -177,4 +178,4 @@ def test_the_command_sweeps_over_files_and_penalises(gradstep):
     assert "← best" in output and "2 fits; the best by" in output and "--l2 0.0" in output
     assert os.path.exists("m.safetensors")
     status, output = gradstep("--l2", "0.1", "--steps", "3", "--checkpoint", "run")
-    assert status == 0 and "the penalty is on weights for features of spread 1" in output
+    assert status == 0 and "the penalty is on w, which multiplies data, not on b; for features of" in output

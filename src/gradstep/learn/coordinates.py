@@ -161,6 +161,21 @@ def coordinates_by(
     return Coordinates(tuple(found), Unit(target, layer, *unit(target, layer), compared.degree), tuple(notes))
 
 
+def farthest(units: Coordinates) -> tuple[str, int, float] | None:
+    """The feature that lies farthest from zero for how little it varies, as an array and a column, and how
+    many spreads; None where none has its mean taken out.
+    """
+    found = [
+        (float(ratios[column]), entrance.data, column)
+        for entrance in units.entrances
+        for ratios in [np.abs(entrance.scaler.mean / entrance.scaler.scale)]
+        for column in [int(ratios.argmax())]
+        if ratios[column]
+    ]
+    ratio, name, column = max(found, default=(0.0, "", 0))
+    return (name, column, ratio) if found else None
+
+
 def unit_of(y: Array, layer: Output) -> tuple[Array, float]:
     """The middle and the size of a target, as far as the last layer can take them up."""
     top = float(np.abs(y).max(initial=0.0)) or 1.0

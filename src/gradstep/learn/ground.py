@@ -18,6 +18,7 @@ from gradstep.expression.node import Expr
 from gradstep.expression.records import replaced
 from gradstep.learn.arrays import Checked, checked, column_names
 from gradstep.learn.choices import Choice, Task, derived, order_of, translated
+from gradstep.learn.columns import shown
 from gradstep.learn.comparison import (
     Score,
     baselines,
@@ -28,14 +29,14 @@ from gradstep.learn.comparison import (
     unanswered,
     worse_than_nothing,
 )
-from gradstep.learn.coordinates import Coordinates, coordinates
+from gradstep.learn.coordinates import Coordinates, coordinates, farthest
 from gradstep.learn.descent import Batches, Descent, descend
 from gradstep.learn.endings import at_last
 from gradstep.learn.faults import Known, Span, at_first
 from gradstep.learn.fit import Fit
 from gradstep.learn.objective import check_memory, needed, objective, watch_of, worth
-from gradstep.learn.optimisers import Optimiser, optimiser_named
-from gradstep.learn.penalty import L2, penalised
+from gradstep.learn.optimisers import optimiser_named
+from gradstep.learn.penalty import Asked, penalised
 from gradstep.learn.plan import Plan, planned
 from gradstep.learn.progress import Progress
 from gradstep.learn.rounding import noise_in, places_near
@@ -58,6 +59,8 @@ else:
 Watch: TypeAlias = Callable[[dict[str, Array]], float]
 
 FOLDING_ERROR, FOLDING_NOISE = 1e-6, 1e-3
+FAR = 1e4  # spreads from zero, that take digits away
+SELF = "standardise=False, and features of mean 0 and spread 1"
 
 
 @dataclass(frozen=True)
@@ -242,7 +245,7 @@ class Ground:
             self.plain, shapes, manner.start, units, plan, manner.seed, self.exactly if manner.exact else None
         )
         first = alive(self.plain, first, inside, set(from_user), units, manner.exact)
-        known, more = _beyond(way.optimiser, derivation, inside, first)
+        known, more = knowledge.beyond(way.optimiser, derivation, inside, first)
         machine: Machine | str = why
         if language == "native":
             others = {**self.watched_rows, **own} if len(plan.watched) else None
@@ -271,10 +274,10 @@ class Ground:
     def _belongs(self, checkpoint: Checkpoint, manner: Manner, own: Mapping[str, Array]) -> None:
         """The checkpoint is one of this training."""
         plan, units, given = self.plan, self.units, {**self.given.arrays, **own}
-        made = {*units.spreads, L2} if self.derivation is not self.plain else set()
+        made = mentioned(self.derivation.of).keys() - mentioned(self.plain.of).keys()
         standardised = [each.data for each in units.entrances] + ["the target"] * (units.unit is not None)
         settings = {**manner.told(), "standardise": ", ".join(standardised)}
-        settings |= {L2: float(given[L2])} if made else {}
+        settings |= {name: float(given[name]) for name in made if name not in units.spreads}
         rows = {"train with": plan.train, "watch": plan.watched, "hold out": plan.held_out}
         formula = {"formula": str(self.derivation.of), "parameters": ", ".join(self.derivation.wrt)}
         checkpoint.agree("loss", formula)
@@ -349,12 +352,7 @@ class Ground:
         (loss, _), reached = measured(layout.start), found.loss * units.loss
         gained = history[0] - reached
         if not loss <= history[0] + FOLDING_ERROR * (abs(history[0]) + gained):
-            raise MathError(
-                "the parameters for the data as they are would be too inexact: some feature lies too far "
-                "from zero for how little it varies",
-                facts=[f"the loss is {reached:.6g} for features of spread 1, {loss:.6g} as they are"],
-                mend="features measured from their middle, such as years since 2000",
-            )
+            raise self._inexact(reached, loss)
         if loss > reached + FOLDING_NOISE * gained:
             notes = (
                 *notes,
@@ -399,6 +397,24 @@ class Ground:
             ran=tuple(ran),
         )
 
+    def _inexact(self, reached: float, loss: float) -> MathError:
+        """The error for parameters that are worth less in the units of the data than in those of training."""
+        facts = [f"the loss is {reached:.6g} in the units of training, {loss:.6g} in those of the data"]
+        far = farthest(self.units)
+        if far is None or far[2] < FAR:
+            return MathError(
+                "the parameters for the data as they are are too inexact", facts=facts, mend=SELF
+            )
+        name, column, ratio = far
+        columns = self.columns.get(name, ())
+        called = shown(columns[column]) if column < len(columns) else f"column {column} of {name}"
+        return MathError(
+            "the parameters for the data as they are would be too inexact: "
+            f"{called} lies {ratio:.3g} times its spread from zero",
+            facts=facts,
+            mend="features measured from their middle, such as years since 2000",
+        )
+
     def _scores(self, parameters: Mapping[str, Array], own: Mapping[str, Array]) -> tuple[Score, ...]:
         """The network beside its baselines, where it is seen what it predicts and for which rows."""
         plan = self.plan
@@ -422,7 +438,7 @@ def ground_for(
     watch: float | ArrayLike,
     seed: int,
     prediction: Expr | None,
-    l2: float | None = None,
+    l2: Asked | None = None,
     columns: Mapping[str, Sequence[str]] | None = None,
     exact: bool = False,
 ) -> Ground:
@@ -438,17 +454,18 @@ def ground_for(
     given = checked(data, declared, plain.wrt)
     plan = planned(plain, given, holdout, watch, seed, prediction)
     mine = plan.of(plan.train)
-    units = Coordinates()
+    asked = None if l2 is None else penalised(l2, loss, plain.parameters, plan.along or list(given.arrays))
+    fenced, units = loss if asked is None else asked.fenced, Coordinates()
     if standardise and exact:
         known = {name: exactness.Exactly.of(values) for name, values in mine.items() if values.ndim}
-        units = exactness.exact_units(loss, known, plan.target, plain.parameters)
+        units = exactness.exact_units(fenced, known, plan.target, plain.parameters)
     elif standardise:
-        units = coordinates(loss, mine, plan.target, plain.parameters)
+        units = coordinates(fenced, mine, plan.target, plain.parameters)
     inside = units.data(mine)
     named = column_names(data, given.arrays, columns or {})
-    if l2 is None:
+    if asked is None:
         return Ground(task, plain, plain, given, plan, units, mine, inside, named)
-    penalty = penalised(loss, plain.parameters, units, l2)
+    penalty = asked.within(units)
     task = (penalty.loss, plain.wrt, task[2])
     given = given._replace(arrays={**given.arrays, **penalty.data})
     plan = replaced(plan, data={**plan.data, **penalty.data}, notes=(*plan.notes, *penalty.notes))
@@ -456,30 +473,6 @@ def ground_for(
     mine, inside = {**mine, **penalty.data}, {**inside, **penalty.data, **ones}
     units = replaced(units, spreads=penalty.spreads)
     return Ground(task, derived(task), plain, given, plan, units, mine, inside, named)
-
-
-def _beyond(
-    optimiser: Optimiser, derivation: Derivation, data: Mapping[str, Array], first: Mapping[str, Array]
-) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """What the optimiser needs beside the gradient, as `descend` calls it, and what has to be said of it."""
-    loss = derivation.names[derivation.of]
-    if optimiser.needs == "curvature":
-        curvature = knowledge.curvature_of(derivation, data)
-        same = ": the same everywhere, so the loss is a parabola" if curvature.constant else ""
-        told = f"the curvature of {loss} times a vector is derived and proved like the gradient{same}"
-        return {"curvature": curvature}, (told,)
-    if optimiser.needs == "line":
-        told = f"slope and curvature of {loss} along a line are derived and proved like the gradient"
-        return {"line": knowledge.line_of(derivation, data)}, (told,)
-    if optimiser.needs == "residuals":
-        residuals = knowledge.residuals_of(derivation, data, dict(first))
-        if residuals is not None:
-            straight = ": the same everywhere, so one step is all" if residuals.constant else ""
-            told = f"the Jacobian of the residuals r is derived and proved like the gradient{straight}"
-            return {"residuals": residuals}, (told,)
-        large = "the Jacobian of the residuals would be large: its products with vectors are used instead"
-        return {"curvature": knowledge.gauss_newton_of(derivation, data)}, (large,)
-    return {}, ()
 
 
 def _worth_of(measured: Objective, parameters: Mapping[str, Array]) -> float:

@@ -6,6 +6,7 @@ What an optimiser asks for is derived once in a training, certified as the gradi
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,6 +20,7 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, replace, walk
 from gradstep.learn.coordinates import Arrays
 from gradstep.learn.objective import worth
+from gradstep.learn.optimisers import Optimiser
 from gradstep.learn.scaling import Array
 from gradstep.learn.squares import Square, squares
 from gradstep.learn.structure import depending
@@ -174,3 +176,27 @@ def _fixed(product: Product, parameters: Collection[Expr]) -> list[Expr]:
         else:
             found[node] = None
     return list(found)
+
+
+def beyond(
+    optimiser: Optimiser, derivation: Derivation, data: Mapping[str, Array], first: Mapping[str, Array]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What the optimiser needs beside the gradient, as `descend` calls it, and what has to be said of it."""
+    loss = derivation.names[derivation.of]
+    if optimiser.needs == "curvature":
+        curvature = curvature_of(derivation, data)
+        same = ": the same everywhere, so the loss is a parabola" if curvature.constant else ""
+        told = f"the curvature of {loss} times a vector is derived and proved like the gradient{same}"
+        return {"curvature": curvature}, (told,)
+    if optimiser.needs == "line":
+        told = f"slope and curvature of {loss} along a line are derived and proved like the gradient"
+        return {"line": line_of(derivation, data)}, (told,)
+    if optimiser.needs == "residuals":
+        residuals = residuals_of(derivation, data, dict(first))
+        if residuals is not None:
+            straight = ": the same everywhere, so one step is all" if residuals.constant else ""
+            told = f"the Jacobian of the residuals r is derived and proved like the gradient{straight}"
+            return {"residuals": residuals}, (told,)
+        large = "the Jacobian of the residuals would be large: its products with vectors are used instead"
+        return {"curvature": gauss_newton_of(derivation, data)}, (large,)
+    return {}, ()

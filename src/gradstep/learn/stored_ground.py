@@ -30,7 +30,7 @@ from gradstep.learn.encoding import Task as Aim
 from gradstep.learn.exactness import Exactly, OfColumns, exact_units
 from gradstep.learn.faults import Known, Span, at_first
 from gradstep.learn.objective import needed
-from gradstep.learn.penalty import penalised
+from gradstep.learn.penalty import Asked, penalised
 from gradstep.learn.plan import Plan, planned
 from gradstep.learn.reading import Change, Clock, Part
 from gradstep.learn.recipes import Recipe, recipe_of
@@ -81,7 +81,7 @@ class StoredGround:
         seed: int,
         prediction: Expr | None,
         standardise: bool,
-        l2: float | None,
+        l2: Asked | None,
         language: str,
         threads: int | None,
     ) -> None:
@@ -99,9 +99,11 @@ class StoredGround:
             )
         self.plan, self.sizes = plan, given.sizes
         self.kind = self._kind()
-        self.units = self._units() if standardise else Coordinates()
-        if l2 is not None:
-            penalty = penalised(plain.of, plain.parameters, self.units, l2)
+        asked = None if l2 is None else penalised(l2, plain.of, plain.parameters, plan.along)
+        fenced = plain.of if asked is None else asked.fenced
+        self.units = self._units(fenced) if standardise else Coordinates()
+        if asked is not None:
+            penalty = asked.within(self.units)
             self.task = (penalty.loss, plain.wrt, self.task[2])
             self.plan = replaced(plan, data={**plan.data, **penalty.data})
             self.units = replaced(self.units, spreads=penalty.spreads)
@@ -116,11 +118,11 @@ class StoredGround:
         self.sample = self.units.data(self.plan.of(self.plan.train))
         self.notes += [*given.notes, *self._said(), *self.units.notes, *self.derivation.notes]
 
-    def _units(self) -> Coordinates:
+    def _units(self, loss: Expr) -> Coordinates:
         plain, survey, target = self.plain, self.survey, self.plan.target
         if self.exact:
-            return exact_units(plain.of, self.exactly, target, plain.parameters)
-        return coordinates_by(plain.of, self.given, target, plain.parameters, survey.scaler, survey.unit)
+            return exact_units(loss, self.exactly, target, plain.parameters)
+        return coordinates_by(loss, self.given, target, plain.parameters, survey.scaler, survey.unit)
 
     @cached_property
     def exactly(self) -> dict[str, Exactly]:

@@ -21,7 +21,7 @@ from gradstep.learn.cluster import cluster_of, spread
 from gradstep.learn.fit import Fit
 from gradstep.learn.ground import Manner, Measure
 from gradstep.learn.passes import fit_on
-from gradstep.learn.penalty import L2
+from gradstep.learn.penalty import L2, Asked, told_penalty
 from gradstep.learn.plain_data import plain
 from gradstep.learn.plan import compared_in
 from gradstep.learn.prints import lasting
@@ -54,7 +54,7 @@ def train_stored(
     watch: float | ArrayLike = 0.0,
     tolerance: float = 1e-6,
     enough: float = 0.0,
-    l2: float | None = None,
+    l2: Asked | None = None,
     batch: int | None = None,
     progress: bool | Progress = False,
     seed: int = 0,
@@ -96,7 +96,7 @@ def train_stored(
 
     def agree(kept: Checkpoint, manner: Manner, numbers: Mapping[str, Any], data: Mapping[str, Any]) -> None:
         """The checkpoint is one of this training, with these numbers."""
-        penalty = {L2: float(numbers[L2])} if L2 in numbers and L2 not in used else {}
+        penalty = {L2: told_penalty(numbers[L2])} if L2 in numbers and L2 not in used else {}
         settings = {"standardise": standardise, "holdout": holdout, "watch": watch, **penalty}
         data = {**data, **{name: value for name, value in numbers.items() if name not in penalty}}
         kept.agree("files", lasting(store.prints()))

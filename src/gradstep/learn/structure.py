@@ -26,8 +26,9 @@ from gradstep.operations.arithmetic import (
     subtract_op,
 )
 from gradstep.operations.broadcasting import repeat_op, sum_op
+from gradstep.operations.evaluation import mentioned
 from gradstep.operations.gates import leaky_relu_op
-from gradstep.operations.leaves import is_constant, value_of
+from gradstep.operations.leaves import is_constant, symbol_op, value_of
 from gradstep.operations.norms import norm_op
 from gradstep.operations.permutations import transpose_op
 from gradstep.operations.products import matmul_op
@@ -62,6 +63,37 @@ def depending(roots: Sequence[Expr], sources: Collection[Expr]) -> set[Expr]:
         if any(arg in found for arg in node.args):
             found.add(node)
     return found
+
+
+def multiplies(parameter: Expr, loss: Expr, rows: Collection[str]) -> bool:
+    """Whether a parameter multiplies data that have rows, somewhere on its way up to the loss.
+
+    It is followed as long as what is made of it is linear in it, up to where it meets data: there the slope
+    along it holds them (X @ w, a * relu(z)), or does not (z + b).
+    """
+    given = [node for node in walk(loss) if node.op is symbol_op and name_of(node) in rows]
+    data, followed = depending([loss], given), {parameter}
+    for node in walk(loss):
+        for place, arg in enumerate(node.args):
+            if arg not in followed:
+                continue
+            held = _held_in_slope(node, place)
+            if node not in data and arg not in held:
+                followed.add(node)
+            elif arg not in held and any(each in data for each in held):
+                return True
+    return False
+
+
+def _held_in_slope(node: Expr, place: int) -> set[Expr]:
+    """The operands that the slope along one of them holds, which is itself where the part is not linear."""
+    args = [symbol_op(params=(f"a{k}", arg.shape, ())) for k, arg in enumerate(node.args)]
+    step = symbol_op(params=("step", args[place].shape, ()))
+    if node.op.differential is None:
+        return {node.args[place]}
+    moved = [step if k == place else None for k in range(len(args))]
+    slope = mentioned(node.op.differential(node.op(*args, params=node.params), args, moved))
+    return {arg for k, arg in enumerate(node.args) if f"a{k}" in slope}
 
 
 # ------------------------------------------------------------------------------------------- affine parts

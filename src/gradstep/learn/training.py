@@ -24,7 +24,7 @@ from gradstep.learn.fit import Fit
 from gradstep.learn.ground import Manner, ground_for
 from gradstep.learn.models import Model
 from gradstep.learn.opening import is_small, open_rows, read_whole, stored_in, whole
-from gradstep.learn.penalty import L2
+from gradstep.learn.penalty import L2, Asked
 from gradstep.learn.progress import Progress, shown_by
 from gradstep.operations.evaluation import mentioned
 
@@ -68,7 +68,7 @@ def train(
     watch: float | ArrayLike = 0.0,
     tolerance: float = 1e-6,
     enough: float = 0.0,
-    l2: float | None = None,
+    l2: Asked | None = None,
     batch: int | None = None,
     progress: bool | Progress = False,
     seed: int = 0,
@@ -102,7 +102,7 @@ def train(
     watch: float | ArrayLike = 0.0,
     tolerance: float = 1e-6,
     enough: float = 0.0,
-    l2: float | None = None,
+    l2: Asked | None = None,
     batch: int | None = None,
     progress: bool | Progress = False,
     seed: int = 0,
@@ -135,7 +135,7 @@ def train(
     watch: float | ArrayLike = 0.0,
     tolerance: float = 1e-6,
     enough: float = 0.0,
-    l2: float | None = None,
+    l2: Asked | None = None,
     batch: int | None = None,
     progress: bool | Progress = False,
     seed: int = 0,
@@ -161,7 +161,8 @@ def train(
     share of the others to stop by: the parameters with the lowest loss there are kept. A loss below the share
     `enough` of its first value is good enough to stop. With `standardise` features are brought to spread 1,
     and the target to size 1, wherever that can be folded back into the weights; `learning_rate` then acts on
-    those. `l2` adds a penalty, so many times the sum of the squared weights in these units (not of biases).
+    those. `l2` adds a penalty, so many times the sum of the squared weights in these units. A weight is a
+    parameter that multiplies data, and not a bias; {"w": 0.1, "b": 0.2} says which, and how much.
     `cluster` is "local:4" for so many workers on this machine, the address of a Dask scheduler or its client:
     the workers go through rows in files, and the parameters have the same bits as without them.
     `batch` is the number of rows of a mini-batch. `prediction` is what the network answers, where the

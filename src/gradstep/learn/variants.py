@@ -16,7 +16,7 @@ from gradstep.expression.shapes import shape_text
 from gradstep.learn.arrays import array_of
 from gradstep.learn.descent import check_settings
 from gradstep.learn.ground import Manner
-from gradstep.learn.penalty import L2, checked_penalty
+from gradstep.learn.penalty import L2, Asked, checked_penalty
 from gradstep.learn.scaling import Array
 from gradstep.operations.evaluation import mentioned
 
@@ -70,8 +70,8 @@ def asked_for(
 
 
 def first_numbers(
-    each: Sequence[Variant], loss: Expr, l2: float | None
-) -> tuple[dict[str, Array], float | None]:
+    each: Sequence[Variant], loss: Expr, l2: Asked | None
+) -> tuple[dict[str, Array], Asked | None]:
     """The numbers in the formula that the first variant sets, and its penalty; `l2` where none is swept."""
     numbers = numbers_of(each[0]) if each else {}
     if L2 in numbers and L2 not in mentioned(loss):
