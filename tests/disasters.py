@@ -32,6 +32,8 @@ LOSSES = {
     "absolute": gs.parse("mean(abs(y - (X @ w + b)))", **SHAPES),
     "tanh": gs.parse("mean((y - tanh(tanh(X @ V + c) @ w + b))**2)", **NET),
     "Poisson": gs.parse("z = X @ w + b; mean(exp(z) - y*z)", **SHAPES),
+    "logarithm": gs.parse("log(mean((y - (X @ w + b))**2))", **SHAPES),
+    "likelihood": gs.parse("z = X @ w + b; mean(-y*z)", **SHAPES),
 }
 ALL = ("neuron", "logistic", "softmax", "perceptron", "Huber")
 CLASSES = ("logistic", "softmax")
@@ -161,12 +163,17 @@ def solved(case: Case) -> Case:
     return case.having(start={"w": w, "b": 0.0}, standardise=False)
 
 
+def fitted(case: Case) -> Case:
+    """Targets that the network can meet exactly."""
+    return replace(case, y=case.X @ [1, -2, 0.5] + 1).having(steps=2000)
+
+
 RAW = having(standardise=False)
 COLUMN_0 = np.array([1, 0, 0])
 NOISE = np.random.default_rng(1).normal(size=ROWS)
 
 SOUND = (
-    Disaster("nothing", lambda case: case, losses=tuple(LOSSES), alike=True),
+    Disaster("nothing", lambda case: case, losses=[*LOSSES][:-2], alike=True),
     Disaster("a column × 1e8", X(lambda X: X * [1e8, 1, 1]), alike=True),
     Disaster("a column × 1e-8", X(lambda X: X * [1e-8, 1, 1]), alike=True),
     Disaster("X × 1e30", X(lambda X: (X * 1e30).astype(X.dtype)), alike=True),
@@ -236,6 +243,21 @@ DATA = (
         "a column nearly twice",
         beside(lambda X, y: X[:, 1] + 1e-4 * NOISE),
         "1 and 3 of X tell nearly the same",
+    ),
+    Disaster(
+        "a column that is the sum of two",
+        beside(lambda X, y: X[:, 0] + X[:, 2]),
+        r"column 3 of X is column 0 \+ column 2 in every row.* share their weights",
+    ),
+    Disaster(
+        "a column made of three, in other units",
+        beside(lambda X, y: 2 * X[:, 0] - X[:, 1] / 4 + X[:, 2] - 7),
+        r"column 3 of X is 2 × column 0 \+ column 2 − 0.25 × column 1 − 7 in every row.* with the bias",
+    ),
+    Disaster(
+        "a column for each category",
+        X(lambda X: np.c_[X, np.eye(3)[np.digitize(NOISE, [-0.5, 0.5])]].astype(X.dtype)),
+        r"column 5 of X is 1 − column 3 − column 4 in every row.* share their weights with the bias",
     ),
     Disaster("the target as a column", beside(lambda X, y: y), r"y is column 3 of X in every row"),
     Disaster(
@@ -320,6 +342,14 @@ TARGETS = (
         r"(?s)% of y is below -1;.*% of y is above 1",
         losses=["tanh"],
     ),
+    Disaster(
+        "a logarithm of errors that vanish",
+        fitted,
+        "no lowest value: it fell to -.*steeper",
+        losses=["logarithm"],
+        kinds=["f8"],
+    ),
+    Disaster("a loss that is a line", having(steps=99), "falls without bound", losses=["likelihood"]),
     Disaster(
         "counts below 0", y(lambda y: y - 3), r"% of y is below 0; exp\(.* never is", losses=["Poisson"]
     ),

@@ -10,6 +10,7 @@ from tables import each
 
 import gradstep as gs
 from gradstep.expression.errors import MathError
+from gradstep.learn.dependence import combinations
 from gradstep.learn.twins import twins
 from gradstep.operations.evaluation import mentioned
 
@@ -67,7 +68,75 @@ def test_a_loss_without_rows_has_no_faults_of_rows():
     assert not gs.train(loss, {"A": np.random.default_rng(0).normal(size=(6, 5))}, steps=5).faults
 
 
+@pytest.mark.parametrize(
+    "text, how",
+    [("log(mean((y - X @ w)**2))", "the steeper"), ("-mean(log(abs(X @ w + b) + y**2))", "further out")],
+)
+def test_a_loss_that_falls_slowly_without_end_is_said_to(text, how):
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    data = {"X": X, "y": X @ [1, -2, 0.5]}
+    for optimiser in ("l-bfgs", "newton-cg"):
+        try:
+            fit = gs.train(gs.parse(text, X="N d", w="d", b="", y="N"), data, optimiser=optimiser)
+        except MathError as error:
+            assert "without bound" in error.what
+        else:
+            assert any("the loss has no lowest value" in fault and how in fault for fault in fit.faults)
+    noisy = {**data, "y": data["y"] + X[:, 0] ** 2}
+    assert not gs.train(gs.parse("log(mean((y - X @ w)**2))", X="N d", w="d", y="N"), noisy).faults
+
+
 # ------------------------------------------------------------------------------------------- the columns
+
+
+@pytest.mark.parametrize("columns", [3, 40, 120])
+def test_columns_made_of_others_are_found_among_few_columns_and_many(columns):
+    random = np.random.default_rng(columns)
+    scale = 10.0 ** random.integers(-30, 30, columns)
+    X = random.normal(size=(columns + 50, columns)) * scale
+    grain = np.finfo(float).eps * np.abs(X).max(axis=0)
+    assert not list(combinations(X, grain))
+    *of, last = sorted(random.permutation(columns)[:3])
+    factors = np.array([2, -0.5]) * scale[last] / scale[of]
+    for shift in (0.0, 7 * scale[last]):
+        X[:, last] = X[:, of] @ factors + shift
+        (found,) = combinations(X, np.finfo(float).eps * np.abs(X).max(axis=0))
+        assert (found.column, found.of) == (last, tuple(of))
+        assert np.allclose(found.factors, factors, rtol=1e-9)
+        assert np.isclose(found.shift, shift, atol=1e-9 * scale[last])
+    X[:, last] *= 1 + 1e-4 * random.normal(size=len(X))
+    assert not list(combinations(X, grain))
+
+
+@pytest.mark.parametrize("places", ["memory", "files"])
+def test_a_column_that_is_a_sum_in_most_rows_alone_is_not_said_to_be(places, tmp_path):
+    random = np.random.default_rng(0)
+    X = random.normal(size=(20_000, 3))
+    X = np.column_stack([X, X[:, 0] + X[:, 2]])
+    y = X[:, 0] + random.normal(size=len(X))
+
+    def told():
+        data = {"X": X, "y": y}
+        if places == "files":
+            for name, value in data.items():
+                np.save(tmp_path / f"{name}.npy", value)
+            data = gs.open_rows({name: tmp_path / f"{name}.npy" for name in data})
+        return gs.train(LINE, data, steps=3).faults
+
+    (said,) = told()
+    assert said.startswith("column 3 of X is column 0 + column 2 in every row: the data do not tell")
+    X[-7, 3] += 30
+    assert told() == ()
+
+
+def test_categories_are_no_fault_and_without_a_bias_no_matter():
+    random = np.random.default_rng(0)
+    X = np.column_stack([random.normal(size=60), np.eye(3)[random.integers(0, 3, 60)]])
+    y = X @ [1, 2, 3, 4] + random.normal(size=60)
+    fit = gs.train(LINE, {"X": X, "y": y})
+    assert not fit.faults and "column 3 of X is 1 − column 1 − column 2" in "\n".join(fit.notes)
+    alone = gs.parse("mean((y - X @ w)**2)", X="N d", w="d", y="N")
+    assert "share" not in "\n".join(gs.train(alone, {"X": X, "y": y}).notes)
 
 
 @pytest.mark.parametrize("columns", [2, 40, 1000])

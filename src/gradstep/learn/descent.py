@@ -64,6 +64,11 @@ __all__ = [
 ]
 
 NOTHING, MUCH = 1e-6, 1e-3  # of the loss, as a gain
+BOTTOMLESS = "the loss falls without bound: it has no lowest point"
+BOUNDED = (
+    "a loss that is bounded below, such as one with squares or a penalty; or targets that it is made for, "
+    "such as 0 and 1 for a probability"
+)
 SMALL = 0.1  # of the size of the parameters: a step that does no harm
 
 
@@ -97,6 +102,7 @@ class Descent:
     optimiser: str
     learning_rate_used: float
     gradient_norm: float
+    first_gradient_norm: float
     evaluations: int
     notes: tuple[str, ...]
 
@@ -278,6 +284,7 @@ def _finished(log: Log, layout: Layout, loss: Measured, rule: Optimiser, stopped
         optimiser=rule.name,
         learning_rate_used=float(median(log.rates)) if log.rates else math.nan,
         gradient_norm=norm_of(log.best.gradient),
+        first_gradient_norm=norm_of(log.start.gradient),
         evaluations=loss.count,
         notes=tuple(_notes(log, stopped)),
     )
@@ -349,10 +356,9 @@ def _check_point(
     step = log.steps + 1
     if point.finite and (point.loss < log.bottomless or np.abs(point.x).max() > FAR_OUT):
         raise MathError(
-            "the loss falls without bound: it has no lowest point",
+            BOTTOMLESS,
             facts=[f"after step {step} the loss is {point.loss:.3g}", *layout.sizes(point.x)],
-            mend="a loss that is bounded below, such as one with squares or a penalty; or targets that it is "
-            "made for, such as 0 and 1 for a probability",
+            mend=BOUNDED,
         )
     start, lowest = log.start.loss, log.lowest.loss
     steep = norm_of(log.start.gradient)

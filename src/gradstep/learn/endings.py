@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,13 +13,16 @@ from gradstep.calculus.floating import distance_from_kink
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.shapes import size_names
 from gradstep.learn.descent import Descent
-from gradstep.learn.faults import Known, called
+from gradstep.learn.known import Known, called
 from gradstep.learn.scaling import Array
 from gradstep.learn.starting import values_at
 from gradstep.learn.structure import moving, rectifiers
+from gradstep.operations.domains import ranges
 from gradstep.operations.evaluation import mentioned
 
 MANY = 0.5  # of the units of a layer
+STEEPER = 1e3  # times than at the start, and than the way down was
+FARTHER = 1e10
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +110,31 @@ def on_kinks(ended: Ended) -> Iterator[str]:
                 )
 
 
-CHECKS: tuple[Callable[[Ended], Iterator[str]], ...] = (few_rows, dead_units, alike_units, on_kinks)
+def bottomless(ended: Ended) -> Iterator[str]:
+    """A loss that falls the steeper the lower it is, like log(x) near 0, or ever further out."""
+    loss, found = ended.seen.derivation.of, ended.found
+    gained = found.history[0] - found.loss
+    if not gained > 0 or math.isfinite(ranges(loss)[loss].low):
+        return
+    ends = [(np.ravel(path[0]), np.ravel(found.parameters[name])) for name, path in found.path.items()]
+    first, last = (np.concatenate([*each]) for each in zip(*ends, strict=True))
+    steep = found.gradient_norm > STEEPER * found.first_gradient_norm
+    how = ""
+    if steep and found.gradient_norm * float(np.linalg.norm(last - first)) > STEEPER * gained:
+        how = "the steeper the lower, until rounding ended it"
+    elif np.abs(last).max() > FARTHER * (1 + np.abs(first).max()):
+        how = f"ever further out, where parameters are {np.abs(last).max():.2g}"
+    if how:
+        yield f"the loss has no lowest value: it fell to {found.loss * ended.seen.units.loss:.3g}, {how}"
+
+
+CHECKS: tuple[Callable[[Ended], Iterator[str]], ...] = (
+    few_rows,
+    dead_units,
+    alike_units,
+    on_kinks,
+    bottomless,
+)
 
 
 def resting(ended: Ended) -> Iterator[str]:

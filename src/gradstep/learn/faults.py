@@ -8,154 +8,30 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradstep.calculus.steps import Derivation
-from gradstep.expression.node import Expr, describe, walk
-from gradstep.learn.columns import shown
-from gradstep.learn.coordinates import Coordinates
-from gradstep.learn.moments import FLAT, Columns
-from gradstep.learn.plan import Plan
+from gradstep.expression.node import walk
+from gradstep.learn.known import MOST_ROWS, Known, Place, Sum, called
+from gradstep.learn.moments import FLAT
 from gradstep.learn.scaling import Array, distinct
 from gradstep.learn.structure import moving
 from gradstep.learn.twins import Twin, twins
-from gradstep.operations.activations import sigmoid_op
-from gradstep.operations.domains import ranges
-from gradstep.operations.evaluation import mentioned, variables
-from gradstep.operations.ranges import Range
+from gradstep.operations.evaluation import variables
 from gradstep.operations.rowwise import softmax_op
 
-Place: TypeAlias = tuple[str, int]  # a column of an array
-
 EXACT = 2**53  # float64 rounds larger whole numbers
-MOST_ROWS = 2000  # are looked at where a look costs time
 MOST_PAIRS = 1000
 MOST_TOLD = 3
+MOST_TERMS = 4
 COARSE = 0.01  # of a spread: numbers that lie no nearer to each other are rounded too much
 UNLIKE = 1e4
 FAR = 1e3  # spreads
 SLACK = 1e-9
 OUTLYING = 1e4  # times as far out as half of the numbers lie apart
 TINY = 1e-150
-
-
-@dataclass(frozen=True)
-class Span:
-    """What each column of an array spans: the ends of all rows, and mean and spread."""
-
-    low: Array
-    high: Array
-    mean: Array
-    spread: Array
-
-    @classmethod
-    def of(cls, values: Array) -> Span:
-        """Of the rows of an array; mean and spread of some of them."""
-        flat = values.reshape(len(values), -1)
-        some = flat[:: max(1, len(flat) // MOST_ROWS)]
-        top = np.abs(some).max(axis=0, initial=0.0)
-        unit = np.where(top > 0, top, 1.0)
-        scaled = some / unit
-        return cls(flat.min(axis=0), flat.max(axis=0), scaled.mean(axis=0) * unit, scaled.std(axis=0) * unit)
-
-    @classmethod
-    def surveyed(cls, found: Columns, rows: int) -> Span:
-        """Of what a survey has found."""
-        return cls(found.low, found.high, found.mean, np.sqrt(found.variance(rows)))
-
-    @property
-    def size(self) -> Array:
-        """The largest number of each column, without its sign."""
-        return np.maximum(np.abs(self.low), np.abs(self.high))
-
-    @property
-    def flat(self) -> NDArray[np.bool_]:
-        """Which columns are the same in every row."""
-        return np.asarray(self.high - self.low <= FLAT * self.size)
-
-
-@dataclass(frozen=True, eq=False)
-class Known:
-    """What is known before the first step.
-
-    plan        the rows at hand: all of them, or a sample of those in files
-    derivation  of the loss
-    units       in which it is trained
-    spans       what the columns span, of each array with a number, or a row of numbers, for each row
-    kinds       the types of numbers as they were given
-    names       the names of the columns of an array, where they have names
-    rows        how many rows there are to train with
-    sampled     whether the rows at hand are a sample
-    """
-
-    plan: Plan
-    derivation: Derivation
-    units: Coordinates
-    spans: Mapping[str, Span]
-    kinds: Mapping[str, np.dtype[Any]]
-    names: Mapping[str, Sequence[str]]
-    rows: int
-    sampled: bool = False
-
-    def told(self, name: str, column: int) -> str:
-        """A column as a note calls it: "column 3 of X", or by its own name."""
-        if name in self.names and not self.names[name][column].isdigit():
-            return shown(self.names[name][column])
-        return f"column {column} of {name}" if self.plan.data[name].ndim > 1 else name
-
-    def both(self, one: Place, other: Place) -> str:
-        """Two columns as a note calls them: "columns 1 and 3 of X"."""
-        first, second = self.told(*one), self.told(*other)
-        if one[0] == other[0] and first.startswith("column "):
-            return f"columns {one[1]} and {other[1]} of {one[0]}"
-        return f"{first} and {second}"
-
-    @cached_property
-    def features(self) -> list[str]:
-        """The arrays that the answers are made of, with a number, or a row of numbers, for each row."""
-        answer = self.plan.prediction
-        used = self.spans if answer is None else mentioned(answer)
-        return [name for name in self.spans if name in used and name != self.target]
-
-    @property
-    def target(self) -> str | None:
-        """What is predicted for each row."""
-        return self.plan.target if self.plan.target in self.spans else None
-
-    @property
-    def aim(self) -> str:
-        """What the target is called."""
-        target = self.target or ""
-        return self.told(target, 0) if self.goal is not None and self.goal.shape[1] == 1 else target
-
-    @property
-    def goal(self) -> Array | None:
-        """The target, a column for each number of a row."""
-        values = None if self.target is None else self.plan.data[self.target]
-        return None if values is None else values.reshape(len(values), -1)
-
-    @cached_property
-    def reach(self) -> Range | None:
-        """Where the answers of the network surely lie, with the ends."""
-        answer = self.plan.prediction
-        return None if answer is None else ranges(answer)[answer].closed()
-
-    @property
-    def classes(self) -> bool:
-        """Whether the network answers with probabilities."""
-        return self.plan.prediction is not None and self.plan.prediction.op in (sigmoid_op, softmax_op)
-
-    @property
-    def where(self) -> str:
-        """For what is known of the sample alone."""
-        return " (in the sample)" if self.sampled else ""
-
 
 # ------------------------------------------------------------------------------------------- data and loss
 
@@ -215,6 +91,16 @@ def twin_columns(seen: Known) -> Iterator[str]:
         if told:
             more = " …" if len(told) > MOST_TOLD else ""
             yield f"{'; '.join(told[:MOST_TOLD])}{more} {how} in every row{seen.where}: {what}"
+
+
+def made_of_others(seen: Known) -> Iterator[str]:
+    """Features that are a sum of others: x₃ = x₁ + x₂."""
+    return _shared(seen, [each for each in seen.sums if not each.switches])
+
+
+def switches(seen: Known) -> Iterator[str]:
+    """Columns of 0 and 1 of which one is 1 in every row, as categories give: no fault as such."""
+    return _shared(seen, [each for each in seen.sums if each.switches])
 
 
 def out_of_reach(seen: Known) -> Iterator[str]:
@@ -329,14 +215,14 @@ def vanishing(seen: Known) -> Iterator[str]:
 
 
 CHECKS: tuple[Callable[[Known], Iterator[str]], ...] = (
-    *(one_value, out_of_reach, unequal_sums, twin_columns),
+    *(one_value, out_of_reach, unequal_sums, twin_columns, made_of_others),
     *(unvarying, coarse, unlike_sizes, outlying, vanishing),
 )
 
 
-def at_first(seen: Known) -> tuple[str, ...]:
-    """What may be wrong with the data and the loss."""
-    return tuple(note for check in CHECKS for note in check(seen))
+def at_first(seen: Known) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What may be wrong with the data and the loss, and what else is to be said of them."""
+    return tuple(note for check in CHECKS for note in check(seen)), tuple(switches(seen))
 
 
 # ------------------------------------------------------------------------------------------- words
@@ -376,6 +262,39 @@ def _line(twin: Twin, name: str) -> str:
     return f"{factor}{name}{shift}"
 
 
+def _shared(seen: Known, sums: Sequence[Sum]) -> Iterator[str]:
+    """That columns are sums of others, and what follows."""
+    for made in sums[:MOST_TOLD]:
+        sample = "" if made.everywhere else seen.where
+        bias = " with the bias" if made.shift else ""
+        yield (
+            f"{seen.told(*made.place)} is {_summed(seen, made)} in every row{sample}: the data do not tell "
+            f"how they share their weights{bias}"
+        )
+    if len(sums) > MOST_TOLD:
+        yield f"so are {len(sums) - MOST_TOLD:,} more columns made of others"
+
+
+def _summed(seen: Known, made: Sum) -> str:
+    """column 0 + 2 × column 1 − 3."""
+    names = [seen.told(*place) for place in made.of]
+    if all(place[0] == made.place[0] for place in made.of) and made.place[0] not in seen.names:
+        names = [name.removesuffix(f" of {made.place[0]}") for name in names]
+    if len(names) > MOST_TERMS:
+        return f"made of {', '.join(names[: MOST_TERMS - 1])} and {len(names) - MOST_TERMS + 1} more"
+    terms = [
+        (factor, f"{abs(factor):.4g} × {name}".removeprefix("1 × "))
+        for factor, name in zip(made.factors, names, strict=True)
+    ]
+    terms.sort(key=lambda term: term[0] < 0)
+    if made.shift:
+        at = 0 if made.shift > 0 > terms[0][0] else len(terms)
+        terms.insert(at, (made.shift, f"{abs(made.shift):.4g}"))
+    first, text = terms[0]
+    rest = "".join(f" {'−' if value < 0 else '+'} {term}" for value, term in terms[1:])
+    return f"{'−' if first < 0 else ''}{text}{rest}"
+
+
 def _scaled(seen: Known, values: Array, low: float, high: float) -> str:
     """Two values in the place of two others: (y + 1)/2."""
     first, width = float(values[0]), float(values[1] - values[0]) / (high - low)
@@ -391,9 +310,3 @@ def _percent(chosen: NDArray[np.bool_]) -> str:
 
 def _listed(values: Array) -> str:
     return ", ".join(f"{value:.6g}" for value in values[:5]) + (" …" if len(values) > 5 else "")
-
-
-def called(node: Expr, seen: Known) -> str:
-    """A part of the loss: as it is written where that is short, else by its name."""
-    text = describe(node)
-    return text if not text.endswith("…") else seen.derivation.names.get(node, f"{node.op.name}(…)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -30,10 +31,11 @@ from gradstep.learn.comparison import (
     worse_than_nothing,
 )
 from gradstep.learn.coordinates import Coordinates, coordinates, farthest
-from gradstep.learn.descent import Batches, Descent, descend
+from gradstep.learn.descent import BOTTOMLESS, BOUNDED, Batches, Descent, descend
 from gradstep.learn.endings import at_last
-from gradstep.learn.faults import Known, Span, at_first
+from gradstep.learn.faults import at_first
 from gradstep.learn.fit import Fit
+from gradstep.learn.known import Known, Span
 from gradstep.learn.objective import check_memory, needed, objective, watch_of, worth
 from gradstep.learn.optimisers import optimiser_named
 from gradstep.learn.penalty import Asked, penalised
@@ -173,9 +175,14 @@ class Ground:
         return Known(plan, self.plain, self.units, spans, self.given.kinds, self.columns, len(plan.train))
 
     @cached_property
+    def first(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What may be wrong with the data and the loss, and what else is to be said of them."""
+        return at_first(self.seen)
+
+    @property
     def faults(self) -> tuple[str, ...]:
         """What may be wrong with the data and the loss."""
-        return at_first(self.seen)
+        return self.first[0]
 
     @cached_property
     def rivals(self) -> dict[str, Array]:
@@ -351,6 +358,8 @@ class Ground:
         measured = Measured(by.whole(function, {**self.mine, **own}), layout)
         (loss, _), reached = measured(layout.start), found.loss * units.loss
         gained = history[0] - reached
+        if loss == -math.inf:
+            raise MathError(BOTTOMLESS, facts=["it is -inf where the descent has ended"], mend=BOUNDED)
         if not loss <= history[0] + FOLDING_ERROR * (abs(history[0]) + gained):
             raise self._inexact(reached, loss)
         if loss > reached + FOLDING_NOISE * gained:
@@ -379,7 +388,7 @@ class Ground:
             steps=found.steps,
             converged=found.converged,
             stopped=found.stopped,
-            notes=tuple(dict.fromkeys((*faults, *notes, *resting, *remarks(plan, scores)))),
+            notes=tuple(dict.fromkeys((*faults, *notes, *self.first[1], *resting, *remarks(plan, scores)))),
             faults=faults,
             derivation=self.derivation,
             function=function,

@@ -96,6 +96,7 @@ def conjugate(
 
 def _to_border(step: Array, along: Array, reach: float) -> float:
     """t ≥ 0 with ‖step + t along‖ = reach."""
-    a, b, c = float(along @ along), float(step @ along), float(step @ step) - reach * reach
+    with np.errstate(over="ignore"):
+        a, b, c = float(along @ along), float(step @ along), float(step @ step) - reach * reach
     root = math.sqrt(max(0.0, b * b - a * c))
     return -c / (b + root) if b > 0 else (root - b) / a

@@ -85,7 +85,7 @@ class Passes:
                 **known,
             )
         except MathError as error:
-            error.facts = (*error.facts, *ground.faults)
+            error.facts = (*error.facts, *ground.first[0])
             raise
         self.by.walked()
         ground.clock.show = None
@@ -230,7 +230,7 @@ class Passes:
         wrong, resting = at_last(ground.seen, found, self.sample)
         silent = [f"{note} (in the sample)" for note in resting]
         faults = (
-            *ground.faults,
+            *ground.first[0],
             *wrong,
             *worse_than_nothing(plan, scores),
             *unanswered(held),
@@ -241,6 +241,7 @@ class Passes:
             *ground.notes,
             *notes,
             *found.notes,
+            *ground.first[1],
             *silent,
             *remarks(plan, scores),
             *more,

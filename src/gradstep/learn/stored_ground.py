@@ -28,7 +28,8 @@ from gradstep.learn.coordinates import Coordinates, coordinates_by
 from gradstep.learn.encoding import Encoder
 from gradstep.learn.encoding import Task as Aim
 from gradstep.learn.exactness import Exactly, OfColumns, exact_units
-from gradstep.learn.faults import Known, Span, at_first
+from gradstep.learn.faults import at_first
+from gradstep.learn.known import Known, Span
 from gradstep.learn.objective import needed
 from gradstep.learn.penalty import Asked, penalised
 from gradstep.learn.plan import Plan, planned
@@ -194,11 +195,12 @@ class StoredGround:
         spans = {name: Span.surveyed(survey.columns[name], survey.rows) for name in flat}
         rows = self.count(self.shares.train)
         sampled = len(plan.data[self.given[0]]) < store.count
-        return Known(plan, self.plain, self.units, spans, store.kinds, store.columns, rows, sampled)
+        told = (spans, store.kinds, store.columns, rows, sampled, survey.residue)
+        return Known(plan, self.plain, self.units, *told)
 
     @cached_property
-    def faults(self) -> tuple[str, ...]:
-        """What may be wrong with the data and the loss."""
+    def first(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What may be wrong with the data and the loss, and what else is to be said of them."""
         return at_first(self.seen)
 
     @cached_property

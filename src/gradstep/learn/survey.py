@@ -150,6 +150,15 @@ class Survey:
         w = np.linalg.lstsq(normal, (about[:-k, -k:].T / scale).T, rcond=1e-12)[0].T / scale
         return w.T.reshape(-1, *goal), np.asarray(means[-k:] - w @ means[:-k]).reshape(goal)
 
+    def residue(self, factors: Mapping[tuple[str, int], float]) -> float | None:
+        """The mean square of a sum of columns beside its mean; None where their products are not known."""
+        if self.products is None or not {name for name, _ in factors} <= set(self.lined):
+            return None
+        widths = [math.prod(self.columns[name].shape) for name in self.lined]
+        starts = {name: place.start for name, place in zip(self.lined, _places(widths), strict=True)}
+        at, sizes = [starts[name] + k for name, k in factors], np.array([*factors.values()])
+        return float(sizes @ self.products.about[np.ix_(at, at)] @ sizes) / max(self.rows, 1)
+
     def said(self, store: Store, name: str) -> Iterator[str]:
         """What has to be said of the missing values in an array."""
         found, names = self.columns[name], store.columns.get(name)
