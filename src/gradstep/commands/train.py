@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -157,7 +158,8 @@ def command(context: click.Context, /, data: str | None, shapes: Sequence[str], 
     """
     with in_a_terminal(), resuming.outlived():
         checkpoint, data, shapes, options = resuming.taken_up(context, data, shapes, options)
-        fit, interrupted = _trained(data, shapes, options, checkpoint)
+        with checkpoint or contextlib.nullcontext():
+            fit, interrupted = _trained(data, shapes, options, checkpoint)
     if context.find_root().params.get("verbose"):
         click.echo(f"\nHow it ran\n{textwrap.indent(chr(10).join(fit.ran), '  ')}", err=True)
     if interrupted:

@@ -24,6 +24,7 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.records import record
 from gradstep.learn import packing
 from gradstep.learn.columns import shown
+from gradstep.learn.locks import Held, Lock
 from gradstep.learn.log import Seen
 from gradstep.learn.packing import UNFINISHED, beginning_of, check_numbers, packed, unpacked, write_whole
 from gradstep.learn.plain_data import Reader, Writer
@@ -82,12 +83,14 @@ class Checkpoint:
     """Where a training is kept, and what of it was found there.
 
     `place` is a folder, or a file that ends in .safetensors. With `resume` the training goes on from what is
-    found there; without it nothing may be there yet.
+    found there; without it nothing may be there yet. No other training can be kept there until this is left
+    as a context. A `part` of another is kept by who has that.
     """
 
     place: Path
     every: Every
     resume: bool = False
+    part: bool = False
     about: dict[str, Any] = field(default_factory=dict)
     parts: dict[str, Any] = field(default_factory=dict)
     found: Found | None = field(init=False, default=None)
@@ -96,6 +99,7 @@ class Checkpoint:
     ready: bool = field(init=False, default=False)
     kept: int | None = field(init=False, default=None)  # after how many steps it was kept last
     next: float = field(init=False, default=0.0)  # when it is time to keep it again
+    lock: Lock = field(init=False)
 
     @classmethod
     def of(cls, place: object, every: object = SECONDS, resume: object = False) -> Checkpoint | None:
@@ -117,21 +121,58 @@ class Checkpoint:
         return cls(Path(os.fspath(place)), Every.of(every), resume)
 
     def __post_init__(self) -> None:
-        try:
-            there = [path for path in (self.file, self.before) if path.exists()]
-        except (OSError, ValueError) as error:
-            raise _beyond_use(self.place, "read", error) from None
-        if not self.resume and there:
-            raise MathError(
-                f"there is a checkpoint in {shown(str(self.place))} already",
-                mend="resume=True to go on from there, or another place",
-            )
+        self.lock = Lock(str(self.file.with_name(f".{self.file.name}.lock")))
+        self.look_for_another()
         if self.resume:
-            self.found = latest(self.file, self.before)
+            if self.file.parent.is_dir():
+                self.take()
+            try:
+                self.found = latest(self.file, self.before)
+            except BaseException:
+                self.lock.leave()
+                raise
             if self.found is None:
                 self.notes.append(f"no checkpoint in {shown(str(self.place))} yet: from the start")
             elif self.found.note:
                 self.notes.append(self.found.note)
+
+    def look_for_another(self) -> None:
+        """A checkpoint that is there already is an error for a training that begins."""
+        try:
+            there = [path for path in (self.file, self.before) if path.exists()]
+        except (OSError, ValueError) as error:
+            raise _beyond_use(self.place, "read", error) from None
+        if there and not self.resume:
+            raise MathError(
+                f"there is a checkpoint in {shown(str(self.place))} already",
+                mend="resume=True to go on from there, or another place",
+            )
+        if there and self.ready and self.found is None and self.kept is None:  # none was there before
+            raise MathError(
+                f"another training has been kept in {shown(str(self.place))} meanwhile",
+                mend="the same once more, to go on with that one, or another place",
+            )
+
+    def take(self) -> None:
+        """No other training can be kept in this place from now on; where one is, that is an error."""
+        if self.part:
+            return
+        try:
+            self.lock.take()
+        except Held as who:
+            raise MathError(
+                f"a training that is kept in {shown(str(self.place))} is under way: {who}",
+                facts=[f"the place is {os.path.abspath(self.place)}"],
+                mend="when that has ended, or another place",
+            ) from None
+        except OSError:  # a place that cannot be written to: that is said when it is to be
+            pass
+
+    def __enter__(self) -> Checkpoint:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.lock.leave()
 
     @property
     def file(self) -> Path:
@@ -146,7 +187,7 @@ class Checkpoint:
     def variant(self, name: str) -> Checkpoint:
         """The place of one variant of a sweep."""
         folder = self.place.with_suffix("") if self.place.suffix == ".safetensors" else self.place
-        return Checkpoint(folder / re.sub(r"[^\w.,+-]+", "_", name)[:100], self.every, self.resume)
+        return Checkpoint(folder / re.sub(r"[^\w.,+-]+", "_", name)[:100], self.every, self.resume, True)
 
     # ------------------------------------------------------------------------------- what it belongs to
 
@@ -259,6 +300,8 @@ class Checkpoint:
         self.ready = True
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
+            self.take()
+            self.look_for_another()
             for path in (self.file, self.before):
                 for left in self.file.parent.glob(f"{beginning_of(path)}*{UNFINISHED}"):
                     left.unlink(missing_ok=True)

@@ -189,6 +189,7 @@ def train(
     checkpoint and returns what was reached; pressed twice, it stops at once. The fit is finite with a loss
     not above the start, or a `MathError` is raised.
     """
+    asked = dict(locals())
     if not isinstance(loss, Expr):
         raise MathError(
             f"train takes an expression, not {type(loss).__name__}", mend='gs.parse(text, X="N d", …)'
@@ -198,7 +199,12 @@ def train(
     if cluster is not None:
         reaching.check_cluster(cluster)
     if checkpoint is not None or resume is not False:
-        checkpoint = checkpoints.Checkpoint.of(checkpoint, every, resume)
+        kept = checkpoints.Checkpoint.of(checkpoint, every, resume)
+        if kept is not checkpoint:
+            again: Any = train
+            with kept:  # type: ignore[union-attr]
+                found: Fit | sweeps.Sweep = again(**asked | {"checkpoint": kept, "resume": False})
+                return found
     settings = {name: value for name, value in locals().items() if name in SETTINGS}
     if isinstance(data, str | os.PathLike):
         data = open_rows(data, "y" if os.fspath(data).endswith(".parquet") else None)
