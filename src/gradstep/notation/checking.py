@@ -23,6 +23,7 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.records import record
 from gradstep.expression.shapes import Lengths, size_names
+from gradstep.notation.alike import alike
 from gradstep.notation.blocks import block_of, joined
 from gradstep.notation.indices import (
     BINDING,
@@ -182,15 +183,35 @@ def check(derivation: Derivation, claims: Sequence[Claim], seed: int) -> tuple[O
     """
     rng = Random(seed)
     prime = random_prime(BITS, rng)
-    nodes = _nodes(derivation, claims)
     outcomes: list[Outcome] = ["wrong"] * len(claims)
+    for places in _repeated(derivation, claims, prime, rng):
+        for place in places:
+            outcomes[place] = "exact"
+    nodes = _nodes(derivation, claims)
     for trials, roots, binary in ((TRIALS, False, False), (TRIALS, True, False), (BINARY_TRIALS, True, True)):
         doubtful = [k for k, outcome in enumerate(outcomes) if outcome == "wrong"]
         again = [claims[k] for k in doubtful]
-        found = _outcomes(derivation, again, nodes, prime, rng, trials, roots, binary) if again else []
+        given = derivation.cotangents
+        found = _outcomes(given, again, nodes, prime, rng, trials, roots, binary) if again else []
         for k, outcome in zip(doubtful, found, strict=True):
             outcomes[k] = outcome
     return tuple(outcomes)
+
+
+def _repeated(
+    derivation: Derivation, claims: Sequence[Claim], prime: int, rng: Random
+) -> Iterator[Sequence[int]]:
+    """Places of claims that are the same but for names, and hold whatever what has a name is worth."""
+    lines = [(claim.shown, claim.meant, claim.at) for claim in claims]
+    kinds = [*alike(lines, derivation.cotangents, {*derivation.parts, *derivation.fences})]
+    about = [Claim(shown, meant, claims[places[0]].at) for (shown, meant), places in kinds]
+    if not about:
+        return
+    nodes = [*walk(*(claim.meant for claim in about))]
+    found = _outcomes({}, about, nodes, prime, rng, TRIALS, roots=False, binary=False)
+    for (_, places), outcome in zip(kinds, found, strict=True):
+        if outcome == "exact":
+            yield places
 
 
 def witnesses(derivation: Derivation, claims: Sequence[Claim]) -> Iterator[tuple[int, int] | None]:
@@ -201,7 +222,9 @@ def witnesses(derivation: Derivation, claims: Sequence[Claim]) -> Iterator[tuple
     assert derivation.certificate is not None
     rng, prime = Random(derivation.certificate.seed), derivation.certificate.prime
     nodes = _nodes(derivation, claims)
-    binary = "wrong" in _outcomes(derivation, claims, nodes, prime, rng, 1, roots=True, binary=False)
+    binary = "wrong" in _outcomes(
+        derivation.cotangents, claims, nodes, prime, rng, 1, roots=True, binary=False
+    )
     (sizes,) = fitting_sizes(nodes, 1, rng)
     reading = Reading(Point(prime, sizes, rng, binary=binary), derivation.cotangents, set(nodes))
     for claim in claims:
@@ -220,7 +243,7 @@ def witnesses(derivation: Derivation, claims: Sequence[Claim]) -> Iterator[tuple
 
 
 def _outcomes(
-    derivation: Derivation,
+    cotangents: Mapping[Expr, Expr],
     claims: Sequence[Claim],
     nodes: Sequence[Expr],
     prime: int,
@@ -233,7 +256,7 @@ def _outcomes(
     outcomes: list[Outcome] = ["exact"] * len(claims)
     known = set(nodes)
     for sizes in fitting_sizes(nodes, trials, rng):
-        reading = Reading(Point(prime, sizes, rng, roots, binary), derivation.cotangents, known)
+        reading = Reading(Point(prime, sizes, rng, roots, binary), cotangents, known)
         left = REDRAWS
         for k, claim in enumerate(claims):
             found: Outcome = "not checked"
@@ -243,21 +266,21 @@ def _outcomes(
                     break
                 except Redraw:
                     left -= 1
-                    reading = Reading(Point(prime, sizes, rng, roots, binary), derivation.cotangents, known)
+                    reading = Reading(Point(prime, sizes, rng, roots, binary), cotangents, known)
                 except NotInField:
                     break
             if found == "not checked" and not left:
-                found = _without_roots(claim, Point(prime, sizes, rng, False, binary), derivation, known, rng)
+                found = _without_roots(claim, Point(prime, sizes, rng, False, binary), cotangents, known, rng)
             outcomes[k] = max(outcomes[k], found, key=_SEVERITY.index)
     return outcomes
 
 
 def _without_roots(
-    claim: Claim, point: Point, derivation: Derivation, known: Container[Expr], rng: Random
+    claim: Claim, point: Point, cotangents: Mapping[Expr, Expr], known: Container[Expr], rng: Random
 ) -> Outcome:
     """Whether a claim holds whatever a square root is worth, where there are too many to be all true ones."""
     try:
-        return "exact" if Reading(point, derivation.cotangents, known).holds(claim, rng) else "not checked"
+        return "exact" if Reading(point, cotangents, known).holds(claim, rng) else "not checked"
     except (Redraw, NotInField):
         return "not checked"
 
