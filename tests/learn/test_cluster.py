@@ -19,7 +19,7 @@ from gradstep.commands.train import command
 from gradstep.expression.errors import MathError
 from gradstep.expression.records import replaced
 from gradstep.learn import cluster as clusters
-from gradstep.learn import opening, reaching, stores
+from gradstep.learn import opening, raw, reaching, stores
 from gradstep.learn.opening import open_rows
 from gradstep.learn.runs import runs
 from gradstep.learn.surface import Measured
@@ -401,6 +401,46 @@ def test_the_command_trains_on_a_cluster(client, folder, monkeypatch):
 
     assert learnt(spread.output) == learnt(alone.output)
     assert "2 workers of tcp://127.0.0.1" in spread.output
+
+
+def table_in(folder, kind, rows=1500):
+    """A table with texts, a date, a column that does not vary, and rows without target; in two files."""
+    import pyarrow
+    from pyarrow import csv, parquet
+
+    random, paths = np.random.default_rng(5), []
+    for number in range(2):
+        x, town = random.normal(size=rows), random.choice(["Bonn", "Köln", "Ulm"], rows)
+        y = np.where(random.random(rows) < 0.3 * number, np.nan, x + 2 * (town == "Ulm"))
+        day = np.datetime64("2020-01-01") + random.integers(0, 900, rows)
+        every = {"x": x, "town": town, "flat": np.ones(rows), "day": np.datetime_as_string(day)}
+        every["y"] = [None if value != value else value for value in y.tolist()]
+        found, paths = pyarrow.table(every), [*paths, str(folder / f"t{number}.{kind}")]
+        if kind == "csv":
+            csv.write_csv(found, paths[-1])
+        else:
+            parquet.write_table(found, paths[-1], row_group_size=700)
+    return paths
+
+
+@each("kind", ["csv", "parquet"])
+def test_workers_look_at_the_columns_and_find_what_one_process_finds(kind, tmp_path, client, monkeypatch):
+    monkeypatch.setattr(raw, "ROWS", 500)
+    paths = table_in(tmp_path, kind)
+    alone = open_rows(paths, "y")
+    with clusters.cluster_of(client) as workers:
+        spread = open_rows(paths, "y", cluster=workers)
+        assert (
+            workers.passes == 2
+        )  # over all columns to look at, and over those targets of which some are missing
+    assert len(spread.columns["X"]) == 4 and spread.columns["X"][::3] == ("x", "day")
+    for name in ("features", "readings", "classes", "notes", "units", "runs", "count", "whole"):
+        assert getattr(spread, name) == getattr(alone, name), name
+    assert spread.count < 3000 and any("without" in note for note in spread.notes)
+    monkeypatch.setattr(stores, "WINDOW", 1 << 20)
+    if kind == "parquet":
+        whole = gs.train(NEURON, str(tmp_path / "t*.parquet"), cluster=client, **STEPS)
+        assert bits(whole) == bits(gs.train(NEURON, open_rows(paths, "y"), **STEPS))
 
 
 def test_few_rows_are_trained_on_here(folder):

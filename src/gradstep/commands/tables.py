@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import shlex
 
     from gradstep.learn import queries, stored_tables, tabular
+    from gradstep.learn.cluster import Cluster
     from gradstep.learn.encoding import Encoder
     from gradstep.learn.predicting import Answers, Predictor
     from gradstep.learn.stores import Store
@@ -112,8 +113,12 @@ def read_any(
     target: str | None,
     kinds: Mapping[str, str] | None = None,
     encoder: Encoder | None = None,
+    workers: Callable[[], Cluster | None] = lambda: None,
 ) -> Table | Store:
-    """The table at `path`, or its rows where they are too many for memory; in a mark, \\t is a tab."""
+    """The table at `path`, or its rows where they are too many for memory; in a mark, \\t is a tab.
+
+    The `workers` are asked for where rows are too many, to look at them.
+    """
     mark, decimal, thousands = (style[name] for name in ("separator", "decimal", "thousands"))
     mark, query = None if mark is None else mark.replace("\\t", "\t"), style.get("query")
     if "://" in path and not query:
@@ -124,9 +129,10 @@ def read_any(
                 "the address holds a password, which histories and lists of processes show to others",
                 mend="an address without it, and PGPASSWORD or a file of passwords",
             )
-        return table_or_rows(path, target, kinds, encoder, query=query)
+        return table_or_rows(path, target, kinds, encoder, query=query, workers=workers)
     if is_stored(path) and not is_short_text(path, LIMIT):
-        return table_or_rows(path, target, kinds, encoder, mark, Style(decimal, thousands))
+        style_of = Style(decimal, thousands)
+        return table_or_rows(path, target, kinds, encoder, mark, style_of, workers=workers)
     return read_table(path, separator=mark, decimal=decimal, thousands=thousands, kinds=kinds)
 
 

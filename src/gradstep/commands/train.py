@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from gradstep.commands import models, resuming, sweeping
     from gradstep.learn import cluster, packing, prints, reaching, stored_tables, variants
     from gradstep.learn.checkpoints import Checkpoint
+    from gradstep.learn.cluster import Cluster
     from gradstep.learn.stores import Store
     from gradstep.learn.sweeps import Sweep
     from gradstep.notation import declaring, plain, views
@@ -173,9 +175,15 @@ def _trained(
     say = _silent if options["quiet"] else click.echo
     sweep = sweeping.sweep_of(options["sweep"]) if options["sweep"] else {}
     check_outputs(options["save"], options["page"], options["predictions"])
-    table = read_any(data, options, options["target"], kinds_of(options["kind"]))
-    if not isinstance(table, Table):
-        return _from_files(table, [data, *shapes], options, sweep, say, checkpoint)
+    with contextlib.ExitStack() as reached:
+
+        @functools.cache
+        def workers() -> Cluster | None:
+            return reached.enter_context(cluster.cluster_of(options["cluster"]))
+
+        table = read_any(data, options, options["target"], kinds_of(options["kind"]), workers=workers)
+        if not isinstance(table, Table):
+            return _from_files(table, [data, *shapes], options, sweep, say, checkpoint, workers())
     if not options["target"]:
         raise MathError(
             "which column is to be predicted?",
@@ -213,11 +221,12 @@ def _from_files(
     sweep: Mapping[str, Sequence[Any]],
     say: Callable[[str], None],
     checkpoint: Checkpoint | None,
+    workers: Cluster | None,
 ) -> tuple[Fit, bool]:
     """The same for rows that are too many for memory."""
     if checkpoint is not None:
         checkpoint.agree("files", prints.lasting(store.prints()))
-    with reading_bar() as show, cluster.cluster_of(options["cluster"]) as workers:
+    with reading_bar() as show:
         rows = stored_tables.prepared_rows(
             store,
             options["target"],

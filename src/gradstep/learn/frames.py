@@ -37,6 +37,11 @@ class Words:
     def __len__(self) -> int:
         return len(self.codes)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As that of an array."""
+        return self.codes.shape
+
     def __getitem__(self, rows: Any) -> Words:
         return Words(self.codes[rows], self.words)
 
@@ -163,6 +168,11 @@ class Frame(ABC):
         if sum(1 for each in self.parts if each[0] == number) > 1:
             where += f", {self.piece} {piece}"
         return where
+
+    def told(self, part: int) -> str:
+        """What a part is called: row group 3 of x.parquet."""
+        number, piece, _ = self.parts[part]
+        return f"{self.piece} {piece} of {called(self.paths[number])}"
 
     def prints(self) -> dict[str, str]:
         """What each file is known by."""

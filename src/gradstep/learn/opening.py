@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     import glob
 
     from gradstep.learn import batches, cells, lines, parquet, queries, selection, stores, texts
+    from gradstep.learn import cluster as clusters
     from gradstep.learn.encoding import Encoder
     from gradstep.learn.frames import Frame
 else:
     glob = late("glob")
     batches = late("gradstep.learn.batches")
     cells = late("gradstep.learn.cells")
+    clusters = late("gradstep.learn.cluster")
     lines = late("gradstep.learn.lines")
     parquet = late("gradstep.learn.parquet")
     queries = late("gradstep.learn.queries")
@@ -59,6 +61,7 @@ def open_rows(
     separator: str | None = None,
     decimal: str = ".",
     thousands: str = "",
+    cluster: object = None,
 ) -> stores.Store:
     """Rows in files, as data for `train`, which reads them window by window and never all at once.
 
@@ -72,7 +75,8 @@ def open_rows(
     without target are left out; a target of texts becomes 0 and 1, or one-hot for three classes or more.
     `kinds={"code": "category"}` settles what a column is. A folder called year=2020 adds a column. CSV, also
     as .csv.gz, is read once and written down as columns in a temporary file, which lasts as long as the rows
-    are used; `separator`, `decimal` and `thousands` are those of `read_table`.
+    are used; `separator`, `decimal` and `thousands` are those of `read_table`. What must be known of columns
+    first is found out by the workers of a `cluster` (as for `train`), if one is given.
     """
     if isinstance(source, Mapping):
         if target is not None or features is not None:
@@ -89,12 +93,14 @@ def open_rows(
         raise MathError(f"features are a list of columns, not {features!r:.40}", mend="features=[0, 1]")
     if hasattr(source, "__arrow_c_stream__"):
         frame: Frame = queries.written_down(source, "", "the table", ())
-        return selection.selected(frame, target, features, kinds=kinds)
+        with clusters.cluster_of(cluster) as workers:
+            return selection.selected(frame, target, features, kinds=kinds, workers=workers)
     found = paths(source)
     if format_of(found) != "npy":
         style = cells.Style(decimal, thousands)
         frame = frame_of(found, source, kinds, separator, style)
-        return selection.selected(frame, target, features, kinds=kinds, style=style)
+        with clusters.cluster_of(cluster) as workers:
+            return selection.selected(frame, target, features, kinds=kinds, style=style, workers=workers)
     files = tuple(map(stores.npy, found))
     name = os.path.basename(found[0]) + (f" and {len(found) - 1} more" if len(found) > 1 else "")
     arrays = _table(files, target, features, name)
@@ -106,6 +112,11 @@ def open_rows(
 def suffix_of(path: str) -> str:
     """How a name ends, without what says that the file is compressed."""
     return os.path.splitext(path.casefold().removesuffix(PACKED))[1]
+
+
+def has_names(path: str) -> bool:
+    """Whether columns have names in such a file, or in what a pattern finds."""
+    return FORMATS.get(suffix_of(path), "npy") != "npy"
 
 
 def format_of(paths: Sequence[str]) -> str:
@@ -270,11 +281,12 @@ def table_or_rows(
     separator: str | None = None,
     style: cells.Style | None = None,
     query: str | None = None,
+    workers: Callable[[], clusters.Cluster | None] = lambda: None,
 ) -> Table | stores.Store:
     """A small file, or a few of them, as a table; a large one as rows that stay where they are.
 
     With an `encoder` they are the rows that it makes of the table; with a `query` the path is the address of
-    a data base.
+    a data base. The `workers` look at what is large.
     """
     most = min(EASY, memory() // SHARE)
     found = [] if query else paths(path)
@@ -285,7 +297,7 @@ def table_or_rows(
             return frame.table(kinds)
         if encoder is not None:
             return selection.applied(frame, encoder, style)
-        return selection.selected(frame, target, kinds=kinds, style=style)
+        return selection.selected(frame, target, kinds=kinds, style=style, workers=workers())
     files = tuple(map(stores.npy, found))
     name = os.path.basename(found[0])
     if sum(8 * math.prod(file.shape) for file in files) > most:

@@ -6,23 +6,23 @@ Profiles of two runs of rows add up to that of both, so they may be made anywher
 from __future__ import annotations
 
 import math
-import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gradstep.backends.blocks import InMemory
 from gradstep.expression.records import record
 from gradstep.learn.cells import Seen, Style
+from gradstep.learn.cluster import Cluster
 from gradstep.learn.columns import Kind
 from gradstep.learn.features import ROW_NAMES, Numbers
 from gradstep.learn.frames import Frame, Raw, Words, labelled
-from gradstep.learn.moments import MOST_DISTINCT, paired
-from gradstep.learn.stores import Array, cuts
-
-ROWS = 1 << 18  # at a time
+from gradstep.learn.moments import MOST_DISTINCT
+from gradstep.learn.raw import RawStore, is_there
+from gradstep.learn.stores import Array
 
 
 @dataclass(eq=False)
@@ -108,39 +108,36 @@ Column: TypeAlias = "Seen | Range"
 
 @dataclass(eq=False)
 class Profile:
-    """The columns of some rows, by name."""
+    """The columns of some rows, by name, and how many have no target, by the first row of a window."""
 
     columns: dict[str, Column]
+    without: dict[int, int] = field(default_factory=dict)
 
     def __add__(self, other: Profile) -> Profile:
-        return Profile({name: one + other.columns[name] for name, one in self.columns.items()})  # type: ignore[operator]
+        columns = {name: one + other.columns[name] for name, one in self.columns.items()}  # type: ignore[operator]
+        return Profile(columns, {**self.without, **other.without})
 
 
 @record
 class Look:
-    """What is to be looked at in a table: which columns, by rows that have a target if there is one."""
+    """What is to be looked at in a table: which columns, by rows that have a target if there is one.
 
-    frame: Frame
+    It is the work of each window, and what is found adds up.
+    """
+
     names: tuple[str, ...]
     target: str | None
     kinds: Mapping[str, Kind]
     style: Style
 
-    def part(self, part: int) -> Profile:
-        """The profile of one part: a pure function of the table and its files."""
-        start, (_, _, rows) = self.frame.starts[part], self.frame.parts[part]
-        runs = cuts(0, rows, ROWS)
-        found = zip(runs, self.frame.read(part, self.names, runs), strict=True)
-        profile = paired((self._of(columns, start + run[0]) for run, columns in found), operator.add)
-        assert profile is not None  # a part has rows
-        return profile
-
-    def _of(self, columns: Mapping[str, Raw], at: int) -> Profile:
-        """The profile of some rows, the first of which is number `at`."""
+    def __call__(self, window: InMemory) -> Profile:
+        columns: Mapping[str, Raw] = window.arrays
+        at, without = window.at, dict[int, int]()
         known: NDArray[np.intp] | None = None
         if self.target is not None:
             there = is_there(columns[self.target])
             known = None if there.all() else np.flatnonzero(there)
+            without = {} if known is None else {at: len(there) - len(known)}
         found: dict[str, Column] = {}
         for name, raw in columns.items():
             rows = None if name == self.target else known
@@ -153,21 +150,17 @@ class Look:
                 found[name] = seen
             else:
                 found[name] = Range.of(raw)
-        return Profile(found)
+        return Profile(found, without)
+
+    def added(self, one: Profile, other: Profile) -> Profile:
+        return one + other
 
 
-Each: TypeAlias = Callable[[Callable[[int], Profile], Iterable[int]], Iterable[Profile]]
-
-
-def profiled(look: Look, each: Each = map) -> dict[str, Column]:
-    """The columns of a whole table; `each` calls a function for every part, here or elsewhere."""
-    found = paired(each(look.part, range(len(look.frame.parts))), operator.add)
-    return found.columns if found else {name: Range() for name in look.names}
-
-
-def is_there(raw: Raw) -> NDArray[np.bool_]:
-    """Which values are not missing."""
-    return np.asarray(raw.codes >= 0 if isinstance(raw, Words) else ~np.isnan(raw))
+def profiled(frame: Frame, look: Look, workers: Cluster | None = None) -> Profile:
+    """The columns of a whole table, which workers go through if there are some."""
+    if not frame.count or not look.names:
+        return Profile({name: Range() for name in look.names})
+    return RawStore(frame, look.names).over(look, workers)
 
 
 def to_look_at(

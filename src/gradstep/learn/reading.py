@@ -210,7 +210,11 @@ class Part(Stream):
                 for name, change in self.changes.items():
                     if name in found:
                         found[name] = change(found[name])
-                yield {name: np.require(array, self.kind, "A") for name, array in found.items()}
+                yield {name: self._usable(array) for name, array in found.items()}
+
+    def _usable(self, array: Array) -> Array:
+        """Aligned numbers of the right kind; texts as they are."""
+        return np.require(array, self.kind, "A") if isinstance(array, np.ndarray) else array
 
     def timed(
         self, names: Sequence[str], units: Sequence[int] | None = None, clock: Clock | None = None

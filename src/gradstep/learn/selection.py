@@ -10,12 +10,13 @@ import numpy as np
 from gradstep.expression.errors import MathError
 from gradstep.learn import stores
 from gradstep.learn.cells import MOST_WORDS, PLAIN, READ_AS_YEARS, Reading, Seen, Style, judged
+from gradstep.learn.cluster import Cluster
 from gradstep.learn.columns import Kind, listed, nearest, shown
 from gradstep.learn.data import wanted_kinds
 from gradstep.learn.encoding import Encoder, Task, classes_of
 from gradstep.learn.features import Category, Feature, Number, category_feature, in_rows, number_feature
 from gradstep.learn.frames import Frame
-from gradstep.learn.profiles import Column, Each, Look, Range, profiled, to_look_at
+from gradstep.learn.profiles import Column, Look, Range, profiled, to_look_at
 from gradstep.learn.tabular import TableStore
 
 MANY = 4  # windows: from there on it is said that another kind of file is faster
@@ -29,11 +30,12 @@ def selected(
     kinds: Mapping[str, str] | None = None,
     task: Task | None = None,
     style: Style = PLAIN,
-    each: Each = map,
+    workers: Cluster | None = None,
 ) -> TableStore:
     """The table with its target as y, and all other columns, or `features`, as X.
 
-    Only what must be known of the columns is read: texts, the target, and numbers that may not vary.
+    Only what must be known of the columns is read: texts, the target, and numbers that may not vary. If there
+    are workers, they read it.
     """
     goal, names = _named(frame, target, features)
     wanted = wanted_kinds(kinds, dict(enumerate(frame.fields)))
@@ -43,20 +45,17 @@ def selected(
             facts=["columns: " + listed(frame.fields)],
             mend="at least two rows with a target",
         )
-    look = Look(
-        frame, to_look_at(frame, [*names, *goal], wanted, goal), goal[0] if goal else None, wanted, style
-    )
-    known = profiled(look, each)
+    look = Look(to_look_at(frame, [*names, *goal], wanted, goal), goal[0] if goal else None, wanted, style)
+    profile = profiled(frame, look, workers)
+    known = profile.columns
     readings = _readings(frame, known, wanted)
     notes = [
         *frame.notes,
         *(f"{shown(name)} {READ_AS_YEARS}" for name in names if _dated(frame, readings, name)),
     ]
     classes: tuple[str, ...] | None = None
-    without: Sequence[int] = ()
     if goal:
-        without, said = _without(frame, goal[0], known[goal[0]], wanted, style)
-        notes += said
+        notes += _without(frame, goal[0], known[goal[0]])
         classes, said = _classes(goal[0], known[goal[0]], readings, task)
         notes += said
     chosen: list[Feature] = []
@@ -79,8 +78,17 @@ def selected(
             facts=left_out or [f"the columns of {frame.source} are {listed(frame.fields)}"],
             mend="a table with columns that differ from row to row",
         )
+    parts = np.searchsorted(frame.starts, list(profile.without), side="right") - 1
     store = TableStore(
-        frame, chosen, goal[0] if goal else None, readings, classes, style, without, [*notes, *left_out]
+        frame,
+        chosen,
+        goal[0] if goal else None,
+        readings,
+        classes,
+        style,
+        set(parts.tolist()),
+        [*notes, *left_out],
+        workers=workers,
     )
     if frame.decoded and store.count * store.bytes_of(store.names) > MANY * stores.WINDOW:
         source = repr(frame.paths[0] if len(frame.paths) == 1 else list(frame.paths))
@@ -91,7 +99,7 @@ def selected(
     return store
 
 
-def applied(frame: Frame, encoder: Encoder, style: Style = PLAIN, each: Each = map) -> TableStore:
+def applied(frame: Frame, encoder: Encoder, style: Style = PLAIN) -> TableStore:
     """The features of a table on which a model was trained, made of another table in files."""
     absent = [name for name in encoder.kinds if name not in frame.fields]
     if absent:
@@ -104,7 +112,7 @@ def applied(frame: Frame, encoder: Encoder, style: Style = PLAIN, each: Each = m
     looked = [
         name for name in kinds if frame.fields[name].holds in ("texts", "truth") or kinds[name] == "category"
     ]
-    known = profiled(Look(frame, tuple(looked), None, kinds, style), each)
+    known = profiled(frame, Look(tuple(looked), None, kinds, style)).columns
     notes: list[str] = []
     for feature in encoder.features:
         seen = known.get(feature.column)
@@ -181,10 +189,8 @@ def _feature(
     return Number(name, 0.0), []
 
 
-def _without(
-    frame: Frame, target: str, known: Column, wanted: Mapping[str, Kind], style: Style
-) -> tuple[Sequence[int], list[str]]:
-    """How many rows of each part have no target."""
+def _without(frame: Frame, target: str, known: Column) -> list[str]:
+    """What is said of rows without a target; a `MathError` where hardly any has one."""
     there = known.present
     if there < 2:
         found = "no row" if not there else "only one row"
@@ -193,11 +199,7 @@ def _without(
             facts=[f"it has {in_rows(frame.count)} in all"],
             mend="at least two rows with a target",
         )
-    if not known.missing:
-        return (), []
-    goal = Look(frame, (target,), None, wanted, style)
-    parts = [goal.part(part).columns[target].missing for part in range(len(frame.parts))]
-    return parts, [f"{in_rows(known.missing)} without {shown(target)} left out"]
+    return [f"{in_rows(known.missing)} without {shown(target)} left out"] if known.missing else []
 
 
 def _classes(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -14,11 +14,13 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.records import replaced
 from gradstep.learn import stores
 from gradstep.learn.cells import PLAIN, Reading, Style, worth
+from gradstep.learn.cluster import Cluster
 from gradstep.learn.columns import shown
 from gradstep.learn.features import Feature, Number
 from gradstep.learn.frames import Frame, Raw, Words
-from gradstep.learn.profiles import as_wanted, is_there
-from gradstep.learn.stores import Array, Share, Store, Window, called, cuts, within
+from gradstep.learn.profiles import as_wanted
+from gradstep.learn.raw import Presence, RawStore, is_there
+from gradstep.learn.stores import Array, Share, Store, Window, cuts, within
 
 DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
 
@@ -39,11 +41,12 @@ class TableStore(Store):
         readings: Mapping[str, Reading],
         classes: tuple[str, ...] | None = None,
         style: Style = PLAIN,
-        without: Sequence[int] = (),
+        without: Collection[int] = (),
         notes: Sequence[str] = (),
         truth: str | None = None,
+        workers: Cluster | None = None,
     ) -> None:
-        """`without` says how many rows of each part have no target: they are left out.
+        """`without` are the parts with rows that have no target: they are left out; `workers` may count them.
 
         `truth` is a column that is told beside answers.
         """
@@ -59,7 +62,7 @@ class TableStore(Store):
             self.kinds["y"], self.columns["y"] = DOUBLE, (target,)
         self.gaps, self.filled = {"X"}, {}
         self.mend = "a table without such rows"
-        self._cut(without)
+        self._cut(without, workers)
 
     def _kind(self) -> np.dtype[Any]:
         """float32 where it holds all columns as they are."""
@@ -70,17 +73,20 @@ class TableStore(Store):
         ]
         return SINGLE if all(np.can_cast(kind, SINGLE) for kind in kinds) else DOUBLE
 
-    def _cut(self, without: Sequence[int]) -> None:
+    def _cut(self, without: Collection[int], workers: Cluster | None) -> None:
         """Windows: runs of the rows of a part, and how they are numbered among the rows that are left."""
-        a_row = self.bytes_of(self.names)
+        a_row, frame = self.bytes_of(self.names), self.frame
+        every = [cuts(0, n, -(-n // -(-n * a_row // stores.WINDOW))) for _, _, n in frame.parts]
+        there: dict[int, int] = {}  # rows with a target, by the first row of the run
+        if without:
+            assert self.target is not None
+            holed = RawStore(frame, [self.target], {part: every[part] for part in sorted(without)})
+            there = holed.over(Presence(self.target), workers)
         self.runs: list[tuple[int, list[Window]]] = []  # of each unit: its part, and the rows there
         self.units: list[list[Window]] = []
         at = 0
-        for part, (_, _, rows) in enumerate(self.frame.parts):
-            runs = cuts(0, rows, -(-rows // -(-rows * a_row // stores.WINDOW)))
-            left = [stop - start for start, stop in runs]
-            if without and without[part]:
-                left = [int(keep.sum()) for keep in self._kept(part, runs)]
+        for part, (first, runs) in enumerate(zip(frame.starts, every, strict=False)):
+            left = [there.get(first + start, stop - start) for start, stop in runs]
             windows = list(pairwise(accumulate(left, initial=at)))
             at += sum(left)
             apart = range(len(runs)) if self.frame.anywhere else [slice(None)]
@@ -89,7 +95,7 @@ class TableStore(Store):
                 self.runs.append((part, runs[each]))
                 self.units.append(windows[each])
         self.count = at
-        self.whole = not any(without)
+        self.whole = not without
 
     # ------------------------------------------------------------------------------------------- rows
 
@@ -120,8 +126,7 @@ class TableStore(Store):
     def told(self, unit: int) -> str:
         if self.frame.anywhere:
             return super().told(unit)
-        number, piece, _ = self.frame.parts[self.runs[unit][0]]
-        return f"{self.frame.piece} {piece} of {called(self.frame.paths[number])}"
+        return self.frame.told(self.runs[unit][0])
 
     def place(self, row: int) -> str:
         unit = next(k for k, windows in enumerate(self.units) if windows and row < windows[-1][1])

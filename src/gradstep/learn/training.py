@@ -23,16 +23,18 @@ from gradstep.learn.encoding import Prepared
 from gradstep.learn.fit import Fit
 from gradstep.learn.ground import Manner, ground_for
 from gradstep.learn.models import Model
-from gradstep.learn.opening import is_small, open_rows, read_whole, stored_in, whole
+from gradstep.learn.opening import has_names, is_small, open_rows, read_whole, stored_in, whole
 from gradstep.learn.penalty import L2, Asked
 from gradstep.learn.progress import Progress, shown_by
 from gradstep.operations.evaluation import mentioned
 
 if TYPE_CHECKING:
     from gradstep.learn import checkpoints, prints, reaching, streaming, sweeps, variants
+    from gradstep.learn import cluster as clusters
     from gradstep.learn.checkpoints import Checkpoint
 else:
     checkpoints = late("gradstep.learn.checkpoints")
+    clusters = late("gradstep.learn.cluster")
     prints = late("gradstep.learn.prints")
     reaching = late("gradstep.learn.reaching")
     streaming = late("gradstep.learn.streaming")
@@ -196,7 +198,7 @@ def train(
         )
     if not isinstance(exact, bool):
         raise MathError(f"exact is True or False, not {exact!r:.40}", mend="exact=True")
-    if cluster is not None:
+    if cluster is not None and not isinstance(cluster, clusters.Cluster):
         reaching.check_cluster(cluster)
     if checkpoint is not None or resume is not False:
         kept = checkpoints.Checkpoint.of(checkpoint, every, resume)
@@ -207,7 +209,9 @@ def train(
                 return found
     settings = {name: value for name, value in locals().items() if name in SETTINGS}
     if isinstance(data, str | os.PathLike):
-        data = open_rows(data, "y" if os.fspath(data).endswith(".parquet") else None)
+        with clusters.cluster_of(cluster) as workers:
+            rows = open_rows(data, "y" if has_names(os.fspath(data)) else None, cluster=workers)
+            return train(loss, rows, wrt, cluster=workers, sweep=sweep, l2=l2, columns=columns, **settings)
     stored = stored_in(data)
     if stored is not None:
         store, beside = stored
