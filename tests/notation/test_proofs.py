@@ -82,7 +82,8 @@ def test_every_operation_shows_why_it_moves_as_it_does(op, params, shapes):
     assert shown == moved or op.definition is not None or op in UNINDEXED
     assert bool(shown) == bool(moved) or op in UNINDEXED
     assert all(one.forms and "•" not in line(one.left) + line(one.forms[-1]) for one in told.details)
-    assert all(text in " ".join(d.text(style="differential", opened=True).split()) for text in left)
+    opened = " ".join(d.text(style="differential", opened=True).split())
+    assert all(text in opened for text in left)
 
 
 def d_lines(derivation):

@@ -7,6 +7,7 @@ function that picks, multiplies and adds modulo a prime.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial, reduce
 from math import prod
 from operator import itemgetter, mul
 from typing import Any
@@ -65,16 +66,22 @@ def contraction(indices: str, shapes: Sequence[Sequence[int]], shape: Sequence[i
     if len(operands) == 2:
         return _pairing(*outer, *inner)
 
-    def general(p: int, *arrays: Array) -> Array:
-        def entry(at: Sequence[int]) -> int:
-            total = 0
-            for within in zip(*inner, strict=True):
-                total += prod([a[i + k] for a, i, k in zip(arrays, at, within, strict=True)])
-            return total % p
+    return _multiplying(outer, inner)
 
-        return [entry(at) for at in zip(*outer, strict=True)]
 
-    return general
+def _multiplying(outer: list[list[int]], inner: list[list[int]]) -> Contraction:
+    """Any number of operands: rows of all multiplied entry by entry, and added up."""
+    starts = [list(dict.fromkeys(places)) for places in outer]
+    pickers = [[picker([i + k for k in within]) for i in at] for at, within in zip(starts, inner, strict=True)]
+    ranks = [{i: rank for rank, i in enumerate(at)} for at in starts]
+    which = list(zip(*[[rank[i] for i in at] for rank, at in zip(ranks, outer, strict=True)], strict=True))
+
+    def product(p: int, *arrays: Array) -> Array:
+        rows = [[pick(a) for pick in picks] for picks, a in zip(pickers, arrays, strict=True)]
+        chosen = ([row[k] for row, k in zip(rows, at, strict=True)] for at in which)
+        return [sum(reduce(partial(map, mul), factors)) % p for factors in chosen]
+
+    return product
 
 
 def _picking(outer: list[int], inner: list[int], entries: int) -> Contraction:
