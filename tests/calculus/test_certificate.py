@@ -113,8 +113,8 @@ def proved(d, seed=None):
     return certificate
 
 
-def refuted(d, seed=None):
-    certificate = certify(d, seed=seed)
+def refuted(d, seed=None, trials=2):
+    certificate = certify(d, seed=seed, trials=trials)
     assert certificate.verdict is False, certificate
     assert certificate.failures and "✗" in str(certificate)
     return certificate
@@ -246,7 +246,7 @@ def test_no_mutation_of_an_adjoint_passes(op, params, shapes):
     proved(opened(loss, *(args if op.domain == "mask" else moving)))
     for mutation in MUTATIONS.values():
         d = opened(loss, *moving, change=lambda at, parts, m=mutation: m(parts) if at is node else parts)
-        certificate = refuted(d)
+        certificate = refuted(d, trials=1)  # one point is enough
         assert certificate.failures[0].rule == op.rule
         assert certificate.floating == 0
 

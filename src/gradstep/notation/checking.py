@@ -83,6 +83,9 @@ class Reading:
 
     def indices(self, expr: Expr) -> tuple[str, ...]:
         """The indices that occur free in an expression (and sizes, which do not matter)."""
+        known = self.free.get(expr)
+        if known is not None:
+            return known
         for node in walk(expr, stop=self.free.__contains__):
             if node not in self.free:
                 own = (name for place in indices_of(node) for name in size_names(place))
