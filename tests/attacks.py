@@ -203,7 +203,7 @@ def derived(text: str, wrt: str) -> object:
 def work() -> Iterator[Attack]:
     for text, wrt in WORK.items():
         yield Attack("work", text[:60], "", lambda text=text, wrt=wrt: derived(text, wrt))
-    yield Attack("work", "10^5 operations", "more than 10,000 operations", partial(deep, 50_000))
+    yield Attack("work", "40,000 operations", "more than 10,000 operations", partial(deep, 20_000))
 
 
 # ------------------------------------------------------------------------------------------- files
@@ -400,6 +400,7 @@ def attacks() -> Iterator[Attack]:
 
 
 if __name__ == "__main__":
-    gs.derive(gs.parse("sum(relu(X @ w)**2)", X="N d", w="d"), "w").text()  # everything is loaded before
+    for text in ("sum(relu(X @ w)**2)", "getattr(X, b)"):  # everything is loaded before
+        tried(Attack("work", text, "", partial(derived, text, "w")))
     for attack in attacks():
         print(json.dumps(measured(attack)), flush=True)
