@@ -72,7 +72,9 @@ def contraction(indices: str, shapes: Sequence[Sequence[int]], shape: Sequence[i
 def _multiplying(outer: list[list[int]], inner: list[list[int]]) -> Contraction:
     """Any number of operands: rows of all multiplied entry by entry, and added up."""
     starts = [list(dict.fromkeys(places)) for places in outer]
-    pickers = [[picker([i + k for k in within]) for i in at] for at, within in zip(starts, inner, strict=True)]
+    pickers = [
+        [picker([i + k for k in within]) for i in at] for at, within in zip(starts, inner, strict=True)
+    ]
     ranks = [{i: rank for rank, i in enumerate(at)} for at in starts]
     which = list(zip(*[[rank[i] for i in at] for rank, at in zip(ranks, outer, strict=True)], strict=True))
 
