@@ -65,17 +65,27 @@ def test_a_loss_is_derived_and_its_errors_shown_as_it_is_typed(tab):
 def test_a_dropped_table_trains_and_its_page_is_alive(tab):
     tab.select_option("#example", label="the neuron of the article")
     settled(tab)
-    rows = "".join(f"{x / 10},{3 * x + 0.5 * (x % 4)}\\n" for x in range(40))
+    rows = "".join(f"{x / 10},{x % 7},{x / 10 + x % 7},{3 * x + x % 4 / 2}\\n" for x in range(40))
     data = tab.evaluate_handle(
         f"""() => {{ const data = new DataTransfer();
-        data.items.add(new File(["<i>size</i>,price\\n{rows}"], "houses.csv")); return data; }}"""
+        data.items.add(new File(["<i>size</i>,b,both,price\\n{rows}"], "houses.csv")); return data; }}"""
     )
     tab.dispatch_event("#drop", "drop", {"dataTransfer": data})
     until(lambda: tab.locator("#table").is_visible())
     assert "<i>size</i>" in tab.inner_text("#columns") and tab.input_value("#target") == "price"
+    tab.evaluate(
+        """() => { window.seen = [];  // what was said before there was a fit
+        const [fit, faults] = ["fit", "faults"].map(id => document.getElementById(id));
+        const look = () => fit.hidden && seen.push(faults.textContent);
+        new MutationObserver(look).observe(faults, {childList: true}); }"""
+    )
     tab.click("#train")
     until(lambda: tab.locator("#fit").is_visible())
     assert "mean squared error" in tab.inner_text("#report")
+    (said,) = tab.locator("#faults > li").all_inner_texts()
+    assert said.startswith('"both" is "<i>size</i>" + "b" in every row') and said in tab.evaluate("seen")
+    assert tab.locator("#second-look").is_visible() and said not in tab.inner_text("#report")
+    assert tab.locator("#notes > li").count() and said not in tab.text_content("#notes")
     page = tab.frame_locator("#shown")
     page.locator("html.alive").wait_for(state="attached")
     before = float(page.locator("#loss").get_attribute("data-value"))
@@ -84,6 +94,11 @@ def test_a_dropped_table_trains_and_its_page_is_alive(tab):
     with tab.expect_download() as loaded:
         tab.click("#save-model")
     assert loaded.value.suggested_filename == "model.safetensors"
+    tab.fill("#learning_rate", "1e9")
+    tab.click("#train")
+    until(lambda: tab.locator("#train-wrong").is_visible())
+    assert said in tab.inner_text("#train-wrong") and not tab.locator("#second-look").is_visible()
+    tab.fill("#learning_rate", "")
 
 
 def test_the_first_wrong_line_is_named(tab):

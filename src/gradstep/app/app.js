@@ -270,6 +270,7 @@ async function train() {
   asked.sizes = Object.fromEntries([...$("sizes").querySelectorAll("input")].map(each => [each.dataset.size, each.value]));
   running(true);
   complain("train-wrong", null);
+  suspect([]);
   $("fit").hidden = true;
   losses.length = 0;
   const answer = await busy("train-status", "asking", ask("/train", asked));
@@ -307,10 +308,16 @@ function moved(told) {
       curve();
     }
   }
+  if (told.faults) suspect(told.faults);
   if (told.state !== "over") return;
   state.watching.close();
   running(false);
-  if (told.error) return complain("train-wrong", told.error);
+  if (told.error) {
+    suspect([]); // they are among what the error says
+    return complain("train-wrong", told.error);
+  }
+  list("notes", told.notes);
+  $("noted").hidden = !told.notes.length;
   $("fit").hidden = false;
   $("report").textContent = told.report;
   const at = `/results/${state.job}`;
@@ -319,6 +326,16 @@ function moved(told) {
   $("save-model").href = `${at}/model.safetensors`;
   $("shown").src = `${at}/page.html`;
   $("shown").dataset.job = state.job;
+}
+
+/** What may be wrong with the data or the loss, from before the first step on. */
+function suspect(faults) {
+  if ($("faults").innerText !== faults.join("\n")) list("faults", faults); // what is the same is not read out again
+  $("second-look").hidden = !faults.length;
+}
+
+function list(id, lines) {
+  $(id).replaceChildren(...lines.map(text => Object.assign(document.createElement("li"), { textContent: text })));
 }
 
 function curve() {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,6 @@ from gradstep.expression.errors import MathError
 from gradstep.learn.columns import Column, Table
 from gradstep.learn.encoding import Encoder, Prepared
 from gradstep.learn.models import Model, default_model
-from gradstep.learn.progress import Progress
 from gradstep.learn.training import train_model
 from gradstep.page.fitted import report
 from gradstep.page.report import page, save
@@ -61,18 +60,22 @@ def trained(asked: Question, tell: Tell) -> dict[str, Any]:
     compared = []
     with _interruptible():
         if sweep:
-            found = train_model(model, prepared, progress=_teller(tell), sweep=sweep, **settings)
+            found = train_model(model, prepared, progress=_Teller(tell), sweep=sweep, **settings)
             fit, compared = found.best, [f"{found}\n\nThe best of them\n"]
         else:
-            fit = train_model(model, prepared, progress=_teller(tell), **settings)
-    tell({"doing": "writing the page …", "reached": True})
+            fit = train_model(model, prepared, progress=_Teller(tell), **settings)
+    tell({"doing": "writing the page …", "reached": True, "faults": list(fit.faults)})
     folder = Path(asked.text("folder"))
     made = page(report(fit))
     save(made, folder / "page.html")
     fit.save(folder / "model.safetensors")
-    notes = [f"  {note}" for note in (*table.notes, *prepared.notes)]
-    told = "\n".join([*notes, *compared, fit.report()])
-    return {"report": told, "loss": fit.loss, "policy": made.policy}
+    return {
+        "report": "\n".join([*compared, fit.outcome()]),
+        "faults": list(fit.faults),
+        "notes": [*table.notes, *prepared.notes, *(note for note in fit.notes if note not in fit.faults)],
+        "loss": fit.loss,
+        "policy": made.policy,
+    }
 
 
 def _settings(asked: Question) -> tuple[dict[str, Any], dict[str, list[Any]]]:
@@ -128,18 +131,22 @@ def _model(asked: Question, prepared: Prepared) -> Model:
     return replace(model, sizes={**model.sizes, **{size: asked.size(size) for size in chosen}})
 
 
-def _teller(tell: Tell) -> Progress:
-    """Tells of some of the steps."""
-    told = -math.inf
+class _Teller:
+    """Tells of some of the steps, and each time what may be wrong."""
 
-    def progress(step: int, steps: int, loss: float) -> None:
-        nonlocal told
+    def __init__(self, tell: Tell) -> None:
+        self.tell, self.told = tell, -math.inf
+        self.faults: list[str] = []
+
+    def foretold(self, faults: Sequence[str]) -> None:
+        self.faults = list(faults)
+        self.tell({"doing": "beginning …", "faults": self.faults})
+
+    def __call__(self, step: int, steps: int, loss: float) -> None:
         now = time.monotonic()
-        if now - told >= EVERY and math.isfinite(loss):
-            told = now
-            tell({"step": int(step), "steps": int(steps), "loss": float(loss)})
-
-    return progress
+        if now - self.told >= EVERY and math.isfinite(loss):
+            self.told = now
+            self.tell({"step": int(step), "steps": int(steps), "loss": float(loss), "faults": self.faults})
 
 
 @contextmanager

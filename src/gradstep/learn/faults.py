@@ -269,7 +269,7 @@ def _shared(seen: Known, sums: Sequence[Sum]) -> Iterator[str]:
         bias = " with the bias" if made.shift else ""
         yield (
             f"{seen.told(*made.place)} is {_summed(seen, made)} in every row{sample}: the data do not tell "
-            f"how they share their weights{bias}"
+            f"how they share their weights{bias}, and one of them can go"
         )
     if len(sums) > MOST_TOLD:
         yield f"so are {len(sums) - MOST_TOLD:,} more columns made of others"

@@ -158,10 +158,16 @@ class Fit:
         return upstairs("_widget")(self)
 
     def report(self) -> str:
-        """What happened, in words: the descent, the comparison, the parameters."""
-        parts = [self.descended(), self.exactness(), *self.notes, "", *self.compared(), "", *self.learnt()]
-        parts += ["", *self.ran]
-        return "\n".join(parts)
+        """What happened, in words: the descent, what is to be said of it, the comparison, the parameters."""
+        return self._told(self.notes)
+
+    def outcome(self) -> str:
+        """The report without `notes`, for where these stand beside it."""
+        return self._told(())
+
+    def _told(self, notes: Sequence[str]) -> str:
+        parts = [self.descended(), self.exactness(), *notes, "", *self.compared(), "", *self.learnt()]
+        return "\n".join([*parts, "", *self.ran])
 
     def __str__(self) -> str:
         return self.report()

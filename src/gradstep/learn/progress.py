@@ -13,6 +13,14 @@ import numpy as np
 
 Progress: TypeAlias = Callable[[int, int, float], None]
 
+
+def foretell(show: Progress | None, faults: Callable[[], Sequence[str]]) -> None:
+    """What may be wrong is told before the first step, to a `Progress` that has `foretold` for it."""
+    told = getattr(show, "foretold", None)
+    if told is not None:
+        told(faults())
+
+
 _BARS = "▁▂▃▄▅▆▇█"
 
 

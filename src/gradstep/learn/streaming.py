@@ -25,7 +25,7 @@ from gradstep.learn.penalty import L2, Asked, told_penalty
 from gradstep.learn.plain_data import plain
 from gradstep.learn.plan import compared_in
 from gradstep.learn.prints import lasting
-from gradstep.learn.progress import Progress, reading_bar, shown_by
+from gradstep.learn.progress import Progress, foretell, reading_bar, shown_by
 from gradstep.learn.reading import Change, Clock, Part
 from gradstep.learn.scaling import Array
 from gradstep.learn.shares import Shares
@@ -144,6 +144,7 @@ def train_stored(
             ],
         )
         ground.prepare(seed, prediction, standardise, l2, language, threads)
+        foretell(show, lambda: ground.first[0])
         if not each:
             return fit_on(ground, manner, show, checkpoint=checkpoint)
 

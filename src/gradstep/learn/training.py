@@ -25,7 +25,7 @@ from gradstep.learn.ground import Manner, ground_for
 from gradstep.learn.models import Model
 from gradstep.learn.opening import has_names, is_small, open_rows, read_whole, stored_in, whole
 from gradstep.learn.penalty import L2, Asked
-from gradstep.learn.progress import Progress, shown_by
+from gradstep.learn.progress import Progress, foretell, shown_by
 from gradstep.operations.evaluation import mentioned
 
 if TYPE_CHECKING:
@@ -274,6 +274,7 @@ def train(
         exact=exact,
     )
     with shown_by(progress) as show:
+        foretell(show, lambda: ground.faults)
         if each:
             return sweeps.train_variants(ground.fit, manner, each, show, checkpoint)
         return ground.fit(manner, show, checkpoint=checkpoint)
