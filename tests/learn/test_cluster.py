@@ -530,3 +530,22 @@ def test_what_is_wrong_with_a_collection_is_said():
     ]:
         with pytest.raises(ValueError, match=told):
             NeuronRegressor().fit(X, y)
+
+
+def test_a_cluster_whose_worker_was_lost_before_it_was_listed_ends_all_the_same():
+    before = set(threading.enumerate())
+    local = distributed.LocalCluster(
+        n_workers=0, host="127.0.0.1", dashboard_address="127.0.0.1:0", scheduler_kwargs={"dashboard": False}
+    )
+    close, stumbled = local.scheduler.close, []
+
+    async def stumble():
+        await close()
+        stumbled.append(True)
+        raise KeyError("a worker that nobody has listed")
+
+    local.scheduler.close = stumble
+    reaching._close(local)
+    assert stumbled and local.status == distributed.Status.closed
+    assert not [thread for thread in {*threading.enumerate()} - before if thread.name.startswith("IO loop")]
+    reaching._close(local)  # once more does no harm
