@@ -98,8 +98,9 @@ def agree(found, f, values, kind):
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_loss_is_that_of_numpy(name, monkeypatch):
+    """In double precision, and every second one in single precision."""
     f = function(name)
-    for kind in LIMIT:
+    for kind in [*LIMIT][: 1 + list(LOSSES).index(name) % 2]:
         values = values_of(f, kind)
         agree(native(f, values), f, values, kind)
         monkeypatch.setattr(matrices, "BLOCK", 1)
