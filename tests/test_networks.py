@@ -308,7 +308,7 @@ def test_a_language_model_learns_as_in_pytorch() -> None:
     np.testing.assert_allclose(fit.history, wanted, atol=1e-6)
 
 
-@each("name", NAMES)
+@each("name", NAMES, tests=3)
 def test_every_line_of_a_network_is_worked_out_again(name: str) -> None:
     derivation = gs.networks[name].derive(1)
     for view in ("matrix", "sample", "index"):

@@ -9,7 +9,7 @@ import re
 import numpy as np
 import pytest
 from backends.losses import CASES, LINEAR, arrays, compiled, derived, swept
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tables import each
 
@@ -268,6 +268,7 @@ NAMES = st.one_of(
 )
 
 
+@settings(max_examples=40)
 @given(st.lists(NAMES, min_size=6, max_size=6, unique=True))
 @example(["np", "dz", "z", "C", "N_", "float"])
 @example(["e", "C", "np_", "np", "value_and_gradients", "mask"])

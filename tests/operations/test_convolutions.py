@@ -132,7 +132,7 @@ CLAIMS = {
 def test_every_step_of_a_convolution_opens():
     """By indices, down to why each rule is so, whatever lengths are drawn for m and n."""
     loss = gs.parse("sum(G*conv1d(X, W))", X="N c n", W="k c m", G="N k n-m+1")
-    for seed in range(3):
+    for seed in range(2):
         told = gs.derive(loss, ["X", "W"], seed=seed)
         assert told.certificate.verdict and "δ" in told.text(view="index") and told.html()
 
