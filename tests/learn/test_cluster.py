@@ -443,6 +443,33 @@ def test_workers_look_at_the_columns_and_find_what_one_process_finds(kind, tmp_p
         assert bits(whole) == bits(gs.train(NEURON, open_rows(paths, "y"), **STEPS))
 
 
+def test_workers_read_what_lies_elsewhere_by_themselves(tmp_path, client, monkeypatch):
+    """A folder plays the store of objects, here and on the workers."""
+
+    def plays(where):
+        from pyarrow import fs
+
+        from gradstep.learn import places
+
+        usual = places.__dict__.setdefault("_usual", places._system)
+        places._system = lambda root: (
+            fs.SubTreeFileSystem(where, fs.LocalFileSystem()) if where else usual(root)
+        )
+
+    (tmp_path / "rows").mkdir()
+    table_in(tmp_path / "rows", "parquet")
+    monkeypatch.setattr(stores, "WINDOW", 1 << 20)
+    alone = bits(gs.train(NEURON, str(tmp_path / "rows" / "t*.parquet"), **STEPS))
+    try:
+        plays(str(tmp_path))
+        client.run(plays, str(tmp_path))
+        fit = gs.train(NEURON, "s3://rows/t*.parquet", cluster=client, **STEPS)
+    finally:
+        plays("")
+        client.run(plays, "")
+    assert bits(fit) == alone and "2 workers" in "\n".join(fit.notes)
+
+
 def test_few_rows_are_trained_on_here(folder):
     X, y = np.load(folder / "X.npy"), np.load(folder / "y.npy")
     fit = gs.train(NEURON, {"X": X, "y": y}, cluster="local:2", steps=3)

@@ -18,6 +18,7 @@ from gradstep.learn.cells import Style
 from gradstep.learn.columns import Table, shown
 from gradstep.learn.data import LIMIT, read_table
 from gradstep.learn.opening import is_short_text, is_stored, table_or_rows
+from gradstep.learn.places import is_address, local
 
 if TYPE_CHECKING:
     import pathlib
@@ -121,7 +122,8 @@ def read_any(
     """
     mark, decimal, thousands = (style[name] for name in ("separator", "decimal", "thousands"))
     mark, query = None if mark is None else mark.replace("\\t", "\t"), style.get("query")
-    if "://" in path and not query:
+    elsewhere = is_address(path) or path != local(path)
+    if "://" in path and not query and not elsewhere:
         raise MathError("which rows of the data base?", mend='--query "SELECT * FROM …"')
     if query:
         if queries.has_password(path):
@@ -133,7 +135,7 @@ def read_any(
     if is_stored(path) and not is_short_text(path, LIMIT):
         style_of = Style(decimal, thousands)
         return table_or_rows(path, target, kinds, encoder, mark, style_of, workers=workers)
-    return read_table(path, separator=mark, decimal=decimal, thousands=thousands, kinds=kinds)
+    return read_table(local(path), separator=mark, decimal=decimal, thousands=thousands, kinds=kinds)
 
 
 def kinds_of(given: Sequence[str]) -> dict[str, str]:

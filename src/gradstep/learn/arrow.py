@@ -15,6 +15,7 @@ from gradstep.expression.errors import MathError
 from gradstep.learn.columns import listed, nearest, shown
 from gradstep.learn.files import not_found
 from gradstep.learn.frames import Field, Raw, Words
+from gradstep.learn.places import about, is_address
 from gradstep.learn.stores import Array, called
 
 MOST_COLUMNS = 100_000
@@ -59,7 +60,8 @@ def reading(path: str, what: str, where: str = "") -> Iterator[None]:
     ) as error:
         why = " ".join(str(error).split())[:160]
         raise MathError(
-            f"{called(path)} cannot be read as {what}{where}: it is damaged, or something else",
+            f"{called(path)} cannot be read as {what}{where}: it is damaged, or "
+            + ("cannot be reached any more" if is_address(path) else "something else"),
             facts=[why] if why else [],
             mend="the file written anew, or another copy of it",
         ) from None
@@ -67,6 +69,9 @@ def reading(path: str, what: str, where: str = "") -> Iterator[None]:
 
 def check_regular(path: str, mend: str) -> None:
     """Raises `MathError` for what is no file: pipes and devices would never end."""
+    if is_address(path):
+        about([path])
+        return
     try:
         regular = stat.S_ISREG(os.stat(path).st_mode)
     except FileNotFoundError:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gradstep.expression.errors import MathError
+from gradstep.learn import places
 from gradstep.learn.arrow import arrow, check_names, check_regular, columns_of, fields_of, reading
 from gradstep.learn.frames import Frame, Raw
 from gradstep.learn.parquet import called_together
@@ -58,19 +59,24 @@ def opened(path: str, names: Sequence[str] | None = None) -> Any:
     package = arrow()
     check_regular(path, "a .arrow or .feather file")
     with reading(path, WHAT):
-        with open(path, "rb") as file:
+        with _bytes(path) as file:
             if file.read(6) != b"ARROW1":
                 raise MathError(
                     f"{called(path)} is no Arrow file: it does not begin like one",
                     mend="a file that pyarrow.feather.write_feather or pyarrow.ipc.new_file wrote",
                 )
-        mapped = package.memory_map(path)
+        mapped = _bytes(path)
         found = package.ipc.open_file(mapped)
         check_names(found.schema.names, called(path))
         if names is None:
             return found
         places = sorted(found.schema.names.index(name) for name in names)
         return package.ipc.open_file(mapped, options=package.ipc.IpcReadOptions(included_fields=places))
+
+
+def _bytes(path: str) -> Any:
+    """Those of a file, in memory as far as they are looked at; or from elsewhere."""
+    return places.opened(path) if places.is_address(path) else arrow().memory_map(path)
 
 
 def sizes(path: str) -> list[tuple[int, int]]:
@@ -80,7 +86,7 @@ def sizes(path: str) -> list[tuple[int, int]]:
     """
     package, found = arrow(), []
     with reading(path, WHAT):
-        mapped = package.memory_map(path)
+        mapped = _bytes(path)
         mapped.seek(8)
         for message in package.ipc.MessageReader.open_stream(mapped):
             if message.type in ("record batch", "dictionary"):

@@ -18,6 +18,8 @@ from gradstep.expression.errors import MathError
 from gradstep.learn.arrow import check_regular
 from gradstep.learn.data import Record, records
 from gradstep.learn.files import CONTROL, GZIP, check_text, utf16
+from gradstep.learn.places import is_address
+from gradstep.learn.places import opened as opened_away
 from gradstep.learn.stores import called
 
 PIECE = 1 << 24  # bytes
@@ -119,7 +121,7 @@ def opened(path: str) -> BinaryIO:
     """A text file, unpacked if it is compressed by gzip."""
     check_regular(path, "a CSV file")
     try:
-        file = open(path, "rb")  # noqa: SIM115
+        file = opened_away(path) if is_address(path) else open(path, "rb")  # noqa: SIM115
     except OSError as error:
         raise MathError(f"{called(path)} cannot be read: {(error.strerror or str(error)).lower()}") from None
     packed = file.read(2) == GZIP

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import numpy as np
 
 from gradstep.expression.errors import MathError
 from gradstep.expression.late import late
+from gradstep.learn import places
 from gradstep.learn.columns import Table, listed, shown
 from gradstep.learn.data import from_arrays
 from gradstep.learn.files import not_found
@@ -66,8 +67,8 @@ def open_rows(
     """Rows in files, as data for `train`, which reads them window by window and never all at once.
 
     `source` is a .npy, Parquet, Arrow (Feather) or CSV file, a folder or several files of the same columns (a
-    list, or a pattern such as "part-*.parquet"), or .npy files by the names in the loss: {"X": "X.npy", "y":
-    "y.npy"}. In one table the column `target` becomes y, and all other columns, or `features`, become X. A
+    list, or a pattern such as "part-*.parquet"; also at an address, "s3://bucket/part-*.parquet"), or .npy files
+    by the names in the loss: {"X": "X.npy", "y": "y.npy"}. In one table the column `target` becomes y, and all other columns, or `features`, become X. A
     column of a .npy file is told by its number.
 
     In tables with names the columns become what they become in a small table (`Encoder.fit`): a category is a
@@ -154,6 +155,9 @@ def paths(source: object) -> list[str]:
         where = os.fspath(source)
         if not isinstance(where, str):
             raise MathError("a path is text, not bytes", mend='"X.npy"')
+        where = places.local(where)
+        if places.is_address(where):
+            return _away(where)
         if os.path.isdir(where):
             return _inside(where)
         if os.path.exists(where) or not any(mark in where for mark in "*?["):
@@ -173,13 +177,30 @@ def _inside(folder: str) -> list[str]:
     for where, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if name[0] not in "._")
         found += [os.path.join(where, name) for name in files if name[0] not in "._" and is_stored(name)]
-    if not found:
-        raise MathError(
-            f"{stores.called(folder)} is a folder without files of data",
-            facts=["files of data end in " + ", ".join(FORMATS)],
-            mend="the path of a folder with such files",
-        )
-    return sorted(found)
+    return sorted(found) or _without_data(folder)
+
+
+def _without_data(folder: str) -> NoReturn:
+    raise MathError(
+        f"{stores.called(folder.rstrip('/'))} is a folder without files of data",
+        facts=["files of data end in " + ", ".join(FORMATS)],
+        mend="the path of a folder with such files",
+    )
+
+
+def _away(where: str) -> list[str]:
+    """The same for an address: of one file, of a folder, or with a pattern."""
+    places.check_address(where)
+    if any(mark in where for mark in places.MARKS):
+        found = places.matching(where)
+        if not found:
+            raise MathError(f"there is no file {shown(where)}")
+        return found
+    if not places.is_folder(where):
+        return [where]
+    names = {path: path[len(where.rstrip("/")) + 1 :].split("/") for path in places.files_in(where)}
+    seen = [path for path, each in names.items() if not any(name[:1] in (".", "_") for name in each)]
+    return [path for path in seen if suffix_of(path) in FORMATS] or _without_data(where)
 
 
 def _root(source: object) -> str:
@@ -187,7 +208,7 @@ def _root(source: object) -> str:
     if not isinstance(source, str | os.PathLike) or not source:
         return ""
     where = os.fspath(source)
-    if not isinstance(where, str) or os.path.isfile(where):
+    if not isinstance(where, str) or os.path.isfile(where := places.local(where)):
         return ""
     parts = where.split(os.sep)
     marked = next((k for k, part in enumerate(parts) if any(mark in part for mark in "*?[")), len(parts))
@@ -254,12 +275,13 @@ def _is_file(value: object) -> bool:
 
 def is_stored(path: str) -> bool:
     """Whether a file, or what a pattern finds, is one of those whose rows can be read window by window."""
-    return suffix_of(path) in FORMATS or os.path.isdir(path)
+    return suffix_of(path) in FORMATS or os.path.isdir(places.local(path)) or places.is_address(path)
 
 
 def is_short_text(path: str, limit: int) -> bool:
     """Whether a path is that of one text table which is easily read whole, unpacked if it is compressed."""
-    if FORMATS.get(suffix_of(path), "text") != "text" or os.path.isdir(path):
+    path = places.local(path)
+    if places.is_address(path) or FORMATS.get(suffix_of(path), "text") != "text" or os.path.isdir(path):
         return False
     if not os.path.isfile(path):
         return not glob.glob(path)

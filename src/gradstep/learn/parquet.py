@@ -10,6 +10,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from gradstep.expression.errors import MathError
+from gradstep.learn import places
 from gradstep.learn.arrow import TEXT, arrow, check_names, check_regular, columns_of, fields_of, reading
 from gradstep.learn.columns import shown
 from gradstep.learn.frames import Field, Frame, Raw, Words
@@ -110,12 +111,13 @@ def opened(path: str, texts: Sequence[str] = ()) -> Any:
     """A Parquet file whose end has been read, which tells what is in it; columns of texts as dictionaries."""
     package = arrow()
     check_regular(path, "a .parquet file")
+    away = places.is_address(path)
     with reading(path, "Parquet"):
-        # In a stream, so that a row group need not fit into memory.
+        # In a stream, so that a row group need not fit into memory; from elsewhere in few large pieces.
         file = package.parquet.ParquetFile(
-            path,
-            buffer_size=BUFFER,
-            pre_buffer=False,
+            places.opened(path) if away else path,
+            buffer_size=0 if away else BUFFER,
+            pre_buffer=away,
             read_dictionary=list(texts),
             page_checksum_verification=True,
         )

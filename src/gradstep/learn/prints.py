@@ -10,6 +10,7 @@ from typing import BinaryIO, TypeAlias
 
 from gradstep.expression.errors import MathError
 from gradstep.learn.columns import shown
+from gradstep.learn.places import about, is_address
 
 END = 1 << 16  # bytes at either end of a file
 WHOLE = 1 << 26  # bytes of a file that is looked at from end to end
@@ -28,8 +29,11 @@ def digest(*parts: bytes) -> str:
 def print_of(path: str, tail: Callable[[BinaryIO], int] = lambda file: END) -> str:
     """The fingerprint of a file: its length and its bytes.
 
-    Of more than 64 MB the first 64 KB alone and the last, or as many as `tail` says; see `lasting`.
+    Of more than 64 MB the first 64 KB alone and the last, or as many as `tail` says; see `lasting`. Of one
+    that lies elsewhere its length, and when it was written.
     """
+    if is_address(path):
+        return digest(*(str(each).encode() for each in about([path])[0]))
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -49,9 +53,9 @@ def lasting(prints: Mapping[str, str]) -> dict[str, str]:
 
 def _dated(path: str, known: str) -> str:
     with contextlib.suppress(OSError, ValueError):
-        about = os.stat(path)
-        if about.st_size > WHOLE:
-            return f"{known} {about.st_mtime_ns}"
+        now = os.stat(path)
+        if now.st_size > WHOLE:
+            return f"{known} {now.st_mtime_ns}"
     return known
 
 
@@ -60,13 +64,17 @@ Stamps: TypeAlias = dict[str, tuple[int, int, int]]
 
 def stamps(paths: Iterable[str]) -> Stamps:
     """By which it is seen cheaply whether files change while they are read."""
-    found = {}
+    paths = list(paths)
+    away = [path for path in paths if is_address(path)]
+    found: Stamps = {path: (0, *each) for path, each in zip(away, about(away), strict=True)}
     for path in paths:
+        if path in found:
+            continue
         try:
-            about = os.stat(path)
+            known = os.stat(path)
         except OSError as error:
             raise _unreadable(path, error) from None
-        found[path] = about.st_ino, about.st_size, about.st_mtime_ns
+        found[path] = known.st_ino, known.st_size, known.st_mtime_ns
     return found
 
 

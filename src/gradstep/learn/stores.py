@@ -27,6 +27,7 @@ from gradstep.expression.shapes import shape_text
 from gradstep.learn.columns import shown
 from gradstep.learn.features import Feature, Number
 from gradstep.learn.files import not_found
+from gradstep.learn.places import is_address
 from gradstep.learn.prints import Stamps, check_unchanged, print_of, stamps
 
 Array: TypeAlias = NDArray[Any]
@@ -280,6 +281,11 @@ def npy(path: str | os.PathLike[str]) -> Npy:
     Nothing in the file is run, and no more than the header is read.
     """
     where = os.fspath(path)
+    if is_address(where):
+        raise MathError(
+            f"{called(where)} lies elsewhere: .npy files are mapped into memory",
+            mend="Parquet, or a copy here",
+        )
     try:
         regular = stat.S_ISREG(os.stat(where).st_mode)
         if not regular:
