@@ -141,8 +141,8 @@ def command(context: click.Context, /, data: str | None, shapes: Sequence[str], 
 
     DATA is a .csv (or .csv.gz) file whose first line names its columns, a .parquet or .arrow file, a matrix
     in a .npy file, whose columns are called 0, 1, 2 …, or with --query the address of a data base. Several
-    files are given as a folder or a pattern, 'part-*.parquet' or 's3://bucket/part-*.parquet'. Rows that are too many for memory stay in
-    their files, which are read once for each step.
+    files are given as a folder or a pattern, 'part-*.parquet'; they may lie elsewhere, 's3://bucket/part-*.parquet'.
+    Rows that are too many for memory stay in their files, which are read once for each step.
 
     Without --model the network is a single neuron, or logistic or softmax regression where the target holds
     classes. SHAPES are those of parameters in --model that cannot be worked out, such as W1:d,16.

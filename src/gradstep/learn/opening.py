@@ -67,9 +67,10 @@ def open_rows(
     """Rows in files, as data for `train`, which reads them window by window and never all at once.
 
     `source` is a .npy, Parquet, Arrow (Feather) or CSV file, a folder or several files of the same columns (a
-    list, or a pattern such as "part-*.parquet"; also at an address, "s3://bucket/part-*.parquet"), or .npy files
-    by the names in the loss: {"X": "X.npy", "y": "y.npy"}. In one table the column `target` becomes y, and all other columns, or `features`, become X. A
-    column of a .npy file is told by its number.
+    list, or a pattern such as "part-*.parquet"), or .npy files by the names in the loss: {"X": "X.npy", "y":
+    "y.npy"}. All but .npy files may lie elsewhere, "s3://bucket/part-*.parquet". In one table the column
+    `target` becomes y, and all other columns, or `features`, become X. A column of a .npy file is told by its
+    number.
 
     In tables with names the columns become what they become in a small table (`Encoder.fit`): a category is a
     column of 0 and 1 for each level but the commonest, a missing number the mean, a date a year, and rows
