@@ -1,5 +1,6 @@
 """Is a network trained on rows in files the one that is trained on the same rows in memory, and in bounds?"""
 
+import itertools
 import os
 import re
 import subprocess
@@ -13,8 +14,9 @@ from tables import each
 
 import gradstep as gs
 from gradstep.expression.errors import MathError
-from gradstep.learn import opening, over_rows, stores
+from gradstep.learn import lines, opening, over_rows, stores
 from gradstep.learn.coordinates import coordinates
+from gradstep.learn.moments import extreme
 from gradstep.learn.opening import open_rows
 from gradstep.learn.reading import Clock, Part, ahead
 from gradstep.learn.survey import surveyed
@@ -546,3 +548,29 @@ def test_a_file_larger_than_the_memory_is_trained_on(tmp_path, monkeypatch):
     )
     assert ran.returncode == 0, ran.stderr
     assert int(ran.stdout) < 400_000  # kilobytes
+
+
+def test_the_ends_of_columns_are_those_of_all_rows_whatever_their_number():
+    random = np.random.default_rng(0)
+    for rows, width in itertools.product((1, 7, 1000, 2003), (0, 1, 3, 400, 1001)):
+        X = random.normal(size=(rows, width))
+        X[random.random(X.shape) < 0.1 / rows] = np.nan
+        for array in (X, X.T.copy().T, X[::2]):
+            for of in (np.minimum, np.fmax):
+                assert np.array_equal(extreme(of, array), of.reduce(array, axis=0), equal_nan=True)
+
+
+def test_a_text_is_the_same_in_pieces_of_any_length(
+    tmp_path, monkeypatch
+):
+    text = "\ufeffa,b\n1,2\nä,€\n3,4\r\n\t5,𝑥\n6,7\n"
+    (tmp_path / "t.csv").write_bytes(text.encode())
+    (tmp_path / "odd.csv").write_bytes(text.encode() + b"8,\x00\n")
+    (tmp_path / "cut.csv").write_bytes(text.encode()[:-1] + "€".encode()[:2])
+    for size in range(1, 50):
+        monkeypatch.setattr(lines, "PIECE", size)
+        assert b"".join(lines.decoded(str(tmp_path / "t.csv"), "utf-8")) == text.encode()[3:]
+        with pytest.raises(MathError, match="a NUL byte in line 7"):
+            list(lines.pieces(str(tmp_path / "odd.csv"), "utf-8", ","))
+        with pytest.raises(UnicodeDecodeError):
+            list(lines.decoded(str(tmp_path / "cut.csv"), "utf-8"))

@@ -16,7 +16,7 @@ from gradstep.expression.records import record
 from gradstep.learn.columns import shown
 from gradstep.learn.coordinates import Coordinates
 from gradstep.learn.dependence import ROUNDINGS, Combination, combinations
-from gradstep.learn.moments import FLAT, Columns
+from gradstep.learn.moments import FLAT, Columns, extreme
 from gradstep.learn.plan import Plan
 from gradstep.learn.scaling import Array
 from gradstep.learn.structure import Affine, entrances
@@ -50,7 +50,8 @@ class Span:
         top = np.abs(some).max(axis=0, initial=0.0)
         unit = np.where(top > 0, top, 1.0)
         scaled = some / unit
-        return cls(flat.min(axis=0), flat.max(axis=0), scaled.mean(axis=0) * unit, scaled.std(axis=0) * unit)
+        low, high = extreme(np.minimum, flat), extreme(np.maximum, flat)
+        return cls(low, high, scaled.mean(axis=0) * unit, scaled.std(axis=0) * unit)
 
     @classmethod
     def surveyed(cls, found: Columns, rows: int) -> Span:

@@ -24,6 +24,7 @@ from gradstep.learn.stores import called
 
 PIECE = 1 << 24  # bytes
 LONGEST = 1 << 24  # bytes of a record
+CONTROLS = b"".join(re.findall(CONTROL, bytes(range(128))))
 QUOTE, NEWLINE = ord('"'), ord("\n")
 
 
@@ -40,9 +41,13 @@ class Piece:
         """The cells of each record, and the line in which it ends."""
         return records(self.text.decode(), self.separator, self.source, self.line - 1)
 
+    def is_plain(self, rows: int) -> bool:
+        """Whether each of so many records stands in a line of its own, one after the other."""
+        return rows == newlines(self.text) + (not self.text.endswith(b"\n"))
+
     def lines(self, rows: int) -> NDArray[np.intp]:
         """The line of each record, of which there are so many."""
-        if rows == self.text.count(b"\n") + (not self.text.endswith(b"\n")):
+        if self.is_plain(rows):
             return self.line + np.arange(rows)
         return np.array([record.line for record in self.records()], dtype=np.intp)
 
@@ -51,7 +56,7 @@ def pieces(path: str, encoding: str, separator: str) -> Iterator[Piece]:
     """A text in pieces; what is no text is a `MathError`, another encoding a `UnicodeDecodeError`."""
     source, line, rest = called(path), 1, b""
     for raw in decoded(path, encoding):
-        found = re.search(CONTROL, raw)
+        found = re.search(CONTROL, raw) if _has_control(raw) else None
         if found:
             what = "a NUL byte" if found[0] == b"\x00" else f"a control character (0x{found[0][0]:02X})"
             at = line + rest.count(b"\n") + raw.count(b"\n", 0, found.start())
@@ -60,10 +65,10 @@ def pieces(path: str, encoding: str, separator: str) -> Iterator[Piece]:
             )
         whole = rest + raw
         cut = last_end(whole, separator)
-        rest = whole[cut:]
-        if cut:
-            yield Piece(whole[:cut], line, separator, source)
-            line += whole.count(b"\n", 0, cut)
+        text, rest = whole[:cut], whole[cut:]
+        if text:
+            yield Piece(text, line, separator, source)
+            line += newlines(text)
         if len(rest) > LONGEST:
             raise MathError(
                 f"{source}: the record that begins in line {line:,} has no end within {LONGEST:,} bytes",
@@ -74,10 +79,21 @@ def pieces(path: str, encoding: str, separator: str) -> Iterator[Piece]:
         yield Piece(rest, line, separator, source)
 
 
+def newlines(text: bytes) -> int:
+    """How many lines end in a text."""
+    return int(np.count_nonzero(np.frombuffer(text, np.uint8) == NEWLINE))
+
+
+def _has_control(raw: bytes) -> bool:
+    """Whether a text may hold what no text holds: the quick way is that only newlines are below a space."""
+    low = int(np.count_nonzero(np.frombuffer(raw, np.uint8) < ord(" ")))
+    return low > newlines(raw) and len(raw.translate(None, CONTROLS)) < len(raw)
+
+
 def last_end(text: bytes, separator: str) -> int:
     """Behind the last newline that ends a record, and is not within quotes."""
     cut = text.rfind(b"\n") + 1
-    if not text.count(b'"', 0, cut):
+    if text.find(b'"', 0, cut) < 0:
         return cut
     raw = np.frombuffer(text, np.uint8, cut)
     quotes, ends = np.flatnonzero(raw == QUOTE), np.flatnonzero(raw == NEWLINE)
@@ -96,6 +112,11 @@ def decoded(path: str, encoding: str) -> Iterator[bytes]:
     with opened(path) as file:
         while True:
             raw = read(file, path)
+            if begun and encoding == "utf-8" and raw.isascii() and not decoder.getstate()[0]:
+                if not raw:
+                    return
+                yield raw
+                continue
             text = decoder.decode(raw, final=not raw)
             if text:
                 yield (text if begun else text.removeprefix("\ufeff")).encode()

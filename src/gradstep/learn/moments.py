@@ -21,6 +21,7 @@ T = TypeVar("T")
 FLAT = 1e-12
 SHORT = 1e-10, 1e15  # where the largest number of a column lies, float32 holds squares of what is in it
 MOST_DISTINCT = 101
+WIDE = 1000  # numbers beside each other that are compared with the next so many
 
 
 def paired(items: Iterable[T], add: Callable[[T, T], T]) -> T | None:
@@ -39,6 +40,17 @@ def paired(items: Iterable[T], add: Callable[[T, T], T]) -> T | None:
         size, one = kept.pop()
         kept.append((size, add(one, last)))
     return kept[0][1] if kept else None
+
+
+def extreme(of: np.ufunc, rows: Array) -> Array:
+    """np.minimum, np.maximum or the like of each column; where these are few, of runs of rows at a time."""
+    width = rows.shape[1]
+    run = WIDE // max(width, 1)
+    whole = len(rows) // max(run, 1) * run
+    if run < 2 or not width or not whole or not rows.flags.c_contiguous:
+        return np.asarray(of.reduce(rows, axis=0))
+    each = of.reduce(rows[:whole].reshape(-1, run * width), axis=0).reshape(run, width)
+    return np.asarray(of.reduce(np.concatenate([each, rows[whole:]]), axis=0))
 
 
 @dataclass(eq=False)

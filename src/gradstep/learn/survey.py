@@ -17,7 +17,7 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.records import record
 from gradstep.learn.arrays import LARGEST
 from gradstep.learn.columns import shown
-from gradstep.learn.moments import FLAT, MOST_DISTINCT, Columns, Products, fits_short, paired
+from gradstep.learn.moments import FLAT, MOST_DISTINCT, Columns, Products, extreme, fits_short, paired
 from gradstep.learn.reading import Part
 from gradstep.learn.scaling import Array, Rows, Scaler
 from gradstep.learn.stores import Share, Store
@@ -326,7 +326,7 @@ def _places(widths: Sequence[int]) -> list[slice]:
 def _ends(rows: Array, gaps: bool) -> tuple[Array, Array]:
     """The lowest and the highest of each column."""
     lowest, highest = (np.fmin, np.fmax) if gaps else (np.minimum, np.maximum)
-    low, high = (f.reduce(rows, axis=0).astype(np.float64) for f in (lowest, highest))
+    low, high = (extreme(f, rows).astype(np.float64) for f in (lowest, highest))
     if gaps:
         low, high = np.where(np.isnan(low), np.inf, low), np.where(np.isnan(high), -np.inf, high)
     return low, high

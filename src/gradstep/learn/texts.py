@@ -140,10 +140,11 @@ class Layout:
         counting = Counting() if self.names[0] == "column 1" else None
         rows: list[Numbering] = []
         at = 0
-        with contextlib.closing(ahead(self._pieces())) as found, contextlib.ExitStack() as stack:
+        with contextlib.ExitStack() as stack:
+            read = stack.enter_context(contextlib.closing(ahead(self._pieces())))
+            found = stack.enter_context(contextlib.closing(ahead(self._cut(read))))
             spool: Spool | None = None
-            for piece, names, file in found:
-                raws = cut(piece, names, self.readings, self.style)
+            for piece, raws, file in found:
                 count = len(next(iter(raws.values())))
                 rows += _numbered(piece, at, count, file)
                 place = partial(place_of, rows)
@@ -180,6 +181,13 @@ class Layout:
                     piece = _below_header(piece)
                 if piece.text.strip():
                     yield piece, names, file
+
+    def _cut(
+        self, found: Iterator[tuple[Piece, list[str], str]]
+    ) -> Iterator[tuple[Piece, dict[str, Raw], str]]:
+        """Each piece with its columns."""
+        for piece, names, file in found:
+            yield piece, cut(piece, names, self.readings, self.style), file
 
     def _same(self, path: str, names: list[str]) -> list[str]:
         """The names of another file, which are the same in some order."""
@@ -311,6 +319,8 @@ def _below_header(piece: Piece) -> Piece:
 
 def _numbered(piece: Piece, at: int, count: int, file: str) -> list[Numbering]:
     """In which lines the rows of a piece stand."""
+    if count and piece.is_plain(count):
+        return [Numbering(at, piece.line, True, file)]
     lines = piece.lines(count)
     starts = [0, *(np.flatnonzero(np.diff(lines) != 1) + 1).tolist()] if count else []
     if len(starts) > MOST_NUMBERINGS:
