@@ -560,9 +560,7 @@ def test_the_ends_of_columns_are_those_of_all_rows_whatever_their_number():
                 assert np.array_equal(extreme(of, array), of.reduce(array, axis=0), equal_nan=True)
 
 
-def test_a_text_is_the_same_in_pieces_of_any_length(
-    tmp_path, monkeypatch
-):
+def test_a_text_is_the_same_in_pieces_of_any_length(tmp_path, monkeypatch):
     text = "\ufeffa,b\n1,2\nä,€\n3,4\r\n\t5,𝑥\n6,7\n"
     (tmp_path / "t.csv").write_bytes(text.encode())
     (tmp_path / "odd.csv").write_bytes(text.encode() + b"8,\x00\n")
