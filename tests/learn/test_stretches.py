@@ -1,14 +1,16 @@
 """Does a descent in stretches read like one step by step, to the last bit?"""
 
+import signal
 from dataclasses import fields
 
 import numpy as np
 import pytest
+from tables import each
 
 import gradstep as gs
-from gradstep.backends.native import engine
+from gradstep.backends.native import batching, engine, walker
 from gradstep.expression.errors import MathError
-from gradstep.learn import choices, objective, stretches
+from gradstep.learn import choices, interrupts, objective, stretches, walks
 from gradstep.learn.choices import Choice, translated
 from gradstep.learn.descent import descend
 from gradstep.learn.optimisers import optimiser_named
@@ -279,3 +281,67 @@ def test_odd_shapes_train_as_in_numpy(name):
     ]
     assert "many steps at a time" in fits[0].report()
     np.testing.assert_allclose(fits[0].history, fits[1].history, rtol=1e-10)
+
+
+# ------------------------------------------------------------------------------------------- in pieces
+
+WIDE = gs.parse("mean((y - tanh(X @ W + c) @ v - b)**2)", W="d 16", c="16", v="16", **SHAPES)
+NEURON = gs.parse(LOSS, **SHAPES)
+BATCHES = [(NEURON, 1), (NEURON, 8), (WIDE, 8), (WIDE, 50)]
+
+
+@each(("loss", "batch"), BATCHES)
+def test_a_walk_through_batches_in_pieces_has_the_same_bits(loss, batch):
+    settings = {"batch": batch, "optimiser": "adam", "backend": "native", "steps": 6, "seed": 3}
+    whole = gs.train(loss, DATA, **settings)
+    calls, call = [], walker.Walker.call
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(walker, "PIECE", 16)
+        patch.setattr(walker, "LONGEST", 0)
+        patch.setattr(walker.Walker, "call", lambda self: calls.append(1) or call(self))
+        pieces = gs.train(loss, DATA, **settings)
+    assert pieces.history == whole.history and (loss is WIDE or len(calls) > 4 * 6)
+    assert all(np.array_equal(pieces.parameters[name], value) for name, value in whole.parameters.items())
+    assert np.array_equal(
+        pieces.descent.path[next(iter(whole.parameters))], whole.descent.path[next(iter(whole.parameters))]
+    )
+
+
+@each(("loss", "batch", "backend"), [(*each, backend) for each in BATCHES for backend in ("native", "numpy")])
+def test_ctrl_c_is_heard_within_a_long_walk_through_batches(loss, batch, backend, tmp_path_factory):
+    settings = {"batch": batch, "optimiser": "adam", "learning_rate": 0.01, "backend": backend, "steps": 4}
+    whole = gs.train(loss, DATA, **settings)
+    place, heard, begun = tmp_path_factory.mktemp("kept") / "run", [], []
+
+    def patient(listen):
+        begun.append(1)
+
+        def pressed():
+            heard.append(len(begun))
+            if heard.count(3) == 2 and len(begun) == 3:  # in the middle of the third walk
+                signal.raise_signal(signal.SIGINT)
+            listen()
+
+        return pressed
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (stretches, walks):
+            patch.setattr(module, "patient", patient)
+        patch.setattr(stretches, "LONGEST", 0)  # a walk at a time
+        for module in (walker, batching):
+            patch.setattr(module, "LONGEST", 0)
+        patch.setattr(walker, "PIECE", 1)
+        stopped = gs.train(loss, DATA, checkpoint=place, **settings)
+    assert stopped.stopped == "interrupted" and stopped.steps == 2 and heard.count(3) == 2
+    again = gs.train(loss, DATA, checkpoint=place, resume=True, **settings)
+    assert again.history == whole.history
+    assert all(np.array_equal(again.parameters[name], value) for name, value in whole.parameters.items())
+
+
+def test_what_is_soon_over_is_finished_and_what_is_not_is_not(monkeypatch):
+    now, heard = [0.0], []
+    monkeypatch.setattr(interrupts.time, "monotonic", lambda: now[0])
+    listen = interrupts.patient(lambda: heard.append(now[0]))
+    for now[0] in (0.0, 0.4, 0.6, 5.0):
+        listen()
+    assert heard == [0.6, 5.0]

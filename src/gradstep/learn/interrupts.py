@@ -6,9 +6,18 @@ import math
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+
+SOON = 0.5  # seconds: what takes no longer is finished first
+
+
+def patient(listen: Callable[[], None]) -> Callable[[], None]:
+    """`listen`, but not before so many seconds: what began just now, and is over soon, is finished."""
+    until = time.monotonic() + SOON
+    return lambda: listen() if time.monotonic() >= until else None
 
 
 @dataclass

@@ -17,8 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from gradstep.backends.native.making import Rule
 from gradstep.backends.native.striding import Strider
-from gradstep.backends.native.walker import Stretch, Walker
+from gradstep.backends.native.walker import Listen, Stretch, Walker, unheard
 from gradstep.learn import optimisers
+from gradstep.learn.interrupts import patient
 from gradstep.learn.judged import TRIES, Judged, Patience
 from gradstep.learn.log import Keeper, Log, Stopped
 from gradstep.learn.memories import Fitting, Steady, Tuning
@@ -96,15 +97,18 @@ class Machine:
 
         return measured
 
-    def run(self, steps: int, rate: float | None, log: Log, turn: int) -> Stretch:
-        """So many steps after those in the log, through batches in the order of pass `turn` and the next."""
+    def run(self, steps: int, rate: float | None, log: Log, turn: int, listen: Listen = unheard) -> Stretch:
+        """So many steps after those in the log, through batches in the order of pass `turn` and the next.
+
+        A long walk through batches is ended by what `listen` raises.
+        """
         orders = self.orders(turn, steps) if self.orders else None
         every = log.snapshots.every
         until = every - log.steps % every
         if isinstance(self.walker, Walker):
-            return self.walker.run(steps, rate, every, until, orders)
+            return self.walker.run(steps, rate, every, until, orders, listen)
         assert rate is not None
-        return self.walker.run(steps, rate, every, until, orders)
+        return self.walker.run(steps, rate, every, until, orders, listen)
 
 
 @dataclass
@@ -180,7 +184,9 @@ class Walking:
         while done < TRIAL_STEPS:
             self.loss.listen()
             begun = time.perf_counter()
-            tables.append(self.machine.run(steps, rate, self.log, done).table.copy())
+            tables.append(
+                self.machine.run(steps, rate, self.log, done, patient(self.loss.listen)).table.copy()
+            )
             done += steps
             steps = int(steps * LONGEST / max(time.perf_counter() - begun, 1e-9))
             steps = max(1, min(steps, TRIAL_STEPS - done))
@@ -210,7 +216,7 @@ class Walking:
             steps = min(steps, max(1, ORDERED // machine.rows)) if machine.orders else steps
             steps = steps if self.keeper is None else min(steps, self.keeper.ahead(log.steps))
             saved, begun = walker.saved(), time.perf_counter()
-            stretch = machine.run(steps, rate, log, self.turn)
+            stretch = machine.run(steps, rate, log, self.turn, patient(self.loss.listen))
             took = time.perf_counter() - begun
             judged = Judged(log, stretch.table, rate, self.goal, patience)
             if judged.steps < len(stretch.table):
@@ -293,7 +299,8 @@ class Walking:
 
     def alone(self, rate: float, patience: Patience | None) -> bool:
         """One step by itself; false where it goes above the ceiling, and is not taken."""
-        self.passed(self.machine.run(1, rate, self.log, self.turn), 1, rate)
+        listen = patient(self.loss.listen)
+        self.passed(self.machine.run(1, rate, self.log, self.turn, listen), 1, rate)
         point = Point(*self.machine.walker.point())
         if patience is not None:
             if not point.finite or point.loss > patience.ceiling:

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
+from gradstep.learn.interrupts import patient
 from gradstep.learn.memories import Fitting, Memory, Steady, Tuning
 from gradstep.learn.optimisers import Array, Rule, State
 from gradstep.learn.surface import Measured, Objective, Point, inner, norm_of
@@ -61,9 +62,11 @@ class Stepper:
         """The same step from several points, each with its own rate, in common passes over the data."""
         xs, states = [each.x for each in at], list(states)
         gradients: Iterable[Sequence[Array]] = [[each.gradient for each in at]]
+        listen = patient(self.loss.listen)
         if self.batches is not None:
             gradients = ([g for _, g in self.loss.all_of(block, xs)] for block in self.batches(k))
         for slopes in gradients:
+            listen()
             with np.errstate(all="ignore"):
                 moved = [self.rule.update(*each) for each in zip(xs, slopes, states, rates, strict=True)]
             xs[:], states[:] = [x for x, _ in moved], [state for _, state in moved]

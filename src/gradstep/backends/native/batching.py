@@ -33,6 +33,7 @@ from gradstep.backends.native.products import named
 from gradstep.backends.native.reductions import IDENTITY
 from gradstep.backends.native.running import Native
 from gradstep.backends.native.vectors import Vectors, flattened, number, vector, vector_plan
+from gradstep.backends.native.walker import Listen, unheard
 from gradstep.backends.rows import Pass, Rows
 from gradstep.backends.threads import shared_out
 from gradstep.expression.node import Expr, replace, walk
@@ -270,10 +271,10 @@ class BatchCall:
                     Fixed(plan, called).view(found[first:])[...] = known[called]
         return found
 
-    def run(self, order: Array | None, rate: float) -> None:
+    def run(self, order: Array | None, rate: float, listen: Listen = unheard) -> None:
         """All batches in this order of the rows, or as they lie; the update has its numbers.
 
-        After some batches Python is back for a moment, so that Ctrl-C is heard.
+        After some batches Python is back for a moment, and `listen` may end it.
         """
         order = None if order is None else np.ascontiguousarray(order, np.int64)
         for memory in self.memories:
@@ -286,6 +287,7 @@ class BatchCall:
                 self.some_batches(first, min(first + together, batches))
                 first += together
                 together *= 2 if time.perf_counter() - began < LONGEST else 1
+                listen()
 
     def some_batches(self, first: int, last: int) -> None:
         """The batches from the first on and before the last, by all threads."""

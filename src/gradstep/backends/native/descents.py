@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from gradstep.backends.native.assembly import Type, Vec, Writer
 from gradstep.backends.native.elements import magnitude
@@ -133,10 +134,13 @@ class _Descent:
             writer.jump(done)
             writer.place(walk)
             if self.walk.in_batches:
+                start, stop = self.argument("from"), self.argument("to")
                 with writer.loop(0, steps, 1) as loop:
-                    self.through_batches(loop.at, count)
-                    writer.emit(f"call void @measure(ptr %a, ptr %s, ptr %e, i64 0, i64 {count})")
-                    self.after(Space(writer, "%e"), loop.at, table)
+                    self.through_batches(count, start, stop)
+                    with self.only_where("sge", stop, count):
+                        self.next_order(count)
+                        writer.emit(f"call void @measure(ptr %a, ptr %s, ptr %e, i64 0, i64 {count})")
+                        self.after(Space(writer, "%e"), loop.at, table)
             elif self.walk.fitted is not None:
                 write_fitted(self, self.walk.fitted, steps, count, table)
             else:
@@ -219,34 +223,47 @@ class _Descent:
     def loaded(self, name: object, type: str) -> str:
         return f"load {type}, ptr {self.writer.at('%a', self.args[name])}"
 
-    def through_batches(self, step: str, count: str) -> None:
-        """One walk through the rows in their order."""
+    def through_batches(self, count: str, start: str, stop: str) -> None:
+        """One walk through the rows in their order, or a piece of it, from one place there to another."""
         writer, space, places = self.writer, Space(self.writer, "%e"), self.memory.places
-        for name in ("x", "g"):
-            self.copied(space, places[OWN + name], places[OWN + name + "_before"], self.walk.size)
+        with self.only_where("eq", start, "0"):
+            for name in ("x", "g"):
+                self.copied(space, places[OWN + name], places[OWN + name + "_before"], self.walk.size)
         if self.walk.single is not None:
-            self.row_by_row(self.walk.single, count)
-        else:
-            size = self.argument("batch")
-            with writer.loop(0, count, size) as loop:
-                end = writer.integer("add", loop.at, size)
-                high = writer.scalar(f"select i1 {writer.test('slt', end, count)}, i64 {end}, i64 {count}")
-                with writer.loop(0, self.walk.batch, 1) as ahead:
-                    self.ask_for_row(
-                        writer.integer("add", loop.at, ahead.at), count, max(self.walk.batch, SOON)
-                    )
-                writer.emit(f"call void @batch(ptr %a, ptr %s, ptr %e, i64 {loop.at}, i64 {high})")
-                write_free(space, self.walk.update, self.memory, self.walk.width)
-        place = writer.at("%a", self.args["order"])
-        order = writer.at(self.argument("order", "ptr"), writer.integer("mul", count, ITEM))
-        writer.emit(f"store ptr {order}, ptr {place}")
+            self.row_by_row(self.walk.single, count, start, stop)
+            return
+        size = self.argument("batch")
+        with writer.loop(start, stop, size) as loop:
+            end = writer.integer("add", loop.at, size)
+            high = writer.scalar(f"select i1 {writer.test('slt', end, count)}, i64 {end}, i64 {count}")
+            with writer.loop(0, self.walk.batch, 1) as ahead:
+                self.ask_for_row(writer.integer("add", loop.at, ahead.at), count, max(self.walk.batch, SOON))
+            writer.emit(f"call void @batch(ptr %a, ptr %s, ptr %e, i64 {loop.at}, i64 {high})")
+            write_free(space, self.walk.update, self.memory, self.walk.width)
 
-    def row_by_row(self, program: Free, count: str) -> None:
+    def next_order(self, count: str) -> None:
+        """The order of the next walk follows that of this one."""
+        writer = self.writer
+        order = writer.at(self.argument("order", "ptr"), writer.integer("mul", count, ITEM))
+        writer.emit(f"store ptr {order}, ptr {writer.at('%a', self.args['order'])}")
+
+    @contextmanager
+    def only_where(self, test: str, one: str, other: str) -> Iterator[None]:
+        """What is written inside is done where two whole numbers compare so."""
+        writer = self.writer
+        yes, on = writer.label("yes"), writer.label("on")
+        writer.branch(writer.test(test, one, other), yes, on)
+        writer.place(yes)
+        yield
+        writer.jump(on)
+        writer.place(on)
+
+    def row_by_row(self, program: Free, count: str, start: str, stop: str) -> None:
         """An update by each row; parameters that are not too many stay in registers."""
         writer, memory = self.writer, Space(self.writer, "%e")
         places = places_of(program, self.memory)
         places = places if len(places) <= NEAR else []
-        with writer.loop(0, count, 1, [memory.load(*place) for place in places]) as loop:
+        with writer.loop(start, stop, 1, [memory.load(*place) for place in places]) as loop:
             space = Kept(writer, "%e") if places else memory
             if isinstance(space, Kept):
                 space.known = {at: vector for (at, _), vector in zip(places, loop.carried, strict=True)}

@@ -19,7 +19,7 @@ from gradstep.backends.native.products import has_products
 from gradstep.backends.native.running import Native
 from gradstep.backends.native.vectors import Vectors, number, vector, vector_plan
 from gradstep.backends.native.walk import TOLD
-from gradstep.backends.native.walker import Stretch
+from gradstep.backends.native.walker import Listen, Stretch, unheard
 from gradstep.backends.program import Program
 from gradstep.backends.rows import Rows, cut
 from gradstep.expression.errors import MathError
@@ -213,10 +213,19 @@ class Strider:
 
     # ------------------------------------------------------------------------------------- the walk
 
-    def run(self, steps: int, rate: float, every: int, until: int, orders: Array | None = None) -> Stretch:
+    def run(
+        self,
+        steps: int,
+        rate: float,
+        every: int,
+        until: int,
+        orders: Array | None = None,
+        listen: Listen = unheard,
+    ) -> Stretch:
         """So many steps; a picture `until` steps from here and then after `every` so many more.
 
-        `orders` are the numbers of the rows for each step, where a step is a walk through batches.
+        `orders` are the numbers of the rows for each step, where a step is a walk through batches; between
+        some of them `listen` may end it.
         """
         table, pictures = np.empty((steps, len(TOLD))), []
         for step in range(steps):
@@ -224,7 +233,7 @@ class Strider:
             if orders is None:
                 self.step(rate)
             else:
-                self.through(orders[step], rate)
+                self.through(orders[step], rate, listen)
             self.measure(self.data)
             table[step] = self.loss, *self.told.run(0, self.size)
             if self.loss < self.best_loss:
@@ -250,11 +259,11 @@ class Strider:
         for name, value in {"rate": rate, **self.numbers}.items():
             self.update.put(name, value)
 
-    def through(self, order: Array, rate: float) -> None:
+    def through(self, order: Array, rate: float, listen: Listen = unheard) -> None:
         """One walk through the rows in this order, with a step after each batch."""
         if self.in_batches is not None:
             self.tell_numbers(rate)
-            self.in_batches.run(order, rate)
+            self.in_batches.run(order, rate, listen)
             self.numbers = {name: float(self.update.place(name)[0]) for name in self.numbers}
             return
         for first in range(0, len(order), self.batch):
@@ -264,6 +273,7 @@ class Strider:
                 {name: np.take(a, rows, axes[name]) if name in axes else a for name, a in self.data.items()}
             )
             self.step(rate)
+            listen()
 
 
 def _rows_of(program: Program) -> Rows:

@@ -10,7 +10,10 @@ from gradstep.backends.native.plan import Plan
 from gradstep.expression.records import record
 
 OTHERS = ("watch", "watch_args", "watch_x", "watch_loss")  # another walker: its function, and its memory
-FIRST = ("scratch", "fixed", "count", "steps", "table", "pictures", "order", "batch", *OTHERS)
+FIRST = (
+    *("scratch", "fixed", "count", "steps", "table", "pictures", "order", "batch", "from", "to"),
+    *OTHERS,
+)
 TOLD = ("loss", "steep", "bend", "length", "farthest")  # of each step; all but the loss by the program `told`
 COLUMNS = (*TOLD, "watched", "rate", "tries")  # of the table of a walk; these where there are such
 OWN = "walk."  # begins the names of what belongs to the walk; no variable has a dot

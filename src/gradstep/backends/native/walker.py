@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import ctypes
-from collections.abc import Mapping, Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -15,6 +16,16 @@ from gradstep.backends.native.making import Array, Code, Rule, entries_of
 from gradstep.backends.native.plan import LINE
 from gradstep.backends.native.walk import COLUMNS, OWN, argument_places
 from gradstep.expression.records import record
+
+Listen: TypeAlias = Callable[[], None]
+"""Is called now and then, and may raise `KeyboardInterrupt`."""
+
+PIECE = 1 << 12  # rows, in batches, from which on a walk through them is more than one call
+LONGEST = 0.05  # seconds that a piece may take
+
+
+def unheard() -> None:
+    """Nobody wants to end it."""
 
 
 @record
@@ -38,7 +49,7 @@ class Walker:
 
         `others` has the rows that are watched, by code of its own.
         """
-        self.code, walk = code, code.walk
+        self.code, self.batch, walk = code, batch, code.walk
         scratch = max((plan.room for plan in (*walk.passes, *walk.in_batches)), default=0)
         self.scratch, self.memory = lines(scratch // ITEM), lines(walk.memory.used // ITEM)
         self.args = np.zeros(len(argument_places(walk.data)), np.int64)
@@ -185,13 +196,19 @@ class Walker:
         self.memory[self.code.place(OWN + name)] = value
 
     def run(
-        self, steps: int, rate: float | None, every: int, until: int, orders: Array | None = None
+        self,
+        steps: int,
+        rate: float | None,
+        every: int,
+        until: int,
+        orders: Array | None = None,
+        listen: Listen = unheard,
     ) -> Stretch:
         """So many steps, or fewer where rates are fitted: then what comes next has to be looked at.
 
-        A picture is taken `until` steps from here, and then after `every` so many more;
-
-        `orders` are the numbers of the rows for each step, where a step is a walk through batches.
+        A picture is taken `until` steps from here, and then after `every` so many more. `orders` are the
+        numbers of the rows for each step, where a step is a walk through batches; one alone is walked in
+        pieces, between which `listen` may end it.
         """
         code, size = self.code, self.code.walk.size
         whole = self.memory.view(np.int64)
@@ -208,10 +225,24 @@ class Walker:
         if orders is not None:
             orders = np.ascontiguousarray(orders, dtype=np.int64)
             self.tell("order", address(orders))
-        self.call()
+            self.in_pieces(orders.shape[1], steps, listen)
+        else:
+            self.call()
         if code.walk.fitted is not None:
             table = table[: whole[code.place(OWN + "taken")]]
         return Stretch(table, pictures[:count][:, code.index])
+
+    def in_pieces(self, count: int, steps: int, listen: Listen) -> None:
+        """Walks through all batches; one walk alone goes in ever larger pieces, until they take long."""
+        first, size = 0, count if steps > 1 else PIECE // self.batch * self.batch or self.batch
+        while first < count:
+            began = time.perf_counter()
+            self.tell("from", first)
+            self.tell("to", min(first + size, count))
+            self.call()
+            first += size
+            size *= 2 if time.perf_counter() - began < LONGEST else 1
+            listen()
 
 
 def address(array: Array) -> int:
