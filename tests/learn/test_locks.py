@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -11,13 +12,14 @@ import pytest
 import gradstep as gs
 from gradstep.expression.errors import MathError
 from gradstep.learn.checkpoints import NAME, Checkpoint
-from gradstep.learn.locks import Held, Lock, holder
+from gradstep.learn.locks import Held, Lock, Temporary, holder, remove_left
 
 LOSS = gs.parse("mean((y - relu(X @ w + b))**2)", X="N d", w="d", b="", y="N")
 X = np.random.default_rng(0).normal(size=(40, 2))
 DATA = {"X": X, "y": np.abs(X[:, 0])}
 HOLDING = """
 import sys
+import time
 from gradstep.learn.locks import Lock
 lock = Lock(sys.argv[1])
 lock.take()
@@ -155,3 +157,71 @@ def test_a_copy_of_the_process_removes_nothing(tmp_path):
     with pytest.raises(Held):
         Lock(lock.path).take()
     lock.leave()
+
+
+# ------------------------------------------------------------------------------------------- temporary files
+
+LEAVING = """
+import os, signal, sys
+from gradstep.learn.locks import Temporary
+place = Temporary(sys.argv[1], ".arrow")
+print(place.path, flush=True)
+if len(sys.argv) > 2:
+    child = os.fork()  # a copy that lives on, and holds it
+    if child:
+        print(child, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+sys.stdin.read()
+"""
+
+
+def written_by(folder, *more):
+    return subprocess.Popen(
+        [sys.executable, "-c", LEAVING, str(folder), *more],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_what_a_process_that_was_killed_has_left_is_removed_and_nothing_else(tmp_path):
+    child = written_by(tmp_path)
+    left = child.stdout.readline().strip()
+    machine, name = left.rpartition("/")[2].split("-")[1], f"{child.pid}-x.arrow"
+    others = [
+        *(f"gradstep-{machine}-{name}".replace(machine, f"{machine}2"), f"gradstep-{machine}-{name[:-1]}"),
+        *("gradstep-12345678.arrow", f"other-{machine}-{name}", f"gradstep-{machine}-{os.getpid()}-x.arrow"),
+    ]
+    for other in others:
+        (tmp_path / other).touch()
+    (tmp_path / "mine").touch()
+    (tmp_path / f"gradstep-{machine}-{child.pid}-link.arrow").symlink_to(tmp_path / "mine")
+    own = Temporary(str(tmp_path), ".arrow")
+    remove_left(str(tmp_path), ".arrow")
+    assert os.path.exists(left), "its process lives"
+    child.kill()
+    child.communicate()
+    before = set(os.listdir(tmp_path))
+    remove_left(str(tmp_path), ".arrow")
+    assert before - set(os.listdir(tmp_path)) == {os.path.basename(left)}
+    own.remove()
+    own.remove()
+    assert not os.path.exists(own.path)
+    remove_left(str(tmp_path / "nowhere"), ".arrow")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that can be copied")
+def test_what_a_copy_of_a_dead_process_still_reads_is_not_removed(tmp_path):
+    child = written_by(tmp_path, "and its copy lives on")
+    path, copy = child.stdout.readline().strip(), int(child.stdout.readline())
+    child.wait()
+    remove_left(str(tmp_path), ".arrow")
+    assert os.path.exists(path)
+    os.kill(copy, signal.SIGKILL)
+    child.communicate()
+    for _ in range(200):  # until the system has let go of the copy
+        remove_left(str(tmp_path), ".arrow")
+        if not os.path.exists(path):
+            break
+        time.sleep(0.01)
+    assert not os.path.exists(path)

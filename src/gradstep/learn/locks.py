@@ -9,7 +9,10 @@ import contextlib
 import errno
 import os
 import platform
+import re
+import stat
 import sys
+import tempfile
 from dataclasses import dataclass, field
 
 if sys.platform == "win32":
@@ -18,6 +21,7 @@ else:
     import fcntl
 
 BEYOND = 1 << 30  # the byte that is locked where only bytes can be: others may read what comes before
+OURS = "gradstep"
 LONGEST = 200  # bytes of what is said of a holder
 UNABLE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
@@ -26,8 +30,8 @@ class Held(Exception):
     """Somebody else holds the file; the text says who."""
 
 
-def claimed(handle: int) -> bool:
-    """Whether this open file could be locked; also where its file system knows no locks."""
+def claimed(handle: int, without: bool = True) -> bool:
+    """Whether this open file could be locked; `without` is the answer where its file system has no locks."""
     try:
         if sys.platform == "win32":
             os.lseek(handle, BEYOND, os.SEEK_SET)
@@ -35,7 +39,7 @@ def claimed(handle: int) -> bool:
         else:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        return error.errno in UNABLE
+        return without and error.errno in UNABLE
     return True
 
 
@@ -47,9 +51,87 @@ def is_at(handle: int, path: str) -> bool:
         return False
 
 
+def lives(process: int) -> bool:
+    """Whether there may be such a process on this machine."""
+    if sys.platform == "win32":
+        return False  # to ask would end it there: its locks tell
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
 def holder() -> str:
     """This process, as others are told of it."""
     return f"process {os.getpid()} on {platform.node()}"
+
+
+# ------------------------------------------------------------------------------------------- temporary files
+
+
+class Temporary:
+    """A new file in a folder, which this process holds, and removes: its name tells whose it is."""
+
+    def __init__(self, folder: str, suffix: str) -> None:
+        while True:
+            self.handle, self.path = tempfile.mkstemp(suffix, f"{OURS}-{_machine()}-{os.getpid()}-", folder)
+            if claimed(self.handle) and is_at(self.handle, self.path):
+                break
+            os.close(self.handle)  # somebody has taken it for left behind
+        self.owner = os.getpid()
+
+    def remove(self) -> None:
+        """Once; a process that was forked leaves what is not its own."""
+        handle, self.handle = self.handle, -1
+        if handle >= 0 and os.getpid() == self.owner:
+            removed(self.path, handle)
+
+
+def remove_left(folder: str, suffix: str) -> None:
+    """Removes what processes of this machine and this user have left there when they were killed.
+
+    A file is left where its process is no more, and nobody holds it.
+    """
+    named = re.compile(rf"{OURS}-{_machine()}-(\d{{1,10}})-\w+{re.escape(suffix)}")
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        found = [(entry.path, named.fullmatch(entry.name)) for entry in entries]
+        for path, name in found:
+            if name is not None and not lives(int(name[1])):
+                with contextlib.suppress(OSError):
+                    _remove_left(path)
+
+
+def _remove_left(path: str) -> None:
+    handle = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+    try:
+        about, mine = os.fstat(handle), getattr(os, "getuid", lambda: None)()
+        dead = claimed(handle, without=False) and is_at(handle, path)
+        if dead and stat.S_ISREG(about.st_mode) and mine in (None, about.st_uid):
+            removed(path, handle)
+            handle = -1
+    finally:
+        if handle >= 0:
+            os.close(handle)
+
+
+def removed(path: str, handle: int) -> None:
+    """Removes a file that is open, and lets it go."""
+    if sys.platform == "win32":  # where an open file cannot be removed
+        os.close(handle)
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+    if sys.platform != "win32":
+        os.close(handle)
+
+
+def _machine() -> str:
+    return re.sub(r"\W+", "", platform.node())[:40] or "here"
+
+
+# ------------------------------------------------------------------------------------------- a place
 
 
 @dataclass
@@ -87,12 +169,7 @@ class Lock:
         if os.getpid() != self.owner:  # a process that was forked leaves what is not its own
             os.close(handle)
             return
-        if sys.platform == "win32":  # where an open file cannot be removed
-            os.close(handle)
-        with contextlib.suppress(OSError):
-            os.unlink(self.path)
-        if sys.platform != "win32":
-            os.close(handle)
+        removed(self.path, handle)
 
     def __del__(self) -> None:
         self.leave()

@@ -2,7 +2,7 @@
 
 Text tables and answers of data bases come row by row, some compressed, some in an order that nobody promises
 to keep. They are written down once, a column of texts as numbers of its different texts, and removed with the
-last table that reads them.
+last table that reads them; what a process left that was killed, the next one that writes there removes.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ from gradstep.learn.batches import ArrowFrame
 from gradstep.learn.cells import MOST_LETTERS, MOST_WORDS
 from gradstep.learn.columns import listed
 from gradstep.learn.frames import Field, Raw, Words
+from gradstep.learn.locks import Temporary, remove_left
 from gradstep.learn.stores import Array, Window
 from gradstep.operations.memory import spoken
 
 ROWS = 1 << 20  # of a batch, as in Parquet files of pyarrow
 BYTES = 1 << 27  # of a batch
 RESERVE = 1 << 28  # bytes that stay free on the disk
+SUFFIX = ".arrow"
 SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 
 
@@ -62,7 +64,7 @@ class Spooled(ArrowFrame):
 
     def __init__(
         self,
-        path: str,
+        place: Temporary,
         source: str,
         fields: Mapping[str, Field],
         words: Mapping[str, tuple[str, ...]],
@@ -70,12 +72,13 @@ class Spooled(ArrowFrame):
         notes: Sequence[str] = (),
         lines: Sequence[Numbering] = (),
     ) -> None:
+        path = place.path
         super().__init__([path], source)
         self.fields, self.words, self.notes = dict(fields), dict(words), tuple(notes)
         self.printed, self.lines = dict(prints), tuple(lines)
         size, folder = spoken(os.path.getsize(path)), os.path.dirname(path)
         self.kept = f"written down once, {size} in {folder}: each pass reads that"
-        weakref.finalize(self, _remove, path, os.getpid())
+        weakref.finalize(self, place.remove)
 
     def read(self, part: int, names: Sequence[str], runs: Sequence[Window]) -> Iterator[dict[str, Raw]]:
         for found in super().read(part, names, runs):
@@ -121,11 +124,13 @@ class Spool:
         self.rows, self.written = 0, hashlib.sha256()
         self.waiting: dict[str, list[Array]] = {name: [] for name in fields}
         self.batch = max(1, min(ROWS, BYTES // (8 * max(1, len(fields)))))
+        folder = folder or tempfile.gettempdir()
+        remove_left(folder, SUFFIX)
         try:
-            handle, self.path = tempfile.mkstemp(suffix=".arrow", prefix="gradstep-", dir=folder)
+            self.place = Temporary(folder, SUFFIX)
         except OSError as error:
-            raise _not_written(folder or tempfile.gettempdir(), error) from None
-        os.close(handle)
+            raise _not_written(folder, error) from None
+        self.path = self.place.path
         package = arrow()
         schema = package.schema([(name, package.from_numpy_dtype(kind)) for name, kind in self.kinds.items()])
         self.schema, self.file = schema, package.OSFile(self.path, "wb")
@@ -198,7 +203,7 @@ class Spool:
         fields = {name: field for name, field in self.fields.items() if name not in (*many, *without)}
         said = [f"left out {listed(many)}: more than {MOST_WORDS:,} different texts"] if many else []
         printed = {source: self.written.hexdigest()[:32]} if prints is None else prints
-        return Spooled(self.path, source, fields, words, printed, [*notes, *said], lines)
+        return Spooled(self.place, source, fields, words, printed, [*notes, *said], lines)
 
     def close(self) -> None:
         """Ends the file."""
@@ -212,7 +217,7 @@ class Spool:
         """Gives the room on the disk back."""
         with contextlib.suppress(OSError, MathError):
             self.close()
-        _remove(self.path, os.getpid())
+        self.place.remove()
 
 
 @contextlib.contextmanager
@@ -237,10 +242,3 @@ def _not_written(path: str, error: OSError) -> MathError:
         f"rows cannot be written down in {os.path.dirname(path) or path}: {reason}",
         mend="another folder: TMPDIR=/large/disk",
     )
-
-
-def _remove(path: str, owner: int) -> None:
-    if os.getpid() != owner:  # a process that was forked leaves what is not its own
-        return
-    with contextlib.suppress(OSError):
-        os.unlink(path)
