@@ -171,15 +171,17 @@ def trained_by_many(folder, place, address, told):
     Tells how many, how far all but the last came, and the bits of one process and theirs.
     """
     stores.WINDOW, stores.LEAST_WINDOW = 1 << 12, 1 << 11
-    store, settings, random, kills = store_in(folder), {**STEPS, "steps": 80}, np.random.default_rng(7), 0
+    store, settings, random, kills = store_in(folder), {**STEPS, "steps": 100}, np.random.default_rng(7), 0
     alone = bits(gs.train(NEURON, store, **settings))
     while kills <= LIVES:
-        (owner, name), count = FATAL[random.integers(2)], random.integers(1, 12)
+        (owner, name), count = FATAL[random.integers(2)], random.integers(1, 8)
         child = os.fork()
         if not child:
             if kills < LIVES:
                 deadly(owner, name, count)
-            fit = gs.train(NEURON, store, cluster=address, checkpoint=place, every=0, resume=True, **settings)
+            fit = gs.train(
+                NEURON, store, cluster=address, checkpoint=place, every="1 step", resume=True, **settings
+            )
             told.send((kills, fit.notes, alone, bits(fit)))
             os._exit(0)
         _, how = os.waitpid(child, 0)
@@ -216,7 +218,7 @@ def test_a_client_that_is_killed_twenty_times_comes_to_the_same_bits(client, fol
     assert many.exitcode == 0
     kills, notes, alone, spread = listen.recv()
     assert kills == LIVES and spread == alone
-    assert any(re.fullmatch(r"went on from the checkpoint after step [2-7]\d", note) for note in notes), notes
+    assert any(re.fullmatch(r"went on from the checkpoint after step [4-9]\d", note) for note in notes), notes
     until(lambda: not sum(client.run(windows_held).values()))
 
 
@@ -308,6 +310,37 @@ def test_files_that_a_worker_sees_otherwise_are_an_error(client, folder):
     plain = store_in(folder)
     with pytest.raises(MathError, match=r"sees another .*npy than this machine"):
         gs.train(NEURON, Elsewhere(plain.arrays, plain.source), cluster=client, **STEPS)
+
+
+def test_a_worker_that_comes_later_and_sees_other_files_is_an_error(client, folder):
+    class Elsewhere(stores.NpyStore):
+        def prints(self):
+            return {path: known + os.environ.get("ELSEWHERE", "") for path, known in super().prints().items()}
+
+    def as_if_new(where):
+        from gradstep.learn import workers
+
+        workers._SEEN.clear()
+        os.environ["ELSEWHERE"] = where
+
+    def at(step, steps, loss):
+        if step == 3:
+            client.run(as_if_new, "another disk")
+
+    plain = store_in(folder)
+    with pytest.raises(MathError, match="which came later, sees other files") as error:
+        gs.train(NEURON, Elsewhere(plain.arrays, plain.source), cluster=client, progress=at, **STEPS)
+    client.run(as_if_new, "")
+    assert "the same files" in error.value.mend
+
+
+def test_workers_that_never_answer_are_not_asked_for_ever(client, folder, monkeypatch):
+    monkeypatch.setattr(clusters, "STARTS", 0.3)
+    monkeypatch.setattr(
+        client, "run", lambda *given, **settings: {"tcp://127.0.0.1:1": OSError("no way there")}
+    )
+    with pytest.raises(MathError, match="no worker of the cluster"):
+        gs.train(NEURON, store_in(folder), cluster=client, **STEPS)
 
 
 WRONG = [

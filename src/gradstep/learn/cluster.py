@@ -25,6 +25,7 @@ from gradstep.learn.reading import Clock, Moment, Part, Visit
 from gradstep.learn.runs import Run, runs
 from gradstep.learn.stores import Store
 from gradstep.learn.workers import (
+    SAME,
     Answer,
     Errand,
     Fingerprint,
@@ -36,6 +37,7 @@ from gradstep.learn.workers import (
     greeting,
     joined,
     packed,
+    together,
 )
 
 T = TypeVar("T")
@@ -84,6 +86,7 @@ class Cluster:
     before: list[Any] = field(default_factory=list)
     briefs: list[Any] = field(default_factory=list)  # what Dask keeps for them
     greeted: dict[str, str] = field(default_factory=dict)  # the files that they were asked about
+    files: str = ""  # the same in one word
 
     @property
     def address(self) -> str:
@@ -101,6 +104,10 @@ class Cluster:
         found: dict[str, Greeting] = {}
         until = time.monotonic() + STARTS
         while not found:
+            if time.monotonic() > until:
+                raise MathError(
+                    f"no worker of the cluster {self.address} answers", mend=f"dask worker {self.address}"
+                )
             with reaching(self.address):
                 self.client.wait_for_workers(1, timeout=max(0.1, until - time.monotonic()))
                 answers = self.client.run(greeting, store, on_error="return")
@@ -109,7 +116,7 @@ class Cluster:
                     if isinstance(error, Exception) and not isinstance(error, OSError):
                         raise error
         self.workers = {address: each.threads for address, each in found.items()}
-        self.looked, self.greeted = time.monotonic(), here
+        self.looked, self.greeted, self.files = time.monotonic(), here, together(here)
         for address, each in found.items():
             if each.trouble:
                 raise MathError(
@@ -120,7 +127,7 @@ class Cluster:
             if other is not None:
                 raise MathError(
                     f"the worker {address} sees another {other} than this machine",
-                    mend="a path that leads to the same files on all machines",
+                    mend=SAME,
                 )
             self.meet(each.fingerprint)
 
@@ -181,7 +188,7 @@ class Cluster:
         with self.listening(part.clock, part.count) as topic:
             asked = {}
             for run, address in zip(part.runs(len(self.workers)), self.workers, strict=False):
-                errand = Errand(tuple(names), range(*run), topic)
+                errand = Errand(tuple(names), range(*run), self.files, topic)
                 asked[self.ask(errand, part, sent, address)] = errand
             whole: Tree[T] = Tree(work.added, self.nodes(asked, part, sent))
         self.before = list(asked)  # those of the last pass are let go in one message with the next ones
@@ -197,7 +204,8 @@ class Cluster:
         self.look()
         place = next(k for k, run in enumerate(part.runs(len(self.workers))) if unit < run.stop)
         only = Only(work, part.cuts[unit][number][0])
-        errand, sent = Errand(tuple(names), range(unit, unit + 1)), self.sent(only)
+        errand = Errand(tuple(names), range(unit, unit + 1), self.files)
+        sent = self.sent(only)
         future = self.ask(errand, part, sent, list(self.workers)[place])
         found: Tree[T] = Tree(only.added, self.nodes({future: errand}, part, sent))
         return found.top()
@@ -205,7 +213,10 @@ class Cluster:
     def sent(self, work: Work[Any]) -> Any:
         """A work as bytes; where they are many Dask keeps them, and workers have them from each other."""
         found = packed(work)
-        return found if len(found) < LARGE else self.client.submit(_itself, found, pure=False)
+        if len(found) < LARGE:
+            return found
+        with reaching(self.address):
+            return self.client.submit(_itself, found, pure=False)
 
     def ask(self, errand: Errand, part: Spread, sent: Any, address: str = "") -> Any:
         """The answer to be, of this worker if it lives, else of another."""
@@ -224,7 +235,8 @@ class Cluster:
                     for k in range(0, len(few), FAN)
                 ]
         self.wait(few)
-        found = self.answers(asked, part, sent) if any(map(_failed, few)) else self.client.gather(few)
+        with reaching(self.address):
+            found = self.answers(asked, part, sent) if any(map(_failed, few)) else self.client.gather(few)
         nodes = sorted((node for answer in found for node in answer.nodes), key=lambda node: node.first)
         for address, times, known in (told for answer in found for told in answer.told):
             self.meet(known)
@@ -292,7 +304,7 @@ class Cluster:
         def hear(event: tuple[float, Mapping[str, Any]]) -> None:
             heard[event[1]["worker"]] = event[1]["rows"], event[1]["bytes"]
             rows, bytes_ = (sum(each) for each in zip(*heard.values(), strict=True))
-            show(Moment(rows, count, bytes_, time.perf_counter() - began))
+            show(Moment(min(rows, count), count, bytes_, time.perf_counter() - began))  # some were read twice
 
         self.client.subscribe_topic(topic, hear)
         try:

@@ -32,6 +32,7 @@ from gradstep.operations.memory import spoken
 T = TypeVar("T")
 
 KEEPS = 0.5  # of its memory, that a worker fills with windows; Dask begins to move data to the disk at 0.6
+SAME = "a path that leads to the same files on all machines"
 EVERY = 0.5  # seconds between two words about how far it is
 
 
@@ -164,11 +165,13 @@ class Errand:
     """A work to be done with the windows of some units, one after the other.
 
     names   the arrays that it needs
+    files   what all files are known by, together: a worker that comes later may see others
     topic   where to say how far it is, if somebody listens
     """
 
     names: tuple[str, ...]
     units: range
+    files: str = ""
     topic: str = ""
 
     def __call__(self, part: Held, work: bytes, given: Mapping[int, Any]) -> Answer[Any]:
@@ -181,6 +184,7 @@ class Errand:
         worker = distributed.get_worker()
         part.limit = worker.memory_manager.memory_limit or math.inf
         give_back()
+        check_files(part.store, self.files, worker.address)
         does: Work[Any] = unpacked(work)
         clock, rows = Clock(show=Telling(worker, self.topic) if self.topic else None), 0
         tree: Tree[Any] = Tree(does.added)
@@ -303,11 +307,32 @@ class Greeting:
     trouble: str
 
 
+_SEEN: set[str] = set()  # what files are known by together, that this worker has found so
+
+
+def together(prints: Mapping[str, str]) -> str:
+    """What files are known by, as one word."""
+    return digest(*(each.encode() for pair in sorted(prints.items()) for each in pair))
+
+
+def check_files(store: Store, files: str, worker: str) -> None:
+    """Raises `MathError` on a worker that sees other files than those that are known by `files`."""
+    if not files or files in _SEEN:
+        return
+    if together(store.prints()) != files:
+        raise MathError(
+            f"the worker {worker}, which came later, sees other files than this machine in {store.source}",
+            mend=SAME,
+        )
+    _SEEN.add(files)
+
+
 def greeting(store: Store, dask_worker: Any) -> Greeting:
     """Runs on every worker when a training begins; Dask says which it is."""
     prints, trouble = dict[str, str](), ""
     try:
         prints = store.prints()
+        _SEEN.add(together(prints))
     except MathError as error:
         trouble = error.what
     return Greeting(fingerprint(), dask_worker.state.nthreads, prints, trouble)
