@@ -53,3 +53,8 @@ def test_data(capsys):
 def test_without_a_claim_it_asks_for_one(capsys):
     code, _, err = run(capsys, "check", "x**2", "--wrt", "x")
     assert code == 2 and "where is the claim" in err
+
+
+def test_a_shape_is_no_claim(capsys):
+    code, _, err = run(capsys, "check", "mean((y - X @ w)**2)", "X:N,d", "w:d", "y:N", "--wrt", "w")
+    assert code == 2 and "where is the claim? y:N is a shape" in err

@@ -255,7 +255,13 @@ TABLES = {
     "binary.csv": bytes(range(256)) * 4,
     "zip.csv": b"PK\x03\x04" + bytes(100),
     "nul.csv": b"a,y\n1,\x00\n",
+    "rows.csv": b"1.5,x,2\n2.5,y,3\n",
+    "unnamed.csv": b",,\n1.5,x,2\n2.5,y,3\n",
+    "spaces.csv": b"a b y\n1 2 3\n4 5 6\n",
+    "titled.csv": b"Report of 2024\n\na,y\n1,2\n",
+    "web.csv": b"\xef\xbb\xbf\n<!DOCTYPE html><html>404</html>\n",
 }
+PAPER = "C(w,b) = 1/N Σᵢ (yᵢ − max(0, w·xᵢ + b))²"
 NEURON = "mean((y - relu(X @ w + b))**2)"
 BAD = {
     "no table": (["train"], "issing argument"),
@@ -279,6 +285,24 @@ BAD = {
     "open quote": (["train", "quote.csv", "--target", "y"], "never closed"),
     "binary": (["train", "binary.csv", "--target", "y"], "byte"),
     "zip": (["train", "zip.csv", "--target", "y"], "zip archive"),
+    "rows without names": (
+        ["train", "rows.csv", "--target", "y"],
+        "the first line holds numbers",
+    ),
+    "no names": (["train", "unnamed.csv", "--target", "y"], "so they go by their numbers"),
+    "spaces between": (["train", "spaces.csv", "--target", "y"], "Perhaps --separator ' '"),
+    "a title": (["train", "titled.csv", "--target", "y"], 'in the first line, where "Report of 2024" stands'),
+    "a page of the web": (["train", "web.csv", "--target", "y"], "is a page of the web"),
+    "a sweep of words": (["train", "ok.csv", "--target", "y", "--sweep", "seed=a"], "--sweep seed=32,256"),
+    "a sweep by another name": (
+        ["train", "ok.csv", "--target", "y", "--sweep", "lr=1,2"],
+        "Perhaps learning_rate",
+    ),
+    "as on paper": (["train", "ok.csv", "--target", "y", "--model", PAPER], f"Perhaps {NEURON}"),
+    "a power as on paper": (
+        ["train", "ok.csv", "--target", "y", "--model", "mean((X@w-y)^2)"],
+        "Perhaps mean((X @ w - y)**2)",
+    ),
     "NUL": (["train", "nul.csv", "--target", "y"], "NUL"),
     "hidden words": (
         ["train", "ok.csv", "--target", "y", "--hidden", "big"],
@@ -391,7 +415,7 @@ ADVICE = {
     'kinds={"zip code": "category"}': "--kind 'zip code=category'",
     "hidden=(32, 16)": "--hidden 32,16",
     'optimiser="gradient descent"': "--optimiser 'gradient descent'",
-    'decimal=","': "--decimal ,",
+    'decimal=","': '--decimal ","',
     "a number there": "a number there",
 }
 

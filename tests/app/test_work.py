@@ -215,6 +215,7 @@ def test_old_tables_and_trainings_are_thrown_away(client):
     [
         ({"formula": "trace(A @ B)"}, "the shapes of A, B below"),
         ({"formula": "mean((y - relu(X @ V) @ w)**2)", "shapes": {"V": "d h", "w": "h"}}, "16 as the size h"),
+        ({"formula": "1/N Σᵢ (yᵢ − max(0, w·xᵢ + b))²"}, "mean((y - relu(X @ w + b))**2)"),
         ({"network": "hidden", "hidden": "x"}, "widths such as 32,16"),
         ({"kinds": {"size": "category"}, "network": "default", "decimal": "x"}, "a comma as decimal mark"),
     ],

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from gradstep.commands.models import USUAL
-from gradstep.commands.shapes import completed, words
+from gradstep.commands.shapes import completed, mentioned_of, words
 from gradstep.expression.errors import MathError
 from gradstep.expression.node import Expr
 from gradstep.expression.shapes import Shape
@@ -148,8 +148,8 @@ class Formula:
         """The loss and its parameters; `MathError` says what is wrong with it."""
         if not self.text.strip():
             raise MathError("there is no formula yet", mend=EXAMPLE)
-        usual = USUAL if "X" in self.names else {}
-        self.shapes = {name: shape for name, shape in usual.items() if name in self.names}
+        usual = mentioned_of(USUAL, self.text)
+        self.shapes = usual if "X" in usual else {}
         self.shapes |= self.given_shapes()
         sizes = {size for shape in self.shapes.values() for size in shape}
         self.names = [name for name in self.names if name not in sizes]

@@ -31,6 +31,7 @@ ADVICE = (
     (r"--wrt ([\w,]+)", r"only \1 ticked as parameters"),
     (r'kinds=\{"([^"]*)": "category"\}', r"\1 among the categories (How the file is written)"),
     (r'decimal=","', "a comma as decimal mark (How the file is written)"),
+    (r'separator="."', "commas between the cells"),
     (r'thousands="(.)"', r"\1 between thousands (How the file is written)"),
     (r'sizes=\{"(\w+)": (\d+)\}', r"\2 as the size \1, beside the loss"),
     (r"--sweep (\w+)=(\S+)$", r"values such as \2"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -18,6 +19,7 @@ from gradstep.notation.verdicts import Verdict
 
 RIGHT, WRONG = 0, 1
 LONGEST_NAME = 255
+SHAPE = re.compile(r"[A-Za-z]\w*:[\w,+*-]*")
 
 
 @click.command(cls=FormulaCommand)
@@ -102,6 +104,10 @@ def parted(shapes: Sequence[str], claims: Sequence[str]) -> tuple[Sequence[str],
     *others, last = shapes
     if last == "-":
         return others, sys.stdin.read()
+    if SHAPE.fullmatch(last):
+        raise MathError(
+            f"where is the claim? {last} is a shape", mend="it comes last: 'dw = 2/N * X.T @ (a - y)'"
+        )
     return others, last
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gradstep.commands.shapes import completed, words
+from gradstep.commands.shapes import completed, mentioned_of
 from gradstep.expression.errors import MathError
 from gradstep.expression.shapes import Shape
 from gradstep.learn.encoding import Prepared
@@ -21,9 +21,8 @@ def written_model(
 
     Shapes that are not `declared` are worked out.
     """
-    mentioned = words(text)
     usual = {**USUAL, **{name: () for name in numbers}}
-    given = {name: shape for name, shape in usual.items() if name in mentioned} | dict(declared)
+    given = mentioned_of(usual, text) | dict(declared)
     shapes = completed(text, given, rows="N")
     one_hot = {"Y": "rows sum to one"} if prepared.classes and len(shapes.get("Y", ())) == 2 else None
     loss = parse(text, {name: list(shape) for name, shape in shapes.items()}, assume=one_hot)

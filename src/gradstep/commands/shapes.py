@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from gradstep.expression.errors import MathError
+from gradstep.expression.late import late
 from gradstep.expression.shapes import Shape, shape_text
 from gradstep.notation.calling import LIBRARIES
 from gradstep.notation.declaring import declared
@@ -14,8 +16,14 @@ from gradstep.notation.mending import Slip
 from gradstep.notation.parsing import Reader, parse_named
 from gradstep.operations import FUNCTIONS
 
+if TYPE_CHECKING:
+    from gradstep.notation import typed
+else:
+    typed = late("gradstep.notation.typed")
+
 MOST_TRIALS = 20_000
-WORD = re.compile(r"(?<![\w.])[A-Za-z]\w*(?!\w)(?!\s*\()")
+MOST_MENDS = 40  # shapes with which a mend is looked for
+WORD = re.compile(r"(?<![\w.\\])[A-Za-z][A-Za-z0-9_]*(?![A-Za-z0-9_])(?!\s*\()")
 
 
 def words(text: str) -> list[str]:
@@ -24,6 +32,14 @@ def words(text: str) -> list[str]:
     known = {"axis", "keepdims", "size", "pi", "approximate", "none", *FUNCTIONS, *given}
     known |= {name for name in re.findall(r"(?<![\w.])([A-Za-z]\w*)\s*\.", text) if name in LIBRARIES}
     return [word for word in dict.fromkeys(WORD.findall(text)) if word not in known]
+
+
+def mentioned_of(usual: Mapping[str, Shape], text: str) -> dict[str, Shape]:
+    """The usual variables that a formula is about; on paper it may be so by rows xᵢ and entries y_i alone."""
+    found = set(words(text))
+    entries = {word.split("_")[0] for word in found} if typed.WRITTEN.search(text) else set()
+    rows = {word.upper() for word in entries if word not in usual}
+    return {name: shape for name, shape in usual.items() if name in found | entries | rows}
 
 
 def completed(text: str, given: Mapping[str, Shape], rows: str) -> dict[str, Shape]:
@@ -44,6 +60,8 @@ def completed(text: str, given: Mapping[str, Shape], rows: str) -> dict[str, Sha
     if trial is not None:
         return trial
     every = list(_largest_first(choices, len(unknown)))
+    if not fitting:
+        _mend(text, given, unknown, choices)
     trial = fitting[0] if fitting else {**given, **dict(zip(unknown, every[len(every) // 2], strict=True))}
     parsed = parse_named(text, shapes={name: list(shape) for name, shape in trial.items()})
     raise MathError(
@@ -51,6 +69,36 @@ def completed(text: str, given: Mapping[str, Shape], rows: str) -> dict[str, Sha
         source=text,
         mend=f"mean({text})",
     )
+
+
+def _mend(text: str, given: Mapping[str, Shape], unknown: Sequence[str], choices: Sequence[Shape]) -> None:
+    """Raises the error for the largest shapes with which something would mend it."""
+    onto = as_on_paper(text, given, unknown, choices)
+    for shapes in itertools.islice(_largest_first(choices, len(unknown)), MOST_MENDS):
+        trial = {**given, **dict(zip(unknown, shapes, strict=True))}
+        try:
+            parse_named(text, shapes={name: list(shape) for name, shape in trial.items()})
+        except MathError as error:
+            error.mend = onto or error.mend
+            if error.mend is not None:
+                raise
+
+
+def as_on_paper(
+    text: str, given: Mapping[str, Shape], unknown: Sequence[str], choices: Sequence[Shape]
+) -> str | None:
+    """What is written as mathematics as it is typed: the shortest that is a number for some shapes."""
+    if not typed.WRITTEN.search(text):
+        return None
+    bare = dict.fromkeys(word.split("_")[0] for word in unknown)  # y_i and xᵢ are entries and rows
+    names = [word for word in bare if not {word, word.upper()} & given.keys()]
+    found = []
+    for shapes in itertools.islice(_largest_first(choices, len(names)), MOST_MENDS):
+        trial = {**given, **dict(zip(names, shapes, strict=True))}
+        formula = typed.typed(text, declared(trial))
+        if formula is not None and _rank(formula, trial) == 0:
+            found.append(formula)
+    return min(found, key=len, default=None)
 
 
 def _fitting(

@@ -39,8 +39,11 @@ def _value(name: str, text: str) -> Any:
     try:
         return read(text)
     except ValueError:
-        kind = "whole numbers" if name in WHOLE else "numbers"
-        raise MathError(f"the values of {name} are {kind}, not {text!r:.40}") from None
+        kind, such = ("whole numbers", "32,256") if name in WHOLE else ("numbers", "0.01,0.1,1")
+        raise MathError(
+            f"the values of {name} are {kind}, not {text!r:.40}",
+            mend=f"--sweep {name}={such}",
+        ) from None
 
 
 def chosen(options: Mapping[str, Any], best: Variant) -> dict[str, Any]:

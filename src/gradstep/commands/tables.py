@@ -62,6 +62,11 @@ def table_options(command: F) -> F:
     return command
 
 
+def _quoted(value: str) -> str:
+    """A value as it is typed; a mark is put into quotes, so that it is seen."""
+    return f'"{value}"' if value in (",", ".", ";") else shlex.quote(value)
+
+
 # How an option is written in Python, and in a terminal.
 WRITTEN = (
     (r'kinds=\{"([^"]*)": "(\w+)"\}', lambda m: f"--kind {shlex.quote(f'{m[1]}={m[2]}')}"),
@@ -69,7 +74,7 @@ WRITTEN = (
     (r"hidden=\(([\d, ]+)\)", lambda m: f"--hidden {m[1].replace(' ', '')}"),
     (
         rf'(?<!--sweep )({OPTIONS})=(?:"([^"]*)"|([\w.+-]+))',
-        lambda m: f"--{m[1].replace('_', '-')} {shlex.quote(m[2] if m[3] is None else m[3])}",
+        lambda m: f"--{m[1].replace('_', '-')} {_quoted(m[2] if m[3] is None else m[3])}",
     ),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -50,11 +51,7 @@ class Table:
         """The column of that name; an unknown name is an error that lists the nearest ones."""
         if isinstance(name, str) and name in self.columns:
             return self.columns[name]
-        raise MathError(
-            f"there is no column called {shown(name)} in {self.source}",
-            facts=["columns: " + listed(self.columns)],
-            mend=nearest(str(name), self.columns),
-        )
+        raise no_column(name, list(self.columns), self.source)
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Table:
         """The same columns with only these rows."""
@@ -68,6 +65,23 @@ class Table:
 
 
 # --- Words for messages. ---
+
+
+def no_column(name: object, names: Sequence[str], source: str, facts: Sequence[str] = ()) -> MathError:
+    """The error about a column that is not there, with what may be wrong with the names of those that are."""
+    mend = nearest(str(name), names)
+    facts = ["columns: " + listed(names), *facts]
+    if mend is None and len(names) == 1 and str(name) in re.split(r"\W+", names[0]):
+        facts.append(f"{shown(name)} stands within the name of the only column")
+        mark = re.search(rf"\b{re.escape(str(name))}\b(\W)|(\W)\b{re.escape(str(name))}\b", names[0])
+        mend = f'separator="{mark[1] or mark[2]}"' if mark else None
+    elif mend is None and any(each[:1].isdigit() and each.replace(".", "", 1).isdigit() for each in names):
+        facts.append("the first line holds numbers, as a row does, where the names of the columns should be")
+        mend = "a first line with names"
+    elif mend is None and all(re.fullmatch(r"column \d+", each) for each in names):
+        facts.append("the first line gives them no names, so they go by their numbers")
+        mend = f"one of these, or a first line with {shown(name)} in it"
+    return MathError(f"there is no column called {shown(name)} in {source}", facts=facts, mend=mend)
 
 
 def shown(name: object) -> str:

@@ -208,7 +208,9 @@ def check_header(header: list[str], source: str) -> None:
 def ragged(record: Record, header: list[str], first_width: int, source: str) -> MathError:
     count, expected = len(record.cells), len(header)
     mend = "quotes around a cell that holds the separator"
-    if count == first_width == expected + 1:
+    if expected == 1 < count:
+        mend = f"the names of the columns in the first line, where {shown(header[0])} stands"
+    elif count == first_width == expected + 1:
         mend = "a name for the first column, too: each row has one cell more than the header"
     return MathError(
         f"line {record.line} of {source} has {count} cell{'s' * (count != 1)}, not {expected} as the header",

@@ -89,6 +89,8 @@ def check_text(raw: bytes, source: str) -> None:
     for magic, what in _NOT_TEXT.items():
         if raw.startswith(magic):
             raise MathError(f"{source} is {what}, not a text table", mend="the table saved as CSV")
+    if re.match(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|\?xml)\b", raw, re.IGNORECASE):
+        raise MathError(f"{source} is a page of the web, not a text table", mend="the table saved as CSV")
 
 
 def decoded(raw: bytes, source: str) -> tuple[str, list[str]]:

@@ -11,7 +11,7 @@ from gradstep.expression.errors import MathError
 from gradstep.learn import stores
 from gradstep.learn.cells import MOST_WORDS, PLAIN, READ_AS_YEARS, Reading, Seen, Style, judged
 from gradstep.learn.cluster import Cluster
-from gradstep.learn.columns import Kind, listed, nearest, shown
+from gradstep.learn.columns import Kind, listed, nearest, no_column, shown
 from gradstep.learn.data import wanted_kinds
 from gradstep.learn.encoding import Encoder, Task, classes_of
 from gradstep.learn.features import Category, Feature, Number, category_feature, in_rows, number_feature
@@ -132,11 +132,7 @@ def _named(frame: Frame, target: object, features: Sequence[object] | None) -> t
     names = list(frame.fields)
     for name in [*([] if target is None else [target]), *(features or ())]:
         if name not in names:
-            raise MathError(
-                f"there is no column called {shown(name)} in {frame.source}",
-                facts=["columns: " + listed(names), *frame.notes],
-                mend=nearest(str(name), names),
-            )
+            raise no_column(name, names, frame.source, frame.notes)
     if target is None and features is None:
         raise MathError(
             "which column is to be predicted?",

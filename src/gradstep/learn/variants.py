@@ -21,6 +21,7 @@ from gradstep.learn.scaling import Array
 from gradstep.operations.evaluation import mentioned
 
 MANNERS = ("learning_rate", "optimiser", "seed", "batch", "steps", "tolerance")
+ALSO = {"lr": "learning_rate", "rate": "learning_rate", "eta": "learning_rate", "lambda": L2, "penalty": L2}
 MOST = 1000  # variants of one sweep
 Variant: TypeAlias = dict[str, Any]
 """What one variant has of its own, by name: settings, and numbers in the formula."""
@@ -104,7 +105,7 @@ def _check_number(
             facts=[f"{name} is {shape_text(known[name].shape)}", *facts],
         )
     if name not in known:
-        near = resembling(name, [*MANNERS, L2, *numbers])
+        near = resembling(ALSO.get(name, name), [*MANNERS, L2, *numbers])
         raise MathError(
             f"a sweep has no {name!r:.40}: it is no setting, and no number in the formula",
             facts=facts,
