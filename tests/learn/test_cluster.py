@@ -417,7 +417,7 @@ def test_the_report_says_where_the_time_went_and_that_one_machine_would_do(clien
     fit = gs.train(NEURON, store_in(folder), cluster=client, progress=Seen(), **STEPS)
     notes = "\n".join(fit.notes)
     assert "2 workers of tcp://127.0.0.1" in notes
-    assert notes.count("waiting for rows") == 2 and notes.count("% of what it can read") == 2
+    assert notes.count("waiting for rows") == 2 and notes.count(" it can read") == 2
     assert "without cluster= this training is faster" in notes
     assert moments[0].of == 1500 and moments[-1].rows == moments[-1].of == len(fit.rows)
 

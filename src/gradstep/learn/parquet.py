@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import unquote
 
@@ -17,6 +18,7 @@ from gradstep.learn.frames import Field, Frame, Raw, Words
 from gradstep.learn.prints import footer, print_of
 from gradstep.learn.stores import Window, called
 
+SIDE_BY_SIDE = 16  # files elsewhere
 BUFFER = 1 << 18  # bytes that are read of a column at a time
 NOWHERE = "__HIVE_DEFAULT_PARTITION__"
 
@@ -29,7 +31,7 @@ class ParquetFrame(Frame):
     def __init__(self, paths: Sequence[str], root: str = "") -> None:
         self.paths = tuple(paths)
         self.source = called_together(paths)
-        files = [opened(path) for path in paths]
+        files = all_opened(paths)
         self.fields, notes = fields_of([file.schema_arrow for file in files], paths)
         self.folders = [folders_of(path, root) for path in paths]
         for name in dict.fromkeys(name for each in self.folders for name in each):
@@ -107,11 +109,22 @@ class ParquetFrame(Frame):
             raise
 
 
+def all_opened(paths: Sequence[str]) -> list[Any]:
+    """Files whose ends have been read: those from elsewhere side by side, since each is waited for."""
+    away = [path for path in paths if places.is_address(path)]
+    if not away:
+        return [opened(path) for path in paths]
+    places.about(away)
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        return list(pool.map(opened, paths))
+
+
 def opened(path: str, texts: Sequence[str] = ()) -> Any:
     """A Parquet file whose end has been read, which tells what is in it; columns of texts as dictionaries."""
     package = arrow()
-    check_regular(path, "a .parquet file")
     away = places.is_address(path)
+    if not away:
+        check_regular(path, "a .parquet file")
     with reading(path, "Parquet"):
         # In a stream, so that a row group need not fit into memory; from elsewhere in few large pieces.
         file = package.parquet.ParquetFile(

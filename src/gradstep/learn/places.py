@@ -119,7 +119,7 @@ def _near(path: str) -> str | None:
     """A file beside that is called alike."""
     folder, _, name = path.rpartition("/")
     with contextlib.suppress(MathError):
-        beside = {each.rpartition("/")[2]: each for each in files_in(folder)}
+        beside = {each.rpartition("/")[2]: each for each in files_in(folder, deep=False)}
         return next((beside[near] for near in resembling(name, list(beside))), None)
     return None
 
@@ -131,13 +131,13 @@ def opened(path: str) -> Any:
         return system.open_input_file(where)
 
 
-def files_in(folder: str) -> list[str]:
-    """All files in a folder at an address and in those in it, in order."""
+def files_in(folder: str, deep: bool = True) -> list[str]:
+    """All files in a folder at an address, in order, and if it is to be `deep` in those in it."""
     with reaching(folder):
         from pyarrow import fs
 
         system, where = _within(folder)
-        found = system.get_file_info(fs.FileSelector(where.rstrip("/"), recursive=True, allow_not_found=True))
+        found = system.get_file_info(fs.FileSelector(where.rstrip("/"), recursive=deep, allow_not_found=True))
         before = len(where.rstrip("/"))
         return sorted(folder.rstrip("/") + each.path[before:] for each in found if each.is_file)
 
@@ -154,8 +154,8 @@ def matching(pattern: str) -> list[str]:
     *folders, last = parts[marked:]
     wanted = "".join(f"{_written(part)}/" if part != "**" else DEEPER for part in folders)
     wanted += DEEPER + _written("*") if last == "**" else _written(last)
-    root = "/".join(parts[:marked])
-    return [path for path in files_in(root) if re.fullmatch(wanted, path[len(root) + 1 :])]
+    root, deep = "/".join(parts[:marked]), bool(folders) or last == "**"
+    return [path for path in files_in(root, deep) if re.fullmatch(wanted, path[len(root) + 1 :])]
 
 
 def _written(part: str) -> str:

@@ -145,10 +145,12 @@ class Times:
         came += [f"{spoken(clock.kept)} kept in memory"] if clock.kept else []
         limit = (clock.bytes - clock.kept) / max(clock.reading, 1e-9)
         speed = clock.bytes / seconds
+        share = speed / max(limit, 1e-9)
+        beside = f"{100 * share:.0f} % of what it can read" if share <= 1 else "more than it can read"
         return (
             f"{self.rows:,} rows, {', '.join([spoken(clock.bytes), *came])}; reading and decoding "
             f"{clock.reading:.3g} s, computing {computing:.3g} s, waiting for rows {clock.waited:.3g} s; "
-            f"{spoken(int(speed))} a second, {100 * speed / max(limit, 1e-9):.0f} % of what it can read"
+            f"{spoken(int(speed))} a second, {beside}"
         )
 
 
