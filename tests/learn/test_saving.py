@@ -156,19 +156,19 @@ def test_a_resealed_honest_file_is_read(file):
     load(resealed(file, lambda description: None))
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"PK\x03\x04",
-        b"\x80\x04\x95pickle",
-        struct.pack("<Q", 2**62) + b"{}",
-        struct.pack("<Q", 2) + b"{}",
-        pack({"w": np.zeros(3)}),
-        pack({"w": np.zeros(3)}, metadata={"gradstep": "{}", "sha256": "0"}),
-        pack({"w": np.zeros(3)}, metadata={"gradstep": "[" * 100_000}),
-    ],
-)
+NO_MODELS = {
+    "empty": b"",
+    "a zip": b"PK\x03\x04",
+    "a pickle": b"\x80\x04\x95pickle",
+    "a header without end": struct.pack("<Q", 2**62) + b"{}",
+    "an empty header": struct.pack("<Q", 2) + b"{}",
+    "tensors alone": pack({"w": np.zeros(3)}),
+    "no description": pack({"w": np.zeros(3)}, metadata={"gradstep": "{}", "sha256": "0"}),
+    "a deep description": pack({"w": np.zeros(3)}, metadata={"gradstep": "[" * 100_000}),
+}
+
+
+@pytest.mark.parametrize("content", NO_MODELS.values(), ids=NO_MODELS)
 def test_what_is_no_model_is_refused(tmp_path, content):
     path = tmp_path / "m.safetensors"
     path.write_bytes(content)
