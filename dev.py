@@ -274,7 +274,8 @@ def indexes(pip: list[str]) -> list[str]:
         key, _, value = line.partition("=")
         found[key.rpartition(".")[2]] = ast.literal_eval(value).split()  # the last word is the environment's
     options = ("index-url", "extra-index-url", "find-links")
-    return [word for option in options for place in found.get(option, ()) for word in (f"--{option}", place)]
+    places = [word for name in options for place in found.get(name, ()) for word in (f"--{name}", place)]
+    return [*places, "--index-strategy", "unsafe-best-match"]  # of all places together, as pip looks
 
 
 def pip_install(*requirements: str) -> None:
