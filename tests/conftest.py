@@ -12,6 +12,7 @@ from pathlib import Path
 import cases as reference
 import pytest
 from hypothesis import settings
+from threadpoolctl import threadpool_limits
 
 from dev import find_browser
 from gradstep import cli
@@ -99,6 +100,13 @@ def _no_function_outlives_its_test():
 def declaring():
     """For what declares functions that the tests of a module share."""
     with taken_back():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _a_core_for_each_worker():
+    """Where there are as many workers as cores, threads of OpenBLAS's own would take time to wait, busily."""
+    with threadpool_limits(1 if "PYTEST_XDIST_WORKER" in os.environ else None, user_api="blas"):
         yield
 
 
