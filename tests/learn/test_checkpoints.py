@@ -137,6 +137,39 @@ def test_rates_are_not_tried_again(tmp_path, monkeypatch):
     assert bits(whole) == bits(gs.train(NEURON, DATA, optimiser="adam", backend="numpy", steps=30))
 
 
+TRIED = {
+    "adam": ({"optimiser": "adam", "steps": 20}, 17, "memory"),
+    "batches": ({"optimiser": "momentum", "batch": 32, "steps": 20}, 29, "memory"),
+    "over kinks": ({"loss": KINKS}, 20, "memory"),
+    "rows in files": ({"optimiser": "adam", "steps": 10}, 31, "files"),
+}
+
+
+@pytest.mark.parametrize(("settings", "last", "where"), TRIED.values(), ids=TRIED)
+def test_trials_of_rates_go_on_where_they_were(settings, last, where, tmp_path, monkeypatch):
+    settings = {"loss": NEURON, "backend": "numpy", **settings}
+    loss, rows = settings.pop("loss"), stored(tmp_path, DATA) if where == "files" else DATA
+    several, taken = walks.Stepper.several, []
+
+    def counted(self, at, *given):
+        taken.append(len(at))
+        if len(taken) == last:
+            raise KeyboardInterrupt
+        return several(self, at, *given)
+
+    whole = gs.train(loss, rows, **settings)
+    monkeypatch.setattr(walks.Stepper, "several", counted)
+    kept = {**settings, "checkpoint": tmp_path / "run", "every": 1e6}
+    stopped = gs.train(loss, rows, **kept)
+    assert stopped.stopped == "interrupted"
+    again = gs.train(loss, rows, resume=True, **kept)
+    assert bits(again) == bits(whole)
+    went_on = len(taken)
+    taken[:] = [0] * last
+    gs.train(loss, rows, **settings)
+    assert went_on == len(taken) - last + 1, "only the step that was broken off is taken again"
+
+
 @pytest.mark.parametrize("loss", [NEURON, KINKS], ids=["at the start", "over kinks"])
 def test_each_rate_is_tried_once_in_machine_code(loss, tmp_path, monkeypatch):
     pytest.importorskip("llvmlite")
@@ -630,6 +663,26 @@ def test_forgeries_are_refused(name, place):
     resealed(place, change)
     with pytest.raises(MathError, match=said):
         resumed(place)
+
+
+TRIALS = {
+    "a memory of another": (lambda trying: trying["trials"][0].update(state={}), "not the memory of adam"),
+    "a trial of no length": (lambda trying: trying["trials"][1]["here"].update(x=[0, [1]]), "x is not what"),
+    "more steps than a trial has": (lambda trying: trying.update(k=10**30), None),
+    "no trials": (lambda trying: trying.update(trials=[]), None),
+    "other rates": (lambda trying: trying["trials"][0].update(rate=1e9), None),
+}
+
+
+@pytest.mark.parametrize("name", TRIALS)
+def test_forged_trials_are_refused_or_do_no_harm(name, tmp_path, pressed):
+    change, said = TRIALS[name]
+    pressed(100)
+    kept = {"checkpoint": tmp_path, "optimiser": "adam", "backend": "numpy", "steps": 40}
+    assert gs.train(NEURON, DATA, **kept).steps == 0
+    resealed(tmp_path, lambda description, tensors: change(description["seen"]["memory"]))
+    with pytest.raises(MathError, match=said) if said else contextlib.nullcontext():
+        assert np.isfinite(resumed(tmp_path, backend="numpy").loss)
 
 
 ANYTHING = [

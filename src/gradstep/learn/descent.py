@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,12 +19,14 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.late import late
 from gradstep.learn.interrupts import Interrupts
 from gradstep.learn.log import FAR_OUT, RUN_AWAY, Keeper, Log, Seen, Snapshots, Stopped
+from gradstep.learn.memories import Trying
 from gradstep.learn.optimisers import (
     GRADIENT_DESCENT,
     MOMENTUM,
     Array,
     Optimiser,
     Rule,
+    State,
     optimiser_named,
 )
 from gradstep.learn.progress import Progress, progress_bar
@@ -221,7 +223,7 @@ def descend(
                 return how or ("converged" if log.flat() else "stalled")
             if taken.point is log.place:  # no step yet
                 log.memory = taken.memory
-                rest(True)
+                rest(not isinstance(taken.memory, Trying))
                 continue
             look(taken.point, taken.rate)
             log.add(*taken)
@@ -344,10 +346,17 @@ def _check_start(
 def _check_memory(seen: Seen, rule: Optimiser) -> None:
     """What the optimiser remembers is of the kind that its formulas make."""
     going = rule if seen.kink_step is None else MOMENTUM
-    state = getattr(seen.memory, "state", None)
+    states = [state for each in (seen.memory, *getattr(seen.memory, "trials", ())) for state in _state(each)]
     first = going.init(seen.start.x) if isinstance(going, Rule) else {}
-    if state is not None and {n: v.shape for n, v in state.items()} != {n: v.shape for n, v in first.items()}:
-        raise CHECKPOINT.spoiled(f"it is not the memory of {going.name}")
+    for state in states:
+        if {n: v.shape for n, v in state.items()} != {n: v.shape for n, v in first.items()}:
+            raise CHECKPOINT.spoiled(f"it is not the memory of {going.name}")
+
+
+def _state(memory: object) -> Sequence[State]:
+    """The memory of an optimiser in that of a walk, if there is one."""
+    state: State | None = getattr(memory, "state", None)
+    return () if state is None else (state,)
 
 
 def _check_point(

@@ -13,7 +13,7 @@ from typing import Literal, Protocol, TypeAlias, TypeVar
 import numpy as np
 
 from gradstep.expression.errors import MathError
-from gradstep.learn.memories import Memory, Tuning
+from gradstep.learn.memories import Memory, Trying, Tuning
 from gradstep.learn.optimisers import Array
 from gradstep.learn.surface import Layout, Point, inner, norm_of
 from gradstep.learn.walks import SPEED_UP
@@ -151,6 +151,10 @@ class Log(Seen):
                 mend="the optimiser that it began with",
             )
         return self.memory
+
+    def tuned(self) -> Tuning | Trying | None:
+        """The memory of a walk whose rate is tuned, which may still be trying some."""
+        return self.memory if isinstance(self.memory, Trying) else self.remembered(Tuning)
 
     def add(self, point: Point, rate: float, memory: Memory | None = None) -> None:
         watched = self.watch(point.x) if self.watch else None  # what may fail comes before all changes

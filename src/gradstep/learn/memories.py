@@ -38,6 +38,23 @@ class Tuning(NamedTuple):
     best: Point
 
 
+class Trial(NamedTuple):
+    """A short run with some rate: its lowest loss, where it is, and the memory of the optimiser."""
+
+    rate: float
+    lowest: float
+    here: Point
+    state: State
+
+
+class Trying(NamedTuple):
+    """Trials of rates: what those that are over came to, and the others, which have taken k steps."""
+
+    known: tuple[tuple[float, float], ...]
+    k: int
+    trials: tuple[Trial, ...]
+
+
 class Move(NamedTuple):
     """A step that was taken, and how the gradient changed on it; ⟨step, change⟩ > 0."""
 
@@ -76,4 +93,4 @@ class Damping(NamedTuple):
     last: bool
 
 
-Memory: TypeAlias = Steady | Fitting | Tuning | Moves | Heading | Trust | Damping
+Memory: TypeAlias = Steady | Fitting | Tuning | Trying | Moves | Heading | Trust | Damping

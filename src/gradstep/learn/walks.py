@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from gradstep.learn.interrupts import patient
-from gradstep.learn.memories import Fitting, Memory, Steady, Tuning
+from gradstep.learn.memories import Fitting, Memory, Steady, Trial, Trying, Tuning
 from gradstep.learn.optimisers import Array, Rule, State
 from gradstep.learn.surface import Measured, Objective, Point, inner, norm_of
 
@@ -162,14 +162,14 @@ def tuned_walk(
     rule: Rule,
     ceiling: float,
     trial: Stepper | None = None,
-    memory: Tuning | None = None,
+    memory: Tuning | Trying | None = None,
 ) -> Walk:
     """An optimiser with a rate that short trial runs chose, halved whenever 30 steps bring no lower loss.
 
     `trial` is a cheaper step to try rates with.
     """
-    if memory is None:
-        rate = tried_rate(rule, here, lambda rates: _trials(trial or step, here, rule, rates))
+    if not isinstance(memory, Tuning):
+        rate = yield from _trials(trial or step, here, rule, memory)
         memory = Tuning(0, rate, 0, 0, rule.init(here.x), here)
         yield Taken(here, rate, memory)
     k, rate, halved, idle, state, best = memory
@@ -188,33 +188,56 @@ def tuned_walk(
 
 def tried_rate(rule: Rule, here: Point, trials: Callable[[Sequence[float]], Sequence[float]]) -> float:
     """The rate that trials of some steps from here find best: the one whose lowest loss is the lowest."""
+    asking = _rates_to_try(rule, here)
+    rates = next(asking)
+    while True:
+        try:
+            rates = asking.send(trials(rates))
+        except StopIteration as end:
+            return float(end.value)
+
+
+def _rates_to_try(rule: Rule, here: Point) -> Generator[list[float], Sequence[float], float]:
+    """Asks what trials of rates come to, and returns the best one; while the largest wins, larger ones are
+    tried too.
+    """
     size = max(1.0, norm_of(here.x))
     unit = size / norm_of(here.gradient) if rule.scales_with_gradient else size / math.sqrt(here.x.size)
-    return _tried(trials, [unit * r for r in _TRIAL_RATES])
-
-
-def _tried(trials: Callable[[Sequence[float]], Sequence[float]], rates: Sequence[float]) -> float:
-    """The rate with the lowest result; while the largest one wins, larger ones are tried too."""
-    results = dict(zip(rates, trials(rates), strict=True))
+    rates = [float(unit * r) for r in _TRIAL_RATES]
+    results = dict(zip(rates, (yield rates), strict=True))
     best = min(rates, key=results.__getitem__)
     while best == max(results) and math.isfinite(results[best]) and len(results) < 40:
-        results[3 * best] = trials([3 * best])[0]
+        (results[3 * best],) = yield [3 * best]
         best = min(results, key=results.__getitem__)
     return best
 
 
-def _trials(step: Stepper, start: Point, rule: Rule, rates: Sequence[float]) -> list[float]:
-    """For each rate the lowest loss of a short run; infinite if it blows up or kills the network."""
-    lowest = dict.fromkeys(rates, math.inf)
-    places = {rate: (start, rule.init(start.x)) for rate in rates}
-    for k in range(TRIAL_STEPS):
-        step.loss.listen()
-        live = list(places)
-        at, states = [places[rate][0] for rate in live], [places[rate][1] for rate in live]
-        for rate, (here, state) in zip(live, step.several(at, states, live, k), strict=True):
-            places[rate] = here, state
-            lowest[rate] = min(lowest[rate], here.loss)
-            if not (here.finite and here.gradient.any()):
-                lowest[rate] = math.inf
-                del places[rate]
-    return [lowest[rate] for rate in rates]
+def _trials(step: Stepper, start: Point, rule: Rule, memory: Trying | None) -> Generator[Taken, None, float]:
+    """The rate that is tried with the best result; tells how far the trials are after each of their steps.
+
+    What a trial comes to is the lowest loss of a short run; infinite if it blows up or kills the network.
+    """
+    known = {} if memory is None else dict(memory.known)
+    asking = _rates_to_try(rule, start)
+    rates = next(asking)
+    while True:
+        wanted = [rate for rate in rates if rate not in known]
+        k, trials = 0, [Trial(rate, math.inf, start, rule.init(start.x)) for rate in wanted]
+        if memory is not None and [trial.rate for trial in memory.trials] == wanted:
+            k, trials = memory.k, list(memory.trials)
+        while k < TRIAL_STEPS and trials:
+            step.loss.listen()
+            at, states = [trial.here for trial in trials], [trial.state for trial in trials]
+            moved = step.several(at, states, [trial.rate for trial in trials], k)
+            k, before, trials = k + 1, trials, []
+            for trial, (here, state) in zip(before, moved, strict=True):
+                if here.finite and here.gradient.any():
+                    trials.append(Trial(trial.rate, min(trial.lowest, here.loss), here, state))
+                else:
+                    known[trial.rate] = math.inf
+            yield Taken(start, math.nan, Trying(tuple(known.items()), k, tuple(trials)))
+        known |= {trial.rate: trial.lowest for trial in trials}
+        try:
+            rates = asking.send([known[rate] for rate in rates])
+        except StopIteration as end:
+            return float(end.value)

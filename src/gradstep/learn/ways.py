@@ -9,7 +9,7 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.late import late
 from gradstep.expression.records import record
 from gradstep.learn.log import Log
-from gradstep.learn.memories import Damping, Fitting, Heading, Moves, Steady, Trust, Tuning
+from gradstep.learn.memories import Damping, Fitting, Heading, Moves, Steady, Trust
 from gradstep.learn.optimisers import (
     CONJUGATE_GRADIENTS,
     GRADIENT_DESCENT,
@@ -80,7 +80,7 @@ def way(optimiser: Optimiser, loss: Measured, log: Log, known: Knowledge) -> Wal
     if optimiser is GRADIENT_DESCENT and known.batches is None:
         return _with_kinks(fitted_walk(loss, log.last, log.remembered(Fitting)), loss, log, known)
     trial = known.stepper(optimiser, loss)
-    return tuned_walk(step, log.place, optimiser, log.start.loss, trial, log.remembered(Tuning))
+    return tuned_walk(step, log.place, optimiser, log.start.loss, trial, log.tuned())
 
 
 def _curved(optimiser: Optimiser, loss: Measured, log: Log, known: Knowledge) -> Walk:
@@ -148,6 +148,5 @@ def _with_kinks(walk: Walk, loss: Measured, log: Log, known: Knowledge) -> Walk:
         log.go_on_over_kinks()
     if log.kink_step is not None:
         step, trial = Stepper(MOMENTUM, loss), known.stepper(MOMENTUM, loss)
-        memory = log.remembered(Tuning)
-        yield from tuned_walk(step, log.place, MOMENTUM, log.start.loss, trial, memory)
+        yield from tuned_walk(step, log.place, MOMENTUM, log.start.loss, trial, log.tuned())
     return ended
