@@ -352,6 +352,11 @@ def test_what_is_written_as_on_paper_is_offered_as_it_is_typed(text):
     assert refused(text).mend == "mean((y - relu(X @ w + b))**2)"
 
 
+def test_max_and_min_of_two_objects_are_those_of_two():
+    assert F["max"](0, y) is relu(y) and F["max"](y, b) is F["maximum"](y, b)
+    assert F["min"](1, X) is F["minimum"](1, X) and F["max"](y, 0) is F["max"](y)
+
+
 def test_what_cannot_be_read_on_paper_either_has_no_mend():
     for text in ("Σᵢ yⱼ", "∂y/∂w", "☃", "X = ²"):
         assert refused(text).mend is None, text

@@ -7,8 +7,9 @@ from typing import Any
 
 from gradstep.expression.boxes import ATOM
 from gradstep.expression.errors import MathError
-from gradstep.expression.node import Expr, Operation, Params, Spelled
+from gradstep.expression.node import Expr, Number, Operation, Params, Spelled
 from gradstep.expression.shapes import Shape, shape_text
+from gradstep.operations.activations import maximum, minimum
 from gradstep.operations.broadcasting import repeat
 from gradstep.operations.families import Spell, only
 from gradstep.operations.leaves import expression
@@ -111,8 +112,8 @@ max_op = _extreme("max", 1, "largest")
 min_op = _extreme("min", -1, "smallest")
 
 
-def _along(op: Operation) -> Callable[[Expr, Axis, bool], Expr]:
-    def made(x: Expr, axis: Axis, keepdims: bool) -> Expr:
+def _along(op: Operation) -> Callable[[Expr | Number, Axis, bool], Expr]:
+    def made(x: Expr | Number, axis: Axis, keepdims: bool) -> Expr:
         x = expression(x)
         axes = axes_of(x, axis)
         return kept(op(x, params=(axes,)), axes, keepdims) if axes else x
@@ -120,13 +121,17 @@ def _along(op: Operation) -> Callable[[Expr, Axis, bool], Expr]:
     return made
 
 
-def max(x: Expr, axis: Axis = None, keepdims: bool = False) -> Expr:
-    """The largest entry, of all or along `axis`; the larger of two arrays is maximum(a, b)."""
+def max(x: Expr | Number, axis: Axis | Expr = None, keepdims: bool = False) -> Expr:
+    """The largest entry, of all or along `axis`; of two arrays, max(0, z), it is maximum(0, z)."""
+    if isinstance(axis, Expr):
+        return maximum(x, axis)
     return _along(max_op)(x, axis, keepdims)
 
 
-def min(x: Expr, axis: Axis = None, keepdims: bool = False) -> Expr:
-    """The smallest entry, of all or along `axis`; the smaller of two arrays is minimum(a, b)."""
+def min(x: Expr | Number, axis: Axis | Expr = None, keepdims: bool = False) -> Expr:
+    """The smallest entry, of all or along `axis`; of two arrays, min(1, z), it is minimum(1, z)."""
+    if isinstance(axis, Expr):
+        return minimum(x, axis)
     return _along(min_op)(x, axis, keepdims)
 
 
