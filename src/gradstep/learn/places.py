@@ -7,15 +7,21 @@ the role of a machine, never from an address: addresses are shown, kept in check
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gradstep.expression.errors import MathError, resembling
+from gradstep.expression.late import late
 from gradstep.learn.columns import shown
+
+if TYPE_CHECKING:
+    import fnmatch
+    from urllib import parse
+else:
+    fnmatch = late("fnmatch")
+    parse = late("urllib.parse")
 
 FILE = "file"
 SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs")
@@ -42,12 +48,12 @@ def is_address(path: str) -> bool:
 
 def local(path: str) -> str:
     """A path; file:///rows is /rows."""
-    return unquote(urlsplit(path).path) if path.startswith(f"{FILE}://") else path
+    return parse.unquote(parse.urlsplit(path).path) if path.startswith(f"{FILE}://") else path
 
 
 def check_address(path: str) -> None:
     """Raises `MathError` for an address that may hold a secret; it is not repeated."""
-    parts = urlsplit(path)
+    parts = parse.urlsplit(path)
     mend = MENDS.get(parts.scheme, ELSEWHERE)
     if parts.password is not None or (parts.username is not None and parts.scheme == "s3"):
         raise MathError("the address of files holds a key, which others would see", mend=mend)
@@ -70,7 +76,7 @@ def _system(root: str) -> Any:
 def _within(path: str) -> tuple[Any, str]:
     """The file system of an address, and the path in it."""
     check_address(path)
-    parts = urlsplit(path)
+    parts = parse.urlsplit(path)
     bucket = "" if parts.scheme == "hdfs" else parts.netloc.rpartition("@")[0] or parts.netloc
     return _system(f"{parts.scheme}://{parts.netloc}/"), bucket + parts.path
 
