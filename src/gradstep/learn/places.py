@@ -18,7 +18,7 @@ from gradstep.learn.columns import shown
 
 if TYPE_CHECKING:
     import fnmatch
-    from urllib import parse
+    import urllib.parse as parse
 else:
     fnmatch = late("fnmatch")
     parse = late("urllib.parse")
