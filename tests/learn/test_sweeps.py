@@ -269,6 +269,24 @@ def test_ctrl_c_gives_what_every_variant_has_reached(passes, monkeypatch):
     assert signal.getsignal(signal.SIGINT) is usual
 
 
+def test_ctrl_c_twice_breaks_off_a_pass():
+    passes = []
+
+    def task(traveller):
+        for k in range(9):
+            traveller.ask(k)
+
+    def answer(requests):
+        passes.append(requests[0])
+        for _ in range(2 * (len(passes) == 3)):
+            signal.raise_signal(signal.SIGINT)
+        passes.append("whole")
+        return requests
+
+    found = Convoy([task, task], answer).run(KeyboardInterrupt)
+    assert passes == [0, "whole", 1] and all(isinstance(e, KeyboardInterrupt) for e in found)
+
+
 def test_after_ctrl_c_no_variant_begins():
     def stop(step, steps, loss):
         if step == 5:

@@ -7,6 +7,7 @@ and nothing ever happens twice at once.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -120,10 +121,14 @@ class Convoy(Generic[Result]):
         return [each.error or each.result for each in self.travellers]
 
     def answered(self, requests: list[Any]) -> list[Any]:
+        """The answers; a second Ctrl-C breaks off what is under way, and a first one is heard after it."""
         try:
+            self.interrupts.patience = 1
             return self.answer(requests)
         except BaseException as error:
             return [error] * len(requests)
+        finally:
+            self.interrupts.patience = math.inf
 
     def on(
         self, traveller: Traveller[Result], answer: Any, expected: tuple[type[BaseException], ...]
