@@ -358,7 +358,7 @@ def test_max_and_min_of_two_objects_are_those_of_two():
 
 
 def test_what_cannot_be_read_on_paper_either_has_no_mend():
-    for text in ("Σᵢ yⱼ", "∂y/∂w", "☃", "X = ²"):
+    for text in ("Σᵢ yⱼ", "∂y/∂w", "☃", "X = ²", "√" * 300, "−" + "(" * 300, "−" + "w" * 2000):
         assert refused(text).mend is None, text
 
 

@@ -73,14 +73,16 @@ def completed(text: str, given: Mapping[str, Shape], rows: str) -> dict[str, Sha
 
 def _mend(text: str, given: Mapping[str, Shape], unknown: Sequence[str], choices: Sequence[Shape]) -> None:
     """Raises the error for the largest shapes with which something would mend it."""
-    onto = as_on_paper(text, given, unknown, choices)
+    paper = typed.WRITTEN.search(text)
+    onto = as_on_paper(text, given, unknown, choices) if paper else None
     for shapes in itertools.islice(_largest_first(choices, len(unknown)), MOST_MENDS):
         trial = {**given, **dict(zip(unknown, shapes, strict=True))}
         try:
             parse_named(text, shapes={name: list(shape) for name, shape in trial.items()})
         except MathError as error:
-            error.mend = onto or error.mend
-            if error.mend is not None:
+            if paper and " instead of " not in (error.mend or ""):
+                error.mend = onto
+            if paper or error.mend is not None:
                 raise
 
 
@@ -88,12 +90,11 @@ def as_on_paper(
     text: str, given: Mapping[str, Shape], unknown: Sequence[str], choices: Sequence[Shape]
 ) -> str | None:
     """What is written as mathematics as it is typed: the shortest that is a number for some shapes."""
-    if not typed.WRITTEN.search(text):
-        return None
     bare = dict.fromkeys(word.split("_")[0] for word in unknown)  # y_i and xᵢ are entries and rows
     names = [word for word in bare if not {word, word.upper()} & given.keys()]
     found = []
-    for shapes in itertools.islice(_largest_first(choices, len(names)), MOST_MENDS):
+    every = sorted(_largest_first(choices, len(names)), key=lambda s: any(len(shape) > 1 for shape in s))
+    for shapes in every[:MOST_MENDS]:
         trial = {**given, **dict(zip(names, shapes, strict=True))}
         formula = typed.typed(text, declared(trial))
         if formula is not None and _rank(formula, trial) == 0:

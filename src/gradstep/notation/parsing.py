@@ -33,7 +33,7 @@ from gradstep.notation.calling import (
     subscripted,
 )
 from gradstep.notation.declaring import Assumptions, Given, declared
-from gradstep.notation.mending import LONGEST, Candidate, Clash, Operand, Slip, mended, shape_facts
+from gradstep.notation.mending import Candidate, Clash, Operand, Slip, mended, shape_facts
 from gradstep.notation.places import Formula
 from gradstep.notation.scanning import DEEPEST, statements
 from gradstep.operations import FUNCTIONS
@@ -89,7 +89,10 @@ def parse(
 ) -> Expr:
     """The expression that a text writes: `parse("mean((y - relu(X @ w))**2)", X="N d", w="d", y="N")`.
 
-    The syntax is NumPy's. Each variable is given with its shape, sizes being names or integers. Several
+    The syntax is NumPy's: np. may stand before its functions, and X.sum(axis=0) is sum(X, axis=0). max(0, z)
+    is of two, entry by entry; np.max(X, 0) and max(X, axis=0) are along an axis.
+
+    Each variable is given with its shape, sizes being names or integers. Several
     statements, `z = X @ w + b; a = relu(z); mean((y - a)**2)`, give names to parts (`names_of`); the last is
     the value. Sizes may be used as numbers. `assume={"S": "symmetric"}` tells what is known of a variable.
     Shapes may also be given as a mapping, `parse("sum(x)", {"x": "n"})`, in which any name can stand.
@@ -160,7 +163,7 @@ def _as_typed(
     error: MathError, text: str, variables: Mapping[str, Expr], read: Callable[[Candidate], Expr]
 ) -> MathError:
     """The error, with the formula in NumPy's syntax as its mend where it is written as on paper."""
-    if error.mend is None and len(text) <= LONGEST:
+    if error.mend is None:
         found = typed.typed(text, variables)
         if found is not None:
             return mended(Slip(error, [Candidate(found, found)]), read)

@@ -12,7 +12,7 @@ from typing import NoReturn
 from gradstep.calculus.laws import LAWS
 from gradstep.calculus.rewriting import Book, Law, simplify
 from gradstep.calculus.wildcards import wildcard
-from gradstep.expression.errors import MathError
+from gradstep.expression.errors import MathError, shallow
 from gradstep.expression.node import Expr
 from gradstep.expression.shapes import size_names
 from gradstep.notation.handwriting import read
@@ -23,6 +23,7 @@ from gradstep.operations.broadcasting import repeat
 from gradstep.operations.leaves import size
 from gradstep.operations.sums import sum
 
+LONGEST = 400  # characters
 WRITTEN = re.compile(r"[^\x00-\x7f]|[\\^]")
 HEAD = re.compile(r"\s*[A-Za-z]\w*\s*(?:\([^()=]*\))?\s*=(?!=)")
 
@@ -36,14 +37,15 @@ BOOK = Book((*LAWS, *ROWS))
 
 def typed(text: str, variables: Mapping[str, Expr]) -> str | None:
     """The formula that is written here, in NumPy's syntax; None where it cannot be read."""
-    if not WRITTEN.search(text):
+    if len(text) > LONGEST or not WRITTEN.search(text):
         return None
     text = cleaned(text)
     head = HEAD.match(text)
     start = head.end() if head is not None else 0
-    sizes = {n for given in variables.values() for each in given.shape for n in size_names(each)}
+    sizes = {n: size(n) for given in variables.values() for each in given.shape for n in size_names(each)}
+    words = Words({**sizes, **variables}, _no_slope)
     try:
-        value = read(text, start, len(text), Words({**{n: size(n) for n in sizes}, **variables}, _no_slope))
+        value = shallow(read)(text, start, len(text), words)
         expr, free = settled(value, value.over, value.expr.shape[len(value.over) :])
     except MathError:
         return None
