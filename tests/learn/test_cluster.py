@@ -470,10 +470,6 @@ def test_workers_look_at_the_columns_and_find_what_one_process_finds(kind, tmp_p
     for name in ("features", "readings", "classes", "notes", "units", "runs", "count", "whole"):
         assert getattr(spread, name) == getattr(alone, name), name
     assert spread.count < 3000 and any("without" in note for note in spread.notes)
-    monkeypatch.setattr(stores, "WINDOW", 1 << 20)
-    if kind == "parquet":
-        whole = gs.train(NEURON, str(tmp_path / "t*.parquet"), cluster=client, **STEPS)
-        assert bits(whole) == bits(gs.train(NEURON, open_rows(paths, "y"), **STEPS))
 
 
 def test_workers_read_what_lies_elsewhere_by_themselves(tmp_path, client, monkeypatch):
