@@ -13,6 +13,8 @@ GOOD = {
     "one column": ("a\n1\n2\n", {}, {"a": [1, 2]}),
     "given separator": ("a,b;c\n1,5;2\n", {"separator": ";", "decimal": ","}, {"a,b": [1.5], "c": [2]}),
     "mixed line ends": (b"a,b\r\n1,2\n3,4\r5,6", {}, {"a": [1, 3, 5], "b": [2, 4, 6]}),
+    "line ends of a carriage return": (b"a,b\r1,2\r3,4\r", {}, {"a": [1, 3], "b": [2, 4]}),
+    "a header with another line end": (b"a,b\r1,2\n3,4\n", {}, {"a": [1, 3], "b": [2, 4]}),
     "empty lines": ("\n\na,b\n\n1,2\n \n3,4\n\n", {}, {"a": [1, 3], "b": [2, 4]}),
     "quotes": ('a,b\n"x, ""y""",1\n"two\nlines",2\n', {}, {"a": ['x, "y"', "two\nlines"], "b": [1, 2]}),
     "spaces": ("a , b\n 1, x \n", {}, {"a": [1], "b": ["x"]}),

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 import gradstep as gs
+from gradstep.calculus.certificate import certify
 from gradstep.calculus.compounds import RULE, normalisation
 from gradstep.calculus.derivation import moving_nodes
 from gradstep.expression.node import walk
+from gradstep.expression.records import replaced
 from gradstep.operations.evaluation import variables
 
 CENTRED = {
@@ -120,3 +122,20 @@ def test_attention_goes_on_to_the_row_sums_of_its_output() -> None:
     heads = {name: f"h {shape}" for name, shape in shapes.items()}
     many = "P = softmax(Q @ K.mT/sqrt(d), axis=-1); O = P @ V; sum(G*O)"
     assert "(G_h ⊙ O_h) 1 1ᵀ" in gs.derive(gs.parse(many, **heads), "Q").text(width=200)
+
+
+def test_normalisations_without_names_are_proved_and_wrong_ones_are_not() -> None:
+    """Three layers have more square roots than can all be true ones at a point."""
+    text = "a0"
+    for k in (1, 2, 3):
+        text = f"(W{k} @ {text})"
+        text = f"({text} - mean({text}))/sqrt(var({text}) + 1)"
+    f = gs.parse(f"sum(y*{text})", a0="n", y="n", W1="n n", W2="n n", W3="n n")
+    d = gs.derive(f, "W3", names="none", seed=1)
+    assert d.certificate is not None and d.certificate.verdict is True
+    steps = [
+        replaced(step, after=tuple((2 * G, N) for G, N in step.after)) if step.rule == RULE else step
+        for step in d.steps
+    ]
+    wrong = certify(replaced(d, steps=tuple(steps)), seed=1)
+    assert wrong.verdict is False and RULE in {failure.rule for failure in wrong.failures}

@@ -8,9 +8,11 @@ table; the first piece is a guess at it, and where that was wrong the text is re
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -38,6 +40,7 @@ from gradstep.learn.reading import ahead
 from gradstep.learn.spool import DOUBLE, Numbering, Spool, Spooled, place_of, spooling
 from gradstep.learn.stores import Array, called
 
+LINE_ENDS = re.compile(rb"\r\n?|\n")
 MOST_NUMBERINGS = 100  # of a piece
 NULLS = ["", *(f(each) for each in ("na", "n/a", "nan", "null", "none") for f in (str, str.upper, str.title))]
 NULLS += ["NaN", "#N/A", "?", "-", "."]
@@ -309,11 +312,8 @@ def cut_by_python(piece: Piece, names: Sequence[str], plain: Sequence[str]) -> d
 def _below_header(piece: Piece) -> Piece:
     """The piece without its first record."""
     last = next(piece.records()).line
-    at = 0
-    for _ in range(last - piece.line + 1):
-        at = piece.text.find(b"\n", at) + 1
-        if not at:
-            return replace(piece, text=b"")
+    ends = islice(LINE_ENDS.finditer(piece.text), last - piece.line, None)
+    at = next((found.end() for found in ends), len(piece.text))
     return replace(piece, text=piece.text[at:], line=last + 1)
 
 
