@@ -252,7 +252,10 @@ class Ground:
             self.plain, shapes, manner.start, units, plan, manner.seed, self.exactly if manner.exact else None
         )
         first = alive(self.plain, first, inside, set(from_user), units, manner.exact)
-        known, more = knowledge.beyond(way.optimiser, derivation, inside, first)
+        known: Mapping[str, Any] = {}
+        more: tuple[str, ...] = ()
+        if way.optimiser.needs != "gradient":
+            known, more = knowledge.beyond(way.optimiser, derivation, inside, first)
         machine: Machine | str = why
         if language == "native":
             others = {**self.watched_rows, **own} if len(plan.watched) else None
