@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradstep.calculus.steps import Derivation
+from gradstep.expression.late import late
 from gradstep.expression.node import Expr, describe
 from gradstep.expression.records import record
 from gradstep.learn.columns import shown
 from gradstep.learn.coordinates import Coordinates
-from gradstep.learn.dependence import ROUNDINGS, Combination, combinations
 from gradstep.learn.moments import FLAT, Columns, extreme
 from gradstep.learn.plan import Plan
 from gradstep.learn.scaling import Array
@@ -25,6 +25,11 @@ from gradstep.operations.domains import ranges
 from gradstep.operations.evaluation import mentioned, variables
 from gradstep.operations.ranges import Range
 from gradstep.operations.rowwise import softmax_op
+
+if TYPE_CHECKING:
+    from gradstep.learn import dependence
+else:
+    dependence = late("gradstep.learn.dependence")
 
 Place: TypeAlias = tuple[str, int]  # a column of an array
 
@@ -134,23 +139,25 @@ class Known:
         """The features that are made of others."""
         rows = self.plan.train[:: max(1, len(self.plan.train) // MOST_ROWS)]
         arrays = {name: self.plan.data[name].reshape(len(self.plan.data[name]), -1) for name in self.features}
-        if not arrays:
-            return ()
         places = [(name, k) for name, array in arrays.items() for k in range(array.shape[1])]
+        if len(places) < 3:
+            return ()
         grain = np.concatenate([self.spans[name].size * _eps(self.kinds[name]) for name in arrays])
-        found = combinations(np.hstack([array[rows] for array in arrays.values()]), grain)
+        found = dependence.combinations(np.hstack([array[rows] for array in arrays.values()]), grain)
         sums = (self._sum(each, places, grain, arrays) for each in found)
         return tuple(each for each in sums if each is not None)
 
     def _sum(
-        self, each: Combination, places: Sequence[Place], grain: Array, arrays: Mapping[str, Array]
+        self, each: dependence.Combination, places: Sequence[Place], grain: Array, arrays: Mapping[str, Array]
     ) -> Sum | None:
         """A combination that was seen of some rows, if it is one in all of them, and beside the bias."""
         place, *of = (places[k] for k in (each.column, *each.of))
         columns = [arrays[name][self.plan.train, k] for name, k in (place, *of)]
         spread, size = (getattr(self.spans[place[0]], what)[place[1]] for what in ("spread", "size"))
         apart = columns[0] - each.shift - sum(f * x for f, x in zip(each.factors, columns[1:], strict=True))
-        shift = 0.0 if abs(each.shift) <= 1e-9 * size + ROUNDINGS * grain[each.column] else each.shift
+        shift = (
+            0.0 if abs(each.shift) <= 1e-9 * size + dependence.ROUNDINGS * grain[each.column] else each.shift
+        )
         alone = shift and not all(map(self._has_bias, {name for name, _ in (place, *of)}))
         residue = self.residue({place: -1.0, **dict(zip(of, each.factors, strict=True))})
         if (np.abs(apart) > DIFFER * spread).any() or alone:
