@@ -62,3 +62,30 @@ def test_what_is_assumed_of_one_symbol_is_not_said_of_another(monkeypatch):
     turned = [law for step in d.steps if "symmetric" in step.rule for law in step.details]
     assert [str(law.before) for law in turned] == ["S.T", "T.T"]
     assert d.certificate.verdict
+
+
+DEEP = {
+    "is it symmetric?": (
+        "P{k} = A{k}.T @ {it}; Q{k} = 2*P{k}; R{k} = Q{k} + diag(v{k}); l{k} = sum(tanh(R{k} @ x{k}))",
+        ("A{k}", "B{k}"),
+    ),
+    "is it never negative?": (
+        "g{k} = {it}; e{k} = g{k} + exp(v{k}); f{k} = exp(u{k}); c{k} = e{k}*f{k}; z{k} = A{k} @ x{k}; "
+        "l{k} = sum(where(abs(z{k}) <= c{k}, z{k}**2/2, c{k}*abs(z{k}) - c{k}**2/2))",
+        ("exp(v{k})", "tanh(v{k})"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DEEP)
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_what_is_known_of_a_part_by_what_lies_deep_beneath_it_counts(name, order, monkeypatch):
+    layer, which = DEEP[name]
+    layers = [layer.replace("{it}", which[it]).replace("{k}", str(k)) for k, it in enumerate(order)]
+    shapes = {f"{letter}{k}": "n n" if letter in "AB" else "n" for letter in "ABuvx" for k in (0, 1)}
+    loss = gs.parse("; ".join([*layers, "l0 + l1"]), **shapes)
+    answers = []
+    for few in (0, 10**9):
+        monkeypatch.setattr(repeats, "FEW", few)
+        answers.append(gs.derive(loss, ["x0", "x1"]).answers)
+    assert answers[0] == answers[1]

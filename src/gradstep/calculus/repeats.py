@@ -1,8 +1,9 @@
 """Has this been worked out before, about other symbols? Every layer asks the laws what the first one asked.
 
 What the laws make of a cotangent depends on what it looks like down to the named parts in it, on what these
-are made of, and on which parts of the loss can be made of the same things. Where all of that is the same but
-for the symbols, so is the answer: it is read off the one that is known, with its symbols renamed.
+are made of, on which parts of the loss can be made of the same things, and on what is known of a part however
+deep it reaches: between which numbers its entries lie, and whether it is symmetric. Where all of that is the
+same but for the symbols, so is the answer: it is read off the one that is known, with its symbols renamed.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from itertools import islice
 
 from gradstep.calculus.cotangents import cotangent_op
+from gradstep.calculus.laws import SYMMETRIC
 from gradstep.calculus.rewriting import Law
 from gradstep.calculus.steps import Rewrite
+from gradstep.calculus.symmetry import is_symmetric
 from gradstep.expression.node import Expr, walk
 from gradstep.operations.leaves import symbol_op
+from gradstep.operations.ranges import Range, range_of
 
 Stage = tuple[Expr, tuple[Rewrite, ...], Law | None]  # a cotangent, how it got there, by which law
 Stages = list[Stage]
@@ -32,8 +36,12 @@ class Repeats:
         self.known: dict[object, tuple[list[Expr], Tidied] | None] = {}
         self.users: dict[Expr, list[tuple[Expr, ...]]] = {}  # a part: what is made of it, and what else of
         self.noted = set[Expr]()
+        self.ranges: dict[Expr, Range] = {}
+        self.mirrored: dict[Expr, bool] = {}
         self.deep = sum(1 for _ in islice(walk(loss), FEW)) >= FEW
-        for part in walk(loss) if self.deep else ():
+        parts = tuple(walk(loss)) if self.deep else ()
+        self.symmetric = {x for x in parts if x.op is symbol_op and not SYMMETRIC.isdisjoint(x.params[2])}
+        for part in parts:
             self.note(part)
 
     def note(self, part: Expr) -> None:
@@ -61,7 +69,7 @@ class Repeats:
         nodes, ends = self.surroundings(roots, fences)
         if len(nodes) > LARGEST:
             return work()
-        key = _look(nodes, roots, ends, flags)
+        key = _look(nodes, roots, ends, lambda node: (flags(node), self.deeply(node, ends)))
         if key in self.known:
             kept = self.known[key]
             return work() if kept is None else _renamed(kept[1], dict(zip(kept[0], nodes, strict=True)))
@@ -70,6 +78,16 @@ class Repeats:
         about_these = all(node in nodes or node.op not in SYMBOLS for node in said)
         self.known[key] = (list(nodes), made) if about_these else None
         return made
+
+    def deeply(self, node: Expr, ends: Container[Expr]) -> object:
+        """What a law may know of a part by all that it is made of, beneath the `ends` too."""
+        if node in ends and node not in self.ranges:
+            for part in walk(node, stop=self.ranges.__contains__):
+                if part not in self.ranges:
+                    self.ranges[part] = range_of(part, [self.ranges[arg] for arg in part.args])
+        if node.args and node.rank == 2 and node.shape[0] == node.shape[1] and node not in self.mirrored:
+            self.mirrored[node] = is_symmetric(node, self.symmetric)
+        return self.ranges[node] if node in ends else None, self.mirrored.get(node, False)
 
     def surroundings(
         self, roots: Sequence[Expr], fences: Container[Expr]
