@@ -66,11 +66,17 @@ def test_a_wrong_answer_is_caught(kind):
 
 
 @pytest.mark.parametrize(
-    ("text", "kind"), [("sum(abs(X)*A)", "symmetric"), ("sum(sqrt(X**2 + 1)*A)", "toeplitz")]
+    ("text", "kind"),
+    [
+        ("sum(abs(X)*A)", "symmetric"),
+        ("sum(sqrt(X**2 + 1)*A)", "toeplitz"),
+        ("sum(abs(X)**3*A)", "symmetric"),
+    ],
 )
 def test_what_the_field_cannot_express_is_checked_all_the_same(text, kind):
     d = gs.derive(gs.parse(text, X="n n", A="n n"), "X", structure={"X": kind})
     assert d.certificate.verdict is True
+    assert certify(replace(d, answers={"X": 2 * d.answers["X"]})).verdict is False
 
 
 def test_the_structure_is_told_in_words():

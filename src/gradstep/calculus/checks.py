@@ -190,7 +190,8 @@ def gather(derivation: Derivation) -> tuple[list[Check], list[Failure]]:
         elif name in derivation.structures:
             what = f"the answer for {name} is not the slope along its independent entries"
             kind = derivation.structures[name].kind
-            checks.append(Along(last, "answer", what, False, derivation.of, variable, answer, kind))
+            by_law = any(step.details or _by_law(step) for step in derivation.steps)
+            checks.append(Along(last, "answer", what, by_law, derivation.of, variable, answer, kind))
         elif answer is not found[0]:
             what = f"the answer for {name} is not what stands in the last line"
             checks.append(Values(last, "answer", what, False, found[0], answer))
