@@ -6,7 +6,7 @@ from importlib.resources import files
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import datasets as sklearn_datasets
@@ -252,6 +252,7 @@ def test_a_spoiled_encoder_is_refused(encoder, spoil):
 
 
 @given(st.integers(0, 300), st.floats(0, 0.9), st.integers(0, 5), st.integers(1, 6))
+@example(20, 0.875, 0, 5)  # five rows of a class, all of which fell to the part that is held out
 def test_a_split_is_a_partition_that_keeps_every_class(rows, share, seed, k):
     labels = np.random.default_rng(seed).integers(0, k, rows)
     train, test = split(rows, share, seed, labels)

@@ -24,8 +24,8 @@ def split(
 ) -> tuple[Rows, Rows]:
     """Row numbers to train with and to judge with, at random but the same for the same seed.
 
-    With `labels` (a class for each row) every class gives its share, and one that would be wholly held out
-    stays in training. Below 20 rows nothing is held out.
+    With `labels` (a class for each row) every class gives its share, and of one that would be wholly held out
+    a row stays in training. Below 20 rows nothing is held out.
     """
     share = float(holdout) if isinstance(holdout, int | float) and not isinstance(holdout, bool) else math.nan
     if not 0 <= share < 1:
@@ -41,7 +41,8 @@ def split(
     steps = np.floor((np.arange(rows) + 0.5) * share + 0.5)  # a row is held out where this count goes up
     held = np.zeros(rows, dtype=bool)
     held[order] = np.diff(steps, prepend=0.0) > 0
-    held &= np.isin(classes, distinct(classes[~held]))
+    for label in distinct(classes[held & ~np.isin(classes, distinct(classes[~held]))]):
+        held[np.flatnonzero(classes == label)[0]] = False
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
