@@ -93,6 +93,7 @@ BAD = {
     "no such day": ("d\n2001-02-28\n2001-02-30\n", {}, '"2001-02-30" in line 3'),
     "text among dates": ("d\n2001-02-28\n2001-02-27\nsoon\n", {}, '"soon" in line 4'),
     "no header": ("5.1,3.5\n4.9,3.0\n", {}, "only numbers"),
+    "last quote never closed": ('a,b\n1,x\n2,"y', {}, "line 3: a quote that is never closed"),
     "quote never closed": ('a,b\n"1,2\n3,4\n', {}, "a quote that is never closed"),
     "text after a quote": ('a,b\n"1"x,2\n', {}, "line 2"),
     "NUL byte": (b"a,b\n1,\x002\n3,4\n", {}, "NUL byte at byte 6"),

@@ -7,6 +7,7 @@ import gzip
 import io
 import re
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -76,7 +77,10 @@ def pieces(path: str, encoding: str, separator: str) -> Iterator[Piece]:
                 mend='lines that end, and "" for a quote inside quotes',
             )
     if rest.strip():
-        yield Piece(rest, line, separator, source)
+        last = Piece(rest, line, separator, source)
+        if b'"' in rest:
+            deque(last.records(), maxlen=0)  # one that is never closed is an error here, and none to pyarrow
+        yield last
 
 
 def newlines(text: bytes) -> int:
