@@ -15,7 +15,7 @@ from gradstep.calculus.cotangents import cotangent_op
 from gradstep.calculus.laws import SYMMETRIC
 from gradstep.calculus.rewriting import Law
 from gradstep.calculus.steps import Rewrite
-from gradstep.calculus.symmetry import is_symmetric
+from gradstep.calculus.symmetry import Mirror
 from gradstep.expression.node import Expr, walk
 from gradstep.operations.leaves import symbol_op
 from gradstep.operations.ranges import Range, range_of
@@ -37,12 +37,16 @@ class Repeats:
         self.users: dict[Expr, list[tuple[Expr, ...]]] = {}  # a part: what is made of it, and what else of
         self.noted = set[Expr]()
         self.ranges: dict[Expr, Range] = {}
-        self.mirrored: dict[Expr, bool] = {}
+        self.facts: dict[Expr, int] = {}
+        self.numbers: dict[object, int] = {}
         self.deep = sum(1 for _ in islice(walk(loss), FEW)) >= FEW
         parts = tuple(walk(loss)) if self.deep else ()
-        self.symmetric = {x for x in parts if x.op is symbol_op and not SYMMETRIC.isdisjoint(x.params[2])}
+        self.mirror = Mirror(
+            {x for x in parts if x.op is symbol_op and not SYMMETRIC.isdisjoint(x.params[2])}
+        )
         for part in parts:
             self.note(part)
+            self.mirror.learn(part)
 
     def note(self, part: Expr) -> None:
         """There is this part, which a law may meet; looked for by the operand by which fewest are so far."""
@@ -69,7 +73,7 @@ class Repeats:
         nodes, ends = self.surroundings(roots, fences)
         if len(nodes) > LARGEST:
             return work()
-        key = _look(nodes, roots, ends, lambda node: (flags(node), self.deeply(node, ends)))
+        key = _look(nodes, roots, ends, flags), *map(self.deeply, nodes)
         if key in self.known:
             kept = self.known[key]
             return work() if kept is None else _renamed(kept[1], dict(zip(kept[0], nodes, strict=True)))
@@ -79,15 +83,19 @@ class Repeats:
         self.known[key] = (list(nodes), made) if about_these else None
         return made
 
-    def deeply(self, node: Expr, ends: Container[Expr]) -> object:
-        """What a law may know of a part by all that it is made of, beneath the `ends` too."""
-        if node in ends and node not in self.ranges:
+    def deeply(self, node: Expr) -> int:
+        """What a law may know of a part by all that it is made of: is it symmetric, where are its values?
+
+        The same number for the same.
+        """
+        if node not in self.facts:
             for part in walk(node, stop=self.ranges.__contains__):
                 if part not in self.ranges:
                     self.ranges[part] = range_of(part, [self.ranges[arg] for arg in part.args])
-        if node.args and node.rank == 2 and node.shape[0] == node.shape[1] and node not in self.mirrored:
-            self.mirrored[node] = is_symmetric(node, self.symmetric)
-        return self.ranges[node] if node in ends else None, self.mirrored.get(node, False)
+            square = node.args and node.rank == 2 and node.shape[0] == node.shape[1]
+            fact = self.ranges[node], bool(square) and self.mirror.is_symmetric(node)
+            self.facts[node] = self.numbers.setdefault(fact, len(self.numbers))
+        return self.facts[node]
 
     def surroundings(
         self, roots: Sequence[Expr], fences: Container[Expr]

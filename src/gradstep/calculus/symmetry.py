@@ -49,6 +49,13 @@ class Mirror:
                 self.sides[node] = self._sides(node)
         return True
 
+    def is_symmetric(self, expr: Expr) -> bool:
+        """Whether both sides of a square matrix are the same, as far as it can be seen."""
+        if expr not in self.sides and not self.learn(expr):
+            return False
+        one, other = self.sides[expr]
+        return one == other
+
     def number(self, key: object) -> int:
         """The same number for the same key."""
         return self.numbers.setdefault(key, len(self.numbers))
@@ -99,8 +106,4 @@ def is_symmetric(expr: Expr, symmetric: Container[Expr] = ()) -> bool:
     """Whether the matrix `expr` is its own transpose whenever the variables `symmetric` are theirs."""
     if expr.rank != 2 or expr.shape[0] != expr.shape[1]:
         return False
-    mirror = Mirror(symmetric)
-    if not mirror.learn(expr):
-        return False
-    one, other = mirror.sides[expr]
-    return one == other
+    return Mirror(symmetric).is_symmetric(expr)
