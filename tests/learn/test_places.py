@@ -10,7 +10,7 @@ from tables import each
 import gradstep as gs
 from gradstep.commands.tables import read_any
 from gradstep.expression.errors import MathError
-from gradstep.learn import opening, places
+from gradstep.learn import checkpoints, opening, places
 from gradstep.learn.columns import Table
 from gradstep.learn.opening import open_rows, paths
 
@@ -139,3 +139,12 @@ def test_a_file_elsewhere_that_changes_is_an_error(folder, away, tmp_path):
 )
 def test_the_path_in_a_store_begins_with_what_arrow_calls_a_bucket(address, inside, away):
     assert places._within(address)[1] == inside
+
+
+def test_files_elsewhere_are_the_same_ones_from_every_folder(tmp_path, monkeypatch):
+    """Files of one name are told apart by folders, which for an address are not those of this machine."""
+    files = {"s3://rows/a/p.parquet": "1", "s3://rows/b/p.parquet": "2", "here/p.parquet": "3"}
+    before = checkpoints._by_short_names(files)
+    monkeypatch.chdir(tmp_path)
+    after = checkpoints._by_short_names(files)
+    assert [*before][:2] == [*after][:2] == [*files][:2] and [*before][2] != [*after][2]

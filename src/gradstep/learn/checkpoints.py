@@ -27,6 +27,7 @@ from gradstep.learn.columns import shown
 from gradstep.learn.locks import Held, Lock
 from gradstep.learn.log import Seen
 from gradstep.learn.packing import UNFINISHED, beginning_of, check_numbers, packed, unpacked, write_whole
+from gradstep.learn.places import is_address
 from gradstep.learn.plain_data import Reader, Writer
 from gradstep.learn.saved import CHECKPOINT, fields
 from gradstep.learn.scaling import Array
@@ -384,7 +385,9 @@ def _check_seen(seen: Seen, size: int) -> None:
 def _by_short_names(files: Mapping[str, str]) -> dict[str, str]:
     """Files without their folders, which may be others on another machine, where that tells them apart."""
     short = {os.path.basename(path): print_ for path, print_ in files.items()}
-    return short if len(short) == len(files) else {os.path.abspath(p): each for p, each in files.items()}
+    if len(short) == len(files):
+        return short
+    return {path if is_address(path) else os.path.abspath(path): print_ for path, print_ in files.items()}
 
 
 ADVICE = {
