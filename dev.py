@@ -42,7 +42,9 @@ STAMP = VENV / "installed.json"
 FORMAT = ["ruff", "format", "--check", "."]
 LINT = ["ruff", "check", "."]
 TYPES = ["mypy", "--strict"]
-TESTS = ["pytest", "-n", "auto", "--dist", "worksteal"]
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+# One more than there are cores: some tests wait for a browser, a server or a cluster.
+TESTS = ["pytest", "-n", str(CORES + 1), "--dist", "worksteal"]
 
 # The questions of speed, each a script in benchmarks/.
 MEASURED = ["start", "derivation", "certificates", "neuron", "perceptron", "attention", "descent", "solvers"]
