@@ -106,6 +106,13 @@ FOLDED = {
     "absolute errors": ("mean(abs(y - (X @ w + b)))", SHAPES),
     "half a sum": ("sum((X @ w + b - y)**2)/2", SHAPES),
     "no bias": ("mean((y - X @ w)**2)", {"X": "N d", "w": "d", "y": "N"}),
+    "a bias of its own": ("mean((y - X @ w - b)**2)", SHAPES),
+    "a bias of its own, first": ("mean(abs(b - y + X @ w))", SHAPES),
+    "a bias of the other sign": ("mean((y - X @ w + b)**2)", SHAPES),
+    "several biases of their own": (
+        "mean((Y - X @ W - b)**2)",
+        {"X": "N d", "W": "d k", "b": "k", "Y": "N k"},
+    ),
     "one feature": ("mean((y - (w*v + b))**2)", {"v": "N", "w": "", "b": "", "y": "N"}),
     "several targets": ("mean((Y - (X @ W + b))**2)", {"X": "N d", "W": "d k", "b": "k", "Y": "N k"}),
     "transposed": ("mean((Y - (X @ W.T + b))**2)", {"X": "N d", "W": "k d", "b": "k", "Y": "N k"}),
@@ -148,6 +155,23 @@ def test_scaling_folds_back_exactly(name):
     assert outside == pytest.approx(units.loss * inside, rel=1e-9)
     back = units.to_training(there)
     assert all(np.allclose(back[each], arrays[each], rtol=1e-7, atol=1e-9) for each in arrays)
+
+
+@pytest.mark.parametrize(
+    ("loss", "centred"),
+    [
+        ("mean((y - X @ w - b)**2)", True),
+        ("mean(exp(-(y - b - X @ w)**2))", True),
+        ("mean((y - X @ w + b)**2)", False),
+        ("mean((y - X @ w - b)**2) + b**2", False),
+        ("mean((y - X @ w)**2) + mean(b + y)", False),
+    ],
+)
+def test_a_bias_anywhere_in_the_sum_takes_up_the_mean(loss, centred):
+    X, y = table()
+    symbols = dict(zip("wb", gs.symbols(w="d", b=""), strict=True))
+    units = coordinates(gs.parse(loss, **SHAPES), {"X": X + 100, "y": y}, "y", symbols)
+    assert [bool(np.all(each.scaler.mean)) for each in units.entrances] == [centred]
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-3, 1, 1e6, 1e60])

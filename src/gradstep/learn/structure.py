@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from gradstep.calculus.shortening import SUMS, flattened
 from gradstep.expression.node import Expr, walk
 from gradstep.expression.records import record
 from gradstep.operations.activations import (
@@ -110,7 +111,7 @@ class Linear:
 
 @record
 class Affine(Linear):
-    """A part A @ W + b whose weights and bias have no other use."""
+    """A part A @ W + b whose weights and bias have no other use; both may be terms of a longer sum."""
 
     bias: Expr
 
@@ -141,7 +142,7 @@ def affine(node: Expr, above: Above, parameters: Collection[Expr], alone: bool =
 
 
 def entrances(loss: Expr, data: Expr, parameters: Collection[Expr]) -> tuple[Linear, ...]:
-    """Where `data` enters the loss, if it does so only as data @ W + b or data @ W; nothing otherwise.
+    """Where `data` enters the loss, if it does so only as data @ W, with or without b; nothing otherwise.
 
     Then the spread of each feature (and with b its mean) can be taken out and folded back into W and b.
     """
@@ -155,7 +156,7 @@ def entrances(loss: Expr, data: Expr, parameters: Collection[Expr]) -> tuple[Lin
         linear = _linear(product, data, above, parameters)
         if linear is None:
             return ()
-        found.append(linear)
+        found.append(_with_bias(linear, product, above, parameters))
     return tuple(found)
 
 
@@ -168,6 +169,20 @@ def _linear(product: Expr, data: Expr, above: Above, parameters: Collection[Expr
     once = all(len(above[part]) == 1 for part in (written, weights))
     fits = inner is data and weights in parameters and inner.rank == (2 if weights.rank else 1)
     return Linear(inner, weights, written is not weights) if once and fits else None
+
+
+def _with_bias(linear: Linear, product: Expr, above: Above, parameters: Collection[Expr]) -> Linear:
+    """`linear` with the bias that is a term of the same sum, with the same sign: y - X @ w - b."""
+    top, sign = product, 1
+    while len(above.get(top, ())) == 1 and (user := above[top][0]).op in SUMS:
+        sign = -sign if user.op is subtract_op and user.args[1] is top else sign
+        top = user
+    for side, part in flattened(top, ()):
+        if part.op is repeat_op and part.params[0] == (0,) and part.args[0] in parameters and side == sign:
+            bias, once = part.args[0], len(above[part]) == len(above[part.args[0]]) == 1
+            if once and (linear.inner.rank, linear.weights.rank, bias.rank) in _RANKS:
+                return Affine(linear.inner, linear.weights, linear.transposed, bias)
+    return linear
 
 
 # ------------------------------------------------------------------------------------------- the target
