@@ -148,3 +148,23 @@ def test_files_elsewhere_are_the_same_ones_from_every_folder(tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     after = checkpoints._by_short_names(files)
     assert [*before][:2] == [*after][:2] == [*files][:2] and [*before][2] != [*after][2]
+
+
+@pytest.mark.parametrize("path", ["", "/p*.parquet"])
+def test_a_path_alone_is_a_table_whose_column_y_is_predicted(folder, path):
+    deep = str(folder / "rows" / "year=2020")
+    one, other = (gs.train(NEURON, rows, steps=3) for rows in (deep + path, open_rows(deep + path, "y")))
+    assert bits(one) == bits(other)
+
+
+@pytest.mark.parametrize(("path", "mend"), [("", "target"), ("/none.parquet", "p0.parquet")])
+def test_a_path_alone_that_will_not_do_is_told_what_would(folder, path, mend):
+    """There is no column y in this table, and no such file beside it."""
+    from pyarrow import parquet
+
+    other = folder / "without"
+    other.mkdir(exist_ok=True)
+    parquet.write_table(pyarrow.table({"x": [1.0, 2.0], "price": [1.0, 2.0]}), other / "p0.parquet")
+    with pytest.raises(MathError) as refused:
+        gs.train(gs.parse("mean((y - X @ w)**2)", X="N d", w="d", y="N"), str(other) + path)
+    assert mend in (refused.value.mend or "")

@@ -66,6 +66,8 @@ class Table:
 
 # --- Words for messages. ---
 
+NO_COLUMN = "there is no column called"
+
 
 def no_column(name: object, names: Sequence[str], source: str, facts: Sequence[str] = ()) -> MathError:
     """The error about a column that is not there, with what may be wrong with the names of those that are."""
@@ -81,7 +83,7 @@ def no_column(name: object, names: Sequence[str], source: str, facts: Sequence[s
     elif mend is None and all(re.fullmatch(r"column \d+", each) for each in names):
         facts.append("the first line gives them no names, so they go by their numbers")
         mend = f"one of these, or a first line with {shown(name)} in it"
-    return MathError(f"there is no column called {shown(name)} in {source}", facts=facts, mend=mend)
+    return MathError(f"{NO_COLUMN} {shown(name)} in {source}", facts=facts, mend=mend)
 
 
 def shown(name: object) -> str:

@@ -117,8 +117,9 @@ def suffix_of(path: str) -> str:
 
 
 def has_names(path: str) -> bool:
-    """Whether columns have names in such a file, or in what a pattern finds."""
-    return FORMATS.get(suffix_of(path), "npy") != "npy"
+    """Whether columns have names in such a file, in what a pattern finds, or in the files of a folder."""
+    of_files = FORMATS.get(suffix_of(path))
+    return of_files != "npy" if of_files else is_stored(path)
 
 
 def format_of(paths: Sequence[str]) -> str:

@@ -18,6 +18,7 @@ from gradstep.expression.errors import MathError
 from gradstep.expression.late import late
 from gradstep.expression.node import Expr
 from gradstep.expression.records import replaced
+from gradstep.learn.columns import NO_COLUMN
 from gradstep.learn.comparison import SURE_ENOUGH
 from gradstep.learn.encoding import Prepared
 from gradstep.learn.fit import Fit
@@ -210,7 +211,12 @@ def train(
     settings = {name: value for name, value in locals().items() if name in SETTINGS}
     if isinstance(data, str | os.PathLike):
         with clusters.cluster_of(cluster) as workers:
-            rows = open_rows(data, "y" if has_names(os.fspath(data)) else None, cluster=workers)
+            try:
+                rows = open_rows(data, "y" if has_names(os.fspath(data)) else None, cluster=workers)
+            except MathError as error:
+                if error.what.startswith(NO_COLUMN) and error.mend is None:
+                    error.mend = 'gs.open_rows(path, target="the column to be predicted")'
+                raise
             return train(loss, rows, wrt, cluster=workers, sweep=sweep, l2=l2, columns=columns, **settings)
     stored = stored_in(data)
     if stored is not None:

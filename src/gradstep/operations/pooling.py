@@ -37,9 +37,6 @@ from gradstep.operations.windows import (
     windows_op,
 )
 
-Pace = tuple[int, int, int]  # stride, padding and dilation along an axis
-
-
 # ------------------------------------------------------------------------------------------- shapes
 
 
