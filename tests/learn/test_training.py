@@ -165,6 +165,7 @@ def test_scaling_folds_back_exactly(name):
         ("mean((y - X @ w + b)**2)", False),
         ("mean((y - X @ w - b)**2) + b**2", False),
         ("mean((y - X @ w)**2) + mean(b + y)", False),
+        ("s = b + y**2; mean((y - X @ w - s)**2) + mean(s**4)", False),
     ],
 )
 def test_a_bias_anywhere_in_the_sum_takes_up_the_mean(loss, centred):

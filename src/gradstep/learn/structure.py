@@ -177,7 +177,8 @@ def _with_bias(linear: Linear, product: Expr, above: Above, parameters: Collecti
     while len(above.get(top, ())) == 1 and (user := above[top][0]).op in SUMS:
         sign = -sign if user.op is subtract_op and user.args[1] is top else sign
         top = user
-    for side, part in flattened(top, ()):
+    shared = {node for node, users in above.items() if len(users) > 1}  # a bias in it acts elsewhere too
+    for side, part in flattened(top, shared):
         if part.op is repeat_op and part.params[0] == (0,) and part.args[0] in parameters and side == sign:
             bias, once = part.args[0], len(above[part]) == len(above[part.args[0]]) == 1
             if once and (linear.inner.rank, linear.weights.rank, bias.rank) in _RANKS:
